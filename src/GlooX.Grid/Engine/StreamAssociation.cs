@@ -1,0 +1,186 @@
+using System.Buffers;
+using System.Buffers.Binary;
+using System.IO.Pipelines;
+using System.Runtime.CompilerServices;
+using System.Threading.Channels;
+using Akka.Actor;
+using Akka.Remote.Transport;
+using Google.Protobuf;
+using Microsoft.Extensions.Logging;
+
+namespace GlooX.Grid;
+
+/// <summary>
+/// One stream between two engines: frames of four bytes of length (little endian) and a payload. Whatever goes wrong, the stream is
+/// closed and Akka is told once that the association is over. What was still queued is lost; gossip and heartbeats come again.
+/// </summary>
+#pragma warning disable CA1001 // The source is always cancelled, which frees its timer, and Abort may still come after the end.
+internal sealed class StreamAssociation(StreamTransport owner, Address local, Address remote, Stream stream, ILogger logger)
+    : AssociationHandle(local, remote)
+#pragma warning restore CA1001
+{
+    private const int Header = 4;
+    private const int HighWater = 8 << 20;
+    private const int Batch = 64 << 10;
+    private static readonly int MaxFrame = StreamTransport.MaxPayload + 1024; // Akka's envelope comes on top
+    private static readonly TimeSpan FlushTimeout = TimeSpan.FromSeconds(1);
+    private static readonly StreamPipeReaderOptions Reading = new(bufferSize: 16 << 10, minimumReadSize: 1 << 10, leaveOpen: true);
+    private static readonly StreamPipeWriterOptions Writing = new(minimumBufferSize: 4 << 10, leaveOpen: true);
+
+    private readonly Channel<ByteString> _queue = Channel.CreateUnbounded<ByteString>(new UnboundedChannelOptions { SingleReader = true });
+    private readonly CancellationTokenSource _abort = new();
+    private long _queued;
+
+    /// <summary>Completes, without an exception, when both directions are over and the stream is closed.</summary>
+    public Task Ended { get; private set; } = Task.CompletedTask;
+
+    public void Start() => Ended = RunAsync();
+
+    /// <summary>Never blocks. False: too much is queued, or the stream is over; Akka keeps the payload and tries again.</summary>
+    public override bool Write(ByteString payload)
+    {
+        if (Interlocked.Read(ref _queued) + payload.Length > HighWater || !_queue.Writer.TryWrite(payload))
+        {
+            return false;
+        }
+
+        Interlocked.Add(ref _queued, payload.Length);
+        return true;
+    }
+
+    /// <summary>Sends what is queued, if that can be done soon, and closes.</summary>
+    [Obsolete("Akka calls the overload with a reason, which calls this.")]
+    public override void Disassociate()
+    {
+        _queue.Writer.TryComplete();
+        _abort.CancelAfter(FlushTimeout);
+    }
+
+    public void Abort() => _abort.Cancel();
+
+    /// <summary>The base class compares addresses, and there may be two streams between the same two.</summary>
+    public override bool Equals(object? obj) => ReferenceEquals(this, obj);
+
+    public override int GetHashCode() => RuntimeHelpers.GetHashCode(this);
+
+    private async Task RunAsync()
+    {
+        await Task.Yield();
+        CancellationTokenRegistration closer = _abort.Token.UnsafeRegister(static s => ((Stream)s!).Dispose(), stream);
+        await using (closer.ConfigureAwait(false))
+        {
+            await Task.WhenAll(WriteAllAsync(), ReadAllAsync()).ConfigureAwait(false);
+        }
+
+        owner.Forget(this);
+    }
+
+    private async Task WriteAllAsync()
+    {
+        PipeWriter output = PipeWriter.Create(stream, Writing);
+        try
+        {
+            while (await _queue.Reader.WaitToReadAsync(_abort.Token).ConfigureAwait(false))
+            {
+                Fill(output);
+                await output.FlushAsync(_abort.Token).ConfigureAwait(false);
+            }
+
+            await output.CompleteAsync().ConfigureAwait(false);
+        }
+#pragma warning disable CA1031 // A stream may break in any way; all of them end the association.
+        catch (Exception e)
+#pragma warning restore CA1031
+        {
+            logger.LinkBroken(RemoteAddress.ToString(), e.Message);
+            await output.CompleteAsync(e).ConfigureAwait(false);
+        }
+        finally
+        {
+            _queue.Writer.TryComplete();
+            Abort();
+        }
+    }
+
+    /// <summary>Whatever was queued during the last flush goes out together.</summary>
+    private void Fill(PipeWriter output)
+    {
+        int filled = 0;
+        while (filled < Batch && _queue.Reader.TryRead(out ByteString? payload))
+        {
+            int length = payload.Length;
+            Span<byte> span = output.GetSpan(Header + length);
+            BinaryPrimitives.WriteInt32LittleEndian(span, length);
+            payload.Span.CopyTo(span[Header..]);
+            output.Advance(Header + length);
+            filled += Header + length;
+            Interlocked.Add(ref _queued, -length);
+        }
+    }
+
+    private async Task ReadAllAsync()
+    {
+        IHandleEventListener? listener = null;
+        DisassociateInfo info = DisassociateInfo.Unknown;
+        PipeReader input = PipeReader.Create(stream, Reading);
+        try
+        {
+            // Nothing is read before somebody listens, or it would be lost.
+            listener = await ReadHandlerSource.Task.WaitAsync(_abort.Token).ConfigureAwait(false);
+            while (true)
+            {
+                ReadResult result = await input.ReadAsync(_abort.Token).ConfigureAwait(false);
+                ReadOnlySequence<byte> buffer = result.Buffer;
+                while (TryTakeFrame(ref buffer, out ByteString? payload))
+                {
+                    listener.Notify(new InboundPayload(payload));
+                }
+
+                input.AdvanceTo(buffer.Start, buffer.End);
+                if (result.IsCompleted)
+                {
+                    info = DisassociateInfo.Shutdown;
+                    break;
+                }
+            }
+        }
+#pragma warning disable CA1031 // As above.
+        catch (Exception e)
+#pragma warning restore CA1031
+        {
+            logger.LinkBroken(RemoteAddress.ToString(), e.Message);
+        }
+        finally
+        {
+            await input.CompleteAsync().ConfigureAwait(false);
+            Abort();
+            listener?.Notify(new Disassociated(info));
+        }
+    }
+
+    private static bool TryTakeFrame(ref ReadOnlySequence<byte> buffer, [System.Diagnostics.CodeAnalysis.NotNullWhen(true)] out ByteString? payload)
+    {
+        payload = null;
+        var reader = new SequenceReader<byte>(buffer);
+        if (!reader.TryReadLittleEndian(out int length))
+        {
+            return false;
+        }
+
+        if (length < 0 || length > MaxFrame)
+        {
+            throw new InvalidDataException($"a frame of {length} bytes");
+        }
+
+        if (reader.Remaining < length)
+        {
+            return false;
+        }
+
+        byte[] bytes = GC.AllocateUninitializedArray<byte>(length);
+        reader.TryCopyTo(bytes);
+        buffer = buffer.Slice(Header + length);
+        payload = UnsafeByteOperations.UnsafeWrap(bytes);
+        return true;
+    }
+}

@@ -1,0 +1,109 @@
+using System.Collections.Concurrent;
+using System.Net;
+using Akka.Actor;
+using Akka.Configuration;
+using Akka.Remote.Transport;
+
+namespace GlooX.Grid;
+
+/// <summary>
+/// Akka.Remote over streams that somebody else dials and accepts. Created by Akka, one for each engine.
+/// A broken stream ends its association at once; Akka dials again when it has something to say.
+/// </summary>
+#pragma warning disable CA1001 // A source without a timer holds nothing; Shutdown cancels it.
+internal sealed class StreamTransport : Transport
+#pragma warning restore CA1001
+{
+    /// <summary>Akka drops larger messages without telling the sender. Gossip of a thousand members is far below.</summary>
+    public const int MaxPayload = 4 << 20;
+
+    private static readonly TimeSpan ConnectTimeout = TimeSpan.FromSeconds(2);
+
+    private readonly EngineSetup _setup;
+    private readonly TaskCompletionSource<IAssociationEventListener> _listener = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly ConcurrentDictionary<StreamAssociation, byte> _open = new();
+    private readonly CancellationTokenSource _closing = new();
+    private readonly Address _local;
+
+    public StreamTransport(ActorSystem system, Config config)
+    {
+        System = system;
+        Config = config;
+        SchemeIdentifier = EngineConfig.Scheme;
+        MaximumPayloadBytes = MaxPayload;
+        _setup = EngineSetup.Of(system);
+        _local = EngineConfig.ToEngineAddress(_setup.Port.Self).WithProtocol(EngineConfig.Scheme);
+    }
+
+    public override bool IsResponsibleFor(Address remote) => true;
+
+    public override Task<(Address, TaskCompletionSource<IAssociationEventListener>)> Listen()
+    {
+        _setup.Port.Listen(this);
+        return Task.FromResult((_local, _listener));
+    }
+
+    public override async Task<AssociationHandle> Associate(Address remoteAddress)
+    {
+        using var limit = new CancellationTokenSource(ConnectTimeout, _setup.Time);
+        using var both = CancellationTokenSource.CreateLinkedTokenSource(limit.Token, _closing.Token);
+        try
+        {
+            Stream stream = await _setup.Port.DialAsync(remoteAddress, both.Token).ConfigureAwait(false);
+            return Open(stream, remoteAddress);
+        }
+#pragma warning disable CA1031 // Akka knows one failure of an association, and it must be this one.
+        catch (Exception e)
+#pragma warning restore CA1031
+        {
+            throw new InvalidAssociationException($"no stream to {remoteAddress}: {e.Message}", e);
+        }
+    }
+
+    /// <summary>Takes an inbound stream and ends when it has ended.</summary>
+    public async Task AcceptAsync(Stream stream, EndPoint? remote, CancellationToken ct)
+    {
+        IAssociationEventListener listener = await _listener.Task.WaitAsync(ct).ConfigureAwait(false);
+
+        // Akka's own handshake tells who it really is; until then any address will do.
+        var ip = remote as IPEndPoint;
+        var from = new Address(EngineConfig.Scheme, System.Name, ip?.Address.ToString().Replace(':', '-') ?? "unknown", ip?.Port ?? 0);
+        StreamAssociation association = Open(stream, from);
+        CancellationTokenRegistration abort = ct.UnsafeRegister(static a => ((StreamAssociation)a!).Abort(), association);
+        await using (abort.ConfigureAwait(false))
+        {
+            listener.Notify(new InboundAssociation(association));
+            await association.Ended.ConfigureAwait(false);
+        }
+    }
+
+    public override async Task<bool> Shutdown()
+    {
+        await _closing.CancelAsync().ConfigureAwait(false);
+        _setup.Port.Close();
+        _listener.TrySetCanceled();
+        StreamAssociation[] open = [.. _open.Keys];
+        foreach (StreamAssociation association in open)
+        {
+            association.Abort();
+        }
+
+        await Task.WhenAll(open.Select(association => association.Ended)).ConfigureAwait(false);
+        return true;
+    }
+
+    internal void Forget(StreamAssociation association) => _open.TryRemove(association, out _);
+
+    private StreamAssociation Open(Stream stream, Address remote)
+    {
+        var association = new StreamAssociation(this, _local, remote, stream, _setup.Logger);
+        _open.TryAdd(association, 0);
+        association.Start();
+        if (_closing.IsCancellationRequested)
+        {
+            association.Abort();
+        }
+
+        return association;
+    }
+}

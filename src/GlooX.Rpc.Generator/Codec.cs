@@ -1,0 +1,31 @@
+using static GlooX.Generator.GeneratedNames;
+
+namespace GlooX.Generator;
+
+/// <summary>
+/// The expressions that read and write one value: MessagePack directly for what it knows, the serializer for the rest. The code
+/// around them has <c>__reader</c> or <c>__writer</c>, and <c>__serializer</c>.
+/// </summary>
+internal static class Codec
+{
+    public static string Write(ValueModel value, string expression) => value.Primitive is null
+        ? $"__serializer.Write<{value.Type}>(ref __writer, {expression});"
+        : $"__writer.Write({expression});";
+
+    /// <summary>An argument: null where the contract does not allow it is refused.</summary>
+    public static string ReadArgument(ParameterModel parameter) => parameter.Value.Nullness switch
+    {
+        Nullness.Never => $"{Runtime}.RpcArguments.NotNull({Read(parameter.Value)}, {Literal(parameter.WireName)})",
+        _ => ReadResult(parameter.Value),
+    };
+
+    /// <summary>A result, or an argument that may be null: taken as it comes, for the other side compiled the same contract.</summary>
+    public static string ReadResult(ValueModel value) => value.Nullness == Nullness.Declared ? Read(value) : Read(value) + "!";
+
+    private static string Read(ValueModel value) => value.Primitive switch
+    {
+        null => $"__serializer.Read<{value.Type}>(ref __reader)",
+        "Bytes" => "(__reader.TryReadNil() ? null : global::System.Buffers.BuffersExtensions.ToArray(__reader.ReadBytes().GetValueOrDefault()))",
+        _ => $"__reader.Read{value.Primitive}()",
+    };
+}

@@ -1,0 +1,125 @@
+using Microsoft.CodeAnalysis;
+
+namespace GlooX.Generator;
+
+internal delegate void ReportFault(ISymbol symbol, DiagnosticDescriptor descriptor, params string[] arguments);
+
+/// <summary>Reads one method and says what keeps it from being called over the network.</summary>
+internal static class MethodReader
+{
+    /// <summary>Reads a method.</summary>
+    /// <param name="method">Of a contract, or of a class; the latter may also return plainly.</param>
+    /// <param name="report">Takes what is wrong.</param>
+    /// <returns>Null when something is wrong.</returns>
+    public static MethodModel? Read(IMethodSymbol method, ReportFault report)
+    {
+        bool sound = true;
+        AttributeData? rpc = method.FindRpc();
+        string wireName = WireName(method, rpc);
+        if (string.IsNullOrWhiteSpace(wireName))
+            Refuse(method, Diagnostics.EmptyWireName, method.ToMessage());
+        if (method.IsGenericMethod)
+            Refuse(method, Diagnostics.Generic, method.ToMessage(), "write one method for each type that you need");
+
+        var parameters = new List<ParameterModel>();
+        string? cancellation = null;
+        foreach (IParameterSymbol parameter in method.Parameters)
+        {
+            string name = GeneratedNames.Identifier(parameter.Name);
+            if (WhyCannotTravel(parameter) is { } why)
+                Refuse(parameter, Diagnostics.Parameter, parameter.Name, method.ToMessage(), why);
+            else if (parameter.Type.DefinitionName() != "System.Threading.CancellationToken")
+                parameters.Add(new(name, parameter.Name, ValueReader.ReadParameter(parameter), ValueReader.ReadDefault(parameter)));
+            else if (parameter.Ordinal == method.Parameters.Length - 1)
+                cancellation = name;
+            else
+                Refuse(parameter, Diagnostics.CancellationTokenNotLast, method.ToMessage());
+        }
+
+        (ReturnKind kind, ITypeSymbol? result) = ReadReturn(method);
+        if (WhyCannotReturn(method, kind, result) is { } complaint)
+            Refuse(method, Diagnostics.ReturnType, method.ToMessage(), method.ReturnType.ToMessage(), complaint);
+        if (!sound)
+            return null;
+
+        return new(
+            wireName,
+            method.Name,
+            method.ContainingType.ToCode(),
+            method.ReturnType.ToCode(),
+            kind,
+            result is null ? null : ValueReader.Read(result),
+            parameters.ToEquatableArray(),
+            Required: parameters.FindLastIndex(static p => p.Default is null) + 1,
+            cancellation,
+            TimeoutMilliseconds(rpc));
+
+        void Refuse(ISymbol symbol, DiagnosticDescriptor descriptor, params string[] arguments)
+        {
+            sound = false;
+            report(symbol, descriptor, arguments);
+        }
+    }
+
+    private static string WireName(IMethodSymbol method, AttributeData? rpc)
+    {
+        if (rpc?.ConstructorArguments.FirstOrDefault().Value is string name)
+            return name;
+        return method.Name.Length > "Async".Length && method.Name.EndsWith("Async", StringComparison.Ordinal)
+            ? method.Name.Substring(0, method.Name.Length - "Async".Length)
+            : method.Name;
+    }
+
+    private static int TimeoutMilliseconds(AttributeData? rpc) =>
+        rpc?.NamedArguments.FirstOrDefault(static a => a.Key == "TimeoutMilliseconds").Value.Value as int? ?? 0;
+
+    private static (ReturnKind Kind, ITypeSymbol? Result) ReadReturn(IMethodSymbol method)
+    {
+        if (method.ReturnsVoid)
+            return (ReturnKind.Nothing, null);
+        return method.ReturnType.DefinitionName() switch
+        {
+            "System.Threading.Tasks.ValueTask" => (ReturnKind.ValueTask, null),
+            "System.Threading.Tasks.Task" => (ReturnKind.Task, null),
+            "System.Threading.Tasks.ValueTask<TResult>" => (ReturnKind.ValueTaskOfT, ((INamedTypeSymbol)method.ReturnType).TypeArguments[0]),
+            "System.Threading.Tasks.Task<TResult>" => (ReturnKind.TaskOfT, ((INamedTypeSymbol)method.ReturnType).TypeArguments[0]),
+            _ => (ReturnKind.Value, method.ReturnType),
+        };
+    }
+
+    private static string? WhyCannotReturn(IMethodSymbol method, ReturnKind kind, ITypeSymbol? result)
+    {
+        if (result is not null && IsStream(result))
+            return "streaming is not supported yet; return a list, or one page of it for each call";
+        if (kind is ReturnKind.Task or ReturnKind.TaskOfT && method.ReturnType.NullableAnnotation == NullableAnnotation.Annotated)
+            return "the task itself may not be null; return a task";
+        if (kind is ReturnKind.Value or ReturnKind.Nothing && method.ContainingType.TypeKind == TypeKind.Interface)
+            return "a call over the network takes time; return Task, Task<T>, ValueTask or ValueTask<T>";
+        if (kind == ReturnKind.Nothing && method.IsAsync)
+            return "nobody can await it; return Task";
+        if (method.RefKind != RefKind.None || (result is not null && IsStackOnly(result)))
+            return "it cannot travel over the network; return a plain type by value";
+        return null;
+    }
+
+    private static string? WhyCannotTravel(IParameterSymbol parameter)
+    {
+        if (parameter.RefKind != RefKind.None)
+        {
+            string modifier = parameter.RefKind == RefKind.RefReadOnlyParameter ? "ref readonly" : parameter.RefKind.ToString().ToLowerInvariant();
+            return $"passed by '{modifier}'";
+        }
+
+        if (IsStackOnly(parameter.Type))
+            return $"of type '{parameter.Type.ToMessage()}'";
+        return IsStream(parameter.Type) ? "a stream, which is not supported yet," : null;
+    }
+
+    private static bool IsStream(ITypeSymbol type) =>
+        type.DefinitionName() is "System.Collections.Generic.IAsyncEnumerable<T>" or "System.Collections.Generic.IAsyncEnumerator<T>";
+
+    private static bool IsStackOnly(ITypeSymbol type) =>
+        type.IsRefLikeType
+        || type.TypeKind is TypeKind.Pointer or TypeKind.FunctionPointer
+        || (type is IArrayTypeSymbol array && IsStackOnly(array.ElementType));
+}

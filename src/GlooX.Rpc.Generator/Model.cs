@@ -1,0 +1,110 @@
+using System.Collections;
+using System.Collections.Immutable;
+
+namespace GlooX.Generator;
+
+// What the pipeline carries from reading to writing: plain data with value equality and no symbols, so that an edit elsewhere
+// finds equal models and writes nothing again.
+
+/// <summary>A contract or a class.</summary>
+/// <param name="Type">How generated code names it: <c>global::My.Child</c>.</param>
+/// <param name="DisplayName">Full name without <c>global::</c>; the first part of the file name.</param>
+/// <param name="GeneratedName">The first part of the names of its proxy and dispatcher: see <see cref="GeneratedNames"/>.</param>
+/// <param name="IsContract">A contract has a proxy and a dispatcher, a class only a dispatcher.</param>
+/// <param name="Methods">What can be called; the position is the index on the wire.</param>
+internal sealed record TypeModel(
+    string Type,
+    string DisplayName,
+    string GeneratedName,
+    bool IsContract,
+    EquatableArray<MethodModel> Methods);
+
+/// <summary>One callable method.</summary>
+/// <param name="WireName">Name on the wire.</param>
+/// <param name="Name">Name in C#.</param>
+/// <param name="Owner">The type that declares it; a target is cast to it, so explicit implementations and hidden methods work.</param>
+/// <param name="ReturnType">As declared.</param>
+/// <param name="Returns">How the result comes back.</param>
+/// <param name="Result">The result; null for nothing.</param>
+/// <param name="Parameters">Without the cancellation token.</param>
+/// <param name="Required">How many of them a caller must send.</param>
+/// <param name="Cancellation">The name of the cancellation token; null when it takes none.</param>
+/// <param name="TimeoutMilliseconds">From <c>[Rpc]</c>.</param>
+internal sealed record MethodModel(
+    string WireName,
+    string Name,
+    string Owner,
+    string ReturnType,
+    ReturnKind Returns,
+    ValueModel? Result,
+    EquatableArray<ParameterModel> Parameters,
+    int Required,
+    string? Cancellation,
+    int TimeoutMilliseconds);
+
+/// <summary>One argument.</summary>
+/// <param name="Name">Ready to write: keywords are escaped.</param>
+/// <param name="WireName">As errors name it.</param>
+/// <param name="Value">Its type.</param>
+/// <param name="Default">The default as an expression; null when there is none that can be used.</param>
+internal sealed record ParameterModel(string Name, string WireName, ValueModel Value, string? Default);
+
+/// <summary>Something that travels.</summary>
+/// <param name="Type">Its full name with nullable annotations.</param>
+/// <param name="Primitive">The part after <c>Read</c> of the MessagePack method that reads it; null: the serializer does.</param>
+/// <param name="Nullness">What the contract says about null.</param>
+internal sealed record ValueModel(string Type, string? Primitive, Nullness Nullness);
+
+internal enum Nullness
+{
+    /// <summary>A value type, or a reference declared with a question mark.</summary>
+    Declared,
+
+    /// <summary>A reference that may not be null: what comes is checked.</summary>
+    Never,
+
+    /// <summary>A reference from code without nullable annotations, or one whose default is null all the same: not checked.</summary>
+    Unknown,
+}
+
+internal enum ReturnKind
+{
+    ValueTaskOfT,
+    TaskOfT,
+    ValueTask,
+    Task,
+    Value,
+    Nothing,
+}
+
+/// <summary>What came of reading a type.</summary>
+/// <param name="Model">Null when there is nothing to generate, or something is wrong.</param>
+/// <param name="Faults">What is wrong.</param>
+internal sealed record TypeResult(TypeModel? Model, EquatableArray<Fault> Faults);
+
+/// <summary>An array that is equal to another with equal items; <see cref="ImmutableArray{T}"/> compares references.</summary>
+internal readonly struct EquatableArray<T>(ImmutableArray<T> items) : IEquatable<EquatableArray<T>>, IEnumerable<T>
+    where T : IEquatable<T>
+{
+    private readonly ImmutableArray<T> _items = items;
+
+    public int Count => _items.IsDefault ? 0 : _items.Length;
+
+    public T this[int index] => _items[index];
+
+    public bool Equals(EquatableArray<T> other) => this.SequenceEqual(other);
+
+    public override bool Equals(object? obj) => obj is EquatableArray<T> other && Equals(other);
+
+    public override int GetHashCode() => this.Aggregate(Count, static (hash, item) => (hash * 31) + item.GetHashCode());
+
+    public IEnumerator<T> GetEnumerator() => (_items.IsDefault ? [] : (IEnumerable<T>)_items).GetEnumerator();
+
+    IEnumerator IEnumerable.GetEnumerator() => GetEnumerator();
+}
+
+internal static class EquatableArrayExtensions
+{
+    public static EquatableArray<T> ToEquatableArray<T>(this IEnumerable<T> items)
+        where T : IEquatable<T> => new([.. items]);
+}

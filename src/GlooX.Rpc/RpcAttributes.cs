@@ -1,0 +1,28 @@
+namespace GlooX;
+
+/// <summary>
+/// Marks an interface as a contract that can be called over the network. All its methods are callable; the source generator
+/// writes the proxy for callers and the dispatcher for servers, so no reflection happens on a call.
+/// </summary>
+/// <remarks>
+/// Methods return <see cref="Task"/>, <see cref="Task{TResult}"/>, <see cref="ValueTask"/> or <see cref="ValueTask{TResult}"/>;
+/// a last parameter of type <see cref="CancellationToken"/> does not travel as an argument but as cancellation.
+/// Two methods may not have the same name on the wire.
+/// </remarks>
+[AttributeUsage(AttributeTargets.Interface, Inherited = false)]
+public sealed class RpcServiceAttribute : Attribute;
+
+/// <summary>Exposes a method to callers: on a class it makes the method callable, on a contract it sets its name and manners.</summary>
+/// <param name="name">The name on the wire; default is the method's name without a trailing <c>Async</c>.</param>
+[AttributeUsage(AttributeTargets.Method, Inherited = false)]
+public sealed class RpcAttribute(string? name = null) : Attribute
+{
+    /// <summary>The name on the wire; null means the method's name without a trailing <c>Async</c>.</summary>
+    public string? Name { get; } = name;
+
+    /// <summary>
+    /// How long a call may take, in milliseconds, before it fails with <see cref="RpcError.Timeout"/>.
+    /// 0 (default): the client's <see cref="RpcClientOptions.CallTimeout"/>; -1: no limit.
+    /// </summary>
+    public int TimeoutMilliseconds { get; set; }
+}

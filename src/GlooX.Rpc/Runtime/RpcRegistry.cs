@@ -1,0 +1,43 @@
+using System.Runtime.CompilerServices;
+
+namespace GlooX.RpcRuntime;
+
+public static partial class RpcRegistry
+{
+    // Weak by type, so that an assembly in an unloadable context can go.
+    private static readonly ConditionalWeakTable<Type, Delegate> s_proxies = [];
+    private static readonly ConditionalWeakTable<Type, RpcDispatcher> s_dispatchers = [];
+
+    public static partial void AddProxy<T>(Func<RpcInvoker, T> create)
+        where T : class => s_proxies.AddOrUpdate(typeof(T), create);
+
+    public static partial void AddDispatcher(Type type, RpcDispatcher dispatcher) => s_dispatchers.AddOrUpdate(type, dispatcher);
+
+    /// <exception cref="ArgumentException">No proxy was generated for the type.</exception>
+    internal static T CreateProxy<T>(RpcInvoker invoker)
+        where T : class
+    {
+        RunInitializer(typeof(T));
+        return s_proxies.TryGetValue(typeof(T), out Delegate? create)
+            ? ((Func<RpcInvoker, T>)create)(invoker)
+            : throw new ArgumentException($"{typeof(T)} cannot be called remotely: it is no interface with [RpcService], or its project does not run the GlooX source generator (it comes with the GlooX package)", nameof(T));
+    }
+
+    /// <summary>The dispatcher of a class or contract, or of the nearest base class that has one; null if nothing of it is exposed.</summary>
+    internal static RpcDispatcher? FindDispatcher(Type type)
+    {
+        for (Type? t = type; t is not null && t != typeof(object); t = t.BaseType)
+        {
+            RunInitializer(t);
+            if (s_dispatchers.TryGetValue(t, out RpcDispatcher? dispatcher))
+            {
+                return dispatcher;
+            }
+        }
+
+        return null;
+    }
+
+    // Naming a type does not run its module's initializer, which registers the generated code.
+    private static void RunInitializer(Type type) => RuntimeHelpers.RunModuleConstructor(type.Module.ModuleHandle);
+}

@@ -1,0 +1,210 @@
+using System.ComponentModel;
+using GlooX.Server;
+using GlooX.Wire;
+using Nerdbank.MessagePack;
+
+namespace GlooX.RpcRuntime;
+
+/// <summary>
+/// A call that has arrived: its target and arguments. Runs on the thread pool, never on the reader loop, so that a handler that blocks
+/// blocks only itself. Whatever the handler does, exactly one answer is sent.
+/// </summary>
+[EditorBrowsable(EditorBrowsableState.Never)]
+public abstract class RpcRequest : IThreadPoolWorkItem
+{
+    private readonly bool _cancellable;
+    private CancellationTokenSource? _cancellation;
+
+    internal RpcRequest(bool cancellable) => _cancellable = cancellable;
+
+    internal ServerConnection Connection { get; private set; } = null!;
+
+    internal uint Id { get; private set; }
+
+    internal CancellationToken Cancelled => _cancellation?.Token ?? CancellationToken.None;
+
+    void IThreadPoolWorkItem.Execute() => Run();
+
+    /// <summary>Takes its place on a connection.</summary>
+    /// <param name="connection">Where the answer goes.</param>
+    /// <param name="id">The request's id.</param>
+    /// <param name="timeout">Milliseconds the caller waits; 0: no limit.</param>
+    internal void Attach(ServerConnection connection, uint id, uint timeout)
+    {
+        Connection = connection;
+        Id = id;
+        if (_cancellable)
+        {
+            _cancellation = timeout is > 0 and <= int.MaxValue ? new CancellationTokenSource((int)timeout) : new CancellationTokenSource();
+            connection.Watch(id, this);
+        }
+    }
+
+    internal void Cancel() => _cancellation?.Cancel();
+
+    private protected abstract void Run();
+
+    private protected void Answer(Action<FrameBuffer> write)
+    {
+        FrameBuffer frame = FrameBuffer.Begin(FrameType.Response, Id);
+        write(frame);
+        Done(frame);
+    }
+
+    private protected void Done(FrameBuffer frame)
+    {
+        try
+        {
+            Connection.Send(frame);
+        }
+        catch (RpcException e)
+        {
+            Connection.SendError(Id, e);
+        }
+
+        End();
+    }
+
+    private protected void Fail(Exception e)
+    {
+        Connection.SendError(Id, e is OperationCanceledException && Cancelled.IsCancellationRequested ? new RpcException(RpcError.Cancelled, "the call was cancelled") : e);
+        End();
+    }
+
+    private void End()
+    {
+        if (_cancellable)
+        {
+            Connection.Unwatch(Id);
+            _cancellation!.Dispose();
+        }
+
+        Connection.RequestEnded();
+    }
+}
+
+/// <summary>A call that returns a value.</summary>
+/// <typeparam name="TResult">The value's type.</typeparam>
+[EditorBrowsable(EditorBrowsableState.Never)]
+public abstract class RpcRequest<TResult> : RpcRequest
+{
+    /// <summary>Makes one.</summary>
+    /// <param name="cancellable">Whether the method takes a <see cref="CancellationToken"/>.</param>
+    protected RpcRequest(bool cancellable)
+        : base(cancellable)
+    {
+    }
+
+    /// <summary>Calls the method.</summary>
+    /// <param name="ct">Cancelled when the caller cancels, its deadline passes or its connection breaks.</param>
+    /// <returns>The method's result.</returns>
+    protected abstract ValueTask<TResult> InvokeAsync(CancellationToken ct);
+
+    /// <summary>Writes the result.</summary>
+    /// <param name="writer">Where to.</param>
+    /// <param name="result">What.</param>
+    /// <param name="serializer">Writes what is no primitive.</param>
+    protected abstract void WriteResult(ref MessagePackWriter writer, TResult result, RpcSerializer serializer);
+
+    private protected sealed override void Run()
+    {
+        ValueTask<TResult> running;
+        try
+        {
+            running = InvokeAsync(Cancelled);
+            if (running.IsCompletedSuccessfully && !Connection.IsCongested)
+            {
+                Reply(running.Result);
+                return;
+            }
+        }
+        catch (Exception e)
+        {
+            Fail(e); // whatever the handler throws is the caller's to know
+            return;
+        }
+
+        _ = AwaitAsync(running);
+    }
+
+    private async Task AwaitAsync(ValueTask<TResult> running)
+    {
+        try
+        {
+            TResult result = await running.ConfigureAwait(false);
+            if (Connection.IsCongested)
+            {
+                await Connection.DrainAsync(CancellationToken.None).ConfigureAwait(false);
+            }
+
+            Reply(result);
+        }
+        catch (Exception e)
+        {
+            Fail(e);
+        }
+    }
+
+    private void Reply(TResult result)
+    {
+        FrameBuffer frame = FrameBuffer.Begin(FrameType.Response, Id);
+        var writer = new MessagePackWriter(frame);
+        WriteResult(ref writer, result, RpcSerializer.Default);
+        writer.Flush();
+        Done(frame);
+    }
+}
+
+/// <summary>A call that returns nothing.</summary>
+[EditorBrowsable(EditorBrowsableState.Never)]
+public abstract class RpcVoidRequest : RpcRequest
+{
+    /// <summary>Makes one.</summary>
+    /// <param name="cancellable">Whether the method takes a <see cref="CancellationToken"/>.</param>
+    protected RpcVoidRequest(bool cancellable)
+        : base(cancellable)
+    {
+    }
+
+    /// <summary>Calls the method.</summary>
+    /// <param name="ct">Cancelled when the caller cancels, its deadline passes or its connection breaks.</param>
+    /// <returns>Completes when the method has.</returns>
+    protected abstract ValueTask InvokeAsync(CancellationToken ct);
+
+    private protected sealed override void Run()
+    {
+        ValueTask running;
+        try
+        {
+            running = InvokeAsync(Cancelled);
+            if (running.IsCompletedSuccessfully)
+            {
+                running.GetAwaiter().GetResult();
+                Answer(static frame => frame.WriteByte(MessagePackCode.Nil));
+                return;
+            }
+        }
+        catch (Exception e)
+        {
+            Fail(e); // whatever the handler throws is the caller's to know
+            return;
+        }
+
+        _ = AwaitAsync(running);
+    }
+
+    private async Task AwaitAsync(ValueTask running)
+    {
+        try
+        {
+            await running.ConfigureAwait(false);
+        }
+        catch (Exception e)
+        {
+            Fail(e);
+            return;
+        }
+
+        Answer(static frame => frame.WriteByte(MessagePackCode.Nil));
+    }
+}

@@ -1,0 +1,172 @@
+using System.Collections;
+using System.Collections.Concurrent;
+using System.ComponentModel;
+using System.Runtime.CompilerServices;
+using Nerdbank.MessagePack;
+using PolyType;
+using PolyType.Abstractions;
+using PolyType.ReflectionProvider;
+
+namespace GlooX.RpcRuntime;
+
+/// <summary>
+/// The one seam between RPC and serialization: MessagePack, records as maps by property name. Types with a generated PolyType shape use
+/// it; all others are read by reflection once. Thread-safe.
+/// </summary>
+[EditorBrowsable(EditorBrowsableState.Never)]
+public sealed class RpcSerializer
+{
+    /// <summary>The serializer that every connection uses.</summary>
+    public static RpcSerializer Default { get; } = new();
+
+    private static readonly ReflectionTypeShapeProvider s_reflection = ReflectionTypeShapeProvider.Create(new() { UseReflectionEmit = false });
+    private static readonly ConcurrentDictionary<Type, ITypeShape> s_shapes = new();
+
+    // Deep nesting is refused, so that a hostile message cannot overflow the stack.
+    private const int MaxDepth = 64;
+
+    private readonly MessagePackSerializer _inner = new() { StartingContext = new SerializationContext { MaxDepth = MaxDepth } };
+
+    private RpcSerializer()
+    {
+    }
+
+    /// <summary>Writes a value of a type known at compile time.</summary>
+    /// <typeparam name="T">The declared type; with <see cref="object"/> the value's own type decides.</typeparam>
+    /// <param name="writer">Where to.</param>
+    /// <param name="value">What.</param>
+    public void Write<T>(ref MessagePackWriter writer, T? value)
+    {
+        if (typeof(T) == typeof(object))
+        {
+            WriteUntyped(ref writer, value, 0);
+        }
+        else
+        {
+            _inner.Serialize(ref writer, value, Shape<T>.Instance);
+        }
+    }
+
+    /// <summary>Reads a value of a type known at compile time.</summary>
+    /// <typeparam name="T">The declared type; with <see cref="object"/>: null, bool, long, ulong, double, string, byte[], object[] or a dictionary by string.</typeparam>
+    /// <param name="reader">Where from.</param>
+    /// <returns>The value.</returns>
+    public T? Read<T>(ref MessagePackReader reader) =>
+        typeof(T) == typeof(object) ? (T?)ReadUntyped(ref reader, 0) : _inner.Deserialize(ref reader, Shape<T>.Instance);
+
+    /// <summary>Writes a value by its own type: what an untyped call sends.</summary>
+    /// <param name="writer">Where to.</param>
+    /// <param name="value">Null, a primitive, a string, bytes, a dictionary, a sequence, or any record.</param>
+    /// <param name="depth">How deep inside other values it is.</param>
+    internal void WriteUntyped(ref MessagePackWriter writer, object? value, int depth)
+    {
+        if (depth > MaxDepth)
+        {
+            throw new RpcException(RpcError.BadArguments, $"a value is nested deeper than {MaxDepth} levels");
+        }
+
+        switch (value)
+        {
+            case null: writer.WriteNil(); break;
+            case bool v: writer.Write(v); break;
+            case int v: writer.Write(v); break;
+            case long v: writer.Write(v); break;
+            case double v: writer.Write(v); break;
+            case string v: writer.Write(v); break;
+            case byte[] v: writer.Write(v); break;
+            case byte or sbyte or short or ushort or uint: writer.Write(Convert.ToInt64(value, null)); break;
+            case ulong v: writer.Write(v); break;
+            case float v: writer.Write(v); break;
+            case IDictionary map when value is IDictionary<string, object?> or Dictionary<string, string>:
+                writer.WriteMapHeader(map.Count);
+                foreach (DictionaryEntry entry in map)
+                {
+                    writer.Write((string)entry.Key);
+                    WriteUntyped(ref writer, entry.Value, depth + 1);
+                }
+
+                break;
+            case object?[] or IList<object?>:
+                var list = (IList<object?>)value;
+                writer.WriteArrayHeader(list.Count);
+                foreach (object? item in list)
+                {
+                    WriteUntyped(ref writer, item, depth + 1);
+                }
+
+                break;
+            default:
+                _inner.SerializeObject(ref writer, value, ShapeOf(value.GetType()));
+                break;
+        }
+    }
+
+    private static object? ReadUntyped(ref MessagePackReader reader, int depth)
+    {
+        if (depth > MaxDepth)
+        {
+            throw new RpcException(RpcError.BadResult, $"a value is nested deeper than {MaxDepth} levels");
+        }
+
+        switch (reader.NextMessagePackType)
+        {
+            case MessagePackType.Nil: reader.ReadNil(); return null;
+            case MessagePackType.Boolean: return reader.ReadBoolean();
+            case MessagePackType.Integer:
+                MessagePackReader peek = reader.CreatePeekReader();
+                ulong large = IsNegative(reader.NextCode) ? 0 : peek.ReadUInt64();
+                return large > long.MaxValue ? reader.ReadUInt64() : reader.ReadInt64();
+            case MessagePackType.Float: return reader.ReadDouble();
+            case MessagePackType.String: return reader.ReadString();
+            case MessagePackType.Binary: return Bytes(ref reader);
+            case MessagePackType.Array:
+                // The count is only a promise: the list grows with what is really there.
+                int items = reader.ReadArrayHeader();
+                var list = new List<object?>(Math.Min(items, 1024));
+                for (int i = 0; i < items; i++)
+                {
+                    list.Add(ReadUntyped(ref reader, depth + 1));
+                }
+
+                return list.ToArray();
+            case MessagePackType.Map:
+                int pairs = reader.ReadMapHeader();
+                var map = new Dictionary<string, object?>(Math.Min(pairs, 1024), StringComparer.Ordinal);
+                for (int i = 0; i < pairs; i++)
+                {
+                    string key = ReadUntyped(ref reader, depth + 1)?.ToString() ?? "";
+                    map[key] = ReadUntyped(ref reader, depth + 1);
+                }
+
+                return map;
+            default:
+                if (reader.NextCode == MessagePackCode.FixExt4 || reader.NextCode == MessagePackCode.FixExt8 || reader.NextCode == MessagePackCode.Ext8)
+                {
+                    return reader.ReadDateTime();
+                }
+
+                throw new RpcException(RpcError.BadResult, $"an untyped call cannot read MessagePack's {reader.NextMessagePackType}");
+        }
+    }
+
+    private static bool IsNegative(byte code) =>
+        code >= MessagePackCode.MinNegativeFixInt || code is MessagePackCode.Int8 or MessagePackCode.Int16 or MessagePackCode.Int32 or MessagePackCode.Int64;
+
+    private static byte[]? Bytes(ref MessagePackReader reader)
+    {
+        System.Buffers.ReadOnlySequence<byte>? sequence = reader.ReadBytes();
+        return sequence is { } s ? System.Buffers.BuffersExtensions.ToArray(s) : null;
+    }
+
+    private static ITypeShape ShapeOf(Type type) =>
+        s_shapes.GetOrAdd(type, static t => s_reflection.GetTypeShape(t) ?? throw new RpcException(RpcError.BadArguments, $"values of the type {t} cannot be sent"));
+
+    private static class Shape<T>
+    {
+        // A shape that the user had generated is preferred: no reflection, and it survives trimming.
+        public static readonly ITypeShape<T> Instance =
+            (RuntimeFeature.IsDynamicCodeSupported ? TypeShapeResolver.ResolveDynamic<T>() : TypeShapeResolver.ResolveDynamicOrThrow<T>())
+            ?? s_reflection.GetTypeShape<T>()
+            ?? throw new RpcException(RpcError.BadArguments, $"values of the type {typeof(T)} cannot be sent");
+    }
+}

@@ -1,0 +1,107 @@
+using System.Net;
+using System.Net.Security;
+using System.Net.Sockets;
+using System.Security.Authentication;
+
+namespace GlooX.Tls;
+
+/// <summary>A stream past its TLS handshake, with what messages need to name the other side.</summary>
+/// <param name="Stream">Owned by whoever holds the connection.</param>
+/// <param name="Remote">The other side as <c>host:port</c>.</param>
+/// <param name="LocalAddress">The address of this machine that the connection uses.</param>
+internal sealed record TlsConnection(SslStream Stream, string Remote, IPAddress? LocalAddress) : IAsyncDisposable
+{
+    public static readonly SslApplicationProtocol Rpc = new("gloox/1");
+    public static readonly SslApplicationProtocol Grid = new("gloox-grid/1");
+
+    public ValueTask DisposeAsync() => Stream.DisposeAsync();
+
+    /// <summary>Dials and verifies the other side's certificate.</summary>
+    /// <exception cref="RpcException"><see cref="RpcError.Connection"/> (inner: the <see cref="SocketException"/>) or <see cref="RpcError.Tls"/>.</exception>
+    public static async Task<TlsConnection> DialAsync(RpcEndpoint endpoint, SslApplicationProtocol protocol, Identity identity, CancellationToken ct)
+    {
+        string remote = endpoint.ToString();
+        var socket = new Socket(SocketType.Stream, ProtocolType.Tcp);
+        SslStream? stream = null;
+        string? refusal = null;
+        try
+        {
+            SocketTuning.Apply(socket);
+            if (IPAddress.TryParse(endpoint.Host, out IPAddress? address))
+            {
+                await socket.ConnectAsync(new IPEndPoint(address, endpoint.Port), ct).ConfigureAwait(false);
+            }
+            else
+            {
+                await socket.ConnectAsync(endpoint.Host, endpoint.Port, ct).ConfigureAwait(false);
+            }
+
+            stream = new SslStream(new NetworkStream(socket, ownsSocket: true), leaveInnerStreamOpen: false);
+            await stream.AuthenticateAsClientAsync(
+                new SslClientAuthenticationOptions
+                {
+                    TargetHost = endpoint.Host,
+                    ClientCertificateContext = identity.ClientContext,
+                    ApplicationProtocols = [protocol],
+                    EnabledSslProtocols = SslProtocols.Tls13,
+                    CertificateChainPolicy = CertificateAuthority.Policy(identity.Authority, server: true),
+                    RemoteCertificateValidationCallback = (_, certificate, _, errors) =>
+                    {
+                        // The authority decides. The name in the certificate is not compared yet (docs/security.md).
+                        if (certificate is not null && (errors & ~SslPolicyErrors.RemoteCertificateNameMismatch) == SslPolicyErrors.None)
+                        {
+                            return true;
+                        }
+
+                        refusal = certificate is System.Security.Cryptography.X509Certificates.X509Certificate2 shown
+                            ? CertificateAuthority.Refusal(shown, identity.Authority, server: true)
+                            : "it showed no certificate";
+                        return false;
+                    },
+                },
+                ct).ConfigureAwait(false);
+            if (stream.NegotiatedApplicationProtocol != protocol)
+            {
+                throw new RpcException(RpcError.Protocol, $"{remote} does not speak {protocol}: is it a GlooX process?") { Url = remote };
+            }
+
+            return new TlsConnection(stream, remote, (socket.LocalEndPoint as IPEndPoint)?.Address);
+        }
+        catch (Exception e)
+        {
+            if (stream is not null)
+            {
+                await stream.DisposeAsync().ConfigureAwait(false);
+            }
+
+            socket.Dispose();
+            throw e switch
+            {
+                SocketException { SocketErrorCode: SocketError.ConnectionRefused } => new RpcException(RpcError.Connection, $"cannot connect to {remote}: nobody listens there. Is the agent running?", e) { Url = remote },
+                SocketException => new RpcException(RpcError.Connection, $"cannot connect to {remote}: {e.Message}", e) { Url = remote },
+                AuthenticationException => new RpcException(RpcError.Tls, $"{remote} is not trusted: {refusal ?? e.InnerException?.Message ?? e.Message}", e) { Url = remote },
+                IOException => new RpcException(RpcError.Tls, $"{remote} ended the TLS handshake: {e.InnerException?.Message ?? e.Message}. Is it a GlooX process?", e) { Url = remote },
+                _ => e,
+            };
+        }
+    }
+}
+
+/// <summary>Settings of every socket.</summary>
+internal static class SocketTuning
+{
+    private const int LinuxTcpUserTimeout = 18;
+
+    // Unacknowledged data breaks the connection after this long; else recovery after a cut waits for TCP's own backoff, minutes at worst.
+    private const int UserTimeoutMilliseconds = 10_000;
+
+    public static void Apply(Socket socket)
+    {
+        socket.NoDelay = true;
+        socket.SetSocketOption(SocketOptionLevel.Socket, SocketOptionName.KeepAlive, true);
+        if (OperatingSystem.IsLinux())
+        {
+            socket.SetRawSocketOption((int)SocketOptionLevel.Tcp, LinuxTcpUserTimeout, BitConverter.GetBytes(UserTimeoutMilliseconds));
+        }
+    }
+}

@@ -1,0 +1,242 @@
+using System.Collections.Concurrent;
+using System.Net;
+using System.Net.Security;
+using System.Net.Sockets;
+using System.Security.Authentication;
+using System.Security.Cryptography.X509Certificates;
+using GlooX.Wire;
+using Microsoft.Extensions.Logging;
+
+namespace GlooX.Tls;
+
+/// <summary>
+/// The one port of a process: TLS 1.3, a client certificate always asked for, every connection routed by its ALPN.
+/// </summary>
+/// <remarks>
+/// TLS itself accepts any certificate; trust is decided right after the handshake, before a byte is read, so that a refused caller can be
+/// told why in a GoAway frame instead of seeing a broken connection. Handshakes are limited in number and time.
+/// </remarks>
+internal sealed partial class TlsListener : IAsyncDisposable
+{
+    private const int MaxHandshakes = 256;
+    private static readonly TimeSpan s_handshakeTimeout = TimeSpan.FromSeconds(10);
+
+    private static readonly TimeSpan s_linger = TimeSpan.FromSeconds(1);
+
+    private readonly Socket _socket;
+    private readonly Identity _identity;
+    private readonly int _maxConnections;
+    private readonly ILogger _logger;
+    private readonly SslServerAuthenticationOptions _options;
+    private readonly SemaphoreSlim _handshakes = new(MaxHandshakes);
+    private readonly CancellationTokenSource _stop = new();
+    private readonly ConcurrentDictionary<SslApplicationProtocol, Func<TlsConnection, Task>> _routes = new();
+    private readonly ConcurrentDictionary<Task, bool> _connections = new();
+    private Task _accepting = Task.CompletedTask;
+
+    private TlsListener(Socket socket, Identity identity, int maxConnections, IEnumerable<SslApplicationProtocol> protocols, ILogger logger)
+    {
+        _socket = socket;
+        _identity = identity;
+        _maxConnections = maxConnections;
+        _logger = logger;
+        EndPoint = (IPEndPoint)socket.LocalEndPoint!;
+        _options = new SslServerAuthenticationOptions
+        {
+            ServerCertificateContext = identity.ServerContext,
+            ApplicationProtocols = [.. protocols],
+            EnabledSslProtocols = SslProtocols.Tls13,
+            ClientCertificateRequired = true,
+            CertificateRevocationCheckMode = X509RevocationMode.NoCheck,
+            AllowTlsResume = false, // a resumed session could arrive without a certificate
+            CertificateChainPolicy = CertificateAuthority.Policy(identity.Authority, server: false),
+            RemoteCertificateValidationCallback = static (_, _, _, _) => true, // decided in AdmitAsync
+        };
+    }
+
+    public IPEndPoint EndPoint { get; }
+
+    /// <summary>Binds; nothing is accepted before <see cref="Start"/>.</summary>
+    /// <exception cref="RpcException"><see cref="RpcError.Connection"/>: the port is in use or the address is not this machine's.</exception>
+    public static async Task<TlsListener> BindAsync(
+        RpcEndpoint endpoint, Identity identity, int maxConnections, IEnumerable<SslApplicationProtocol> protocols, ILogger logger, CancellationToken ct)
+    {
+        Socket? socket = null;
+        try
+        {
+            IPEndPoint address = await endpoint.ResolveForBindAsync(ct).ConfigureAwait(false);
+            socket = new Socket(address.AddressFamily, SocketType.Stream, ProtocolType.Tcp);
+            socket.Bind(address);
+            socket.Listen(1024);
+            return new TlsListener(socket, identity, maxConnections, protocols, logger);
+        }
+        catch (SocketException e)
+        {
+            socket?.Dispose();
+            string why = e.SocketErrorCode switch
+            {
+                SocketError.AddressAlreadyInUse => "another process listens on that port. Choose another one, or port 0 for any that is free",
+                SocketError.AddressNotAvailable => "that address is not one of this machine's. 0.0.0.0 means all of them",
+                SocketError.AccessDenied => "this user may not listen on that port. Ports from 1024 up are free to all",
+                _ => e.Message,
+            };
+            throw new RpcException(RpcError.Connection, $"cannot listen on {endpoint}: {why}", e) { Url = endpoint.ToString() };
+        }
+    }
+
+    /// <summary>Who serves the connections of a protocol. The handler owns the connection and completes when it is done.</summary>
+    public void Route(SslApplicationProtocol protocol, Func<TlsConnection, Task> handler) => _routes[protocol] = handler;
+
+    public void Start() => _accepting = Task.Run(AcceptAsync);
+
+    public async ValueTask DisposeAsync()
+    {
+        await _stop.CancelAsync().ConfigureAwait(false);
+        _socket.Dispose();
+        await _accepting.ConfigureAwait(false);
+        await Task.WhenAll(_connections.Keys).ConfigureAwait(false);
+        _stop.Dispose();
+        _handshakes.Dispose();
+    }
+
+    private async Task AcceptAsync()
+    {
+        while (!_stop.IsCancellationRequested)
+        {
+            try
+            {
+                await _handshakes.WaitAsync(_stop.Token).ConfigureAwait(false);
+                Socket socket = await _socket.AcceptAsync(_stop.Token).ConfigureAwait(false);
+                if (_connections.Count >= _maxConnections)
+                {
+                    LogTooMany(_logger, _maxConnections);
+                    socket.Dispose();
+                    _handshakes.Release();
+                    continue;
+                }
+
+                Task serving = Task.Run(() => ServeAsync(socket));
+                _connections[serving] = true;
+                _ = serving.ContinueWith(t => _connections.TryRemove(t, out _), TaskScheduler.Default);
+            }
+            catch (OperationCanceledException)
+            {
+                return;
+            }
+            catch (ObjectDisposedException)
+            {
+                return;
+            }
+            catch (SocketException e)
+            {
+                // The caller went away before it was accepted, or the process is out of descriptors: others must still get in.
+                _handshakes.Release();
+                LogAccept(_logger, e.Message);
+                if (e.SocketErrorCode is SocketError.TooManyOpenSockets or SocketError.NoBufferSpaceAvailable)
+                {
+                    await Task.Delay(100, CancellationToken.None).ConfigureAwait(false);
+                }
+            }
+        }
+    }
+
+    private async Task ServeAsync(Socket socket)
+    {
+        string remote = "unknown";
+        SslStream? stream = null;
+        try
+        {
+            Func<TlsConnection, Task>? handler;
+            TlsConnection connection;
+            try
+            {
+                remote = socket.RemoteEndPoint?.ToString() ?? remote;
+                SocketTuning.Apply(socket);
+                stream = new SslStream(new NetworkStream(socket, ownsSocket: true), leaveInnerStreamOpen: false);
+                using var limit = CancellationTokenSource.CreateLinkedTokenSource(_stop.Token);
+                limit.CancelAfter(s_handshakeTimeout);
+                await stream.AuthenticateAsServerAsync(_options, limit.Token).ConfigureAwait(false);
+                connection = new TlsConnection(stream, remote, (socket.LocalEndPoint as IPEndPoint)?.Address);
+                if (await AdmitAsync(connection, limit.Token).ConfigureAwait(false) is { } refusal)
+                {
+                    LogRefused(_logger, remote, refusal);
+                    return;
+                }
+
+                if (!_routes.TryGetValue(stream.NegotiatedApplicationProtocol, out handler))
+                {
+                    LogRefused(_logger, remote, $"it asks for the protocol '{stream.NegotiatedApplicationProtocol}', which is not served here");
+                    return;
+                }
+            }
+            finally
+            {
+                _handshakes.Release();
+            }
+
+            await handler(connection).ConfigureAwait(false);
+        }
+        catch (AuthenticationException e)
+        {
+            LogHandshake(_logger, remote, e.InnerException?.Message ?? e.Message);
+        }
+        catch (Exception e) when (e is IOException or SocketException or ObjectDisposedException or OperationCanceledException or InvalidOperationException)
+        {
+            LogHandshake(_logger, remote, e is OperationCanceledException ? $"no handshake within {s_handshakeTimeout.TotalSeconds} s" : e.Message);
+        }
+        finally
+        {
+            if (stream is not null)
+            {
+                await stream.DisposeAsync().ConfigureAwait(false);
+            }
+
+            socket.Dispose();
+        }
+    }
+
+    /// <summary>Null: the caller may come in. Else why not; it was told.</summary>
+    private async Task<string?> AdmitAsync(TlsConnection connection, CancellationToken ct)
+    {
+        string? refusal = connection.Stream.RemoteCertificate is X509Certificate2 certificate
+            ? CertificateAuthority.Refusal(certificate, _identity.Authority, server: false)
+            : $"no client certificate was shown; this side accepts those of {CertificateAuthority.Describe(_identity.Authority)}";
+        if (refusal is not null)
+        {
+            FrameBuffer goAway = FrameBuffer.Begin(FrameType.GoAway, 0);
+            Bodies.WriteGoAway(goAway, RpcError.Unauthorized, refusal);
+            byte[] last = goAway.End().ToArray();
+            await connection.Stream.WriteAsync(last, ct).ConfigureAwait(false);
+            await connection.Stream.ShutdownAsync().WaitAsync(ct).ConfigureAwait(false);
+
+            // Closing with unread bytes would send a reset that overtakes the refusal: read until the caller has hung up.
+            using var linger = CancellationTokenSource.CreateLinkedTokenSource(ct);
+            linger.CancelAfter(s_linger);
+            byte[] sink = new byte[4096];
+            try
+            {
+                for (int i = 0; i < 16 && await connection.Stream.ReadAsync(sink, linger.Token).ConfigureAwait(false) > 0; i++)
+                {
+                }
+            }
+            catch (Exception e) when (e is IOException or OperationCanceledException)
+            {
+                // it hung up, or it does not: either way it has had its chance to read
+            }
+        }
+
+        return refusal;
+    }
+
+    [LoggerMessage(1001, LogLevel.Warning, "Refused {Remote}: {Reason}")]
+    private static partial void LogRefused(ILogger logger, string remote, string reason);
+
+    [LoggerMessage(1002, LogLevel.Information, "The TLS handshake with {Remote} failed: {Reason}")]
+    private static partial void LogHandshake(ILogger logger, string remote, string reason);
+
+    [LoggerMessage(1003, LogLevel.Warning, "A connection was closed at once: the limit of {Limit} connections is reached")]
+    private static partial void LogTooMany(ILogger logger, int limit);
+
+    [LoggerMessage(1004, LogLevel.Warning, "Accepting a connection failed: {Reason}")]
+    private static partial void LogAccept(ILogger logger, string reason);
+}

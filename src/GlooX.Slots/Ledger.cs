@@ -1,0 +1,129 @@
+using System.Diagnostics.CodeAnalysis;
+
+namespace GlooX.Slots;
+
+/// <summary>
+/// What an agent has promised to whom: the only authority on whether one more process fits. Nothing but arithmetic under one lock:
+/// no clock, no I/O; the caller brings the measurements. Thread-safe.
+/// </summary>
+/// <remarks>
+/// <para>
+/// For memory and for disk alike, a provision is granted when it is not more than
+/// <c>free = min(capacity − Σ reserved, machine.free − Σ max(0, reserved − used))</c>.
+/// The first term holds the agent to its own limit. The second holds it to the machine: a process that has just started does not
+/// show in what the machine has free, so what was promised but is not used yet is taken off. A resource of which a provision
+/// needs 0 does not limit it.
+/// </para>
+/// <para>
+/// Measure what is used <em>before</em> the machine: what a process takes in between is then counted twice, which refuses rather
+/// than over-commits. A reservation missing from what is used counts as not used at all, for the same reason; old measurements
+/// are therefore safe too. Whatever the order in which threads come, Σ reserved stays within the capacity and each grant within
+/// <c>free</c>.
+/// </para>
+/// </remarks>
+/// <param name="capacity">What the agent may hand out at all.</param>
+public sealed class Ledger(Capacity capacity)
+{
+    private readonly Lock _lock = new();
+    private readonly HashSet<Reservation> _reservations = [];
+
+    /// <summary>What the agent may hand out at all.</summary>
+    public Capacity Capacity { get; } = capacity ?? throw new ArgumentNullException(nameof(capacity));
+
+    /// <summary>Reserves a provision if it fits; see the remarks of the class for the rule.</summary>
+    /// <param name="need">What is asked for.</param>
+    /// <param name="machine">What the machine has free, measured after <paramref name="used"/>.</param>
+    /// <param name="used">What each reservation uses already; a snapshot that nobody changes meanwhile. May be empty.</param>
+    /// <param name="reservation">The grant, to be given back with <see cref="Release"/>; null if it does not fit.</param>
+    /// <param name="refusal">Why it does not fit; null if it does.</param>
+    /// <returns>Whether it fits.</returns>
+    /// <exception cref="ArgumentNullException">An argument is null.</exception>
+    public bool TryReserve(
+        Provision need,
+        MachineStatus machine,
+        IReadOnlyDictionary<Reservation, Usage> used,
+        [NotNullWhen(true)] out Reservation? reservation,
+        [NotNullWhen(false)] out Refusal? refusal)
+    {
+        ArgumentNullException.ThrowIfNull(need);
+        ArgumentNullException.ThrowIfNull(machine);
+        ArgumentNullException.ThrowIfNull(used);
+        lock (_lock)
+        {
+            var status = Measure(machine, used);
+            (reservation, refusal) = status.AvailableSlots(need) > 0
+                ? (new Reservation(need), default(Refusal))
+                : (null, new Refusal(need, status));
+            return reservation is not null && _reservations.Add(reservation);
+        }
+    }
+
+    /// <summary>
+    /// Records a process that runs already, found again after the agent was restarted. It is not asked whether it fits: it is
+    /// there. This alone may bring the sum above the capacity, if that was lowered meanwhile; nothing is granted until it is
+    /// below again.
+    /// </summary>
+    /// <param name="provision">What it was granted.</param>
+    /// <returns>The reservation, to be given back with <see cref="Release"/>.</returns>
+    /// <exception cref="ArgumentNullException"><paramref name="provision"/> is null.</exception>
+    public Reservation Adopt(Provision provision)
+    {
+        ArgumentNullException.ThrowIfNull(provision);
+        var reservation = new Reservation(provision);
+        lock (_lock)
+            _reservations.Add(reservation);
+        return reservation;
+    }
+
+    /// <summary>Gives a reservation back, once.</summary>
+    /// <param name="reservation">What this ledger granted.</param>
+    /// <returns>False if it was given back before, or is another ledger's; nothing happens then.</returns>
+    /// <exception cref="ArgumentNullException"><paramref name="reservation"/> is null.</exception>
+    public bool Release(Reservation reservation)
+    {
+        ArgumentNullException.ThrowIfNull(reservation);
+        lock (_lock)
+            return _reservations.Remove(reservation);
+    }
+
+    /// <summary>What is reserved and what is free now.</summary>
+    /// <param name="machine">As in <see cref="TryReserve"/>.</param>
+    /// <param name="used">As in <see cref="TryReserve"/>.</param>
+    /// <returns>A snapshot.</returns>
+    /// <exception cref="ArgumentNullException">An argument is null.</exception>
+    public LedgerStatus Status(MachineStatus machine, IReadOnlyDictionary<Reservation, Usage> used)
+    {
+        ArgumentNullException.ThrowIfNull(machine);
+        ArgumentNullException.ThrowIfNull(used);
+        lock (_lock)
+            return Measure(machine, used);
+    }
+
+    private LedgerStatus Measure(MachineStatus machine, IReadOnlyDictionary<Reservation, Usage> used)
+    {
+        // 128 bits: adopted reservations are not bounded by the capacity, and a sum that wrapped around would grant anything.
+        Int128 memory = 0, memoryToCome = 0, disk = 0, diskToCome = 0;
+        foreach (var reservation in _reservations)
+        {
+            var need = reservation.Provision;
+            var usage = used.GetValueOrDefault(reservation);
+            memory += need.MemoryBytes;
+            memoryToCome += ToCome(need.MemoryBytes, usage.MemoryBytes);
+            disk += need.DiskBytes;
+            diskToCome += ToCome(need.DiskBytes, usage.DiskBytes);
+        }
+
+        return new LedgerStatus(
+            Level(Capacity.MemoryBytes, memory, machine.FreeMemoryBytes - memoryToCome),
+            Level(Capacity.DiskBytes, disk, machine.FreeDiskBytes - diskToCome),
+            _reservations.Count);
+    }
+
+    private static long ToCome(long reserved, long used) => Math.Max(0, reserved - Math.Max(0, used));
+
+    private static ResourceLevel Level(long capacity, Int128 reserved, Int128 onMachine)
+    {
+        var free = Int128.Max(0, Int128.Min(capacity - reserved, onMachine));
+        return new ResourceLevel((long)free, (long)Int128.Min(reserved, long.MaxValue), capacity);
+    }
+}

@@ -1,0 +1,72 @@
+using System.Globalization;
+
+namespace GlooX.Slots;
+
+/// <summary>Linux: <c>/proc/meminfo</c>, narrowed by the memory limits of every control group that this process is in.</summary>
+/// <param name="folder">Whose file system is the disk.</param>
+/// <param name="root">Where <c>proc</c> and <c>sys</c> are; tests put fake trees there.</param>
+internal sealed class LinuxMachine(string folder, string root = "/") : IMachine
+{
+    private readonly LinuxCgroup _cgroup = new(root);
+
+    /// <inheritdoc/>
+    public MachineStatus Read()
+    {
+        var (total, free) = ReadMemInfo();
+        foreach (var level in _cgroup.MemoryLevels())
+        {
+            total = Math.Min(total, level.LimitBytes);
+            free = Math.Min(free, level.LimitBytes - level.UsedBytes);
+        }
+
+        var disk = Machine.Disk(folder);
+        return new MachineStatus(total, Math.Max(0, free), disk.Total, disk.Free, Machine.Cores);
+    }
+
+    /// <inheritdoc/>
+    public long ResidentBytes(int pid)
+    {
+        // proc(5): the second number of statm is the resident set in pages.
+        var fields = TryReadText(Path.Join(root, $"proc/{pid}/statm"))?.Split(' ') ?? [];
+        return fields.Length > 1 && long.TryParse(fields[1], NumberStyles.None, CultureInfo.InvariantCulture, out var pages)
+            ? pages * Environment.SystemPageSize
+            : 0;
+    }
+
+    /// <summary>The text of a kernel file; null if it is not there, went away meanwhile, or may not be read.</summary>
+    internal static string? TryReadText(string path)
+    {
+        try
+        {
+            return File.ReadAllText(path);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            return null;
+        }
+    }
+
+    /// <summary>The number of a line <c>name 123</c> or <c>name: 123 kB</c>, as it stands there; null if there is no such line.</summary>
+    internal static long? FindNumber(string text, string name)
+    {
+        foreach (var line in text.AsSpan().EnumerateLines())
+        {
+            if (!line.StartsWith(name, StringComparison.Ordinal) || line.Length == name.Length || !(line[name.Length] is ' ' or ':'))
+                continue;
+            var number = line[(name.Length + 1)..].Trim();
+            var end = number.IndexOf(' ');
+            return long.TryParse(end < 0 ? number : number[..end], NumberStyles.None, CultureInfo.InvariantCulture, out var value) ? value : null;
+        }
+
+        return null;
+    }
+
+    private (long Total, long Free) ReadMemInfo()
+    {
+        var path = Path.Join(root, "proc/meminfo");
+        var text = TryReadText(path) ?? "";
+        return FindNumber(text, "MemTotal") is { } total && FindNumber(text, "MemAvailable") is { } available
+            ? (total * 1024, available * 1024)
+            : throw new IOException($"Cannot tell how much memory there is: no MemTotal and MemAvailable in '{path}'. Is /proc mounted?");
+    }
+}

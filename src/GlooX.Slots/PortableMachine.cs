@@ -1,0 +1,40 @@
+using System.ComponentModel;
+using System.Diagnostics;
+
+namespace GlooX.Slots;
+
+/// <summary>
+/// macOS and Windows, by what .NET knows itself: its garbage collector watches the memory of the machine (or of the Windows job).
+/// A heap hard limit set for this process is taken for the machine's size.
+/// </summary>
+internal sealed class PortableMachine(string folder) : IMachine
+{
+    /// <inheritdoc/>
+    public MachineStatus Read()
+    {
+        // The collector measures the machine only when it collects; the youngest generation is the cheap way to a fresh number.
+        GC.Collect(0, GCCollectionMode.Forced, blocking: true);
+        var memory = GC.GetGCMemoryInfo(GCKind.Any);
+        var disk = Machine.Disk(folder);
+        return new MachineStatus(
+            memory.TotalAvailableMemoryBytes,
+            Math.Max(0, memory.TotalAvailableMemoryBytes - memory.MemoryLoadBytes),
+            disk.Total,
+            disk.Free,
+            Machine.Cores);
+    }
+
+    /// <inheritdoc/>
+    public long ResidentBytes(int pid)
+    {
+        try
+        {
+            using var process = Process.GetProcessById(pid);
+            return process.WorkingSet64;
+        }
+        catch (Exception e) when (e is ArgumentException or InvalidOperationException or Win32Exception)
+        {
+            return 0; // never was, ended meanwhile, or belongs to somebody else
+        }
+    }
+}

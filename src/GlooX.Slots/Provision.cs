@@ -1,0 +1,71 @@
+using GlooX.Slots;
+
+namespace GlooX;
+
+/// <summary>
+/// What one process of a class needs. An agent reserves it before it starts the process and gives it back when the process is gone.
+/// Immutable; safe from any thread.
+/// </summary>
+public sealed record Provision
+{
+    /// <summary>States a need in words.</summary>
+    /// <param name="memory">Memory, for example <c>512MB</c>; <c>0</c> if it does not matter. See <see cref="ByteSize"/>.</param>
+    /// <param name="disk">Disk, for example <c>1.5 GiB</c>; <c>0</c> if it does not matter.</param>
+    /// <exception cref="ArgumentNullException">One of the sizes is null.</exception>
+    /// <exception cref="FormatException">One of the sizes is negative, too large or no size; the message names it.</exception>
+    public Provision(string memory, string disk) : this(ByteSize.Parse(memory), ByteSize.Parse(disk))
+    {
+    }
+
+    private Provision(long memoryBytes, long diskBytes)
+    {
+        MemoryBytes = memoryBytes;
+        DiskBytes = diskBytes;
+    }
+
+    /// <summary>Needs nothing that is counted: fits everywhere, always.</summary>
+    public static Provision None { get; } = new(0, 0);
+
+    /// <summary>Memory in bytes; 0 (default) means that memory does not limit.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">Set to a negative value.</exception>
+    public long MemoryBytes { get; init => field = NotNegative(value, nameof(MemoryBytes)); }
+
+    /// <summary>Disk in bytes; 0 (default) means that disk does not limit.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">Set to a negative value.</exception>
+    public long DiskBytes { get; init => field = NotNegative(value, nameof(DiskBytes)); }
+
+    /// <summary>States a need in numbers.</summary>
+    /// <param name="memory">Memory in bytes.</param>
+    /// <param name="disk">Disk in bytes.</param>
+    /// <returns>The provision.</returns>
+    /// <exception cref="ArgumentOutOfRangeException">One of them is negative; the message names it.</exception>
+    public static Provision FromBytes(long memory, long disk) => new(memory, disk);
+
+    /// <summary>For people.</summary>
+    /// <returns>For example <c>1 GB memory, 500 MB disk</c>.</returns>
+    public override string ToString() => $"{ByteSize.Format(MemoryBytes)} memory, {ByteSize.Format(DiskBytes)} disk";
+
+    internal static long NotNegative(long bytes, string name) => bytes >= 0
+        ? bytes
+        : throw new ArgumentOutOfRangeException(
+            name, bytes, $"{bytes} bytes is negative. Valid are 0 and more, for example: 1048576 (1 MiB), 1000000000 (1 GB).");
+}
+
+/// <summary>
+/// Says on a class what each process of it needs: <c>[Provision(Memory = "1GB", Disk = "1GB")]</c>.
+/// Agents read it from the assembly's metadata without running any of its code.
+/// </summary>
+/// <remarks>
+/// Inherited: a class without the attribute has that of its nearest base class. A class with the attribute has its own as a whole;
+/// what it leaves out is not taken from the base class. The sizes are checked when they are read, not when they are compiled:
+/// an invalid one makes the spawn fail with a <see cref="PayloadException"/>.
+/// </remarks>
+[AttributeUsage(AttributeTargets.Class)]
+public sealed class ProvisionAttribute : Attribute
+{
+    /// <summary>Memory, for example <c>512MB</c>; null (default) means that memory does not limit. See <see cref="ByteSize"/>.</summary>
+    public string? Memory { get; set; }
+
+    /// <summary>Disk, for example <c>1.5 GiB</c>; null (default) means that disk does not limit.</summary>
+    public string? Disk { get; set; }
+}
