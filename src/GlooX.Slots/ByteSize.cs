@@ -12,7 +12,7 @@ namespace GlooX.Slots;
 /// </remarks>
 public static class ByteSize
 {
-    internal const string Examples = "1GB, 1.5 GB, 512MiB, 1048576 (bytes)";
+    private const string Examples = "1GB, 1.5 GB, 512MiB, 1048576 (bytes)";
 
     private static readonly (string Name, long Bytes)[] Decimal =
         [("TB", 1_000_000_000_000), ("GB", 1_000_000_000), ("MB", 1_000_000), ("kB", 1_000), ("B", 1)];

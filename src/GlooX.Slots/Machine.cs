@@ -12,7 +12,7 @@ public sealed record MachineStatus(
 /// <summary>The seam to the operating system: the only place that looks at real memory and disk. Thread-safe.</summary>
 public interface IMachine
 {
-    /// <summary>Measures the machine now; costs well under a millisecond, nothing is cached.</summary>
+    /// <summary>Measures the machine now; nothing is cached. Costs a few system calls, less than a millisecond; off Linux also a collection of the youngest generation.</summary>
     /// <returns>What there is and what is free.</returns>
     /// <exception cref="IOException">The operating system does not tell, or the folder is gone.</exception>
     MachineStatus Read();

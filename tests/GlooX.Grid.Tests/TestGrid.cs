@@ -122,9 +122,9 @@ public sealed class TestNode : ILogger, IAsyncDisposable
         }
     }
 
-    public Task StartAsync(params TestNode[] peers) => StartAsync([.. peers.Select(p => p.Address)]);
+    public Task StartAsync(params TestNode[] peers) => StartWithAsync([.. peers.Select(p => p.Address)]);
 
-    public async Task StartAsync(params string[] peers)
+    public async Task StartWithAsync(params string[] peers)
     {
         _wire.Listen(Membership);
         await Membership.StartAsync(peers, TestContext.Current.CancellationToken);

@@ -14,7 +14,7 @@ public sealed class LedgerTests
     [InlineData(16, 10, 6, 0, 4)]   // promised but not used yet: the machine does not show it
     [InlineData(16, 10, 6, 6, 10)]  // used: the machine shows it, it is not taken off twice
     [InlineData(16, 10, 6, 2, 6)]
-    [InlineData(16, 10, 6, 9, 10)]  // uses more than it reserved: nothing more to come
+    [InlineData(20, 10, 6, 9, 10)]  // uses more than it reserved: nothing more to come
     [InlineData(16, 3, 6, 0, 0)]    // never negative
     [InlineData(16, 10, 6, -5, 4)]  // a nonsense measurement does no harm
     public void Free_is_what_neither_the_capacity_nor_the_machine_has_promised(int capacity, int machineFree, int reserved, int used, int free)

@@ -1,3 +1,4 @@
+#pragma warning disable RS0022 // meant to be derived from, by generated code only
 using System.ComponentModel;
 using GlooX.Server;
 using GlooX.Wire;

@@ -66,7 +66,7 @@ internal sealed class IdentityStore
             return null;
         }
 
-        if (!OperatingSystem.IsWindows() && (File.GetUnixFileMode(key) & OthersMask) != 0)
+        if (!OperatingSystem.IsWindows() && (File.GetUnixFileMode(key) & OthersMask) != UnixFileMode.None)
         {
             throw new IdentityException(key, $"the private key is open to others. Run: chmod 600 {key}");
         }

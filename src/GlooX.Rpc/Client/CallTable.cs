@@ -1,0 +1,117 @@
+namespace GlooX.Client;
+
+/// <summary>
+/// The calls in flight on one connection; an id is a slot. An abandoned call's slot stays taken until its answer comes, so that a late
+/// answer can never reach another call. Thread-safe.
+/// </summary>
+internal sealed class CallTable
+{
+    private static readonly object s_abandoned = new();
+    private readonly Lock _gate = new();
+    private object?[] _slots = new object?[16];
+    private uint[] _free = new uint[16];
+    private int _freeCount;
+    private int _top;
+    private Exception? _closed;
+
+    /// <summary>Gives the call an id. Null: done. Else why not.</summary>
+    public Exception? Add(PendingCall call, int limit)
+    {
+        lock (_gate)
+        {
+            if (_closed is not null)
+            {
+                return _closed;
+            }
+
+            if (_freeCount > 0)
+            {
+                call.Id = _free[--_freeCount];
+            }
+            else
+            {
+                if (_top >= limit)
+                {
+                    return new RpcException(RpcError.Overloaded, $"{limit} calls are in flight on this connection, more the server does not accept");
+                }
+
+                if (_top == _slots.Length)
+                {
+                    Array.Resize(ref _slots, _slots.Length * 2);
+                    Array.Resize(ref _free, _slots.Length);
+                }
+
+                call.Id = (uint)_top++;
+            }
+
+            _slots[call.Id] = call;
+            return null;
+        }
+    }
+
+    /// <summary>An answer has come. Null: for a call that was abandoned. False: for no call at all.</summary>
+    public bool Take(uint id, out PendingCall? call)
+    {
+        lock (_gate)
+        {
+            call = null;
+            if (id >= _top || _slots[id] is not { } there)
+            {
+                return false;
+            }
+
+            call = there as PendingCall;
+            _slots[id] = null;
+            _free[_freeCount++] = id;
+            return true;
+        }
+    }
+
+    /// <summary>Gives up a call that was sent. True: it was still waiting, and is the caller's to complete.</summary>
+    public bool Abandon(PendingCall call)
+    {
+        lock (_gate)
+        {
+            if (call.Id >= _top || !ReferenceEquals(_slots[call.Id], call))
+            {
+                return false;
+            }
+
+            _slots[call.Id] = s_abandoned;
+            return true;
+        }
+    }
+
+    /// <summary>The calls whose deadline has passed; they are abandoned.</summary>
+    public List<PendingCall>? TakeExpired(long now)
+    {
+        List<PendingCall>? expired = null;
+        lock (_gate)
+        {
+            for (int i = 0; i < _top; i++)
+            {
+                if (_slots[i] is PendingCall call && call.Deadline <= now)
+                {
+                    (expired ??= []).Add(call);
+                    _slots[i] = s_abandoned;
+                }
+            }
+        }
+
+        return expired;
+    }
+
+    /// <summary>No more calls; those that wait are the caller's to complete.</summary>
+    public List<PendingCall> Close(Exception reason)
+    {
+        lock (_gate)
+        {
+            _closed = reason;
+            List<PendingCall> waiting = [.. _slots.OfType<PendingCall>()];
+            Array.Clear(_slots);
+            _top = 0;
+            _freeCount = 0;
+            return waiting;
+        }
+    }
+}

@@ -1,0 +1,114 @@
+using System.Collections.Concurrent;
+using System.Threading.Tasks.Sources;
+using GlooX.RpcRuntime;
+using Nerdbank.MessagePack;
+
+namespace GlooX.Client;
+
+/// <summary>A call that waits for its answer. Exactly one of answer, deadline, cancellation and closing takes it from its table and completes it.</summary>
+internal abstract class PendingCall
+{
+    public ClientConnection Connection = null!;
+    public uint Id;
+    public string Method = "";
+
+    /// <summary>In <see cref="Environment.TickCount64"/>; <see cref="long.MaxValue"/>: none.</summary>
+    public long Deadline;
+
+    public abstract void Answer(ReadOnlyMemory<byte> body);
+
+    public abstract void Fail(Exception e);
+}
+
+/// <summary>Pooled: a call allocates nothing for its completion.</summary>
+internal sealed class PendingCall<T> : PendingCall, IValueTaskSource<T>, IValueTaskSource
+{
+    private const int MaxPooled = 4096;
+    private static readonly ConcurrentQueue<PendingCall<T>> s_pool = new();
+
+    private ManualResetValueTaskSourceCore<T> _core = new() { RunContinuationsAsynchronously = true };
+    private RpcResultReader<T> _read = null!;
+    private CancellationTokenRegistration _registration;
+    private CancellationToken _token;
+
+    public ValueTask<T> Task => new(this, _core.Version);
+
+    public ValueTask VoidTask => new(this, _core.Version);
+
+    public static PendingCall<T> Rent(ClientConnection connection, RpcMethod<T> method, string name, long deadline)
+    {
+        if (!s_pool.TryDequeue(out PendingCall<T>? call))
+        {
+            call = new PendingCall<T>();
+        }
+
+        call.Connection = connection;
+        call.Method = name;
+        call.Deadline = deadline;
+        call._read = method.ReadResult;
+        return call;
+    }
+
+    public void CancelWith(CancellationToken ct)
+    {
+        _token = ct;
+        _registration = ct.UnsafeRegister(static s => ((PendingCall<T>)s!).OnCancelled(), this);
+    }
+
+    public override void Answer(ReadOnlyMemory<byte> body)
+    {
+        T result;
+        try
+        {
+            var reader = new MessagePackReader(body);
+            result = _read(ref reader, RpcSerializer.Default);
+        }
+        catch (Exception e)
+        {
+            // Whatever a converter throws over bytes that do not fit concerns this call only.
+            Fail(new RpcException(RpcError.BadResult, $"{Method}: the answer is no {typeof(T).Name}: {e.Message}", e) { Url = Connection.Remote, Method = Method });
+            return;
+        }
+
+        _core.SetResult(result);
+    }
+
+    public override void Fail(Exception e) => _core.SetException(e);
+
+    T IValueTaskSource<T>.GetResult(short token) => End(token);
+
+    void IValueTaskSource.GetResult(short token) => End(token);
+
+    public ValueTaskSourceStatus GetStatus(short token) => _core.GetStatus(token);
+
+    public void OnCompleted(Action<object?> continuation, object? state, short token, ValueTaskSourceOnCompletedFlags flags) =>
+        _core.OnCompleted(continuation, state, token, flags);
+
+    private T End(short token)
+    {
+        try
+        {
+            return _core.GetResult(token);
+        }
+        finally
+        {
+            _registration.Dispose(); // waits for a callback that runs, so that none can meet the next user of this object
+            _registration = default;
+            _token = default;
+            Connection = null!;
+            _core.Reset();
+            if (s_pool.Count < MaxPooled)
+            {
+                s_pool.Enqueue(this);
+            }
+        }
+    }
+
+    private void OnCancelled()
+    {
+        if (Connection?.Abandon(this) == true)
+        {
+            Fail(new OperationCanceledException($"the call of {Method} was cancelled", _token));
+        }
+    }
+}
