@@ -12,5 +12,5 @@ need() { # need COMMAND PACKAGE: a Debian package, when its command is missing
 need openssl openssl
 
 export DOTNET_NOLOGO=1 DOTNET_CLI_TELEMETRY_OPTOUT=1
-dotnet build GlooX.slnx -v q
-dotnet test --solution GlooX.slnx --no-build "$@"
+dotnet build GlooX.slnx -c Release -v q
+dotnet test --solution GlooX.slnx -c Release --no-build "$@"
