@@ -15,6 +15,7 @@ public abstract class RpcRequest : IThreadPoolWorkItem
 {
     private readonly bool _cancellable;
     private CancellationTokenSource? _cancellation;
+    private bool _cancelledByCaller;
 
     internal RpcRequest(bool cancellable) => _cancellable = cancellable;
 
@@ -41,7 +42,23 @@ public abstract class RpcRequest : IThreadPoolWorkItem
         }
     }
 
-    internal void Cancel() => _cancellation?.Cancel();
+    /// <summary>The caller gave up or is gone. Never throws; runs what the handler registered with its token.</summary>
+    internal void Cancel()
+    {
+        Volatile.Write(ref _cancelledByCaller, true);
+        try
+        {
+            _cancellation?.Cancel();
+        }
+        catch (ObjectDisposedException)
+        {
+            // it ended meanwhile
+        }
+        catch (AggregateException)
+        {
+            // what the handler registered threw: that ends neither the process nor the other calls
+        }
+    }
 
     private protected abstract void Run();
 
@@ -68,7 +85,14 @@ public abstract class RpcRequest : IThreadPoolWorkItem
 
     private protected void Fail(Exception e)
     {
-        Connection.SendError(Id, e is OperationCanceledException && Cancelled.IsCancellationRequested ? new RpcException(RpcError.Cancelled, "the call was cancelled") : e);
+        if (e is OperationCanceledException && Cancelled.IsCancellationRequested)
+        {
+            e = Volatile.Read(ref _cancelledByCaller)
+                ? new RpcException(RpcError.Cancelled, "the call was cancelled")
+                : new RpcException(RpcError.Timeout, "the call was not done within the caller's deadline");
+        }
+
+        Connection.SendError(Id, e);
         End();
     }
 

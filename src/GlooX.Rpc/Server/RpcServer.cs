@@ -111,7 +111,7 @@ namespace GlooX
         }
 
         /// <summary>
-        /// Stops: callers are told, calls in flight may finish for <see cref="RpcServerOptions.DrainTimeout"/>, then the port closes.
+        /// Stops: the port closes, callers are told, calls in flight may finish for <see cref="RpcServerOptions.DrainTimeout"/>.
         /// </summary>
         /// <returns>Completes when everything is closed.</returns>
         public async ValueTask DisposeAsync()
@@ -121,6 +121,8 @@ namespace GlooX
                 return;
             }
 
+            // First, for a caller that is told to go elsewhere must not be let in here again.
+            await _listener.StopAcceptingAsync().ConfigureAwait(false);
             foreach (ServerConnection connection in _connections.Keys)
             {
                 connection.AnnounceShutdown();
@@ -132,8 +134,7 @@ namespace GlooX
                 await Task.Delay(10).ConfigureAwait(false);
             }
 
-            var reason = new RpcException(RpcError.ShuttingDown, "the process is shutting down");
-            await Task.WhenAll(_connections.Keys.Select(c => c.FinishAsync(reason, TimeSpan.FromSeconds(1)))).ConfigureAwait(false);
+            await Task.WhenAll(_connections.Keys.Select(c => c.FinishAsync(ShuttingDown(), TimeSpan.FromSeconds(1)))).ConfigureAwait(false);
             await _listener.DisposeAsync().ConfigureAwait(false);
         }
 
@@ -179,12 +180,19 @@ namespace GlooX
             return new Definition(name, service.Dispatcher, service.Target, index, null);
         }
 
+        private static RpcException ShuttingDown() => new(RpcError.ShuttingDown, "the process is shutting down");
+
         private async Task ServeAsync(TlsConnection tls)
         {
             var connection = new ServerConnection(this, tls, _options);
             _connections[connection] = true;
             try
             {
+                if (Volatile.Read(ref _disposed) != 0)
+                {
+                    connection.Close(ShuttingDown()); // let in just before the port closed: nobody else may know of it
+                }
+
                 await connection.ReadLoopAsync().ConfigureAwait(false);
             }
             finally

@@ -30,7 +30,14 @@ internal sealed class ServerConnection : WireConnection
 
     public bool IsIdle => InFlight == 0;
 
-    public void Watch(uint id, RpcRequest request) => _cancellable[id] = request;
+    public void Watch(uint id, RpcRequest request)
+    {
+        _cancellable[id] = request;
+        if (IsClosed)
+        {
+            ThreadPool.UnsafeQueueUserWorkItem(static r => r.Cancel(), request, preferLocal: false); // OnClosed may have missed it
+        }
+    }
 
     public void Unwatch(uint id) => _cancellable.TryRemove(id, out _);
 
@@ -50,7 +57,7 @@ internal sealed class ServerConnection : WireConnection
         FrameBuffer frame = FrameBuffer.Begin(FrameType.Error, id);
         if (e is RpcException { Code: not RpcError.Remote } rpc)
         {
-            Bodies.WriteError(frame, rpc.Code, rpc.Message, null, null);
+            Bodies.WriteError(frame, rpc.Code, Bounded(rpc.Message, 8 * 1024), null, null);
         }
         else
         {
@@ -59,7 +66,17 @@ internal sealed class ServerConnection : WireConnection
             Bodies.WriteError(frame, RpcError.Remote, Bounded(message, 8 * 1024), (e as RpcException)?.RemoteType ?? e.GetType().FullName, stack is null ? null : Bounded(stack, 32 * 1024));
         }
 
-        Send(frame);
+        try
+        {
+            Send(frame);
+        }
+        catch (RpcException tooLarge) when (tooLarge.Code == RpcError.TooLarge)
+        {
+            // The caller takes small frames only; each one takes this.
+            FrameBuffer brief = FrameBuffer.Begin(FrameType.Error, id);
+            Bodies.WriteError(brief, e is RpcException { Code: var code } ? code : RpcError.Remote, "the call failed; the message is larger than the caller accepts", null, null);
+            Send(brief);
+        }
     }
 
     protected override void OnFrame(FrameType type, uint id, ReadOnlyMemory<byte> body)
@@ -102,20 +119,7 @@ internal sealed class ServerConnection : WireConnection
     {
         foreach (RpcRequest request in _cancellable.Values)
         {
-            ThreadPool.UnsafeQueueUserWorkItem(
-                static r =>
-                {
-                    try
-                    {
-                        r.Cancel();
-                    }
-                    catch (ObjectDisposedException)
-                    {
-                        // it ended meanwhile
-                    }
-                },
-                request,
-                preferLocal: false);
+            ThreadPool.UnsafeQueueUserWorkItem(static r => r.Cancel(), request, preferLocal: false);
         }
     }
 

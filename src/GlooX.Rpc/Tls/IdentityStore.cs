@@ -17,7 +17,7 @@ internal sealed class IdentityStore
     private static readonly TimeSpan s_lockTimeout = TimeSpan.FromSeconds(20);
     private readonly string _folder;
 
-    private IdentityStore(string folder) => _folder = folder;
+    internal IdentityStore(string folder) => _folder = folder;
 
     /// <summary>The store in <see cref="GlooXHome.Path"/>.</summary>
     public static IdentityStore Open() => new(GlooXHome.Path);
@@ -85,6 +85,7 @@ internal sealed class IdentityStore
     {
         X509Certificate2 made = make();
         using ECDsa key = made.GetECDsaPrivateKey()!;
+        File.Delete(Path(name + ".crt")); // a new key beside the old certificate would be no pair
         Write(Path(name + ".key"), key.ExportPkcs8PrivateKeyPem());
         Write(Path(name + ".crt"), made.ExportCertificatePem()); // last: a pair without its certificate is made anew
         return made;

@@ -91,11 +91,17 @@ internal sealed partial class TlsListener : IAsyncDisposable
 
     public void Start() => _accepting = Task.Run(AcceptAsync);
 
-    public async ValueTask DisposeAsync()
+    /// <summary>Closes the port; connections that were let in go on.</summary>
+    public async Task StopAcceptingAsync()
     {
         await _stop.CancelAsync().ConfigureAwait(false);
         _socket.Dispose();
         await _accepting.ConfigureAwait(false);
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        await StopAcceptingAsync().ConfigureAwait(false);
         await Task.WhenAll(_connections.Keys).ConfigureAwait(false);
         _stop.Dispose();
         _handshakes.Dispose();
@@ -159,9 +165,8 @@ internal sealed partial class TlsListener : IAsyncDisposable
                 limit.CancelAfter(s_handshakeTimeout);
                 await stream.AuthenticateAsServerAsync(_options, limit.Token).ConfigureAwait(false);
                 connection = new TlsConnection(stream, remote, (socket.LocalEndPoint as IPEndPoint)?.Address);
-                if (await AdmitAsync(connection, limit.Token).ConfigureAwait(false) is { } refusal)
+                if (await AdmitAsync(connection, limit.Token).ConfigureAwait(false) is not null)
                 {
-                    LogRefused(_logger, remote, refusal);
                     return;
                 }
 
@@ -205,6 +210,7 @@ internal sealed partial class TlsListener : IAsyncDisposable
             : $"no client certificate was shown; this side accepts those of {CertificateAuthority.Describe(_identity.Authority)}";
         if (refusal is not null)
         {
+            LogRefused(_logger, connection.Remote, refusal); // before the caller knows: it may be gone before it is told
             FrameBuffer goAway = FrameBuffer.Begin(FrameType.GoAway, 0);
             Bodies.WriteGoAway(goAway, RpcError.Unauthorized, refusal);
             byte[] last = goAway.End().ToArray();

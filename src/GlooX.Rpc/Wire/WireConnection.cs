@@ -228,7 +228,7 @@ internal abstract class WireConnection : IThreadPoolWorkItem
             reason = e;
             await SayGoAwayAsync(e).ConfigureAwait(false);
         }
-        catch (MessagePackSerializationException e)
+        catch (Exception e) when (e is MessagePackSerializationException or EndOfStreamException or OverflowException)
         {
             reason = new RpcException(RpcError.Protocol, $"{Remote} sent a malformed frame: {e.Message}", e) { Url = Remote };
             await SayGoAwayAsync((RpcException)reason).ConfigureAwait(false);

@@ -1,0 +1,208 @@
+using System.Collections.ObjectModel;
+using GlooX.Grid;
+using GlooX.RpcRuntime;
+using GlooX.Slots;
+using GlooX.Tls;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Logging.Abstractions;
+
+namespace GlooX;
+
+/// <summary>
+/// A server process on a machine: one URL, one port. It answers calls over mutual TLS and is a member of a grid of agents.
+/// A subclass adds methods of its own with <see cref="RpcAttribute"/>. All members are safe for concurrent use.
+/// </summary>
+/// <remarks>When a peer dies or is cut off, the agent goes on; see <see cref="Changed"/>. When this agent ends, the others drop it.</remarks>
+public class Agent : IAsyncDisposable
+{
+    private readonly string _nodeId = Guid.NewGuid().ToString("N")[..12];
+    private readonly CancellationTokenSource _stop = new();
+    private readonly IMachine _machine = Machine.Local(Path.GetTempPath());
+    private RpcServer _server = null!;
+    private GridLink _link = null!;
+    private GridMembership? _grid;
+    private Ledger _ledger = null!;
+    private int _disposed;
+
+    /// <summary>Makes an agent that is not started: for subclasses; others use <see cref="StartAsync"/>.</summary>
+    protected Agent()
+    {
+    }
+
+    /// <summary>Raised, outside locks and in order, when another node joined, became unreachable, came back or was removed.</summary>
+    public event EventHandler<GridChange>? Changed;
+
+    /// <summary>Where this agent is reached, as <c>host:port</c>.</summary>
+    public string Url => _grid?.Address ?? _server.Url;
+
+    /// <summary>The other members of the grid that are reachable now, as <c>host:port</c>.</summary>
+    public ReadOnlyCollection<string> Peers =>
+        new([.. Grid.Members.Where(m => m.NodeId != _nodeId && m.Reachable).Select(m => m.Address).Order(StringComparer.Ordinal)]);
+
+    internal GridMembership Grid => _grid ?? throw new InvalidOperationException("the agent is not started: use Agent.StartAsync");
+
+    /// <summary>Starts an agent, and joins it to the grid of <paramref name="peer"/>.</summary>
+    /// <param name="url">Where to listen: <c>host:port</c>; 0.0.0.0 means all addresses, port 0 any that is free.</param>
+    /// <param name="peer">Any member of the grid to join; null: the agent starts a grid of its own, which others may join.</param>
+    /// <param name="options">Null: the defaults.</param>
+    /// <param name="ct">Gives up; nothing is left behind.</param>
+    /// <returns>The agent, a member of the grid.</returns>
+    /// <exception cref="ArgumentException">A URL is malformed.</exception>
+    /// <exception cref="RpcException">The port is in use, or the address is not this machine's.</exception>
+    /// <exception cref="IdentityException">The certificates cannot be used.</exception>
+    /// <exception cref="PeerUnreachableException">The peer does not answer.</exception>
+    public static async Task<Agent> StartAsync(string url, string? peer = null, AgentOptions? options = null, CancellationToken ct = default) =>
+        await StartAsync(new Agent(), url, peer, options, ct).ConfigureAwait(false);
+
+    /// <summary>Starts an agent of a class of the user's; as <see cref="StartAsync(string, string?, AgentOptions?, CancellationToken)"/>.</summary>
+    /// <typeparam name="T">The class.</typeparam>
+    /// <param name="agent">An instance that is not started.</param>
+    /// <param name="url">Where to listen.</param>
+    /// <param name="peer">Any member of the grid to join, or null.</param>
+    /// <param name="options">Null: the defaults.</param>
+    /// <param name="ct">Gives up; nothing is left behind.</param>
+    /// <returns><paramref name="agent"/>, started.</returns>
+    public static async Task<T> StartAsync<T>(T agent, string url, string? peer = null, AgentOptions? options = null, CancellationToken ct = default)
+        where T : Agent
+    {
+        ArgumentNullException.ThrowIfNull(agent);
+        try
+        {
+            await agent.RunAsync(url, peer, options ?? new AgentOptions(), ct).ConfigureAwait(false);
+            return agent;
+        }
+        catch
+        {
+            await agent.DisposeAsync().ConfigureAwait(false);
+            throw;
+        }
+    }
+
+    /// <summary>Asks every reachable peer to describe itself, and adds this agent.</summary>
+    /// <param name="ct">Gives up.</param>
+    /// <returns>One entry for each node that answered, by URL; a node that does not answer is left out.</returns>
+    public async Task<IReadOnlyList<NodeInfo>> PeersWithInfoAsync(CancellationToken ct = default)
+    {
+        NodeInfo?[] answers = await Task.WhenAll(Peers.Select(async address =>
+        {
+            try
+            {
+                return await _link.Client(address).As<IAgentService>(AgentService.Name).InfoAsync(ct).ConfigureAwait(false);
+            }
+            catch (RpcException)
+            {
+                return null; // it went away between the look and the call
+            }
+        })).ConfigureAwait(false);
+        return [.. answers.OfType<NodeInfo>().Append(Describe()).OrderBy(n => n.Url, StringComparer.Ordinal)];
+    }
+
+    /// <summary>Leaves the grid and stops; calls in flight may finish for two seconds.</summary>
+    /// <returns>Completes when the port is closed.</returns>
+    public async ValueTask DisposeAsync()
+    {
+        if (Interlocked.Exchange(ref _disposed, 1) != 0)
+        {
+            return;
+        }
+
+        GC.SuppressFinalize(this);
+        if (_server is not null)
+        {
+            await _server.DisposeAsync().ConfigureAwait(false);
+        }
+
+        await _stop.CancelAsync().ConfigureAwait(false);
+        if (_grid is not null)
+        {
+            await _grid.DisposeAsync().ConfigureAwait(false);
+        }
+
+        if (_link is not null)
+        {
+            await _link.DisposeAsync().ConfigureAwait(false);
+        }
+
+        _stop.Dispose();
+    }
+
+    internal NodeInfo Describe()
+    {
+        MachineStatus machine = _machine.Read();
+        LedgerStatus status = _ledger.Status(machine, ReadOnlyDictionary<Reservation, Usage>.Empty);
+        return new NodeInfo(
+            Url, _nodeId, Environment.MachineName, Environment.ProcessId, machine.Cores, status.Memory.FreeBytes, status.Disk.FreeBytes, status.Utilization, [.. Peers]);
+    }
+
+    private async Task RunAsync(string url, string? peer, AgentOptions options, CancellationToken ct)
+    {
+        RpcEndpoint endpoint = RpcEndpoint.Parse(url);
+        string[] peers = peer is null ? [] : [RpcEndpoint.Parse(peer).Dialable.ToString()];
+        Identity identity = options.Identity ?? Identity.Load();
+        MachineStatus machine = _machine.Read();
+        _ledger = new Ledger(options.Capacity ?? new Capacity(machine.TotalMemoryBytes, machine.TotalDiskBytes));
+        ILogger logger = (options.LoggerFactory ?? NullLoggerFactory.Instance).CreateLogger("GlooX.Grid");
+        _link = new GridLink(identity);
+        _server = new RpcServer(new RpcServerOptions { Identity = identity, LoggerFactory = options.LoggerFactory });
+        _server.Add(new AgentService(this), AgentService.Name);
+        if (RpcRegistry.FindDispatcher(GetType()) is not null)
+        {
+            _server.Add(this);
+        }
+
+        // The port is bound before the engine exists, since the engine's name holds the port; a caller in between is told to come again.
+        _server.Route(TlsConnection.Grid, AcceptGridAsync);
+        await _server.StartAsync(url, ct).ConfigureAwait(false);
+        int port = _server.Listener.EndPoint.Port;
+        var grid = new GridMembership(
+            new GridOptions
+            {
+                NodeId = _nodeId,
+                Port = port,
+                AdvertisedAddress = options.AdvertisedUrl is { } advertised ? RpcEndpoint.Parse(advertised).ToString()
+                    : endpoint.IsAny ? null
+                    : (endpoint with { Port = port }).ToString(),
+            },
+            _link,
+            logger);
+        grid.Changed += (_, change) => Changed?.Invoke(this, change);
+        _grid = grid;
+        await grid.StartAsync(peers, ct).ConfigureAwait(false);
+        if (peers.Length > 0)
+        {
+            await JoinAsync(grid, peers, options, ct).ConfigureAwait(false);
+        }
+    }
+
+    private async Task JoinAsync(GridMembership grid, string[] peers, AgentOptions options, CancellationToken ct)
+    {
+        if (!options.RequirePeer)
+        {
+            return; // the grid's engine goes on trying
+        }
+
+        try
+        {
+            await grid.WaitUpAsync(ct).WaitAsync(options.JoinTimeout, ct).ConfigureAwait(false);
+        }
+        catch (TimeoutException)
+        {
+            // the peers' states say why, below
+        }
+
+        IReadOnlyList<PeerState> states = grid.PeerStates;
+        if (!states.Any(s => s.Answered))
+        {
+            string why = states.Count == 0 ? $"{string.Join(", ", peers)} did not answer" : string.Join("; ", states.Select(s => $"{s.Address}: {s.Detail}"));
+            throw new PeerUnreachableException(_server.Url, peers, why);
+        }
+    }
+
+    private async Task AcceptGridAsync(TlsConnection connection)
+    {
+        if (_grid is { } grid)
+        {
+            await grid.AcceptAsync(connection.Stream, System.Net.IPEndPoint.TryParse(connection.Remote, out System.Net.IPEndPoint? remote) ? remote : null, _stop.Token).ConfigureAwait(false);
+        }
+    }
+}
