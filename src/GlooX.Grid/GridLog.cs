@@ -5,8 +5,8 @@ namespace GlooX.Grid;
 /// <summary>What the membership says; the ids are stable.</summary>
 internal static partial class GridLog
 {
-    [LoggerMessage(4001, LogLevel.Information, "In a grid of {Count} as {Address} ({Incarnation})")]
-    public static partial void Up(this ILogger logger, int count, string address, string incarnation);
+    [LoggerMessage(4001, LogLevel.Information, "In a grid as {Address} ({Incarnation})")]
+    public static partial void Up(this ILogger logger, string address, string incarnation);
 
     [LoggerMessage(4002, LogLevel.Information, "Nobody to join: {Address} forms a grid")]
     public static partial void Forming(this ILogger logger, string address);

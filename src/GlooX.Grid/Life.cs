@@ -76,7 +76,7 @@ internal sealed class Life(
             string address = standing.Address!;
             standing.Enter(GridState.Up, engine);
             feed.Poke();
-            logger.Up(engine.Members().Count, address, engine.Incarnation);
+            logger.Up(address, engine.Incarnation);
             string reason;
             try
             {

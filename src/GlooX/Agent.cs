@@ -2,6 +2,7 @@ using System.Collections.ObjectModel;
 using GlooX.Grid;
 using GlooX.RpcRuntime;
 using GlooX.Slots;
+using GlooX.Spawning;
 using GlooX.Tls;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
@@ -22,6 +23,8 @@ public class Agent : IAsyncDisposable
     private GridLink _link = null!;
     private GridMembership? _grid;
     private Ledger _ledger = null!;
+    private Spawner? _spawner;
+    private Identity _identity = null!;
     private int _disposed;
 
     /// <summary>Makes an agent that is not started: for subclasses; others use <see cref="StartAsync"/>.</summary>
@@ -38,6 +41,11 @@ public class Agent : IAsyncDisposable
     /// <summary>The other members of the grid that are reachable now, as <c>host:port</c>.</summary>
     public ReadOnlyCollection<string> Peers =>
         new([.. Grid.Members.Where(m => m.NodeId != _nodeId && m.Reachable).Select(m => m.Address).Order(StringComparer.Ordinal)]);
+
+    /// <summary>What this process was spawned with; empty in an agent that was started otherwise.</summary>
+    public ProcessOptions Options { get; private set; } = new();
+
+    internal Spawner Spawner => _spawner ?? throw new InvalidOperationException("this process is no agent of a grid: it spawns nothing");
 
     internal GridMembership Grid => _grid ?? throw new InvalidOperationException("the agent is not started: use Agent.StartAsync");
 
@@ -112,6 +120,11 @@ public class Agent : IAsyncDisposable
             await _server.DisposeAsync().ConfigureAwait(false);
         }
 
+        if (_spawner is not null)
+        {
+            await _spawner.DisposeAsync().ConfigureAwait(false);
+        }
+
         await _stop.CancelAsync().ConfigureAwait(false);
         if (_grid is not null)
         {
@@ -126,10 +139,64 @@ public class Agent : IAsyncDisposable
         _stop.Dispose();
     }
 
+    /// <summary>A line to the agent named by <see cref="ProcessOptions.ParentUrl"/>; the caller disposes it.</summary>
+    /// <returns>The line; it connects on the first call.</returns>
+    public GlooXClient ConnectToParent() => GlooXClient.Connect(Options.ParentUrl, new RpcClientOptions { Identity = _identity });
+
+    /// <summary>Runs in a spawned process that listens already and before it counts as started; an exception here fails the spawn.</summary>
+    /// <param name="ct">Cancelled when the process stops.</param>
+    /// <returns>Completes when the process is ready.</returns>
+    protected virtual Task OnStartedAsync(CancellationToken ct) => Task.CompletedTask;
+
+    internal async Task StartAsChildAsync(Identity identity, ProcessOptions options)
+    {
+        Options = options;
+        _identity = identity;
+        MachineStatus machine = _machine.Read();
+        _ledger = new Ledger(new Capacity(machine.TotalMemoryBytes, machine.TotalDiskBytes));
+        _server = new RpcServer(new RpcServerOptions { Identity = identity });
+        _server.Add(new AgentService(this), AgentService.Name);
+        if (RpcRegistry.FindDispatcher(GetType()) is not null)
+        {
+            _server.Add(this);
+        }
+
+        await _server.StartAsync(options.Url).ConfigureAwait(false);
+        await OnStartedAsync(_stop.Token).ConfigureAwait(false);
+    }
+
+    /// <summary>Feasible, then rank by room, then ask one after the other: each node's ledger is the only authority.</summary>
+    internal async Task<SpawnReply> PlaceAsync(SpawnRequest request, CancellationToken ct)
+    {
+        IReadOnlyList<NodeInfo> nodes = await PeersWithInfoAsync(ct).ConfigureAwait(false);
+        List<string> refusals = [];
+        foreach (NodeInfo node in nodes.OrderBy(n => n.Utilization).ThenByDescending(n => n.FreeMemoryBytes).ThenBy(n => n.Url, StringComparer.Ordinal))
+        {
+            if (request.MemoryBytes > node.FreeMemoryBytes || request.DiskBytes > node.FreeDiskBytes)
+            {
+                refusals.Add($"{node.Url}: needs {ByteSize.Format(request.MemoryBytes)} memory and {ByteSize.Format(request.DiskBytes)} disk, has {ByteSize.Format(node.FreeMemoryBytes)} and {ByteSize.Format(node.FreeDiskBytes)} free");
+                continue;
+            }
+
+            SpawnRequest filled = request with { Options = request.Options with { ParentUrl = request.Options.ParentUrl.Length > 0 ? request.Options.ParentUrl : node.Url, Ppid = node.Pid } };
+            SpawnReply reply = node.NodeId == _nodeId
+                ? await Spawner.SpawnAsync(filled, Url, ct).ConfigureAwait(false)
+                : await _link.Client(node.Url).As<IAgentService>(AgentService.Name).SpawnHereAsync(filled, ct).ConfigureAwait(false);
+            if (reply.Error.Length == 0 || !reply.Error.StartsWith("needs", StringComparison.Ordinal))
+            {
+                return reply;
+            }
+
+            refusals.Add($"{node.Url}: {reply.Error}");
+        }
+
+        return new SpawnReply("", 0, Url, "", $"it fits on no node: {string.Join("; ", refusals)}");
+    }
+
     internal NodeInfo Describe()
     {
         MachineStatus machine = _machine.Read();
-        LedgerStatus status = _ledger.Status(machine, ReadOnlyDictionary<Reservation, Usage>.Empty);
+        LedgerStatus status = _ledger.Status(machine, _spawner?.Used() ?? []);
         return new NodeInfo(
             Url, _nodeId, Environment.MachineName, Environment.ProcessId, machine.Cores, status.Memory.FreeBytes, status.Disk.FreeBytes, status.Utilization, [.. Peers]);
     }
@@ -141,6 +208,8 @@ public class Agent : IAsyncDisposable
         Identity identity = options.Identity ?? Identity.Load();
         MachineStatus machine = _machine.Read();
         _ledger = new Ledger(options.Capacity ?? new Capacity(machine.TotalMemoryBytes, machine.TotalDiskBytes));
+        _identity = identity;
+        _spawner = new Spawner(identity, _ledger, _machine);
         ILogger logger = (options.LoggerFactory ?? NullLoggerFactory.Instance).CreateLogger("GlooX.Grid");
         _link = new GridLink(identity);
         _server = new RpcServer(new RpcServerOptions { Identity = identity, LoggerFactory = options.LoggerFactory });

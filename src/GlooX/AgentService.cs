@@ -1,5 +1,5 @@
 using GlooX.Grid;
-using GlooX.Slots;
+using GlooX.Spawning;
 
 namespace GlooX;
 
@@ -20,6 +20,22 @@ internal interface IAgentService
     /// <param name="ct">Gives up.</param>
     [Rpc("probe")]
     ValueTask<ProbeReply> ProbeAsync(ProbeRequest request, string dialled, CancellationToken ct = default);
+
+    /// <summary>Spawns on the node of the grid with the most room.</summary>
+    [Rpc("spawn", TimeoutMilliseconds = 120_000)]
+    ValueTask<SpawnReply> SpawnAsync(SpawnRequest request, CancellationToken ct = default);
+
+    /// <summary>Spawns on this node.</summary>
+    [Rpc("spawn_here", TimeoutMilliseconds = 120_000)]
+    ValueTask<SpawnReply> SpawnHereAsync(SpawnRequest request, CancellationToken ct = default);
+
+    /// <summary>Kills a process of this node; false: there is none.</summary>
+    [Rpc("kill")]
+    ValueTask<bool> KillAsync(string id, CancellationToken ct = default);
+
+    /// <summary>Waits for the end of a process of this node: exit code and signal.</summary>
+    [Rpc("wait", TimeoutMilliseconds = -1)]
+    ValueTask<int[]> WaitAsync(string id, CancellationToken ct = default);
 }
 
 internal sealed class AgentService(Agent agent) : IAgentService
@@ -32,4 +48,15 @@ internal sealed class AgentService(Agent agent) : IAgentService
 
     public ValueTask<ProbeReply> ProbeAsync(ProbeRequest request, string dialled, CancellationToken ct) =>
         new(agent.Grid.AnswerProbe(request, dialled));
+
+    public async ValueTask<SpawnReply> SpawnAsync(SpawnRequest request, CancellationToken ct) => await agent.PlaceAsync(request, ct).ConfigureAwait(false);
+
+    public async ValueTask<SpawnReply> SpawnHereAsync(SpawnRequest request, CancellationToken ct) => await agent.Spawner.SpawnAsync(request, agent.Url, ct).ConfigureAwait(false);
+
+    public ValueTask<bool> KillAsync(string id, CancellationToken ct) => new(agent.Spawner.Kill(id));
+
+    public async ValueTask<int[]> WaitAsync(string id, CancellationToken ct) =>
+        await agent.Spawner.WaitAsync(id, ct).ConfigureAwait(false) is { } exit
+            ? [exit.Code, exit.Signal]
+            : throw new ArgumentException($"the agent {agent.Url} has no process {id}", nameof(id));
 }

@@ -1,3 +1,6 @@
+using GlooX.Slots;
+using GlooX.Spawning;
+
 namespace GlooX;
 
 /// <summary>
@@ -7,23 +10,27 @@ namespace GlooX;
 public sealed class GlooXClient : IAsyncDisposable
 {
     private readonly RpcClient _rpc;
+    private readonly RpcClientOptions? _options;
     private readonly IAgentService _agent;
 
-    private GlooXClient(RpcClient rpc)
+    private GlooXClient(RpcClient rpc, RpcClientOptions? options)
     {
         _rpc = rpc;
+        _options = options;
         _agent = rpc.As<IAgentService>(AgentService.Name);
     }
 
     /// <summary>Whom it talks to, as <c>host:port</c>.</summary>
     public string Url => _rpc.Url;
 
+    internal IAgentService Service => _agent;
+
     /// <summary>Makes a client; nothing is sent before the first call.</summary>
     /// <param name="url"><c>host:port</c>; 0.0.0.0 means this machine.</param>
     /// <param name="options">Null: the defaults.</param>
     /// <returns>The client.</returns>
     /// <exception cref="ArgumentException">The URL is malformed.</exception>
-    public static GlooXClient Connect(string url, RpcClientOptions? options = null) => new(RpcClient.Connect(url, options));
+    public static GlooXClient Connect(string url, RpcClientOptions? options = null) => new(RpcClient.Connect(url, options), options);
 
     /// <summary>Whether the other side answers.</summary>
     /// <param name="ct">Gives up.</param>
@@ -36,6 +43,28 @@ public sealed class GlooXClient : IAsyncDisposable
     /// <returns>Its description.</returns>
     /// <exception cref="RpcException">It does not answer.</exception>
     public ValueTask<NodeInfo> InfoAsync(CancellationToken ct = default) => _agent.InfoAsync(ct);
+
+    /// <summary>Spawns a process on the node of the grid that has the most room.</summary>
+    /// <param name="className">A class that derives from <see cref="Agent"/>, with or without its namespace.</param>
+    /// <param name="path">A <c>.cs</c> file, built on first use, or a <c>.dll</c>.</param>
+    /// <param name="options">Null: the defaults.</param>
+    /// <param name="ct">Gives up; a process that was starting is killed.</param>
+    /// <returns>The process, which answers.</returns>
+    /// <exception cref="SpawnException">The file is missing or faulty, it fits nowhere, or the process did not start.</exception>
+    /// <exception cref="RpcException">The agent does not answer.</exception>
+    public async Task<SpawnedProcess> SpawnAsync(string className, string path, SpawnOptions? options = null, CancellationToken ct = default)
+    {
+        options ??= new SpawnOptions();
+        Payload payload = await Payload.PrepareAsync(className, path, ct).ConfigureAwait(false);
+        Provision need = options.Provision ?? payload.Class.Provision ?? Provision.None;
+        var process = new ProcessOptions
+        {
+            Url = options.Url ?? "127.0.0.1:0", ParentUrl = options.ParentUrl ?? "", Daemonize = options.Daemonize, Values = options.Values, TmpDir = Path.GetTempPath(),
+        };
+        SpawnReply reply = await _agent.SpawnAsync(
+            new SpawnRequest(payload.Assembly, payload.Class.FullName, need.MemoryBytes, need.DiskBytes, process, (int)options.StartTimeout.TotalMilliseconds), ct).ConfigureAwait(false);
+        return reply.Error.Length == 0 ? new SpawnedProcess(reply, _options) : throw new SpawnException($"{className} was not spawned: {reply.Error}");
+    }
 
     /// <summary>The other side as a contract.</summary>
     /// <typeparam name="T">An interface with <see cref="RpcServiceAttribute"/>.</typeparam>

@@ -98,7 +98,9 @@ public sealed class TcpWire : IGridTransport, IAsyncDisposable
         var socket = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
         try
         {
-            await socket.ConnectAsync(IPEndPoint.Parse(address), both.Token);
+            // All hosts are this one: only the port counts, so that agents may advertise any name.
+            int port = int.Parse(address.AsSpan(address.LastIndexOf(':') + 1));
+            await socket.ConnectAsync(IPAddress.Loopback, port, both.Token);
             Stream stream = Track(socket);
             await stream.WriteAsync(new[] { kind }, both.Token);
             return stream;

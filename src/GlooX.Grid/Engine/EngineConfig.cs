@@ -45,6 +45,7 @@ internal static class EngineConfig
           scheduler.tick-duration = 100ms
           loggers = ["GlooX.Grid.EngineLog, GlooX.Grid"]
           stdout-loglevel = OFF
+          stdout-logger-class = "GlooX.Grid.EngineSilence, GlooX.Grid"
           log-dead-letters = off
           log-dead-letters-during-shutdown = off
           coordinated-shutdown {

@@ -30,7 +30,8 @@ internal sealed class EngineLog : ReceiveActor, IRequiresMessageQueue<ILoggerMes
     /// <summary>Errors of the links are for debugging; of the rest they are warnings, since the engine restarts whenever it must.</summary>
     public static LogLevel LevelFor(AkkaLogLevel level, string source)
     {
-        bool link = source.Contains("endpoint", StringComparison.OrdinalIgnoreCase)
+        bool link = source.StartsWith(EngineConfig.Protocol, StringComparison.Ordinal) // a reference to somebody remote
+            || source.Contains("endpoint", StringComparison.OrdinalIgnoreCase)
             || source.Contains("transport", StringComparison.OrdinalIgnoreCase)
             || source.Contains("remot", StringComparison.OrdinalIgnoreCase);
         return level switch
@@ -39,5 +40,16 @@ internal sealed class EngineLog : ReceiveActor, IRequiresMessageQueue<ILoggerMes
             AkkaLogLevel.ErrorLevel or AkkaLogLevel.WarningLevel => LogLevel.Debug,
             _ => LogLevel.Trace,
         };
+    }
+}
+
+/// <summary>Takes the place of Akka's console logger, which speaks up while an engine starts and stops, whatever the level.</summary>
+#pragma warning disable MA0097 // Akka compares its actor references; nobody compares this one.
+internal sealed class EngineSilence : MinimalLogger
+#pragma warning restore MA0097
+{
+    protected override void Log(object message)
+    {
+        // The console belongs to the user.
     }
 }

@@ -60,8 +60,8 @@ public sealed class Identity
         X509Certificate2 authority = Tls.CertificateAuthority.Create(name, DateTimeOffset.UtcNow);
         return new Identity(
             authority,
-            Tls.CertificateAuthority.Issue(authority, name, true, DateTimeOffset.UtcNow),
-            Tls.CertificateAuthority.Issue(authority, name, false, DateTimeOffset.UtcNow));
+            Tls.CertificateAuthority.Issue(authority, name + " server", true, DateTimeOffset.UtcNow),
+            Tls.CertificateAuthority.Issue(authority, name + " client", false, DateTimeOffset.UtcNow));
     }
 
     /// <summary>For handing to a child over its private pipe: DER of authority and certificates, PKCS#8 of the keys.</summary>

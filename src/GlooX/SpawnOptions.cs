@@ -1,0 +1,54 @@
+namespace GlooX;
+
+/// <summary>How a process is to be spawned. Immutable.</summary>
+public sealed record SpawnOptions
+{
+    /// <summary>Where the process listens. Null (default): 127.0.0.1 and any free port.</summary>
+    public string? Url { get; init; }
+
+    /// <summary>The agent that the process can call with <see cref="Agent.ConnectToParent"/>. Null (default): the one that spawns it.</summary>
+    public string? ParentUrl { get; init; }
+
+    /// <summary>Whether the process outlives its agent. Default false: it ends with its agent, however that ends.</summary>
+    public bool Daemonize { get; init; }
+
+    /// <summary>What the process needs. Null (default): what its class's <see cref="ProvisionAttribute"/> says, else nothing.</summary>
+    public Provision? Provision { get; init; }
+
+    /// <summary>The user's own values, which the process finds in its <see cref="Agent.Options"/>; they travel by pipe and never show in a process list.</summary>
+    public Dictionary<string, string> Values { get; init; } = [];
+
+    /// <summary>How long the process may take until it answers. Default 30 s.</summary>
+    public TimeSpan StartTimeout { get; init; } = TimeSpan.FromSeconds(30);
+}
+
+/// <summary>What a spawned process was given.</summary>
+public sealed record ProcessOptions
+{
+    /// <summary>Where it was told to listen.</summary>
+    public string Url { get; init; } = "";
+
+    /// <summary>The agent to call with <see cref="Agent.ConnectToParent"/>.</summary>
+    public string ParentUrl { get; init; } = "";
+
+    /// <summary>Process id of the agent that spawned it.</summary>
+    public int Ppid { get; init; }
+
+    /// <summary>A folder for temporary files.</summary>
+    public string TmpDir { get; init; } = "";
+
+    /// <summary>Whether it outlives its agent.</summary>
+    public bool Daemonize { get; init; }
+
+    /// <summary>The user's own values.</summary>
+    public Dictionary<string, string> Values { get; init; } = [];
+}
+
+/// <summary>A process could not be spawned; the message says why, with what it wrote last.</summary>
+public sealed class SpawnException : GlooXException
+{
+    internal SpawnException(string message, Exception? inner = null)
+        : base(message, inner)
+    {
+    }
+}

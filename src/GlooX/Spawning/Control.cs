@@ -1,0 +1,82 @@
+using System.Buffers;
+using System.Buffers.Binary;
+using System.Net.Sockets;
+using GlooX.RpcRuntime;
+using Nerdbank.MessagePack;
+
+namespace GlooX.Spawning;
+
+/// <summary>What a host is given to do.</summary>
+internal sealed record Assignment(string Assembly, string Class, byte[][] Identity, ProcessOptions Options);
+
+/// <summary>What a host reports: that it answers (and where), or why it cannot.</summary>
+internal sealed record HostReport(bool Ready, string Url, string Reason);
+
+/// <summary>
+/// The private line between an agent and a host: one end of a socket pair each. Nothing of it shows in a process list, and its end tells
+/// either side that the other is gone.
+/// </summary>
+internal sealed class Control(Socket socket) : IDisposable
+{
+    /// <summary>The descriptor that a host finds its end at.</summary>
+    public const int Descriptor = 3;
+    private const int MaxMessage = 4 * 1024 * 1024;
+
+    public async Task SendAsync<T>(T message, CancellationToken ct)
+    {
+        var buffer = new ArrayBufferWriter<byte>();
+        buffer.Advance(buffer.GetSpan(4)[..4].Length);
+        var writer = new MessagePackWriter(buffer);
+        RpcSerializer.Default.Write(ref writer, message);
+        writer.Flush();
+        byte[] bytes = buffer.WrittenSpan.ToArray();
+        BinaryPrimitives.WriteInt32LittleEndian(bytes, bytes.Length - 4);
+        for (int sent = 0; sent < bytes.Length;)
+        {
+            sent += await socket.SendAsync(bytes.AsMemory(sent), SocketFlags.None, ct).ConfigureAwait(false);
+        }
+    }
+
+    /// <summary>The next message; null: the other side is gone.</summary>
+    public async Task<T?> ReceiveAsync<T>(CancellationToken ct)
+        where T : class
+    {
+        byte[]? head = await ReadAsync(4, ct).ConfigureAwait(false);
+        int length = head is null ? -1 : BinaryPrimitives.ReadInt32LittleEndian(head);
+        if (length is < 0 or > MaxMessage || await ReadAsync(length, ct).ConfigureAwait(false) is not { } body)
+        {
+            return null;
+        }
+
+        var reader = new MessagePackReader(body.AsMemory());
+        return RpcSerializer.Default.Read<T>(ref reader);
+    }
+
+    public void Dispose() => socket.Dispose();
+
+    private async Task<byte[]?> ReadAsync(int length, CancellationToken ct)
+    {
+        byte[] bytes = new byte[length];
+        for (int have = 0; have < length;)
+        {
+            int read;
+            try
+            {
+                read = await socket.ReceiveAsync(bytes.AsMemory(have), SocketFlags.None, ct).ConfigureAwait(false);
+            }
+            catch (SocketException)
+            {
+                return null;
+            }
+
+            if (read == 0)
+            {
+                return null;
+            }
+
+            have += read;
+        }
+
+        return bytes;
+    }
+}

@@ -1,0 +1,64 @@
+using System.Net.Sockets;
+using System.Reflection;
+using System.Runtime.Loader;
+
+namespace GlooX.Spawning;
+
+/// <summary>
+/// Inside a host: takes one assignment, loads the payload, serves it, and ends with it. If the agent goes away, a process that does not
+/// daemonize ends at once, with all that it started.
+/// </summary>
+public static class HostProcess
+{
+    /// <summary>Runs until the payload ends; called by <c>gloox-host</c> only.</summary>
+    /// <returns>The exit code.</returns>
+    [System.ComponentModel.EditorBrowsable(System.ComponentModel.EditorBrowsableState.Never)]
+    public static async Task<int> RunAsync()
+    {
+        using var control = new Control(new Socket(new SafeSocketHandle(Control.Descriptor, ownsHandle: true)));
+        Assignment? assignment = await control.ReceiveAsync<Assignment>(CancellationToken.None).ConfigureAwait(false);
+        if (assignment is null)
+        {
+            return 0; // the agent went away before it had use for this host
+        }
+
+        Agent agent;
+        try
+        {
+            var context = new PayloadContext(assignment.Assembly);
+            Type type = context.LoadFromAssemblyPath(assignment.Assembly).GetType(assignment.Class, throwOnError: true)!;
+            agent = (Agent)Activator.CreateInstance(type, nonPublic: true)!;
+            await agent.StartAsChildAsync(Identity.Import(assignment.Identity), assignment.Options).ConfigureAwait(false);
+        }
+        catch (Exception e)
+        {
+            Exception cause = e is TargetInvocationException { InnerException: { } inner } ? inner : e;
+            Console.Error.WriteLine(cause);
+            await control.SendAsync(new HostReport(false, "", $"{cause.GetType().Name}: {cause.Message}"), CancellationToken.None).ConfigureAwait(false);
+            return 70;
+        }
+
+        await control.SendAsync(new HostReport(true, agent.Url, ""), CancellationToken.None).ConfigureAwait(false);
+        await control.ReceiveAsync<HostReport>(CancellationToken.None).ConfigureAwait(false);
+        if (assignment.Options.Daemonize)
+        {
+            await Task.Delay(Timeout.Infinite).ConfigureAwait(false); // ends by a signal
+        }
+
+        return 0;
+    }
+
+    /// <summary>The payload's own assemblies, but one GlooX for all.</summary>
+    private sealed class PayloadContext(string path) : AssemblyLoadContext("payload")
+    {
+        private static readonly string[] s_shared = ["GlooX", "Nerdbank.", "PolyType", "Microsoft.Extensions.", "Akka", "Google.Protobuf"];
+        private readonly AssemblyDependencyResolver _resolver = new(path);
+
+        protected override Assembly? Load(AssemblyName assemblyName) =>
+            s_shared.Any(s => assemblyName.Name!.StartsWith(s, StringComparison.Ordinal)) ? null
+            : _resolver.ResolveAssemblyToPath(assemblyName) is { } file ? LoadFromAssemblyPath(file) : null;
+
+        protected override nint LoadUnmanagedDll(string unmanagedDllName) =>
+            _resolver.ResolveUnmanagedDllToPath(unmanagedDllName) is { } file ? LoadUnmanagedDllFromPath(file) : 0;
+    }
+}

@@ -1,0 +1,153 @@
+using System.Collections;
+using System.ComponentModel;
+using System.Net.Sockets;
+using System.Runtime.InteropServices;
+
+namespace GlooX.Spawning;
+
+/// <summary>How a process ended.</summary>
+/// <param name="Code">The exit code; 0 with a signal.</param>
+/// <param name="Signal">The signal that ended it; 0: it exited.</param>
+public readonly record struct ExitStatus(int Code, int Signal)
+{
+    /// <inheritdoc/>
+    public override string ToString() => Signal == 0 ? $"exit code {Code}" : $"signal {Signal}";
+}
+
+/// <summary>
+/// A process in a session of its own, so that killing it kills all that it started; its output goes to a file, its third descriptor is
+/// the private line to this process, and no other descriptor leaks into it.
+/// </summary>
+internal sealed class LinuxProcess
+{
+    private const short SetSigDefault = 4;
+    private const short SetSigMask = 8;
+    private const short SetSession = 0x80;
+    private const int Kill = 9;
+
+    private readonly TaskCompletionSource<ExitStatus> _exited = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+    private LinuxProcess(int pid, Control control)
+    {
+        Pid = pid;
+        Control = control;
+
+        // One small thread for each child: the only way to wait that works beside the runtime's own handling of its children.
+        new Thread(Wait, 128 * 1024) { IsBackground = true, Name = $"wait for {pid}" }.Start();
+    }
+
+    public int Pid { get; }
+
+    public Control Control { get; }
+
+    public Task<ExitStatus> Exited => _exited.Task;
+
+    /// <exception cref="PlatformNotSupportedException">Not Linux.</exception>
+    /// <exception cref="Win32Exception">The system could not start it.</exception>
+    public static LinuxProcess Start(string file, string[] arguments, string log)
+    {
+        if (!OperatingSystem.IsLinux())
+        {
+            throw new PlatformNotSupportedException("spawning works on Linux only so far");
+        }
+
+        int[] pair = new int[2];
+        if (socketpair(1, 1 | 0x80000, 0, pair) != 0)
+        {
+            throw new Win32Exception(Marshal.GetLastPInvokeError());
+        }
+
+        byte[] attributes = new byte[512];
+        byte[] actions = new byte[256];
+        byte[] signals = new byte[128];
+        _ = posix_spawnattr_init(attributes);
+        _ = posix_spawnattr_setflags(attributes, SetSession | SetSigDefault | SetSigMask);
+        _ = posix_spawnattr_setsigmask(attributes, signals);
+        Array.Fill(signals, (byte)0xFF);
+        _ = posix_spawnattr_setsigdefault(attributes, signals);
+        _ = posix_spawn_file_actions_init(actions);
+        _ = posix_spawn_file_actions_adddup2(actions, pair[1], Control.Descriptor);
+        _ = posix_spawn_file_actions_addopen(actions, 0, "/dev/null", 0, 0);
+        _ = posix_spawn_file_actions_addopen(actions, 1, log, 0x1 | 0x40 | 0x400, 0x180);
+        _ = posix_spawn_file_actions_adddup2(actions, 1, 2);
+        _ = posix_spawn_file_actions_addclosefrom_np(actions, Control.Descriptor + 1);
+        string?[] argv = [file, .. arguments, null];
+        string?[] environment = [.. Environment.GetEnvironmentVariables().Cast<DictionaryEntry>().Select(e => $"{e.Key}={e.Value}"), null];
+        int error = posix_spawn(out int pid, file, actions, attributes, argv, environment);
+        _ = posix_spawn_file_actions_destroy(actions);
+        _ = posix_spawnattr_destroy(attributes);
+        _ = close(pair[1]);
+        var control = new Control(new Socket(new SafeSocketHandle(pair[0], ownsHandle: true)));
+        if (error != 0)
+        {
+            control.Dispose();
+            throw new Win32Exception(error);
+        }
+
+        return new LinuxProcess(pid, control);
+    }
+
+    /// <summary>Kills the process and all that it started.</summary>
+    public void KillAll() => _ = kill(-Pid, Kill);
+
+    private void Wait()
+    {
+        int status = 0;
+        int waited;
+        do
+        {
+            waited = waitpid(Pid, out status, 0);
+        }
+        while (waited < 0 && Marshal.GetLastPInvokeError() == 4); // interrupted
+
+        KillAll(); // whatever it left in its session
+        _exited.TrySetResult(new ExitStatus(waited < 0 ? -1 : (status >> 8) & 0xFF, waited < 0 ? 0 : status & 0x7F));
+    }
+
+#pragma warning disable SYSLIB1054, CA2101, CA5392, CA1838, IDE1006 // plain libc, by its own names
+    [DllImport("libc", SetLastError = true)]
+    private static extern int socketpair(int domain, int type, int protocol, int[] descriptors);
+
+    [DllImport("libc")]
+    private static extern int close(int descriptor);
+
+    [DllImport("libc")]
+    private static extern int kill(int pid, int signal);
+
+    [DllImport("libc", SetLastError = true)]
+    private static extern int waitpid(int pid, out int status, int options);
+
+    [DllImport("libc")]
+    private static extern int posix_spawn(out int pid, string path, byte[] actions, byte[] attributes, string?[] argv, string?[] environment);
+
+    [DllImport("libc")]
+    private static extern int posix_spawnattr_init(byte[] attributes);
+
+    [DllImport("libc")]
+    private static extern int posix_spawnattr_destroy(byte[] attributes);
+
+    [DllImport("libc")]
+    private static extern int posix_spawnattr_setflags(byte[] attributes, short flags);
+
+    [DllImport("libc")]
+    private static extern int posix_spawnattr_setsigdefault(byte[] attributes, byte[] signals);
+
+    [DllImport("libc")]
+    private static extern int posix_spawnattr_setsigmask(byte[] attributes, byte[] signals);
+
+    [DllImport("libc")]
+    private static extern int posix_spawn_file_actions_init(byte[] actions);
+
+    [DllImport("libc")]
+    private static extern int posix_spawn_file_actions_destroy(byte[] actions);
+
+    [DllImport("libc")]
+    private static extern int posix_spawn_file_actions_adddup2(byte[] actions, int from, int to);
+
+    [DllImport("libc")]
+    private static extern int posix_spawn_file_actions_addopen(byte[] actions, int descriptor, string path, int flags, int mode);
+
+    [DllImport("libc")]
+    private static extern int posix_spawn_file_actions_addclosefrom_np(byte[] actions, int from);
+#pragma warning restore SYSLIB1054, CA2101, CA5392, CA1838, IDE1006
+}
