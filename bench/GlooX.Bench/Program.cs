@@ -1,0 +1,63 @@
+using System.Runtime.InteropServices;
+
+namespace GlooX.Bench;
+
+internal static class Program
+{
+    private const string Usage = "usage: GlooX.Bench rpc [--quick] [--json FILE]";
+
+    private static async Task<int> Main(string[] args)
+    {
+        using var stop = new CancellationTokenSource();
+        void Stop(PosixSignalContext signal)
+        {
+            signal.Cancel = true;
+            stop.Cancel();
+        }
+
+        using var interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, Stop);
+        using var terminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, Stop);
+        try
+        {
+            switch (args)
+            {
+                case ["serve", var kind, var folder]:
+                    await ServerProcess.ServeAsync(kind, folder, stop.Token);
+                    return 0;
+                case ["rpc", .. var rest] when TryRead(rest, out bool quick, out string? json):
+                    await RpcTopic.RunAsync(quick, json, stop.Token);
+                    return 0;
+                default:
+                    await Console.Error.WriteLineAsync(Usage);
+                    return 2;
+            }
+        }
+        catch (OperationCanceledException) when (stop.IsCancellationRequested)
+        {
+            return 130;
+        }
+    }
+
+    private static bool TryRead(string[] options, out bool quick, out string? json)
+    {
+        quick = false;
+        json = null;
+        for (int i = 0; i < options.Length; i++)
+        {
+            if (options[i] == "--quick")
+            {
+                quick = true;
+            }
+            else if (options[i] == "--json" && i + 1 < options.Length)
+            {
+                json = options[++i];
+            }
+            else
+            {
+                return false;
+            }
+        }
+
+        return true;
+    }
+}

@@ -1,0 +1,68 @@
+using System.Diagnostics;
+using System.Globalization;
+using GlooX.Bench.Peers;
+
+namespace GlooX.Bench;
+
+/// <summary>A server in a process of its own: this program again, with <c>serve KIND FOLDER</c>. It ends when its standard input does.</summary>
+internal sealed class ServerProcess : IAsyncDisposable
+{
+    private readonly Process _process;
+
+    private ServerProcess(Process process) => _process = process;
+
+    public int Pid => _process.Id;
+
+    public int Port { get; private set; }
+
+    public static async Task<ServerProcess> StartAsync(IPeer peer, Handover handover, CancellationToken ct)
+    {
+        string program = Environment.ProcessPath!;
+        var start = new ProcessStartInfo(program) { UseShellExecute = false, RedirectStandardInput = true, RedirectStandardOutput = true };
+        if (Path.GetFileNameWithoutExtension(program) == "dotnet")
+        {
+            start.ArgumentList.Add(typeof(Program).Assembly.Location);
+        }
+
+        start.ArgumentList.Add("serve");
+        start.ArgumentList.Add(peer.Kind);
+        start.ArgumentList.Add(handover.Folder);
+        var server = new ServerProcess(Process.Start(start)!);
+        try
+        {
+            using var limit = CancellationTokenSource.CreateLinkedTokenSource(ct);
+            limit.CancelAfter(TimeSpan.FromSeconds(20));
+            string? line = await server._process.StandardOutput.ReadLineAsync(limit.Token);
+            server.Port = int.TryParse(line, out int port)
+                ? port
+                : throw new InvalidOperationException($"the server of {peer.Kind} printed '{line}' instead of its port");
+            return server;
+        }
+        catch
+        {
+            await server.DisposeAsync();
+            throw;
+        }
+    }
+
+    /// <summary>The other side of <see cref="StartAsync"/>.</summary>
+    public static async Task ServeAsync(string kind, string folder, CancellationToken ct)
+    {
+        IPeer peer = Array.Find(Peer.All, p => p.Kind == kind) ?? throw new ArgumentException($"no peer is called '{kind}'", nameof(kind));
+        await using IAsyncDisposable server = await peer.ServeAsync(Handover.Read(folder), port => Console.WriteLine(port.ToString(CultureInfo.InvariantCulture)), ct);
+        // Reading the console blocks even when asked not to.
+        await Task.Run(Console.In.ReadToEnd, ct).WaitAsync(ct);
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        // The process object holds the pid until it is disposed, so nobody else's process can be hit.
+        if (!_process.HasExited)
+        {
+            _process.Kill();
+        }
+
+        await _process.WaitForExitAsync();
+        _process.Dispose();
+    }
+}
