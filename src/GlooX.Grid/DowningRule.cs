@@ -30,5 +30,12 @@ internal static class DowningRule
     public static bool IsSeen(NodeKey self, NodeKey silent, IEnumerable<ProbeReply> answers) => answers.Any(answer =>
         answer.Address == silent.Address && answer.Incarnation == silent.Incarnation
             ? answer.Members.Any(m => m.Address == self.Address && m.Incarnation == self.Incarnation)
-            : answer.Members.Any(m => m.Heard && m.Address == silent.Address && m.Incarnation == silent.Incarnation));
+            : ViewOf(silent, answer)?.Heard == true);
+
+    /// <summary>How many others watch the member and hear nothing.</summary>
+    public static int Witnesses(NodeKey silent, IEnumerable<ProbeReply> answers) => answers.Count(answer =>
+        answer.Address != silent.Address && ViewOf(silent, answer)?.Heard == false);
+
+    private static MemberView? ViewOf(NodeKey member, ProbeReply answer) =>
+        answer.Members.FirstOrDefault(m => m.Address == member.Address && m.Incarnation == member.Incarnation);
 }

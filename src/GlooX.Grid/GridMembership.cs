@@ -46,8 +46,8 @@ public sealed class GridMembership : IMembership, IAsyncDisposable
         _time = time ?? TimeProvider.System;
         _standing = new Standing(options);
         _peers = new PeerBook(options.MergeInterval, options.RememberPeersFor, _time);
-        _feed = new MemberFeed(_standing, options, change => Changed?.Invoke(this, change), _time, logger);
         var prober = new Prober(transport, _standing, _peers, options.ProbeTimeout, _time);
+        _feed = new MemberFeed(_standing, prober, options, change => Changed?.Invoke(this, change), _time, logger);
         _life = new Life(options, transport, _standing, _peers, prober, _feed, _time, logger);
     }
 

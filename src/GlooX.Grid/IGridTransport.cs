@@ -47,8 +47,8 @@ public sealed record ProbeReply(string Address, string Incarnation, string NodeI
 /// <param name="Incarnation">The member's engine.</param>
 /// <param name="NodeId">The member's process.</param>
 /// <param name="Reachable">False: some member finds it unreachable.</param>
-/// <param name="Heard">The answerer itself receives its heartbeats.</param>
-public sealed record MemberView(string Address, string Incarnation, string NodeId, bool Reachable, bool Heard);
+/// <param name="Heard">Whether the answerer itself receives its heartbeats; null when it does not watch this one. In large grids each watches nine.</param>
+public sealed record MemberView(string Address, string Incarnation, string NodeId, bool Reachable, bool? Heard);
 
 /// <summary>What an agent is about.</summary>
 public enum GridState

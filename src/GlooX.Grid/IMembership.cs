@@ -25,7 +25,7 @@ public interface IMembership
 
     /// <summary>
     /// Takes the member at <paramref name="address"/> off the list of all, because it said goodbye or somebody knows better.
-    /// If it lives it comes back by itself within seconds. Unknown addresses are ignored.
+    /// If it lives and has not left, it comes back by itself within seconds, and no change is told. Unknown addresses are ignored.
     /// </summary>
     void Down(string address);
 
@@ -62,7 +62,10 @@ public enum GridChangeKind
     /// <summary>It was unreachable and is not any more.</summary>
     CameBack,
 
-    /// <summary>It is gone, has left or was forgotten. If it comes back it joins.</summary>
+    /// <summary>
+    /// Its process is gone, or it left, or it was silent for too long. If it comes back it joins.
+    /// An engine that merely starts anew within a living process, as in a merge, is not told.
+    /// </summary>
     Removed,
 }
 

@@ -85,7 +85,7 @@ internal sealed class Life(
             finally
             {
                 // Before the engine stops: from here on probes must not find it, and streams for it are turned away.
-                standing.Enter(GridState.Joining, null);
+                standing.Enter(ct.IsCancellationRequested ? GridState.Alone : GridState.Joining, null);
             }
 
             logger.Restarting(reason);

@@ -5,17 +5,17 @@ namespace GlooX.Grid;
 
 /// <summary>
 /// The loop between the engine's callbacks and the user's handlers: looks whenever it is poked, keeps the list that is shown,
-/// and tells the changes one by one.
+/// and tells the changes one by one. A member that vanishes is asked first whether its engine merely starts anew, so that a merge
+/// does not look as if agents had died.
 /// </summary>
 internal sealed class MemberFeed : IAsyncDisposable
 {
     private static readonly TimeSpan LookAgain = TimeSpan.FromMilliseconds(250);
 
-    /// <summary>How long those who were members before our engine's restart may take to follow into the same grid.</summary>
-    private static readonly TimeSpan Settle = TimeSpan.FromSeconds(6);
-
     private readonly Channel<bool> _pokes = Channel.CreateBounded<bool>(new BoundedChannelOptions(1) { FullMode = BoundedChannelFullMode.DropWrite });
+    private readonly CancellationTokenSource _stop = new();
     private readonly Standing _standing;
+    private readonly Prober _prober;
     private readonly GridOptions _options;
     private readonly Action<GridChange> _raise;
     private readonly TimeProvider _time;
@@ -25,12 +25,12 @@ internal sealed class MemberFeed : IAsyncDisposable
     private readonly ITimer _timer;
     private readonly Task _loop;
     private volatile IReadOnlyList<GridMember> _others = [];
-    private Engine? _settlingEngine;
-    private TimeSpan _settled;
+    private Engine? _lastEngine;
 
-    public MemberFeed(Standing standing, GridOptions options, Action<GridChange> raise, TimeProvider time, ILogger logger)
+    public MemberFeed(Standing standing, Prober prober, GridOptions options, Action<GridChange> raise, TimeProvider time, ILogger logger)
     {
         _standing = standing;
+        _prober = prober;
         _options = options;
         _raise = raise;
         _time = time;
@@ -52,57 +52,65 @@ internal sealed class MemberFeed : IAsyncDisposable
         }
     }
 
+    private TimeSpan Now => _time.GetElapsedTime(_start);
+
     /// <summary>Something may be different now.</summary>
     public void Poke() => _pokes.Writer.TryWrite(true);
 
     public async ValueTask DisposeAsync()
     {
-        _pokes.Writer.TryComplete();
-        await _timer.DisposeAsync().ConfigureAwait(false);
+        if (_pokes.Writer.TryComplete())
+        {
+            await _stop.CancelAsync().ConfigureAwait(false);
+            await _timer.DisposeAsync().ConfigureAwait(false);
+            await _loop.ConfigureAwait(false);
+            _stop.Dispose();
+        }
+
         await _loop.ConfigureAwait(false);
     }
 
     private async Task LoopAsync()
     {
-        await foreach (bool _ in _pokes.Reader.ReadAllAsync().ConfigureAwait(false))
+        try
         {
-            foreach (GridChange change in Look())
+            await foreach (bool _ in _pokes.Reader.ReadAllAsync().ConfigureAwait(false))
             {
-                _logger.MemberChanged(change.Member.Address, change.Kind);
-                try
+                foreach (GridChange change in await LookAsync().ConfigureAwait(false))
                 {
-                    _raise(change);
-                }
-#pragma warning disable CA1031 // The handlers are the user's.
-                catch (Exception e)
-#pragma warning restore CA1031
-                {
-                    _logger.HandlerThrew(e);
+                    Raise(change);
                 }
             }
+        }
+        catch (OperationCanceledException) when (_stop.IsCancellationRequested)
+        {
+            // While asking somebody.
         }
     }
 
-    private IReadOnlyList<GridChange> Look()
+    private async Task<IReadOnlyList<GridChange>> LookAsync()
     {
-        TimeSpan now = _time.GetElapsedTime(_start);
-        (GridState state, Engine? engine) = _standing.Snapshot();
-        IReadOnlyList<GridChange> changes;
-        if (state == GridState.Up && engine is not null)
+        if (_standing.Snapshot() is { State: GridState.Up, Engine: { } current })
         {
-            if (_settlingEngine != engine)
+            if (_lastEngine != current)
             {
-                _settlingEngine = engine;
-                _settled = now + Settle;
-                _roster.CarryOver();
+                _lastEngine = current;
+                _roster.HoldAll(Now);
             }
 
-            IEnumerable<MemberView> others = engine.Members().Where(m => m.NodeId != _options.NodeId && m.Address != _standing.Address);
-            changes = _roster.Update(others, now, settling: now < _settled);
+            await HoldThoseAliveAsync(_roster.Vanished(Others(current), Now)).ConfigureAwait(false);
+        }
+
+        // Anew: asking took its time.
+        (GridState state, Engine? engine) = _standing.Snapshot();
+        IReadOnlyList<GridChange> changes;
+        if (state == GridState.Up && engine is not null && engine == _lastEngine)
+        {
+            changes = _roster.Update(Others(engine), Now);
         }
         else if (state == GridState.Alone)
         {
-            changes = _roster.Update([], now, settling: false);
+            changes = _roster.Clear();
         }
         else
         {
@@ -116,5 +124,35 @@ internal sealed class MemberFeed : IAsyncDisposable
         }
 
         return changes;
+    }
+
+    private List<MemberView> Others(Engine engine) =>
+        [.. engine.Members().Where(m => m.NodeId != _options.NodeId && m.Address != _standing.Address)];
+
+    private async Task HoldThoseAliveAsync(IReadOnlyList<GridMember> vanished)
+    {
+        ProbeResult[] results = await Task.WhenAll(vanished.Select(m => _prober.AskAsync(m.Address, null, _stop.Token))).ConfigureAwait(false);
+        foreach ((GridMember member, ProbeResult result) in vanished.Zip(results))
+        {
+            if (result.Reply is { } reply && reply.NodeId == member.NodeId && reply.State != GridState.Alone)
+            {
+                _roster.Hold(member.Address, Now);
+            }
+        }
+    }
+
+    private void Raise(GridChange change)
+    {
+        _logger.MemberChanged(change.Member.Address, change.Kind);
+        try
+        {
+            _raise(change);
+        }
+#pragma warning disable CA1031 // The handlers are the user's.
+        catch (Exception e)
+#pragma warning restore CA1031
+        {
+            _logger.HandlerThrew(e);
+        }
     }
 }

@@ -9,6 +9,7 @@ internal sealed class PeerBook(TimeSpan interval, TimeSpan rememberFor, TimeProv
 {
     private const int MaxLearned = 1000;
     private static readonly TimeSpan LongestBackoff = TimeSpan.FromSeconds(6);
+    private static readonly TimeSpan LongestForConfigured = TimeSpan.FromSeconds(3);
 
     private readonly Lock _gate = new();
     private readonly Dictionary<string, Peer> _peers = new(StringComparer.Ordinal);
@@ -86,7 +87,7 @@ internal sealed class PeerBook(TimeSpan interval, TimeSpan rememberFor, TimeProv
             peer.Last = result;
             peer.IsSelf |= isSelf;
             peer.Failures = result.Reply is null ? peer.Failures + 1 : 0;
-            peer.NotBefore = now + Ticks(Backoff(peer.Failures, interval));
+            peer.NotBefore = now + Ticks(Backoff(peer.Failures, interval, peer.Configured));
             if (result.Reply is { } reply)
             {
                 peer.Alive = now;
@@ -112,11 +113,12 @@ internal sealed class PeerBook(TimeSpan interval, TimeSpan rememberFor, TimeProv
         }
     }
 
-    /// <summary>The pause after so many probes without an answer.</summary>
-    public static TimeSpan Backoff(int failures, TimeSpan interval)
+    /// <summary>The pause after so many probes without an answer. A configured peer is expected to come.</summary>
+    public static TimeSpan Backoff(int failures, TimeSpan interval, bool configured)
     {
         TimeSpan pause = interval * (1 << Math.Min(failures, 10)) / 2; // half at first: a look must not slip to the next round by a hair
-        return pause < LongestBackoff ? pause : LongestBackoff;
+        TimeSpan longest = configured ? LongestForConfigured : LongestBackoff;
+        return pause < longest ? pause : longest;
     }
 
     private static PeerState State(Peer peer) => peer switch

@@ -2,35 +2,73 @@ namespace GlooX.Grid;
 
 /// <summary>
 /// Turns what the engine sees into what is shown: one entry for each address, unreachable only after a while, and nobody removed
-/// merely because our own engine starts anew. A state machine without clock, lock or thread.
+/// merely because an engine starts anew. A state machine without clock, lock or thread.
 /// </summary>
 internal sealed class Roster(TimeSpan showUnreachableAfter)
 {
     private readonly SortedDictionary<string, Entry> _entries = new(StringComparer.Ordinal);
 
+    /// <summary>For how long one look at a missing member is good.</summary>
+    private static readonly TimeSpan HoldFor = TimeSpan.FromSeconds(1);
+
+    /// <summary>How long one that lives may take to be here again after its engine, or ours, has started anew.</summary>
+    private static readonly TimeSpan HoldLimit = TimeSpan.FromSeconds(8);
+
     /// <param name="Member">As shown.</param>
     /// <param name="UnreachableSince">Since when it has not been reachable.</param>
-    /// <param name="Carried">Not seen by our present engine yet.</param>
-    private sealed record Entry(GridMember Member, TimeSpan? UnreachableSince, bool Carried);
+    /// <param name="MissingSince">Since when the engine has not seen it, though it is held.</param>
+    /// <param name="HeldUntil">Until when it stays all the same.</param>
+    private sealed record Entry(GridMember Member, TimeSpan? UnreachableSince, TimeSpan? MissingSince = null, TimeSpan? HeldUntil = null);
 
     public IEnumerable<GridMember> Members => _entries.Values.Select(e => e.Member);
 
     /// <summary>Time alone will change something: look again soon.</summary>
     public bool IsPending { get; private set; }
 
-    /// <summary>Our engine is another one from now on.</summary>
-    public void CarryOver()
+    /// <summary>Our own engine is a new one: whoever was here before may still be on the way.</summary>
+    public void HoldAll(TimeSpan now)
     {
-        foreach ((string address, Entry entry) in _entries.ToList())
+        foreach (string address in _entries.Keys.ToList())
         {
-            _entries[address] = entry with { Carried = true };
+            Hold(address, now);
         }
+    }
+
+    /// <summary>This one is known to live, though the engine does not see it now.</summary>
+    public void Hold(string address, TimeSpan now)
+    {
+        if (_entries.TryGetValue(address, out Entry? entry))
+        {
+            _entries[address] = entry with { MissingSince = entry.MissingSince ?? now, HeldUntil = now + HoldFor };
+        }
+    }
+
+    /// <summary>
+    /// Those whom the next update would remove, unless somebody knows that they live: worth a question. One that was unreachable before is not.
+    /// </summary>
+    public IReadOnlyList<GridMember> Vanished(IReadOnlyCollection<MemberView> others, TimeSpan now) => [.. _entries.Values
+        .Where(e => e.Member.Reachable
+            && !(e.HeldUntil > now)
+            && !(now - e.MissingSince >= HoldLimit)
+            && others.All(o => o.Address != e.Member.Address))
+        .Select(e => e.Member)];
+
+    /// <summary>We are in no grid any more.</summary>
+    public IReadOnlyList<GridChange> Clear()
+    {
+        var changes = new List<GridChange>();
+        foreach (Entry entry in _entries.Values.ToList())
+        {
+            Remove(entry.Member, changes);
+        }
+
+        IsPending = false;
+        return changes;
     }
 
     /// <param name="others">The live members without ourselves.</param>
     /// <param name="now">Monotonic time.</param>
-    /// <param name="settling">Our engine is new: those who were members before may still be on the way.</param>
-    public IReadOnlyList<GridChange> Update(IEnumerable<MemberView> others, TimeSpan now, bool settling)
+    public IReadOnlyList<GridChange> Update(IReadOnlyCollection<MemberView> others, TimeSpan now)
     {
         var changes = new List<GridChange>();
         Dictionary<string, MemberView> seen = Newest(others);
@@ -38,7 +76,7 @@ internal sealed class Roster(TimeSpan showUnreachableAfter)
 
         foreach (Entry entry in _entries.Values.Where(e => !seen.ContainsKey(e.Member.Address)).ToList())
         {
-            if (settling && entry.Carried)
+            if (entry.HeldUntil > now)
             {
                 IsPending = true;
             }
@@ -68,7 +106,7 @@ internal sealed class Roster(TimeSpan showUnreachableAfter)
         bool wasReachable = known?.Member.Reachable ?? true;
         bool reachable = since is null || (wasReachable && now - since < showUnreachableAfter);
         var member = new GridMember(view.Address, view.NodeId, view.Incarnation, reachable);
-        _entries[view.Address] = new Entry(member, since, Carried: false);
+        _entries[view.Address] = new Entry(member, since);
         IsPending |= reachable && since is not null;
 
         if (known is null)

@@ -138,6 +138,8 @@ public sealed class TestNode : ILogger, IAsyncDisposable
 
     public bool FindsUnreachable(TestNode other) => Membership.Members.Any(m => m.Address == other.Address && !m.Reachable);
 
+    public string Incarnation(TestNode seenBy) => seenBy.Membership.Members.Single(m => m.Address == Address).Incarnation;
+
     /// <summary>Cuts it off: its port accepts and nothing answers.</summary>
     public void Silence() => _wire.Gate.Close();
 

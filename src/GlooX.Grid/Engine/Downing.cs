@@ -23,7 +23,7 @@ internal sealed class DowningActor : ReceiveActor, IWithTimers
 {
     private const int ProbeEachTicks = 3;
     private const int AskAgainTicks = 10;
-    private const int MostWitnesses = 10;
+    private const int MostWitnesses = 32;
     private static readonly TimeSpan SecondLook = TimeSpan.FromMilliseconds(150);
 
     private readonly Cluster _cluster;
@@ -194,14 +194,15 @@ internal sealed class DowningActor : ReceiveActor, IWithTimers
     private void AskOthers(Address address, string why)
     {
         NodeKey silent = EngineConfig.ToNode(address);
-        string[] witnesses = [.. Reachable().Select(m => EngineConfig.ToNode(m.Address).Address).Where(a => a != _self.Address).Take(MostWitnesses)];
+        string[] witnesses = [.. Reachable().Select(m => EngineConfig.ToNode(m.Address).Address).Where(a => a != _self.Address)];
+        Random.Shared.Shuffle(witnesses); // in a large grid only nine watch it, and they may be any
         _ = AskAsync().PipeTo(Self, failure: _ => new Heard(address, IsSeen: true, 0, why));
 
         async Task<Heard> AskAsync()
         {
-            ProbeResult[] results = await Task.WhenAll(witnesses.Append(silent.Address).Select(a => _setup.Prober.AskAsync(a, null, _stopped.Token))).ConfigureAwait(false);
+            ProbeResult[] results = await Task.WhenAll(witnesses.Take(MostWitnesses).Append(silent.Address).Select(a => _setup.Prober.AskAsync(a, null, _stopped.Token))).ConfigureAwait(false);
             ProbeReply[] answers = [.. results.Select(r => r.Reply).OfType<ProbeReply>()];
-            return new Heard(address, DowningRule.IsSeen(_self, silent, answers), results[..^1].Count(r => r.Reply is not null), why);
+            return new Heard(address, DowningRule.IsSeen(_self, silent, answers), DowningRule.Witnesses(silent, answers), why);
         }
     }
 

@@ -79,7 +79,7 @@ internal sealed class Engine : IAsyncDisposable
         m.Node.Incarnation,
         m.NodeId,
         m.Reachable,
-        Heard: _cluster.FailureDetector.IsMonitoring(m.Id.Address) && _cluster.FailureDetector.IsAvailable(m.Id.Address)))];
+        Heard: _cluster.FailureDetector.IsMonitoring(m.Id.Address) ? _cluster.FailureDetector.IsAvailable(m.Id.Address) : null))];
 
     public Task AcceptAsync(Stream stream, EndPoint? remote, CancellationToken ct) => _setup.Port.AcceptAsync(stream, remote, ct);
 

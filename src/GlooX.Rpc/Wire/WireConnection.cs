@@ -1,4 +1,5 @@
 using System.Net.Security;
+using System.Security.Cryptography;
 using GlooX.Tls;
 using Nerdbank.MessagePack;
 
@@ -158,7 +159,7 @@ internal abstract class WireConnection : IThreadPoolWorkItem
         {
             await _stream.ShutdownAsync().WaitAsync(TimeSpan.FromSeconds(1)).ConfigureAwait(false);
         }
-        catch (Exception e) when (e is IOException or ObjectDisposedException or InvalidOperationException or TimeoutException)
+        catch (Exception e) when (e is IOException or ObjectDisposedException or InvalidOperationException or TimeoutException or CryptographicException)
         {
             // the other side is gone already: closing is all that is left
         }

@@ -1,0 +1,139 @@
+using System.Net.Sockets;
+
+namespace GlooX.Grid.Tests;
+
+public sealed class PeerBookTests
+{
+    private static readonly TimeSpan Interval = TimeSpan.FromSeconds(1.5);
+    private static readonly HashSet<string> Nobody = [];
+
+    private readonly ManualTime _time = new();
+    private readonly PeerBook _book;
+
+    public PeerBookTests() => _book = new PeerBook(Interval, TimeSpan.FromHours(1), _time);
+
+    [Fact]
+    public void Missing_peers_are_due_and_present_ones_are_not()
+    {
+        _book.Configure("a:1");
+        _book.Learn("b:1");
+        _book.Learn("c:1");
+        Assert.Equal(["a:1", "c:1"], _book.Due(new HashSet<string> { "b:1" }, 5).Order());
+        Assert.Equal(2, _book.Due(Nobody, 2).Count);
+    }
+
+    [Fact]
+    public void Who_does_not_answer_is_asked_less_often_until_somebody_speaks_of_it()
+    {
+        _book.Learn("b:1");
+        for (int i = 0; i < 5; i++)
+        {
+            _book.Record("b:1", Silent, isSelf: false);
+        }
+
+        Assert.Empty(_book.Due(Nobody, 5));
+        _time.Pass(TimeSpan.FromSeconds(5.9));
+        Assert.Empty(_book.Due(Nobody, 5));
+        _time.Pass(TimeSpan.FromSeconds(0.2));
+        Assert.Equal(["b:1"], _book.Due(Nobody, 5));
+
+        _book.Record("b:1", Silent, isSelf: false);
+        _book.Learn("b:1");
+        Assert.Equal(["b:1"], _book.Due(Nobody, 5));
+    }
+
+    [Theory]
+    [InlineData(0, false, 0.75)]
+    [InlineData(1, false, 1.5)]
+    [InlineData(2, false, 3)]
+    [InlineData(3, false, 6)]
+    [InlineData(1000, false, 6)]
+    [InlineData(1000, true, 3)]
+    public void The_pause_doubles_up_to_a_limit(int failures, bool configured, double seconds) =>
+        Assert.Equal(TimeSpan.FromSeconds(seconds), PeerBook.Backoff(failures, Interval, configured));
+
+    [Fact]
+    public void Learned_peers_are_forgotten_and_configured_ones_are_not()
+    {
+        _book.Configure("a:1");
+        _book.Learn("b:1");
+        _book.Learn("c:1");
+        _time.Pass(TimeSpan.FromMinutes(50));
+        _book.Record("c:1", Answer("c"), isSelf: false);
+        _time.Pass(TimeSpan.FromMinutes(50));
+
+        Assert.Equal(["a:1", "c:1"], _book.Due(Nobody, 5).Order());
+        Assert.Equal(["a:1", "c:1"], _book.Known);
+    }
+
+    [Fact]
+    public void A_peer_known_by_another_name_is_present_by_its_own()
+    {
+        _book.Configure("localhost:1");
+        _book.Record("localhost:1", Answer("a"), isSelf: false);
+        _time.Pass(Interval);
+
+        Assert.Empty(_book.Due(new HashSet<string> { "a:1" }, 5));
+        Assert.Equal(["localhost:1"], _book.Due(Nobody, 5));
+    }
+
+    [Fact]
+    public void This_agent_itself_is_no_peer()
+    {
+        _book.Configure("localhost:1");
+        _book.Record("localhost:1", Answer("a"), isSelf: true);
+
+        Assert.True(_book.IsEmpty);
+        Assert.Equal("localhost:1: this agent itself", Assert.Single(_book.Configured).ToString());
+    }
+
+    [Fact]
+    public void The_state_of_configured_peers_is_told()
+    {
+        _book.Configure("a:1");
+        _book.Learn("b:1");
+        Assert.Equal("a:1: not asked yet", Assert.Single(_book.Configured).ToString());
+        _book.Record("a:1", Silent, isSelf: false);
+        Assert.Equal("a:1: no answer", Assert.Single(_book.Configured).ToString());
+        _book.Record("a:1", Answer("a"), isSelf: false);
+        Assert.Equal(new PeerState("a:1", Answered: true, "Up"), Assert.Single(_book.Configured));
+    }
+
+    [Fact]
+    public void Memory_is_bounded()
+    {
+        _book.Configure("a:1");
+        for (int i = 0; i < 1500; i++)
+        {
+            _book.Learn($"10.0.0.1:{i + 1}");
+        }
+
+        Assert.Equal(1000, _book.Known.Count);
+        Assert.Contains("a:1", _book.Known);
+    }
+
+    [Fact]
+    public void Refused_is_recognized_wherever_it_is()
+    {
+        var refused = new SocketException((int)SocketError.ConnectionRefused);
+        Assert.True(Prober.IsRefused(refused));
+        Assert.True(Prober.IsRefused(new IOException("x", new InvalidOperationException("y", refused))));
+        Assert.False(Prober.IsRefused(new SocketException((int)SocketError.TimedOut)));
+        Assert.False(Prober.IsRefused(new IOException("x")));
+    }
+
+    private static ProbeResult Silent => new(Reach.Silent, "no answer", null);
+
+    private static ProbeResult Answer(string node) => new(Reach.Alive, "Up", Replies.Reply(node, GridState.Up));
+
+    private sealed class ManualTime : TimeProvider
+    {
+        private long _now = 1;
+
+        public override long TimestampFrequency => TimeSpan.TicksPerSecond;
+
+        public override long GetTimestamp() => _now;
+
+        public void Pass(TimeSpan time) => _now += time.Ticks;
+    }
+}
