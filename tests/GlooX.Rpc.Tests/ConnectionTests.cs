@@ -110,7 +110,9 @@ public sealed class ConnectionTests
     {
         await using Harness it = await Harness.StartAsync();
         Assert.Equal(3, await it.Remote.AddAsync(1, 2));
+        Task gone = (await it.Client.ConnectionAsync(Ct)).Closed;
         await it.Server.DisposeAsync();
+        await gone.WaitAsync(TimeSpan.FromSeconds(30), Ct); // a call made before the client has seen the end fails, as documented
 
         await using var again = new RpcServer(new RpcServerOptions { Identity = Harness.Shared });
         again.Add(new Calculator());
