@@ -24,6 +24,10 @@ public class Agent : IAsyncDisposable
     private GridMembership? _grid;
     private Ledger _ledger = null!;
     private Spawner? _spawner;
+    private HostPool? _hosts;
+    private StatusBoard? _board;
+    private Task _telling = Task.CompletedTask;
+    private double _weight = 1;
     private Identity _identity = null!;
     private int _disposed;
 
@@ -46,6 +50,8 @@ public class Agent : IAsyncDisposable
     public ProcessOptions Options { get; private set; } = new();
 
     internal Spawner Spawner => _spawner ?? throw new InvalidOperationException("this process is no agent of a grid: it spawns nothing");
+
+    internal StatusBoard Board => _board ?? throw new InvalidOperationException("this process is no agent of a grid: it hears of no nodes");
 
     internal GridMembership Grid => _grid ?? throw new InvalidOperationException("the agent is not started: use Agent.StartAsync");
 
@@ -95,7 +101,7 @@ public class Agent : IAsyncDisposable
         {
             try
             {
-                return await _link.Client(address).As<IAgentService>(AgentService.Name).InfoAsync(ct).ConfigureAwait(false);
+                return await Service(address).InfoAsync(ct).ConfigureAwait(false);
             }
             catch (RpcException)
             {
@@ -125,7 +131,13 @@ public class Agent : IAsyncDisposable
             await _spawner.DisposeAsync().ConfigureAwait(false);
         }
 
+        if (_hosts is not null)
+        {
+            await _hosts.DisposeAsync().ConfigureAwait(false);
+        }
+
         await _stop.CancelAsync().ConfigureAwait(false);
+        await _telling.ConfigureAwait(false);
         if (_grid is not null)
         {
             await _grid.DisposeAsync().ConfigureAwait(false);
@@ -165,32 +177,41 @@ public class Agent : IAsyncDisposable
         await OnStartedAsync(_stop.Token).ConfigureAwait(false);
     }
 
-    /// <summary>Feasible, then rank by room, then ask one after the other: each node's ledger is the only authority.</summary>
+    /// <summary>Ranks the nodes by what was last heard, then asks one after the other: each node's ledger is the only authority.</summary>
     internal async Task<SpawnReply> PlaceAsync(SpawnRequest request, CancellationToken ct)
     {
-        IReadOnlyList<NodeInfo> nodes = await PeersWithInfoAsync(ct).ConfigureAwait(false);
-        List<string> refusals = [];
-        foreach (NodeInfo node in nodes.OrderBy(n => n.Utilization).ThenByDescending(n => n.FreeMemoryBytes).ThenBy(n => n.Url, StringComparer.Ordinal))
+        Provision need = Provision.FromBytes(request.MemoryBytes, request.DiskBytes);
+        IReadOnlyList<NodeInfo> nodes = await Board.NodesAsync(ct).ConfigureAwait(false);
+        IReadOnlyList<NodeInfo> ranked = Placement.Rank(nodes, _nodeId, need, request.Strategy, out List<string> refusals);
+        foreach (NodeInfo node in ranked)
         {
-            if (request.MemoryBytes > node.FreeMemoryBytes || request.DiskBytes > node.FreeDiskBytes)
+            SpawnRequest filled = request with { Options = request.Options with { ParentUrl = request.Options.ParentUrl.Length > 0 ? request.Options.ParentUrl : node.Url, Ppid = node.Pid } };
+            SpawnReply reply;
+            try
             {
-                refusals.Add($"{node.Url}: needs {ByteSize.Format(request.MemoryBytes)} memory and {ByteSize.Format(request.DiskBytes)} disk, has {ByteSize.Format(node.FreeMemoryBytes)} and {ByteSize.Format(node.FreeDiskBytes)} free");
+                reply = node.NodeId == _nodeId
+                    ? await Spawner.SpawnAsync(filled, Url, ct).ConfigureAwait(false)
+                    : await Service(node.Url).SpawnHereAsync(filled, ct).ConfigureAwait(false);
+            }
+            catch (RpcException e) when (e.Method is null || e.Code == RpcError.ShuttingDown)
+            {
+                refusals.Add($"{node.Url} does not answer: {e.Message}"); // the call was never made
                 continue;
             }
+            catch (RpcException e) when (e.Code == RpcError.Connection)
+            {
+                return SpawnReply.Failed(node.Url, $"the connection to {node.Url} broke while the process was starting there, and whether it runs is not known: {e.Message}");
+            }
 
-            SpawnRequest filled = request with { Options = request.Options with { ParentUrl = request.Options.ParentUrl.Length > 0 ? request.Options.ParentUrl : node.Url, Ppid = node.Pid } };
-            SpawnReply reply = node.NodeId == _nodeId
-                ? await Spawner.SpawnAsync(filled, Url, ct).ConfigureAwait(false)
-                : await _link.Client(node.Url).As<IAgentService>(AgentService.Name).SpawnHereAsync(filled, ct).ConfigureAwait(false);
-            if (reply.Error.Length == 0 || !reply.Error.StartsWith("needs", StringComparison.Ordinal))
+            if (!reply.Refused)
             {
                 return reply;
             }
 
-            refusals.Add($"{node.Url}: {reply.Error}");
+            refusals.Add($"{node.Url} {reply.Error}");
         }
 
-        return new SpawnReply("", 0, Url, "", $"it fits on no node: {string.Join("; ", refusals)}");
+        return SpawnReply.Failed(Url, $"it fits on no node: {string.Join("; ", refusals)}");
     }
 
     internal NodeInfo Describe()
@@ -198,7 +219,7 @@ public class Agent : IAsyncDisposable
         MachineStatus machine = _machine.Read();
         LedgerStatus status = _ledger.Status(machine, _spawner?.Used() ?? []);
         return new NodeInfo(
-            Url, _nodeId, Environment.MachineName, Environment.ProcessId, machine.Cores, status.Memory.FreeBytes, status.Disk.FreeBytes, status.Utilization, [.. Peers]);
+            Url, _nodeId, Environment.MachineName, Environment.ProcessId, machine.Cores, status.Memory.FreeBytes, status.Disk.FreeBytes, status.Utilization, _weight, [.. Peers]);
     }
 
     private async Task RunAsync(string url, string? peer, AgentOptions options, CancellationToken ct)
@@ -209,7 +230,15 @@ public class Agent : IAsyncDisposable
         MachineStatus machine = _machine.Read();
         _ledger = new Ledger(options.Capacity ?? new Capacity(machine.TotalMemoryBytes, machine.TotalDiskBytes));
         _identity = identity;
-        _spawner = new Spawner(identity, _ledger, _machine);
+        if (!(options.Weight > 0 && double.IsFinite(options.Weight)))
+        {
+            throw new ArgumentException($"the weight {options.Weight} is not more than 0", nameof(options));
+        }
+
+        _weight = options.Weight;
+        _board = new StatusBoard(Describe, () => Peers, Service);
+        _hosts = new HostPool(options.WarmHosts);
+        _spawner = new Spawner(identity, _ledger, _machine, _hosts, _board.Changed);
         ILogger logger = (options.LoggerFactory ?? NullLoggerFactory.Instance).CreateLogger("GlooX.Grid");
         _link = new GridLink(identity);
         _server = new RpcServer(new RpcServerOptions { Identity = identity, LoggerFactory = options.LoggerFactory });
@@ -234,14 +263,21 @@ public class Agent : IAsyncDisposable
             },
             _link,
             logger);
-        grid.Changed += (_, change) => Changed?.Invoke(this, change);
+        grid.Changed += (_, change) =>
+        {
+            _board.OnGridChange(change);
+            Changed?.Invoke(this, change);
+        };
         _grid = grid;
+        _telling = Task.Run(() => _board.RunAsync(_stop.Token), CancellationToken.None);
         await grid.StartAsync(peers, ct).ConfigureAwait(false);
         if (peers.Length > 0)
         {
             await JoinAsync(grid, peers, options, ct).ConfigureAwait(false);
         }
     }
+
+    private IAgentService Service(string url) => _link.Client(url).As<IAgentService>(AgentService.Name);
 
     private async Task JoinAsync(GridMembership grid, string[] peers, AgentOptions options, CancellationToken ct)
     {

@@ -21,6 +21,14 @@ internal interface IAgentService
     [Rpc("probe")]
     ValueTask<ProbeReply> ProbeAsync(ProbeRequest request, string dialled, CancellationToken ct = default);
 
+    /// <summary>A node tells how it is.</summary>
+    [Rpc("status")]
+    ValueTask StatusAsync(NodeInfo node, CancellationToken ct = default);
+
+    /// <summary>The processes of this node.</summary>
+    [Rpc("list")]
+    ValueTask<ProcessInfo[]> ListAsync(CancellationToken ct = default);
+
     /// <summary>Spawns on the node of the grid with the most room.</summary>
     [Rpc("spawn", TimeoutMilliseconds = 120_000)]
     ValueTask<SpawnReply> SpawnAsync(SpawnRequest request, CancellationToken ct = default);
@@ -48,6 +56,14 @@ internal sealed class AgentService(Agent agent) : IAgentService
 
     public ValueTask<ProbeReply> ProbeAsync(ProbeRequest request, string dialled, CancellationToken ct) =>
         new(agent.Grid.AnswerProbe(request, dialled));
+
+    public ValueTask StatusAsync(NodeInfo node, CancellationToken ct)
+    {
+        agent.Board.Hear(node);
+        return default;
+    }
+
+    public ValueTask<ProcessInfo[]> ListAsync(CancellationToken ct) => new([.. agent.Spawner.List(agent.Url)]);
 
     public async ValueTask<SpawnReply> SpawnAsync(SpawnRequest request, CancellationToken ct) => await agent.PlaceAsync(request, ct).ConfigureAwait(false);
 

@@ -48,12 +48,18 @@ public sealed class GlooXClient : IAsyncDisposable
     /// <param name="className">A class that derives from <see cref="Agent"/>, with or without its namespace.</param>
     /// <param name="path">A <c>.cs</c> file, built on first use, or a <c>.dll</c>.</param>
     /// <param name="options">Null: the defaults.</param>
+    /// <param name="strategy">Which of the nodes with room; default: the one with the most.</param>
     /// <param name="ct">Gives up; a process that was starting is killed.</param>
     /// <returns>The process, which answers.</returns>
     /// <exception cref="SpawnException">The file is missing or faulty, it fits nowhere, or the process did not start.</exception>
     /// <exception cref="RpcException">The agent does not answer.</exception>
-    public async Task<SpawnedProcess> SpawnAsync(string className, string path, SpawnOptions? options = null, CancellationToken ct = default)
+    public async Task<SpawnedProcess> SpawnAsync(string className, string path, SpawnOptions? options = null, PlacementStrategy strategy = PlacementStrategy.Horizontal, CancellationToken ct = default)
     {
+        if (!Enum.IsDefined(strategy))
+        {
+            throw new ArgumentOutOfRangeException(nameof(strategy), strategy, $"there is no such strategy; there are {string.Join(", ", Enum.GetNames<PlacementStrategy>())}");
+        }
+
         options ??= new SpawnOptions();
         Payload payload = await Payload.PrepareAsync(className, path, ct).ConfigureAwait(false);
         Provision need = options.Provision ?? payload.Class.Provision ?? Provision.None;
@@ -62,8 +68,54 @@ public sealed class GlooXClient : IAsyncDisposable
             Url = options.Url ?? "127.0.0.1:0", ParentUrl = options.ParentUrl ?? "", Daemonize = options.Daemonize, Values = options.Values, TmpDir = Path.GetTempPath(),
         };
         SpawnReply reply = await _agent.SpawnAsync(
-            new SpawnRequest(payload.Assembly, payload.Class.FullName, need.MemoryBytes, need.DiskBytes, process, (int)options.StartTimeout.TotalMilliseconds), ct).ConfigureAwait(false);
+            new SpawnRequest(payload.Assembly, payload.Class.FullName, need.MemoryBytes, need.DiskBytes, strategy, process, (int)options.StartTimeout.TotalMilliseconds), ct).ConfigureAwait(false);
         return reply.Error.Length == 0 ? new SpawnedProcess(reply, _options) : throw new SpawnException($"{className} was not spawned: {reply.Error}");
+    }
+
+    /// <summary>The processes of all nodes of the grid; a node that does not answer is left out.</summary>
+    /// <param name="ct">Gives up.</param>
+    /// <returns>The processes that run, by node and start.</returns>
+    /// <exception cref="RpcException">The agent itself does not answer.</exception>
+    public async Task<IReadOnlyList<ProcessInfo>> ProcessesAsync(CancellationToken ct = default)
+    {
+        NodeInfo node = await InfoAsync(ct).ConfigureAwait(false);
+        List<ProcessInfo> all = [.. await _agent.ListAsync(ct).ConfigureAwait(false)];
+        foreach (string peer in node.Peers)
+        {
+            GlooXClient other = Connect(peer, _options);
+            await using (other.ConfigureAwait(false))
+            {
+                try
+                {
+                    all.AddRange(await other._agent.ListAsync(ct).ConfigureAwait(false));
+                }
+                catch (RpcException)
+                {
+                    // it went away between the look and the call
+                }
+            }
+        }
+
+        return [.. all.OrderBy(p => p.Node, StringComparer.Ordinal).ThenBy(p => p.Started)];
+    }
+
+    /// <summary>Ends a process, wherever in the grid it runs, with all that it started.</summary>
+    /// <param name="id">As <see cref="ProcessInfo.Id"/> or <see cref="SpawnedProcess.Id"/>.</param>
+    /// <param name="ct">Gives up.</param>
+    /// <returns>True if it ran; false if there is no such process.</returns>
+    /// <exception cref="RpcException">The agent does not answer.</exception>
+    public async Task<bool> KillAsync(string id, CancellationToken ct = default)
+    {
+        if ((await ProcessesAsync(ct).ConfigureAwait(false)).FirstOrDefault(p => p.Id == id) is not { } process)
+        {
+            return false;
+        }
+
+        GlooXClient node = Connect(process.Node, _options);
+        await using (node.ConfigureAwait(false))
+        {
+            return await node._agent.KillAsync(id, ct).ConfigureAwait(false);
+        }
     }
 
     /// <summary>The other side as a contract.</summary>

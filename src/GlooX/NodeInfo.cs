@@ -9,6 +9,20 @@ namespace GlooX;
 /// <param name="FreeMemoryBytes">Memory that a new process could be promised.</param>
 /// <param name="FreeDiskBytes">Disk that a new process could be promised.</param>
 /// <param name="Utilization">0 (nothing promised) to 1 (full): the larger share of memory and disk.</param>
+/// <param name="Weight">How much it is preferred over others: 2 counts its room twice.</param>
 /// <param name="Peers">The other members of its grid, as it sees them.</param>
 public sealed record NodeInfo(
-    string Url, string NodeId, string Machine, int Pid, int Cores, long FreeMemoryBytes, long FreeDiskBytes, double Utilization, string[] Peers);
+    string Url, string NodeId, string Machine, int Pid, int Cores, long FreeMemoryBytes, long FreeDiskBytes, double Utilization, double Weight, string[] Peers);
+
+/// <summary>A process that an agent spawned and that runs.</summary>
+/// <param name="Id">Names it at its node.</param>
+/// <param name="Class">The class that it serves.</param>
+/// <param name="Pid">Its process id, on its node's machine.</param>
+/// <param name="Node">The agent that runs it, as <c>host:port</c>.</param>
+/// <param name="Url">Where it answers, as <c>host:port</c>.</param>
+/// <param name="MemoryBytes">Memory reserved for it.</param>
+/// <param name="DiskBytes">Disk reserved for it.</param>
+/// <param name="Daemonize">Whether it outlives its agent.</param>
+/// <param name="Started">When it was spawned.</param>
+public sealed record ProcessInfo(
+    string Id, string Class, int Pid, string Node, string Url, long MemoryBytes, long DiskBytes, bool Daemonize, DateTimeOffset Started);

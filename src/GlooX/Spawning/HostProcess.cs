@@ -10,12 +10,21 @@ namespace GlooX.Spawning;
 /// </summary>
 public static class HostProcess
 {
+    internal const string WarmArgument = "warm";
+
     /// <summary>Runs until the payload ends; called by <c>gloox-host</c> only.</summary>
     /// <returns>The exit code.</returns>
     [System.ComponentModel.EditorBrowsable(System.ComponentModel.EditorBrowsableState.Never)]
     public static async Task<int> RunAsync()
     {
         using var control = new Control(new Socket(new SafeSocketHandle(Control.Descriptor, ownsHandle: true)));
+        if (Environment.GetCommandLineArgs().Contains(WarmArgument, StringComparer.Ordinal))
+        {
+            await WarmUp.RunAsync(Load).ConfigureAwait(false);
+            GC.Collect(2, GCCollectionMode.Aggressive, blocking: true, compacting: true);
+            await control.SendAsync(new HostReport(true, "", ""), CancellationToken.None).ConfigureAwait(false);
+        }
+
         Assignment? assignment = await control.ReceiveAsync<Assignment>(CancellationToken.None).ConfigureAwait(false);
         if (assignment is null)
         {
@@ -25,9 +34,7 @@ public static class HostProcess
         Agent agent;
         try
         {
-            var context = new PayloadContext(assignment.Assembly);
-            Type type = context.LoadFromAssemblyPath(assignment.Assembly).GetType(assignment.Class, throwOnError: true)!;
-            agent = (Agent)Activator.CreateInstance(type, nonPublic: true)!;
+            agent = Load(assignment.Assembly, assignment.Class);
             await agent.StartAsChildAsync(Identity.Import(assignment.Identity), assignment.Options).ConfigureAwait(false);
         }
         catch (Exception e)
@@ -46,6 +53,13 @@ public static class HostProcess
         }
 
         return 0;
+    }
+
+    private static Agent Load(string assembly, string className)
+    {
+        var context = new PayloadContext(assembly);
+        Assembly loaded = assembly == typeof(Agent).Assembly.Location ? typeof(Agent).Assembly : context.LoadFromAssemblyPath(assembly);
+        return (Agent)Activator.CreateInstance(loaded.GetType(className, throwOnError: true)!, nonPublic: true)!;
     }
 
     /// <summary>The payload's own assemblies, but one GlooX for all.</summary>

@@ -88,7 +88,13 @@ internal sealed class LinuxProcess
     }
 
     /// <summary>Kills the process and all that it started.</summary>
-    public void KillAll() => _ = kill(-Pid, Kill);
+    public void KillAll()
+    {
+        if (!_exited.Task.IsCompleted)
+        {
+            _ = kill(-Pid, Kill);
+        }
+    }
 
     private void Wait()
     {

@@ -6,47 +6,53 @@ using GlooX.Tls;
 namespace GlooX.Spawning;
 
 /// <summary>What is asked of an agent.</summary>
-internal sealed record SpawnRequest(string Assembly, string Class, long MemoryBytes, long DiskBytes, ProcessOptions Options, int StartTimeoutMilliseconds);
+internal sealed record SpawnRequest(string Assembly, string Class, long MemoryBytes, long DiskBytes, PlacementStrategy Strategy, ProcessOptions Options, int StartTimeoutMilliseconds);
 
-/// <summary>What came of it: a process, or why there is none.</summary>
-internal sealed record SpawnReply(string Id, int Pid, string Node, string Url, string Error);
+/// <summary>What came of it: a process, or why there is none; refused: another node may be asked.</summary>
+internal sealed record SpawnReply(string Id, int Pid, string Node, string Url, string Error, bool Refused)
+{
+    public static SpawnReply Failed(string node, string error) => new("", 0, node, "", error, false);
+}
 
 /// <summary>
 /// Spawns processes on this machine. Each holds its reservation exactly as long as it lives, however it ends; one that does not answer in
 /// time is killed with all that it started. When the agent stops, all that do not daemonize are killed.
 /// </summary>
-internal sealed class Spawner(Identity identity, Ledger ledger, IMachine machine) : IAsyncDisposable
+internal sealed class Spawner(Identity identity, Ledger ledger, IMachine machine, HostPool hosts, Action changed) : IAsyncDisposable
 {
     private static readonly TimeSpan s_tail = TimeSpan.FromMilliseconds(50);
+    private static readonly TimeSpan s_endGrace = TimeSpan.FromSeconds(2);
+    private static readonly TimeSpan s_rememberExit = TimeSpan.FromMinutes(5);
+    private readonly CancellationTokenSource _stop = new();
     private readonly ConcurrentDictionary<string, Child> _children = new(StringComparer.Ordinal);
 
-    /// <summary>Null: it fits. Else why not.</summary>
+    /// <summary>Reserves, starts, and waits until the process answers; nothing is left behind if it does not.</summary>
     public async Task<SpawnReply> SpawnAsync(SpawnRequest request, string node, CancellationToken ct)
     {
         Provision need = Provision.FromBytes(request.MemoryBytes, request.DiskBytes);
         Dictionary<Reservation, Usage> used = Used();
         if (!ledger.TryReserve(need, machine.Read(), used, out Reservation? reservation, out Refusal? refusal))
         {
-            return new SpawnReply("", 0, node, "", refusal.Reason);
+            return new SpawnReply("", 0, node, "", refusal.Reason, Refused: true);
         }
 
-        string id = Guid.NewGuid().ToString("N")[..12];
-        string log = Path.Combine(GlooXHome.CreateFolder(Path.Combine(GlooXHome.Path, "logs")), id + ".log");
-        LinuxProcess process;
+        Host host;
         try
         {
-            process = LinuxProcess.Start(DotnetPath.Muxer, ["exec", Path.Combine(AppContext.BaseDirectory, "gloox-host.dll")], log);
+            host = hosts.Take();
         }
         catch (Exception e) when (e is Win32Exception or PlatformNotSupportedException)
         {
             ledger.Release(reservation);
-            return new SpawnReply("", 0, node, "", $"the host process cannot be started: {e.Message}");
+            return SpawnReply.Failed(node, $"the host process cannot be started: {e.Message}");
         }
 
-        var child = new Child(process, reservation, request.Options.Daemonize);
+        (string id, string log, LinuxProcess process) = host;
+        var child = new Child(process, reservation, request);
         _children[id] = child;
-        child.Tail = TailAsync(request.Class, log, process);
-        _ = ReleaseAsync(id, child); // observed: it cannot throw, and the table holds the child until it is done
+        changed();
+        child.Tail = TailAsync(child.Name, log, process);
+        child.Released = ReleaseAsync(id, child);
         try
         {
             using var limit = CancellationTokenSource.CreateLinkedTokenSource(ct);
@@ -55,22 +61,30 @@ internal sealed class Spawner(Identity identity, Ledger ledger, IMachine machine
             HostReport? report = await process.Control.ReceiveAsync<HostReport>(limit.Token).ConfigureAwait(false);
             if (report is { Ready: true })
             {
-                return new SpawnReply(id, process.Pid, node, report.Url, "");
+                child.Url = report.Url;
+                return new SpawnReply(id, process.Pid, node, report.Url, "", false);
             }
 
-            process.KillAll();
-            ExitStatus exit = await process.Exited.ConfigureAwait(false);
+            if (report is not null)
+            {
+                process.KillAll(); // it said why; without a word it is ending by itself, and its exit code is the reason
+            }
+
+            ExitStatus exit = await EndAsync(process).ConfigureAwait(false);
             await child.Tail.ConfigureAwait(false);
-            return new SpawnReply("", 0, node, "", $"{request.Class} did not start: {report?.Reason ?? $"it ended with {exit} before it was ready"}{LastLines(log)}");
+            return SpawnReply.Failed(node, $"{child.Name} did not start: {report?.Reason ?? $"it ended with {exit} before it was ready"}{LastLines(log)}");
         }
         catch (Exception e) when (e is OperationCanceledException or System.Net.Sockets.SocketException)
         {
             process.KillAll();
             await process.Exited.ConfigureAwait(false);
             ct.ThrowIfCancellationRequested();
-            return new SpawnReply("", 0, node, "", $"{request.Class} was not ready within {request.StartTimeoutMilliseconds} ms{LastLines(log)}");
+            return SpawnReply.Failed(node, $"{child.Name} was not ready within {request.StartTimeoutMilliseconds} ms{LastLines(log)}");
         }
     }
+
+    public IReadOnlyList<ProcessInfo> List(string node) => [.. _children.Where(c => !c.Value.Process.Exited.IsCompleted && c.Value.Url.Length > 0)
+        .Select(c => new ProcessInfo(c.Key, c.Value.Request.Class, c.Value.Process.Pid, node, c.Value.Url, c.Value.Request.MemoryBytes, c.Value.Request.DiskBytes, c.Value.Request.Options.Daemonize, c.Value.Started))];
 
     public bool Kill(string id)
     {
@@ -101,12 +115,27 @@ internal sealed class Spawner(Identity identity, Ledger ledger, IMachine machine
 
     public async ValueTask DisposeAsync()
     {
-        foreach (Child child in _children.Values.Where(c => !c.Daemonize))
+        await _stop.CancelAsync().ConfigureAwait(false);
+        foreach (Child child in _children.Values.Where(c => !c.Request.Options.Daemonize))
         {
             child.Process.KillAll();
             await child.Process.Exited.ConfigureAwait(false);
             await child.Tail.ConfigureAwait(false);
+            await child.Released.ConfigureAwait(false);
         }
+
+        _stop.Dispose();
+    }
+
+    // The line to a host closes a moment before the process has ended.
+    private static async Task<ExitStatus> EndAsync(LinuxProcess process)
+    {
+        if (await Task.WhenAny(process.Exited, Task.Delay(s_endGrace)).ConfigureAwait(false) != process.Exited)
+        {
+            process.KillAll();
+        }
+
+        return await process.Exited.ConfigureAwait(false);
     }
 
     private static string LastLines(string log)
@@ -141,18 +170,39 @@ internal sealed class Spawner(Identity identity, Ledger ledger, IMachine machine
         await child.Process.Exited.ConfigureAwait(false);
         ledger.Release(child.Reservation);
         child.Process.Control.Dispose();
-        await Task.Delay(TimeSpan.FromMinutes(5)).ConfigureAwait(false); // the exit status can be asked for a while
+        if (!_stop.IsCancellationRequested)
+        {
+            changed();
+            try
+            {
+                await Task.Delay(s_rememberExit, _stop.Token).ConfigureAwait(false); // how it ended can be asked for a while
+            }
+            catch (OperationCanceledException)
+            {
+                // the agent stops
+            }
+        }
+
         _children.TryRemove(id, out _);
     }
 
-    private sealed class Child(LinuxProcess process, Reservation reservation, bool daemonize)
+    private sealed class Child(LinuxProcess process, Reservation reservation, SpawnRequest request)
     {
         public LinuxProcess Process { get; } = process;
 
         public Reservation Reservation { get; } = reservation;
 
-        public bool Daemonize { get; } = daemonize;
+        public SpawnRequest Request { get; } = request;
+
+        public DateTimeOffset Started { get; } = DateTimeOffset.UtcNow;
+
+        public string Name => Request.Class[(Request.Class.LastIndexOf('.') + 1)..];
+
+        /// <summary>Where it answers; empty until it does.</summary>
+        public string Url { get; set; } = "";
 
         public Task Tail { get; set; } = Task.CompletedTask;
+
+        public Task Released { get; set; } = Task.CompletedTask;
     }
 }

@@ -1,0 +1,131 @@
+using System.Collections.Concurrent;
+using System.ComponentModel;
+using GlooX.Tls;
+
+namespace GlooX.Spawning;
+
+/// <summary>A host: a process that waits for its one assignment.</summary>
+internal sealed record Host(string Id, string Log, LinuxProcess Process);
+
+/// <summary>
+/// Keeps a few hosts started and warm. Each is used once. When the pool is empty a host is started at once, cold; the pool refills one
+/// by one in the background, and gives up after some that would not start.
+/// </summary>
+internal sealed class HostPool : IAsyncDisposable
+{
+    private const int MaxFailures = 3;
+    private static readonly TimeSpan s_warmTimeout = TimeSpan.FromSeconds(60);
+    private readonly int _size;
+    private readonly ConcurrentQueue<Host> _warm = new();
+    private readonly SemaphoreSlim _wanted = new(0);
+    private readonly CancellationTokenSource _stop = new();
+    private readonly Task _filling;
+
+    /// <param name="size">How many to keep; 0: none.</param>
+    public HostPool(int size)
+    {
+        _size = size;
+        if (size > 0)
+        {
+            _wanted.Release(size);
+        }
+
+        _filling = size > 0 ? Task.Run(FillAsync) : Task.CompletedTask;
+    }
+
+    /// <summary>How many are warm now.</summary>
+    public int Count => _warm.Count;
+
+    /// <summary>A warm host, or a cold one that is just starting.</summary>
+    /// <exception cref="Win32Exception">The system could not start it.</exception>
+    /// <exception cref="PlatformNotSupportedException">Not Linux.</exception>
+    public Host Take()
+    {
+        while (_warm.TryDequeue(out Host? host))
+        {
+            _wanted.Release();
+            if (!host.Process.Exited.IsCompleted)
+            {
+                return host;
+            }
+
+            Discard(host);
+        }
+
+        return Start(warm: false);
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        await _stop.CancelAsync().ConfigureAwait(false);
+        await _filling.ConfigureAwait(false);
+        while (_warm.TryDequeue(out Host? host))
+        {
+            host.Process.KillAll();
+            await host.Process.Exited.ConfigureAwait(false);
+            Discard(host);
+        }
+
+        _stop.Dispose();
+        _wanted.Dispose();
+    }
+
+    private static Host Start(bool warm)
+    {
+        string id = Guid.NewGuid().ToString("N")[..12];
+        string log = Path.Combine(GlooXHome.CreateFolder(Path.Combine(GlooXHome.Path, "logs")), id + ".log");
+        string beside = Path.GetDirectoryName(typeof(Agent).Assembly.Location) is { Length: > 0 } folder ? folder : AppContext.BaseDirectory;
+        string[] arguments = ["exec", Path.Combine(beside, "gloox-host.dll")];
+        return new Host(id, log, LinuxProcess.Start(DotnetPath.Muxer, warm ? [.. arguments, HostProcess.WarmArgument] : arguments, log));
+    }
+
+    private static void Discard(Host host)
+    {
+        host.Process.Control.Dispose();
+        File.Delete(host.Log);
+    }
+
+    private async Task FillAsync()
+    {
+        int failures = 0;
+        try
+        {
+            while (failures < MaxFailures)
+            {
+                await _wanted.WaitAsync(_stop.Token).ConfigureAwait(false);
+                Host host = Start(warm: true);
+                bool ready = false;
+                try
+                {
+                    using var limit = CancellationTokenSource.CreateLinkedTokenSource(_stop.Token);
+                    limit.CancelAfter(s_warmTimeout);
+                    ready = await host.Process.Control.ReceiveAsync<HostReport>(limit.Token).ConfigureAwait(false) is { Ready: true };
+                }
+                finally
+                {
+                    if (!ready)
+                    {
+                        host.Process.KillAll();
+                        await host.Process.Exited.ConfigureAwait(false);
+                        Discard(host);
+                    }
+                }
+
+                if (ready)
+                {
+                    failures = 0;
+                    _warm.Enqueue(host);
+                }
+                else
+                {
+                    failures++;
+                    _wanted.Release();
+                }
+            }
+        }
+        catch (Exception e) when (e is OperationCanceledException or Win32Exception or PlatformNotSupportedException or IOException)
+        {
+            // stopping, or nothing can be started here: spawns then start their own host and report why it fails
+        }
+    }
+}

@@ -1,0 +1,50 @@
+using System.Buffers;
+using System.Runtime.CompilerServices;
+using GlooX.RpcRuntime;
+using Nerdbank.MessagePack;
+
+namespace GlooX.Spawning;
+
+/// <summary>
+/// What a host does before it waits: everything that its one assignment will need, once, against itself, with certificates of its own,
+/// so that the code is compiled when the assignment comes. Leaves no port open.
+/// </summary>
+internal static class WarmUp
+{
+    private const int Calls = 20;
+
+    public static async Task RunAsync(Func<string, string, Agent> load)
+    {
+        var options = new ProcessOptions { Url = "127.0.0.1:0", Values = new(StringComparer.Ordinal) { ["key"] = "value" } };
+        Identity own = Identity.Ephemeral("warm");
+        Assignment assignment = Again(new Assignment(typeof(HostProcess).Assembly.Location, typeof(WarmAgent).FullName!, own.Export(), options));
+        Identity identity = Identity.Import(assignment.Identity);
+        Agent agent = load(assignment.Assembly, assignment.Class);
+        await using ConfiguredAsyncDisposable agentEnd = agent.ConfigureAwait(false);
+        await agent.StartAsChildAsync(identity, assignment.Options).ConfigureAwait(false);
+        GlooXClient client = GlooXClient.Connect(agent.Url, new RpcClientOptions { Identity = identity });
+        await using ConfiguredAsyncDisposable clientEnd = client.ConfigureAwait(false);
+        for (int i = 0; i < Calls; i++)
+        {
+            await client.AliveAsync().ConfigureAwait(false);
+            await client.CallAsync<string>("echo", "warm").ConfigureAwait(false);
+        }
+    }
+
+    private static T Again<T>(T value)
+    {
+        var buffer = new ArrayBufferWriter<byte>();
+        var writer = new MessagePackWriter(buffer);
+        RpcSerializer.Default.Write(ref writer, value);
+        writer.Flush();
+        var reader = new MessagePackReader(buffer.WrittenMemory);
+        return RpcSerializer.Default.Read<T>(ref reader)!;
+    }
+}
+
+/// <summary>Stands in for a payload while a host warms up.</summary>
+internal sealed class WarmAgent : Agent
+{
+    [Rpc("echo")]
+    public ValueTask<string> EchoAsync(string text) => new(text);
+}
