@@ -47,7 +47,7 @@ internal sealed record TlsConnection(SslStream Stream, string Remote, IPAddress?
                     CertificateChainPolicy = CertificateAuthority.Policy(identity.Authority, server: true),
                     RemoteCertificateValidationCallback = (_, certificate, _, errors) =>
                     {
-                        // The authority decides. The name in the certificate is not compared yet (docs/security.md).
+                        // The authority decides: it is private to this user. The name in the certificate is not compared yet.
                         if (certificate is not null && (errors & ~SslPolicyErrors.RemoteCertificateNameMismatch) == SslPolicyErrors.None)
                         {
                             return true;

@@ -22,7 +22,7 @@ public static class HostProcess
         {
             await WarmUp.RunAsync(Load).ConfigureAwait(false);
             GC.Collect(2, GCCollectionMode.Aggressive, blocking: true, compacting: true);
-            await control.SendAsync(new HostReport(true, "", ""), CancellationToken.None).ConfigureAwait(false);
+            await ReportAsync(control, new HostReport(true, "", "")).ConfigureAwait(false);
         }
 
         Assignment? assignment = await control.ReceiveAsync<Assignment>(CancellationToken.None).ConfigureAwait(false);
@@ -41,18 +41,31 @@ public static class HostProcess
         {
             Exception cause = e is TargetInvocationException { InnerException: { } inner } ? inner : e;
             Console.Error.WriteLine(cause);
-            await control.SendAsync(new HostReport(false, "", $"{cause.GetType().Name}: {cause.Message}"), CancellationToken.None).ConfigureAwait(false);
+            await ReportAsync(control, new HostReport(false, "", $"{cause.GetType().Name}: {cause.Message}")).ConfigureAwait(false);
             return 70;
         }
 
-        await control.SendAsync(new HostReport(true, agent.Url, ""), CancellationToken.None).ConfigureAwait(false);
+        await ReportAsync(control, new HostReport(true, agent.Url, "")).ConfigureAwait(false);
         await control.ReceiveAsync<HostReport>(CancellationToken.None).ConfigureAwait(false);
         if (assignment.Options.Daemonize)
         {
             await Task.Delay(Timeout.Infinite).ConfigureAwait(false); // ends by a signal
         }
 
+        LinuxProcess.KillOwnSession(); // the agent is gone: so is this process, with all that it started
         return 0;
+    }
+
+    private static async Task ReportAsync(Control control, HostReport report)
+    {
+        try
+        {
+            await control.SendAsync(report, CancellationToken.None).ConfigureAwait(false);
+        }
+        catch (SocketException)
+        {
+            // the agent is gone: the next read sees it too, and decides
+        }
     }
 
     private static Agent Load(string assembly, string className)

@@ -96,6 +96,9 @@ internal sealed class LinuxProcess
         }
     }
 
+    /// <summary>Kills this process and all that it started; for a process that <see cref="Start"/> made.</summary>
+    public static void KillOwnSession() => _ = kill(0, Kill);
+
     private void Wait()
     {
         int status = 0;

@@ -1,6 +1,4 @@
 using System.Diagnostics;
-using System.Security.Cryptography;
-using System.Text;
 using GlooX.Slots;
 using GlooX.Tls;
 
@@ -59,9 +57,7 @@ internal sealed record Payload(string Assembly, PayloadClass Class)
 
     private static async Task<string> BuildAsync(string source, CancellationToken ct)
     {
-        byte[] content = await File.ReadAllBytesAsync(source, ct).ConfigureAwait(false);
-        byte[] key = [.. content, .. Encoding.UTF8.GetBytes(source), .. typeof(Agent).Module.ModuleVersionId.ToByteArray()];
-        string hash = Convert.ToHexStringLower(SHA256.HashData(key))[..24];
+        string hash = await SourceHash.OfAsync(source, ct).ConfigureAwait(false);
         string folder = Path.Combine(GlooXHome.CreateFolder(Path.Combine(GlooXHome.Path, "builds")), hash);
         string assembly = Path.Combine(folder, Path.GetFileNameWithoutExtension(source) + ".dll");
         if (File.Exists(assembly))
