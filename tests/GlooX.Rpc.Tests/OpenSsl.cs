@@ -1,0 +1,38 @@
+using System.Diagnostics;
+
+namespace GlooX.Rpc.Tests;
+
+/// <summary>A folder of certificates made by the <c>openssl</c> command, not by our own code; gone with the test.</summary>
+internal sealed class OpenSsl : IDisposable
+{
+    private readonly string _folder = Directory.CreateTempSubdirectory("gloox-openssl-").FullName;
+
+    public string this[string file] => Path.Combine(_folder, file);
+
+    public OpenSsl Authority(string name)
+    {
+        Run($"req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout {name}.key -out {name}.crt -days 30 -subj /CN={name} -addext basicConstraints=critical,CA:TRUE -addext keyUsage=critical,keyCertSign,cRLSign");
+        return this;
+    }
+
+    /// <summary>A certificate, its key and its public key; valid for the given days, which may be negative.</summary>
+    public OpenSsl Certificate(string name, string authority, string usage, string algorithm = "ec -pkeyopt ec_paramgen_curve:prime256v1", int days = 20)
+    {
+        File.WriteAllText(this[name + ".ext"], $"basicConstraints=critical,CA:FALSE\nkeyUsage=critical,digitalSignature\nextendedKeyUsage={usage}\nsubjectAltName=DNS:localhost,IP:127.0.0.1\n");
+        Run($"req -newkey {algorithm} -nodes -keyout {name}.key -out {name}.csr -subj /CN={name}");
+        Run($"x509 -req -in {name}.csr -CA {authority}.crt -CAkey {authority}.key -CAcreateserial -out {name}.crt -days {days} -extfile {name}.ext");
+        Run($"pkey -in {name}.key -pubout -out {name}.pub");
+        return this;
+    }
+
+    public void Dispose() => Directory.Delete(_folder, recursive: true);
+
+    private void Run(string arguments)
+    {
+        var start = new ProcessStartInfo("openssl", arguments) { WorkingDirectory = _folder, RedirectStandardError = true, RedirectStandardOutput = true, UseShellExecute = false };
+        using Process process = Process.Start(start)!;
+        string said = process.StandardError.ReadToEnd();
+        process.WaitForExit();
+        Assert.True(process.ExitCode == 0, said);
+    }
+}
