@@ -28,10 +28,16 @@ public sealed class Identity
     }
 
     internal Identity(X509Certificate2 authority, X509Certificate2 server, X509Certificate2 client, string serverSource, string clientSource)
+        : this((authority, server, client))
     {
-        Authority = authority;
-        Server = Usable(server, true, serverSource);
-        Client = Usable(client, false, clientSource);
+        Check(server, true, serverSource);
+        Check(client, false, clientSource);
+    }
+
+    // Unchecked: for what another process of this user has checked.
+    private Identity((X509Certificate2 Authority, X509Certificate2 Server, X509Certificate2 Client) parts)
+    {
+        (Authority, Server, Client) = parts;
         _serverContext = new(() => Context(Server));
         _clientContext = new(() => Context(Client));
     }
@@ -68,11 +74,9 @@ public sealed class Identity
     internal byte[][] Export() =>
         [Authority.RawData, Server.RawData, Key(Server), Client.RawData, Key(Client)];
 
-    internal static Identity Import(byte[][] parts)
-    {
-        X509Certificate2 authority = X509CertificateLoader.LoadCertificate(parts[0]);
-        return new Identity(authority, WithKey(parts[1], parts[2]), WithKey(parts[3], parts[4]));
-    }
+    /// <summary>What <see cref="Export"/> gave; not checked again, since it comes from a process that checked it.</summary>
+    internal static Identity Import(byte[][] parts) =>
+        new((X509CertificateLoader.LoadCertificate(parts[0]), WithKey(parts[1], parts[2]), WithKey(parts[3], parts[4])));
 
     private static byte[] Key(X509Certificate2 certificate)
     {
@@ -95,16 +99,17 @@ public sealed class Identity
         return bare.CopyWithPrivateKey(ec);
     }
 
-    private X509Certificate2 Usable(X509Certificate2 certificate, bool server, string source)
+    private void Check(X509Certificate2 certificate, bool server, string source)
     {
         if (!certificate.HasPrivateKey)
         {
             throw new IdentityException(source, "the private key is missing");
         }
 
-        return Tls.CertificateAuthority.Refusal(certificate, Authority, server) is { } why
-            ? throw new IdentityException(source, why)
-            : certificate;
+        if (Tls.CertificateAuthority.Refusal(certificate, Authority, server) is { } why)
+        {
+            throw new IdentityException(source, why);
+        }
     }
 
     // With a trust of our own, the context is built without loading the system's roots (60–150 ms).

@@ -21,7 +21,7 @@ public static class HostProcess
         if (Environment.GetCommandLineArgs().Contains(WarmArgument, StringComparer.Ordinal))
         {
             await WarmUp.RunAsync(Load).ConfigureAwait(false);
-            GC.Collect(2, GCCollectionMode.Aggressive, blocking: true, compacting: true);
+            GC.Collect();
             await ReportAsync(control, new HostReport(true, "", "")).ConfigureAwait(false);
         }
 

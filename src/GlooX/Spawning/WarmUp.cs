@@ -11,9 +11,18 @@ namespace GlooX.Spawning;
 /// </summary>
 internal static class WarmUp
 {
-    private const int Calls = 20;
+    private const int Rounds = 6;
+    private const int Calls = 8;
 
     public static async Task RunAsync(Func<string, string, Agent> load)
+    {
+        for (int i = 0; i < Rounds; i++)
+        {
+            await RoundAsync(load).ConfigureAwait(false);
+        }
+    }
+
+    private static async Task RoundAsync(Func<string, string, Agent> load)
     {
         var options = new ProcessOptions { Url = "127.0.0.1:0", Values = new(StringComparer.Ordinal) { ["key"] = "value" } };
         Identity own = Identity.Ephemeral("warm");
