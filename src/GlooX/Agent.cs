@@ -121,6 +121,21 @@ public class Agent : IAsyncDisposable
         }
 
         GC.SuppressFinalize(this);
+
+        // Children first, so that whoever waits for their end hears of it. The grid before the port, since its streams are connections of
+        // the port. Then the children of spawns that were under way.
+        if (_spawner is not null)
+        {
+            await _spawner.StopAsync().ConfigureAwait(false);
+        }
+
+        await _stop.CancelAsync().ConfigureAwait(false);
+        await _telling.ConfigureAwait(false);
+        if (_grid is not null)
+        {
+            await _grid.DisposeAsync().ConfigureAwait(false);
+        }
+
         if (_server is not null)
         {
             await _server.DisposeAsync().ConfigureAwait(false);
@@ -134,13 +149,6 @@ public class Agent : IAsyncDisposable
         if (_hosts is not null)
         {
             await _hosts.DisposeAsync().ConfigureAwait(false);
-        }
-
-        await _stop.CancelAsync().ConfigureAwait(false);
-        await _telling.ConfigureAwait(false);
-        if (_grid is not null)
-        {
-            await _grid.DisposeAsync().ConfigureAwait(false);
         }
 
         if (_link is not null)

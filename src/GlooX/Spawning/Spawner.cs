@@ -29,6 +29,11 @@ internal sealed class Spawner(Identity identity, Ledger ledger, IMachine machine
     /// <summary>Reserves, starts, and waits until the process answers; nothing is left behind if it does not.</summary>
     public async Task<SpawnReply> SpawnAsync(SpawnRequest request, string node, CancellationToken ct)
     {
+        if (_stop.IsCancellationRequested)
+        {
+            return SpawnReply.Failed(node, $"the agent {node} is shutting down");
+        }
+
         Provision need = Provision.FromBytes(request.MemoryBytes, request.DiskBytes);
         Dictionary<Reservation, Usage> used = Used();
         if (!ledger.TryReserve(need, machine.Read(), used, out Reservation? reservation, out Refusal? refusal))
@@ -55,7 +60,7 @@ internal sealed class Spawner(Identity identity, Ledger ledger, IMachine machine
         child.Released = ReleaseAsync(id, child);
         try
         {
-            using var limit = CancellationTokenSource.CreateLinkedTokenSource(ct);
+            using var limit = CancellationTokenSource.CreateLinkedTokenSource(ct, _stop.Token);
             limit.CancelAfter(request.StartTimeoutMilliseconds);
             await process.Control.SendAsync(new Assignment(request.Assembly, request.Class, identity.Export(), request.Options), limit.Token).ConfigureAwait(false);
             HostReport? report = await process.Control.ReceiveAsync<HostReport>(limit.Token).ConfigureAwait(false);
@@ -79,6 +84,11 @@ internal sealed class Spawner(Identity identity, Ledger ledger, IMachine machine
             process.KillAll();
             await process.Exited.ConfigureAwait(false);
             ct.ThrowIfCancellationRequested();
+            if (_stop.IsCancellationRequested)
+            {
+                return SpawnReply.Failed(node, $"the agent {node} is shutting down");
+            }
+
             return SpawnReply.Failed(node, $"{child.Name} was not ready within {request.StartTimeoutMilliseconds} ms{LastLines(log)}");
         }
     }
@@ -113,7 +123,8 @@ internal sealed class Spawner(Identity identity, Ledger ledger, IMachine machine
     public Dictionary<Reservation, Usage> Used() => _children.Values.Where(c => !c.Process.Exited.IsCompleted)
         .ToDictionary(c => c.Reservation, c => new Usage(machine.ResidentBytes(c.Process.Pid), 0));
 
-    public async ValueTask DisposeAsync()
+    /// <summary>No more spawns; kills all that do not daemonize, those that are starting too.</summary>
+    public async Task StopAsync()
     {
         await _stop.CancelAsync().ConfigureAwait(false);
         foreach (Child child in _children.Values.Where(c => !c.Request.Options.Daemonize))
@@ -123,7 +134,11 @@ internal sealed class Spawner(Identity identity, Ledger ledger, IMachine machine
             await child.Tail.ConfigureAwait(false);
             await child.Released.ConfigureAwait(false);
         }
+    }
 
+    public async ValueTask DisposeAsync()
+    {
+        await StopAsync().ConfigureAwait(false);
         _stop.Dispose();
     }
 
