@@ -49,6 +49,9 @@ public class Agent : IAsyncDisposable
     /// <summary>What this process was spawned with; empty in an agent that was started otherwise.</summary>
     public ProcessOptions Options { get; private set; } = new();
 
+    /// <summary>How many hosts are warm now.</summary>
+    internal int WarmHosts => _hosts?.Count ?? 0;
+
     internal Spawner Spawner => _spawner ?? throw new InvalidOperationException("this process is no agent of a grid: it spawns nothing");
 
     internal StatusBoard Board => _board ?? throw new InvalidOperationException("this process is no agent of a grid: it hears of no nodes");

@@ -5,15 +5,6 @@ using System.Runtime.InteropServices;
 
 namespace GlooX.Spawning;
 
-/// <summary>How a process ended.</summary>
-/// <param name="Code">The exit code; 0 with a signal.</param>
-/// <param name="Signal">The signal that ended it; 0: it exited.</param>
-public readonly record struct ExitStatus(int Code, int Signal)
-{
-    /// <inheritdoc/>
-    public override string ToString() => Signal == 0 ? $"exit code {Code}" : $"signal {Signal}";
-}
-
 /// <summary>
 /// A process in a session of its own, so that killing it kills all that it started; its output goes to a file, its third descriptor is
 /// the private line to this process, and no other descriptor leaks into it.

@@ -1,0 +1,100 @@
+using System.Diagnostics;
+
+namespace GlooX.Tests.Payload;
+
+/// <summary>Behaves.</summary>
+[Provision(Memory = "200MB", Disk = "1MB")]
+public sealed class Good : Agent, IGood
+{
+    [Rpc("all_well?")]
+    public ValueTask<string> AllWellAsync() => new("yes!");
+
+    public ValueTask<ProcessOptions> GivenAsync() => new(Options);
+
+    public async ValueTask<string> ParentAsync()
+    {
+        await using GlooXClient parent = ConnectToParent();
+        return (await parent.InfoAsync()).Url;
+    }
+
+    public ValueTask<int> StartSleeperAsync()
+    {
+        using Process sleeper = Process.Start(new ProcessStartInfo("sleep", "600") { UseShellExecute = false })!;
+        return new(sleeper.Id);
+    }
+
+    [Rpc("exit")]
+    public ValueTask ExitAsync(int code)
+    {
+        Environment.Exit(code);
+        return default;
+    }
+}
+
+[RpcService]
+public interface IGood
+{
+    [Rpc("all_well?")]
+    ValueTask<string> AllWellAsync();
+
+    ValueTask<ProcessOptions> GivenAsync();
+
+    ValueTask<string> ParentAsync();
+
+    ValueTask<int> StartSleeperAsync();
+}
+
+/// <summary>An agent of its own, with a child of its own.</summary>
+public sealed class Nest : Agent
+{
+    private SpawnedProcess? _child;
+
+    [Rpc("child")]
+    public ValueTask<int> ChildAsync() => new(_child!.Pid);
+
+    protected override async Task OnStartedAsync(CancellationToken ct)
+    {
+        Agent agent = await StartAsync("127.0.0.1:0", ct: ct);
+        GlooXClient client = GlooXClient.Connect(agent.Url);
+        _child = await client.SpawnAsync("Good", typeof(Nest).Assembly.Location, ct: ct);
+    }
+}
+
+public sealed class ThrowsWhenMade : Agent
+{
+    public ThrowsWhenMade() => throw new InvalidOperationException("no such luck");
+}
+
+public sealed class ThrowsAtStart : Agent
+{
+    protected override Task OnStartedAsync(CancellationToken ct)
+    {
+        Console.WriteLine("about to give up");
+        throw new InvalidOperationException("the database is away");
+    }
+}
+
+public sealed class ExitsAtStart : Agent
+{
+    protected override Task OnStartedAsync(CancellationToken ct)
+    {
+        Console.WriteLine("first words");
+        Console.WriteLine("last words");
+        Environment.Exit(3);
+        return Task.CompletedTask;
+    }
+}
+
+public sealed class NeverReady : Agent
+{
+    protected override Task OnStartedAsync(CancellationToken ct)
+    {
+        Console.WriteLine("still thinking");
+        return Task.Delay(Timeout.Infinite, ct);
+    }
+}
+
+[Provision(Memory = "900TB")]
+public sealed class Huge : Agent;
+
+public sealed class NoAgent;

@@ -1,0 +1,128 @@
+using System.Runtime.CompilerServices;
+using System.Text;
+
+// One after the other: each test looks for processes that are left.
+[assembly: CollectionBehavior(CollectionBehavior.CollectionPerAssembly)]
+
+namespace GlooX.Tests;
+
+/// <summary>Agents on this machine, a client of the first, and the certainty that nothing of them is left when the test ends.</summary>
+internal sealed class TestGrid : IAsyncDisposable
+{
+    private readonly List<Agent> _agents = [];
+
+    private TestGrid()
+    {
+    }
+
+    /// <summary>The assembly of the payloads.</summary>
+    public static string Payload { get; } = typeof(Payload.Good).Assembly.Location;
+
+    /// <summary>Of this run alone: identities, builds, logs; the processes are told apart by it.</summary>
+    public static string Home { get; private set; } = "";
+
+    public IReadOnlyList<Agent> Agents => _agents;
+
+    public GlooXClient Client { get; private set; } = null!;
+
+    public static async Task<TestGrid> StartAsync(params AgentOptions[] nodes)
+    {
+        var grid = new TestGrid();
+        foreach (AgentOptions node in nodes.Length == 0 ? [new AgentOptions { WarmHosts = 0 }] : nodes)
+        {
+            grid._agents.Add(await Agent.StartAsync("127.0.0.1:0", grid._agents.FirstOrDefault()?.Url, node));
+        }
+
+        await Eventually.HoldsAsync(() => grid._agents.All(a => a.Peers.Count == grid._agents.Count - 1), "all see all");
+        grid.Client = GlooXClient.Connect(grid._agents[0].Url);
+        return grid;
+    }
+
+    public Task<SpawnedProcess> SpawnAsync(string className, SpawnOptions? options = null, PlacementStrategy strategy = PlacementStrategy.Horizontal, CancellationToken ct = default) =>
+        Client.SpawnAsync(className, Payload, options, strategy, ct);
+
+    /// <summary>The reason why a spawn fails; and that it leaves neither a process nor a reservation.</summary>
+    public async Task<string> FailAsync(string className, SpawnOptions? options = null, string? path = null)
+    {
+        var error = await Assert.ThrowsAsync<SpawnException>(() => Client.SpawnAsync(className, path ?? Payload, options));
+        await NothingIsLeftAsync();
+        return error.Message;
+    }
+
+    public Task NothingIsLeftAsync() => Eventually.HoldsAsync(
+        async () => Hosts().Count == 0 && (await Task.WhenAll(_agents.Select(a => Task.FromResult(a.Describe().Utilization)))).All(u => u == 0),
+        "no process and no reservation is left");
+
+    /// <summary>The host processes of this test run.</summary>
+    public static IReadOnlyList<int> Hosts() => [.. Directory.GetDirectories("/proc").Select(Path.GetFileName).Where(n => int.TryParse(n, out _)).Select(n => int.Parse(n!)).Where(IsHost)];
+
+    public static bool IsRunning(int pid)
+    {
+        try
+        {
+            string stat = File.ReadAllText($"/proc/{pid}/stat");
+            return stat[(stat.LastIndexOf(')') + 2)..][0] is not ('Z' or 'X');
+        }
+        catch (IOException)
+        {
+            return false;
+        }
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        await Client.DisposeAsync();
+        foreach (Agent agent in _agents)
+        {
+            await agent.DisposeAsync();
+        }
+
+        await Eventually.HoldsAsync(() => Hosts().Count == 0, "no host process is left");
+    }
+
+    [ModuleInitializer]
+    internal static void UseOwnHome()
+    {
+        Home = Directory.CreateTempSubdirectory("gloox-tests-").FullName;
+        Environment.SetEnvironmentVariable("GLOOX_HOME", Path.Combine(Home, "home"));
+        AppDomain.CurrentDomain.ProcessExit += (_, _) => Directory.Delete(Home, recursive: true);
+    }
+
+    private static bool IsHost(int pid)
+    {
+        try
+        {
+            return IsRunning(pid)
+                && File.ReadAllText($"/proc/{pid}/cmdline").Contains("gloox-host.dll", StringComparison.Ordinal)
+                && Encoding.UTF8.GetString(File.ReadAllBytes($"/proc/{pid}/environ")).Contains(Home, StringComparison.Ordinal);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            return false;
+        }
+    }
+}
+
+internal static class Eventually
+{
+    private static readonly TimeSpan s_deadline = TimeSpan.FromSeconds(60);
+
+    public static Task HoldsAsync(Func<bool> condition, string what) => HoldsAsync(() => Task.FromResult(condition()), what);
+
+    public static async Task HoldsAsync(Func<Task<bool>> condition, string what)
+    {
+        using var limit = new CancellationTokenSource(s_deadline);
+        using var poll = new PeriodicTimer(TimeSpan.FromMilliseconds(20));
+        while (!await condition())
+        {
+            try
+            {
+                await poll.WaitForNextTickAsync(limit.Token);
+            }
+            catch (OperationCanceledException)
+            {
+                Assert.Fail($"it never came true that {what}");
+            }
+        }
+    }
+}
