@@ -30,11 +30,11 @@ internal interface IAgentService
     ValueTask<ProcessInfo[]> ListAsync(CancellationToken ct = default);
 
     /// <summary>Spawns on the node of the grid with the most room.</summary>
-    [Rpc("spawn", TimeoutMilliseconds = 120_000)]
+    [Rpc("spawn", TimeoutMilliseconds = 600_000)]
     ValueTask<SpawnReply> SpawnAsync(SpawnRequest request, CancellationToken ct = default);
 
     /// <summary>Spawns on this node.</summary>
-    [Rpc("spawn_here", TimeoutMilliseconds = 120_000)]
+    [Rpc("spawn_here", TimeoutMilliseconds = 600_000)]
     ValueTask<SpawnReply> SpawnHereAsync(SpawnRequest request, CancellationToken ct = default);
 
     /// <summary>Kills a process of this node; false: there is none.</summary>

@@ -52,6 +52,7 @@ public sealed class GlooXClient : IAsyncDisposable
     /// <param name="ct">Gives up; a process that was starting is killed.</param>
     /// <returns>The process, which answers.</returns>
     /// <exception cref="SpawnException">The file is missing or faulty, it fits nowhere, or the process did not start.</exception>
+    /// <exception cref="ArgumentOutOfRangeException">The strategy or the start timeout is none.</exception>
     /// <exception cref="RpcException">The agent does not answer.</exception>
     public async Task<SpawnedProcess> SpawnAsync(string className, string path, SpawnOptions? options = null, PlacementStrategy strategy = PlacementStrategy.Horizontal, CancellationToken ct = default)
     {
@@ -61,6 +62,11 @@ public sealed class GlooXClient : IAsyncDisposable
         }
 
         options ??= new SpawnOptions();
+        if (options.StartTimeout <= TimeSpan.Zero || options.StartTimeout > SpawnOptions.MaxStartTimeout)
+        {
+            throw new ArgumentOutOfRangeException(nameof(options), options.StartTimeout, $"the start timeout must be more than 0 and at most {SpawnOptions.MaxStartTimeout.TotalMinutes} minutes");
+        }
+
         Payload payload = await Payload.PrepareAsync(className, path, ct).ConfigureAwait(false);
         Provision need = options.Provision ?? payload.Class.Provision ?? Provision.None;
         var process = new ProcessOptions

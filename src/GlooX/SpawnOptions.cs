@@ -18,7 +18,9 @@ public sealed record SpawnOptions
     /// <summary>The user's own values, which the process finds in its <see cref="Agent.Options"/>; they travel by pipe and never show in a process list.</summary>
     public Dictionary<string, string> Values { get; init; } = [];
 
-    /// <summary>How long the process may take until it answers. Default 30 s.</summary>
+    internal static readonly TimeSpan MaxStartTimeout = TimeSpan.FromMinutes(9);
+
+    /// <summary>How long the process may take until it answers. Default 30 s; at most 9 minutes.</summary>
     public TimeSpan StartTimeout { get; init; } = TimeSpan.FromSeconds(30);
 }
 

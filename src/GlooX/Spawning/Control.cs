@@ -30,6 +30,11 @@ internal sealed class Control(Socket socket) : IDisposable
         RpcSerializer.Default.Write(ref writer, message);
         writer.Flush();
         byte[] bytes = buffer.WrittenSpan.ToArray();
+        if (bytes.Length - 4 > MaxMessage)
+        {
+            throw new RpcException(RpcError.TooLarge, $"the options of a process take {bytes.Length - 4} bytes, more than the {MaxMessage} that a process can be given: hand over a file's name instead");
+        }
+
         BinaryPrimitives.WriteInt32LittleEndian(bytes, bytes.Length - 4);
         for (int sent = 0; sent < bytes.Length;)
         {

@@ -123,7 +123,7 @@ internal sealed class HostPool : IAsyncDisposable
                 }
             }
         }
-        catch (Exception e) when (e is OperationCanceledException or Win32Exception or PlatformNotSupportedException or IOException)
+        catch (Exception e) when (e is OperationCanceledException or Win32Exception or PlatformNotSupportedException or IOException or UnauthorizedAccessException)
         {
             // stopping, or nothing can be started here: spawns then start their own host and report why it fails
         }

@@ -17,6 +17,7 @@ public static class HostProcess
     [System.ComponentModel.EditorBrowsable(System.ComponentModel.EditorBrowsableState.Never)]
     public static async Task<int> RunAsync()
     {
+        LinuxProcess.KeepFromChildren(Control.Descriptor);
         using var control = new Control(new Socket(new SafeSocketHandle(Control.Descriptor, ownsHandle: true)));
         if (Environment.GetCommandLineArgs().Contains(WarmArgument, StringComparer.Ordinal))
         {

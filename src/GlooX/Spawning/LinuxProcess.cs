@@ -15,6 +15,8 @@ internal sealed class LinuxProcess
     private const short SetSigMask = 8;
     private const short SetSession = 0x80;
     private const int Kill = 9;
+    private const int SetDescriptorFlags = 2;
+    private const int CloseOnExec = 1;
 
     private readonly TaskCompletionSource<ExitStatus> _exited = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
@@ -90,6 +92,9 @@ internal sealed class LinuxProcess
     /// <summary>Kills this process and all that it started; for a process that <see cref="Start"/> made.</summary>
     public static void KillOwnSession() => _ = kill(0, Kill);
 
+    /// <summary>Keeps a descriptor from what this process starts: a child that held the private line would hide this process's end.</summary>
+    public static void KeepFromChildren(int descriptor) => _ = fcntl(descriptor, SetDescriptorFlags, CloseOnExec);
+
     private void Wait()
     {
         int status = 0;
@@ -110,6 +115,9 @@ internal sealed class LinuxProcess
 
     [DllImport("libc")]
     private static extern int close(int descriptor);
+
+    [DllImport("libc")]
+    private static extern int fcntl(int descriptor, int command, nint argument);
 
     [DllImport("libc")]
     private static extern int kill(int pid, int signal);

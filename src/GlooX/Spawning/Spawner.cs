@@ -34,6 +34,11 @@ internal sealed class Spawner(Identity identity, Ledger ledger, IMachine machine
             return SpawnReply.Failed(node, $"the agent {node} is shutting down");
         }
 
+        if (request.StartTimeoutMilliseconds <= 0)
+        {
+            return SpawnReply.Failed(node, $"a start timeout of {request.StartTimeoutMilliseconds} ms leaves no time to start");
+        }
+
         Provision need = Provision.FromBytes(request.MemoryBytes, request.DiskBytes);
         Dictionary<Reservation, Usage> used = Used();
         if (!ledger.TryReserve(need, machine.Read(), used, out Reservation? reservation, out Refusal? refusal))
@@ -46,7 +51,7 @@ internal sealed class Spawner(Identity identity, Ledger ledger, IMachine machine
         {
             host = hosts.Take();
         }
-        catch (Exception e) when (e is Win32Exception or PlatformNotSupportedException)
+        catch (Exception e) when (e is Win32Exception or PlatformNotSupportedException or IOException or UnauthorizedAccessException)
         {
             ledger.Release(reservation);
             return SpawnReply.Failed(node, $"the host process cannot be started: {e.Message}");
@@ -57,7 +62,7 @@ internal sealed class Spawner(Identity identity, Ledger ledger, IMachine machine
         _children[id] = child;
         changed();
         child.Tail = TailAsync(child.Name, log, process);
-        child.Released = ReleaseAsync(id, child);
+        child.Released = ReleaseAsync(id, log, child);
         try
         {
             using var limit = CancellationTokenSource.CreateLinkedTokenSource(ct, _stop.Token);
@@ -90,6 +95,11 @@ internal sealed class Spawner(Identity identity, Ledger ledger, IMachine machine
             }
 
             return SpawnReply.Failed(node, $"{child.Name} was not ready within {request.StartTimeoutMilliseconds} ms{LastLines(log)}");
+        }
+        catch
+        {
+            process.KillAll(); // a bug, or options that cannot be sent: nothing may be left of it
+            throw;
         }
     }
 
@@ -180,7 +190,7 @@ internal sealed class Spawner(Identity identity, Ledger ledger, IMachine machine
         }
     }
 
-    private async Task ReleaseAsync(string id, Child child)
+    private async Task ReleaseAsync(string id, string log, Child child)
     {
         await child.Process.Exited.ConfigureAwait(false);
         ledger.Release(child.Reservation);
@@ -198,6 +208,8 @@ internal sealed class Spawner(Identity identity, Ledger ledger, IMachine machine
             }
         }
 
+        await child.Tail.ConfigureAwait(false);
+        File.Delete(log);
         _children.TryRemove(id, out _);
     }
 

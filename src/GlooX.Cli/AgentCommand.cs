@@ -1,0 +1,86 @@
+using System.CommandLine;
+using GlooX.Grid;
+using GlooX.Slots;
+
+namespace GlooX.Cli;
+
+/// <summary><c>gloox agent</c>: runs an agent until it is told to stop.</summary>
+internal static class AgentCommand
+{
+    public static Command Create()
+    {
+        var url = new Option<string>("--url", "-u") { Description = "Where to listen; 0.0.0.0 means all addresses of this machine", HelpName = "HOST:PORT", DefaultValueFactory = _ => Shared.DefaultUrl };
+        var peer = new Option<string?>("--peer", "-p") { Description = "Any agent of the grid to join; it may start later", HelpName = "HOST:PORT" };
+        var advertise = new Option<string?>("--advertise") { Description = "The address by which others reach this agent. Default: the one by which the first peer does", HelpName = "HOST:PORT" };
+        var memory = new Option<string?>("--memory") { Description = "How much memory it may hand out. Default: all", HelpName = "SIZE" };
+        var disk = new Option<string?>("--disk") { Description = "How much disk it may hand out. Default: all", HelpName = "SIZE" };
+        var weight = new Option<double>("--weight") { Description = "How much it is preferred over others", DefaultValueFactory = _ => 1 };
+        var warm = new Option<int>("--warm") { Description = "How many processes to keep warm for spawns", DefaultValueFactory = _ => 2 };
+        Command command = Shared.Command("agent", "Runs an agent until Ctrl-C.", "gloox agent --url 0.0.0.0:9999 --peer other-machine:9999");
+        foreach (Option option in (Option[])[url, peer, advertise, memory, disk, weight, warm])
+        {
+            command.Add(option);
+        }
+
+        command.SetAction((parsed, ct) => RunAsync(
+            parsed.GetValue(url)!,
+            parsed.GetValue(peer),
+            new AgentOptions
+            {
+                RequirePeer = false,
+                AdvertisedUrl = parsed.GetValue(advertise),
+                Capacity = Capacity(parsed.GetValue(memory), parsed.GetValue(disk)),
+                Weight = parsed.GetValue(weight),
+                WarmHosts = parsed.GetValue(warm),
+                LoggerFactory = new ConsoleLog(),
+            },
+            ct));
+        return command;
+    }
+
+    private static async Task<int> RunAsync(string url, string? peer, AgentOptions options, CancellationToken ct)
+    {
+        await using Agent agent = await Agent.StartAsync(url, peer, options, ct);
+        Console.WriteLine($"agent {agent.Url} is running{(peer is null ? "" : $", joining the grid of {peer}")}; Ctrl-C stops it");
+        agent.Changed += (_, change) => Console.WriteLine(change.Kind switch
+        {
+            GridChangeKind.Joined => $"{change.Member.Address} joined",
+            GridChangeKind.Unreachable => $"{change.Member.Address} is unreachable",
+            GridChangeKind.CameBack => $"{change.Member.Address} came back",
+            _ => $"{change.Member.Address} left",
+        });
+        try
+        {
+            await Task.Delay(Timeout.Infinite, ct);
+        }
+        catch (OperationCanceledException)
+        {
+            Console.WriteLine("stopping …");
+        }
+
+        return ExitCode.Done;
+    }
+
+    private static Capacity? Capacity(string? memory, string? disk)
+    {
+        if (memory is null && disk is null)
+        {
+            return null;
+        }
+
+        MachineStatus all = Machine.Local(Path.GetTempPath()).Read();
+        return new Capacity(memory is null ? all.TotalMemoryBytes : Size(memory), disk is null ? all.TotalDiskBytes : Size(disk));
+    }
+
+    private static long Size(string text)
+    {
+        try
+        {
+            return ByteSize.Parse(text);
+        }
+        catch (FormatException e)
+        {
+            throw new ArgumentException(e.Message, e);
+        }
+    }
+}

@@ -1,0 +1,46 @@
+using System.CommandLine;
+using GlooX;
+using GlooX.Cli;
+
+var root = new RootCommand("""
+    GlooX: a grid of agents, and processes on the best machine of it.
+
+    Start an agent on each machine, point it at any other, then spawn:
+      gloox agent --url 0.0.0.0:9999
+      gloox agent --url 0.0.0.0:9999 --peer other-machine:9999
+      gloox spawn Child child.cs
+    """)
+{
+    AgentCommand.Create(), StatusCommand.Create(), SpawnCommand.Create(), PsCommand.Create(), CallCommand.Create(), KillCommand.Create(),
+};
+
+ParseResult parsed = root.Parse(args);
+if (parsed.Errors.Count > 0)
+{
+    string error = (parsed.Errors.FirstOrDefault(e => e.Message.StartsWith("Unrecognized", StringComparison.Ordinal)) ?? parsed.Errors[0]).Message;
+    string command = parsed.CommandResult.Command == root ? "gloox" : $"gloox {parsed.CommandResult.Command.Name}";
+    await Console.Error.WriteLineAsync($"gloox: {error} (see: {command} --help)");
+    return ExitCode.Usage;
+}
+
+try
+{
+    return await parsed.InvokeAsync(new InvocationConfiguration { EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = TimeSpan.FromSeconds(15) });
+}
+catch (OperationCanceledException)
+{
+    return ExitCode.Interrupted;
+}
+catch (ArgumentException e)
+{
+    await Console.Error.WriteLineAsync($"gloox: {OneLine(e.Message)}");
+    return ExitCode.Usage;
+}
+catch (Exception e) when (e is GlooXException or IOException or UnauthorizedAccessException)
+{
+    await Console.Error.WriteLineAsync($"gloox: {OneLine(e.Message)}");
+    return ExitCode.Failed;
+}
+
+// A compiler's errors and a child's last lines keep their lines, indented; all else is one.
+static string OneLine(string message) => message.Replace(" (Parameter 'url')", "", StringComparison.Ordinal).ReplaceLineEndings("\n  ");

@@ -1,0 +1,64 @@
+using System.CommandLine;
+using GlooX.Slots;
+using Spectre.Console;
+
+namespace GlooX.Cli;
+
+/// <summary><c>gloox status</c>: the nodes of the grid.</summary>
+internal static class StatusCommand
+{
+    public static Command Create()
+    {
+        Option<string> agent = Shared.Agent();
+        Command command = Shared.Command("status", "Shows the nodes of the grid.", "gloox status --agent 127.0.0.1:9999");
+        command.Add(agent);
+        command.SetAction((parsed, ct) => RunAsync(parsed.GetValue(agent)!, ct));
+        return command;
+    }
+
+    private static async Task<int> RunAsync(string agent, CancellationToken ct)
+    {
+        await using GlooXClient client = GlooXClient.Connect(agent);
+        NodeInfo asked = await client.InfoAsync(ct);
+        List<NodeInfo> nodes = [asked];
+        List<string> silent = [];
+        foreach (string peer in asked.Peers)
+        {
+            await using GlooXClient other = GlooXClient.Connect(peer);
+            try
+            {
+                nodes.Add(await other.InfoAsync(ct));
+            }
+            catch (RpcException)
+            {
+                silent.Add(peer);
+            }
+        }
+
+        Table table = new Table().Border(TableBorder.Simple).AddColumns("node", "machine", "pid", "cores", "free memory", "free disk", "used", "weight");
+        foreach (NodeInfo node in nodes.OrderBy(n => n.Url, StringComparer.Ordinal))
+        {
+            table.AddRow(node.Url, Markup.Escape(node.Machine), $"{node.Pid}", $"{node.Cores}", ByteSize.Format(node.FreeMemoryBytes), ByteSize.Format(node.FreeDiskBytes), $"{node.Utilization:P0}", $"{node.Weight:0.##}");
+        }
+
+        silent.ForEach(url => table.AddRow(url, "does not answer"));
+        Screen.Write(table);
+        Console.WriteLine($"{nodes.Count} node{(nodes.Count == 1 ? "" : "s")}");
+        return ExitCode.Done;
+    }
+}
+
+/// <summary>Tables, as wide as they need to be where nobody looks at a screen.</summary>
+internal static class Screen
+{
+    public static void Write(Table table)
+    {
+        IAnsiConsole console = AnsiConsole.Create(new AnsiConsoleSettings { Out = new AnsiConsoleOutput(Console.Out) });
+        if (Console.IsOutputRedirected)
+        {
+            console.Profile.Width = 200;
+        }
+
+        console.Write(table);
+    }
+}
