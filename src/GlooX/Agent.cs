@@ -248,7 +248,7 @@ public class Agent : IAsyncDisposable
 
         _weight = options.Weight;
         _board = new StatusBoard(Describe, () => Peers, Service);
-        _hosts = new HostPool(options.WarmHosts);
+        _hosts = new HostPool(options.WarmHosts, (options.LoggerFactory ?? NullLoggerFactory.Instance).CreateLogger("GlooX.Spawning"));
         _spawner = new Spawner(identity, _ledger, _machine, _hosts, _board.Changed);
         ILogger logger = (options.LoggerFactory ?? NullLoggerFactory.Instance).CreateLogger("GlooX.Grid");
         _link = new GridLink(identity);

@@ -1,6 +1,7 @@
 using System.Collections.Concurrent;
 using System.ComponentModel;
 using GlooX.Tls;
+using Microsoft.Extensions.Logging;
 
 namespace GlooX.Spawning;
 
@@ -11,20 +12,21 @@ internal sealed record Host(string Id, string Log, LinuxProcess Process);
 /// Keeps a few hosts started and warm. Each is used once. When the pool is empty a host is started at once, cold; the pool refills one
 /// by one in the background, and gives up after some that would not start.
 /// </summary>
-internal sealed class HostPool : IAsyncDisposable
+internal sealed partial class HostPool : IAsyncDisposable
 {
     private const int MaxFailures = 3;
     private static readonly TimeSpan s_warmTimeout = TimeSpan.FromSeconds(60);
-    private readonly int _size;
+    private readonly ILogger _logger;
     private readonly ConcurrentQueue<Host> _warm = new();
     private readonly SemaphoreSlim _wanted = new(0);
     private readonly CancellationTokenSource _stop = new();
     private readonly Task _filling;
 
     /// <param name="size">How many to keep; 0: none.</param>
-    public HostPool(int size)
+    /// <param name="logger">Hears of hosts that do not start.</param>
+    public HostPool(int size, ILogger logger)
     {
-        _size = size;
+        _logger = logger;
         if (size > 0)
         {
             _wanted.Release(size);
@@ -74,9 +76,21 @@ internal sealed class HostPool : IAsyncDisposable
     {
         string id = Guid.NewGuid().ToString("N")[..12];
         string log = Path.Combine(GlooXHome.CreateFolder(Path.Combine(GlooXHome.Path, "logs")), id + ".log");
+        string[] arguments = [.. HostCommand(), .. warm ? [HostProcess.WarmArgument] : Array.Empty<string>()];
+        return new Host(id, log, LinuxProcess.Start(DotnetPath.Muxer, arguments, log));
+    }
+
+    // In an application on a larger framework, such as ASP.NET, some assemblies that GlooX needs are not beside it but in that framework:
+    // the host then runs on the application's frameworks.
+    private static string[] HostCommand()
+    {
         string beside = Path.GetDirectoryName(typeof(Agent).Assembly.Location) is { Length: > 0 } folder ? folder : AppContext.BaseDirectory;
-        string[] arguments = ["exec", Path.Combine(beside, "gloox-host.dll")];
-        return new Host(id, log, LinuxProcess.Start(DotnetPath.Muxer, warm ? [.. arguments, HostProcess.WarmArgument] : arguments, log));
+        string host = Path.Combine(beside, "gloox-host.dll");
+        string? application = System.Reflection.Assembly.GetEntryAssembly()?.GetName().Name;
+        string configuration = Path.Combine(beside, $"{application}.runtimeconfig.json");
+        return File.Exists(Path.Combine(beside, "Microsoft.Extensions.Logging.Abstractions.dll")) || !File.Exists(configuration)
+            ? ["exec", host]
+            : ["exec", "--runtimeconfig", configuration, host];
     }
 
     private static void Discard(Host host)
@@ -106,7 +120,12 @@ internal sealed class HostPool : IAsyncDisposable
                     if (!ready)
                     {
                         host.Process.KillAll();
-                        await host.Process.Exited.ConfigureAwait(false);
+                        ExitStatus exit = await host.Process.Exited.ConfigureAwait(false);
+                        if (!_stop.IsCancellationRequested)
+                        {
+                            LogNotWarm(_logger, exit, Spawner.LastLines(host.Log));
+                        }
+
                         Discard(host);
                     }
                 }
@@ -128,4 +147,7 @@ internal sealed class HostPool : IAsyncDisposable
             // stopping, or nothing can be started here: spawns then start their own host and report why it fails
         }
     }
+
+    [LoggerMessage(3001, LogLevel.Warning, "A warm host did not start, it ended with {Exit}{LastLines}")]
+    private static partial void LogNotWarm(ILogger logger, ExitStatus exit, string lastLines);
 }

@@ -163,7 +163,8 @@ internal sealed class Spawner(Identity identity, Ledger ledger, IMachine machine
         return await process.Exited.ConfigureAwait(false);
     }
 
-    private static string LastLines(string log)
+    /// <summary>The end of a process's output, for a message; empty if it wrote nothing.</summary>
+    internal static string LastLines(string log)
     {
         string[] lines = File.Exists(log) ? [.. File.ReadLines(log).TakeLast(10)] : [];
         return lines.Length == 0 ? "" : $"\nlast lines of its output:\n{string.Join('\n', lines)}";
