@@ -4,7 +4,7 @@ namespace GlooX.Bench;
 
 internal static class Program
 {
-    private const string Usage = "usage: GlooX.Bench rpc [--quick] [--json FILE]";
+    private const string Usage = "usage: GlooX.Bench <rpc|spawn> [--quick] [--json FILE]";
 
     private static async Task<int> Main(string[] args)
     {
@@ -23,6 +23,12 @@ internal static class Program
             {
                 case ["serve", var kind, var folder]:
                     await ServerProcess.ServeAsync(kind, folder, stop.Token);
+                    return 0;
+                case [AgentProcess.Verb, var warmHosts]:
+                    await AgentProcess.ServeAsync(warmHosts, stop.Token);
+                    return 0;
+                case ["spawn", .. var rest] when TryRead(rest, out bool quick, out string? json):
+                    await SpawnTopic.RunAsync(quick, json, stop.Token);
                     return 0;
                 case ["rpc", .. var rest] when TryRead(rest, out bool quick, out string? json):
                     await RpcTopic.RunAsync(quick, json, stop.Token);

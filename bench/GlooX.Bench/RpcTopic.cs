@@ -1,5 +1,4 @@
 using System.Globalization;
-using System.Text.Json;
 using GlooX.Bench.Peers;
 
 namespace GlooX.Bench;
@@ -12,7 +11,6 @@ internal static class RpcTopic
     private const string Unary64 = "unary64";
     private const string Unary1024 = "unary1024";
     private static readonly (string Name, int Callers)[] s_workloads = [(Unary64, 64), (Unary1024, 1024), (Sequential, 1)];
-    private static readonly JsonSerializerOptions s_json = new() { WriteIndented = true };
 
     public static async Task RunAsync(bool quick, string? json, CancellationToken ct)
     {
@@ -69,16 +67,7 @@ internal static class RpcTopic
         }
 
         PrintTable(results);
-        Dictionary<string, double> ratios = Ratios(results);
-        foreach ((string name, double value) in ratios)
-        {
-            Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"ratio {name} {value:F2}"));
-        }
-
-        if (json is not null)
-        {
-            await File.WriteAllTextAsync(json, JsonSerializer.Serialize(ratios, s_json) + "\n", ct);
-        }
+        Report.Print(Ratios(results), json);
     }
 
     private static void PrintTable(Dictionary<(string Kind, string Workload), List<Sample>> results)

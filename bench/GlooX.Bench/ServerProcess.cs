@@ -15,7 +15,11 @@ internal sealed class ServerProcess : IAsyncDisposable
 
     public int Port { get; private set; }
 
-    public static async Task<ServerProcess> StartAsync(IPeer peer, Handover handover, CancellationToken ct)
+    public static Task<ServerProcess> StartAsync(IPeer peer, Handover handover, CancellationToken ct) =>
+        StartAsync($"the server of {peer.Kind}", ["serve", peer.Kind, handover.Folder], ct);
+
+    /// <summary>Starts this program with other arguments, and waits until it prints its port.</summary>
+    public static async Task<ServerProcess> StartAsync(string name, string[] arguments, CancellationToken ct)
     {
         string program = Environment.ProcessPath!;
         var start = new ProcessStartInfo(program) { UseShellExecute = false, RedirectStandardInput = true, RedirectStandardOutput = true };
@@ -24,9 +28,11 @@ internal sealed class ServerProcess : IAsyncDisposable
             start.ArgumentList.Add(typeof(Program).Assembly.Location);
         }
 
-        start.ArgumentList.Add("serve");
-        start.ArgumentList.Add(peer.Kind);
-        start.ArgumentList.Add(handover.Folder);
+        foreach (string argument in arguments)
+        {
+            start.ArgumentList.Add(argument);
+        }
+
         var server = new ServerProcess(Process.Start(start)!);
         try
         {
@@ -35,7 +41,7 @@ internal sealed class ServerProcess : IAsyncDisposable
             string? line = await server._process.StandardOutput.ReadLineAsync(limit.Token);
             server.Port = int.TryParse(line, out int port)
                 ? port
-                : throw new InvalidOperationException($"the server of {peer.Kind} printed '{line}' instead of its port");
+                : throw new InvalidOperationException($"{name} printed '{line}' instead of its port");
             return server;
         }
         catch

@@ -15,6 +15,9 @@ internal interface IEchoClient : IAsyncDisposable
 {
     /// <summary>One caller: calls, waits for the answer, calls again, until the load ends.</summary>
     Task CallAsync(Load load, int caller);
+
+    /// <summary>One call.</summary>
+    Task CallOnceAsync();
 }
 
 /// <summary>The caller's loop, generic in the reply so that no peer pays for an adapter on each call.</summary>
@@ -33,6 +36,14 @@ internal abstract class EchoClient<TReply> : IEchoClient
             {
                 throw new InvalidDataException("the answer is not the echo of the question");
             }
+        }
+    }
+
+    public async Task CallOnceAsync()
+    {
+        if (TextOf(await SendAsync(0, Text)) != Text)
+        {
+            throw new InvalidDataException("the answer is not the echo of the question");
         }
     }
 

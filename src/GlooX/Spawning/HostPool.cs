@@ -6,21 +6,24 @@ using Microsoft.Extensions.Logging;
 namespace GlooX.Spawning;
 
 /// <summary>A host: a process that waits for its one assignment.</summary>
-internal sealed record Host(string Id, string Log, LinuxProcess Process);
+internal sealed record Host(string Id, string Log, LinuxProcess Process, bool Warm);
 
 /// <summary>
 /// Keeps a few hosts started and warm. Each is used once. When the pool is empty a host is started at once, cold; the pool refills one
-/// by one in the background, and gives up after some that would not start.
+/// by one in the background, once no spawn has been seen for a moment, and gives up after some that would not start.
 /// </summary>
 internal sealed partial class HostPool : IAsyncDisposable
 {
     private const int MaxFailures = 3;
     private static readonly TimeSpan s_warmTimeout = TimeSpan.FromSeconds(60);
+    private static readonly TimeSpan s_quiet = TimeSpan.FromMilliseconds(250);
+    private static readonly TimeSpan s_latest = TimeSpan.FromSeconds(2);
     private readonly ILogger _logger;
     private readonly ConcurrentQueue<Host> _warm = new();
     private readonly SemaphoreSlim _wanted = new(0);
     private readonly CancellationTokenSource _stop = new();
     private readonly Task _filling;
+    private long _lastUse;
 
     /// <param name="size">How many to keep; 0: none.</param>
     /// <param name="logger">Hears of hosts that do not start.</param>
@@ -43,18 +46,29 @@ internal sealed partial class HostPool : IAsyncDisposable
     /// <exception cref="PlatformNotSupportedException">Not Linux.</exception>
     public Host Take()
     {
+        Volatile.Write(ref _lastUse, Environment.TickCount64);
         while (_warm.TryDequeue(out Host? host))
         {
-            _wanted.Release();
             if (!host.Process.Exited.IsCompleted)
             {
                 return host;
             }
 
             Discard(host);
+            _wanted.Release();
         }
 
         return Start(warm: false);
+    }
+
+    /// <summary>The spawn that took this host is over, well or not: another may take its place in the pool.</summary>
+    public void Used(Host host)
+    {
+        Volatile.Write(ref _lastUse, Environment.TickCount64);
+        if (host.Warm)
+        {
+            _wanted.Release();
+        }
     }
 
     public async ValueTask DisposeAsync()
@@ -77,7 +91,7 @@ internal sealed partial class HostPool : IAsyncDisposable
         string id = Guid.NewGuid().ToString("N")[..12];
         string log = Path.Combine(GlooXHome.CreateFolder(Path.Combine(GlooXHome.Path, "logs")), id + ".log");
         string[] arguments = [.. HostCommand(), .. warm ? [HostProcess.WarmArgument] : Array.Empty<string>()];
-        return new Host(id, log, LinuxProcess.Start(DotnetPath.Muxer, arguments, log));
+        return new Host(id, log, LinuxProcess.Start(DotnetPath.Muxer, arguments, log), warm);
     }
 
     // In an application on a larger framework, such as ASP.NET, some assemblies that GlooX needs are not beside it but in that framework:
@@ -99,6 +113,22 @@ internal sealed partial class HostPool : IAsyncDisposable
         File.Delete(host.Log);
     }
 
+    // Getting a host warm takes half a second of a processor: the spawn that emptied the pool, and its first calls, come first.
+    private async Task QuietAsync()
+    {
+        long latest = Environment.TickCount64 + (long)s_latest.TotalMilliseconds;
+        for (long now; (now = Environment.TickCount64) < latest;)
+        {
+            long left = Volatile.Read(ref _lastUse) + (long)s_quiet.TotalMilliseconds - now;
+            if (left <= 0)
+            {
+                return;
+            }
+
+            await Task.Delay((int)Math.Min(left, latest - now), _stop.Token).ConfigureAwait(false);
+        }
+    }
+
     private async Task FillAsync()
     {
         int failures = 0;
@@ -107,6 +137,7 @@ internal sealed partial class HostPool : IAsyncDisposable
             while (failures < MaxFailures)
             {
                 await _wanted.WaitAsync(_stop.Token).ConfigureAwait(false);
+                await QuietAsync().ConfigureAwait(false);
                 Host host = Start(warm: true);
                 bool ready = false;
                 try

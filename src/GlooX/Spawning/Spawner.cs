@@ -57,7 +57,7 @@ internal sealed class Spawner(Identity identity, Ledger ledger, IMachine machine
             return SpawnReply.Failed(node, $"the host process cannot be started: {e.Message}");
         }
 
-        (string id, string log, LinuxProcess process) = host;
+        (string id, string log, LinuxProcess process, _) = host;
         var child = new Child(process, reservation, request);
         _children[id] = child;
         changed();
@@ -100,6 +100,10 @@ internal sealed class Spawner(Identity identity, Ledger ledger, IMachine machine
         {
             process.KillAll(); // a bug, or options that cannot be sent: nothing may be left of it
             throw;
+        }
+        finally
+        {
+            hosts.Used(host);
         }
     }
 

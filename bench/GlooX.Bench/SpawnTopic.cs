@@ -1,0 +1,100 @@
+using System.Diagnostics;
+using System.Globalization;
+using GlooX.Bench.Payload;
+using GlooX.Bench.Peers;
+
+namespace GlooX.Bench;
+
+/// <summary>
+/// From asking for a process to its first answer over a new connection: an agent with a warm host, one without, and a gRPC server that is
+/// started for it. They take turns in each round, and each has the machine to itself.
+/// </summary>
+internal static class SpawnTopic
+{
+    private const int WarmUps = 2;
+
+    public static async Task RunAsync(bool quick, string? json, CancellationToken ct)
+    {
+        string home = Directory.CreateTempSubdirectory("gloox-bench-home-").FullName;
+        Environment.SetEnvironmentVariable("GLOOX_HOME", Path.Combine(home, "home"));
+        int rounds = quick ? 9 : 25;
+        List<double> warm = [], cold = [], peer = [], memory = [], resident = [];
+        try
+        {
+            using var handover = new Handover();
+            await using ServerProcess warmAgent = await AgentProcess.StartAsync(1, ct);
+            await using ServerProcess coldAgent = await AgentProcess.StartAsync(0, ct);
+            await using GlooXClient warmClient = GlooXClient.Connect($"127.0.0.1:{warmAgent.Port}");
+            await using GlooXClient coldClient = GlooXClient.Connect($"127.0.0.1:{coldAgent.Port}");
+            for (int round = -WarmUps; round < rounds; round++)
+            {
+                int host = await AgentProcess.WarmHostAsync(warmAgent.Pid, ct);
+                (double own, double held) = AgentProcess.Memory(host);
+                double ours = await SpawnAsync(warmClient, host, ct);
+
+                // The agent's next host gets warm; it is not to disturb the others.
+                await AgentProcess.WarmHostAsync(warmAgent.Pid, ct);
+                double oursCold = await SpawnAsync(coldClient, null, ct);
+                double theirs = await StartPeerAsync(handover, ct);
+                if (round >= 0)
+                {
+                    warm.Add(ours);
+                    cold.Add(oursCold);
+                    peer.Add(theirs);
+                    memory.Add(own);
+                    resident.Add(held);
+                }
+            }
+        }
+        finally
+        {
+            Directory.Delete(home, recursive: true);
+        }
+
+        Console.WriteLine($"from asking for a process to its first answer, mutual TLS 1.3, {rounds} alternating rounds");
+        Console.WriteLine();
+        Console.WriteLine($"{"",-24} {"median ms",10} {"min",8} {"max",8}");
+        foreach ((string name, List<double> times) in new[] { ("child on a warm host", warm), ("child started cold", cold), ("gRPC server process", peer) })
+        {
+            Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{name,-24} {Harness.Median(times),10:F1} {times.Min(),8:F1} {times.Max(),8:F1}"));
+        }
+
+        Console.WriteLine();
+        Report.Print(
+            new(StringComparer.Ordinal)
+            {
+                ["spawn.warm.vs_process_grpc"] = Harness.Median(peer.Zip(warm, (theirs, ours) => theirs / ours)),
+                ["spawn.cold.vs_process_grpc"] = Harness.Median(peer.Zip(cold, (theirs, ours) => theirs / ours)),
+                ["spawn.warm_ms"] = Harness.Median(warm),
+                ["spawn.cold_ms"] = Harness.Median(cold),
+                ["spawn.warm_host_private_mb"] = Harness.Median(memory),
+                ["spawn.warm_host_resident_mb"] = Harness.Median(resident),
+            },
+            json);
+    }
+
+    private static async Task<double> SpawnAsync(GlooXClient client, int? expected, CancellationToken ct)
+    {
+        long start = Stopwatch.GetTimestamp();
+        await using SpawnedProcess child = await client.SpawnAsync(nameof(EchoChild), typeof(EchoChild).Assembly.Location, ct: ct);
+        string? answer = await child.CallAsync<string>("echo", "first");
+        double elapsed = Stopwatch.GetElapsedTime(start).TotalMilliseconds;
+        if (answer != "first" || (expected is { } pid && pid != child.Pid))
+        {
+            throw new InvalidOperationException($"the child answered '{answer}' as process {child.Pid}, expected {expected}");
+        }
+
+        await child.KillAsync(ct);
+        return elapsed;
+    }
+
+    private static async Task<double> StartPeerAsync(Handover handover, CancellationToken ct)
+    {
+        var peer = new GrpcPeer();
+        long start = Stopwatch.GetTimestamp();
+        await using ServerProcess server = await ServerProcess.StartAsync(peer, handover, ct);
+        await using IEchoClient client = await peer.ConnectAsync(server.Port, handover.Identity, ct);
+        await client.CallOnceAsync();
+        return Stopwatch.GetElapsedTime(start).TotalMilliseconds;
+    }
+}
