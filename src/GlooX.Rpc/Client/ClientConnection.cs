@@ -40,7 +40,7 @@ internal sealed class ClientConnection : WireConnection
             FrameBuffer hello = FrameBuffer.Begin(FrameType.Hello, 0);
             Bodies.WriteHello(hello, new Hello(Hello.Version, Hello.Version, options.MaxFrameBytes, int.MaxValue, RpcServer.Software));
             connection.Send(hello);
-            _ = connection.ReadLoopAsync(); // ends with the connection, and reports through Closed
+            ThreadPool.UnsafeQueueUserWorkItem(static c => _ = c.ReadLoopAsync(), connection, preferLocal: false); // without the caller's context; ends with the connection, and reports through Closed
             await connection._greeted.Task.WaitAsync(limit.Token).ConfigureAwait(false);
             return connection;
         }
@@ -122,7 +122,12 @@ internal sealed class ClientConnection : WireConnection
                 }
 
                 CallEnded();
-                call?.Answer(body);
+                if (call is not null)
+                {
+                    call.Read(body);
+                    Ready(call);
+                }
+
                 break;
             case FrameType.Error:
                 if (!_calls.Take(id, out PendingCall? failed))
@@ -132,7 +137,12 @@ internal sealed class ClientConnection : WireConnection
 
                 CallEnded();
                 (RpcError code, string message, string? remoteType, string? stack) = Bodies.ReadError(body);
-                failed?.Fail(new RpcException(code, message) { Url = Remote, Method = failed.Method, RemoteType = remoteType, RemoteStack = stack });
+                if (failed is not null)
+                {
+                    failed.Fail(new RpcException(code, message) { Url = Remote, Method = failed.Method, RemoteType = remoteType, RemoteStack = stack });
+                    Ready(failed);
+                }
+
                 break;
             case FrameType.HelloAck:
                 Hello hello = Bodies.ReadHello(body);
@@ -166,7 +176,7 @@ internal sealed class ClientConnection : WireConnection
         _greeted.TrySetException(reason);
         foreach (PendingCall call in _calls.Close(reason))
         {
-            call.Fail(reason is RpcException rpc
+            call.FailSoon(reason is RpcException rpc
                 ? new RpcException(rpc.Code, $"{call.Method}: {rpc.Message}", rpc) { Url = Remote, Method = call.Method }
                 : reason);
         }
@@ -178,7 +188,7 @@ internal sealed class ClientConnection : WireConnection
         {
             FrameBuffer cancel = FrameBuffer.Begin(FrameType.Cancel, call.Id);
             Send(cancel);
-            call.Fail(new RpcException(RpcError.Timeout, $"{call.Method}: no answer from {Remote} within the deadline") { Url = Remote, Method = call.Method });
+            call.FailSoon(new RpcException(RpcError.Timeout, $"{call.Method}: no answer from {Remote} within the deadline") { Url = Remote, Method = call.Method });
         }
     }
 }

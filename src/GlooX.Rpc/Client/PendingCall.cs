@@ -6,7 +6,7 @@ using Nerdbank.MessagePack;
 namespace GlooX.Client;
 
 /// <summary>A call that waits for its answer. Exactly one of answer, deadline, cancellation and closing takes it from its table and completes it.</summary>
-internal abstract class PendingCall
+internal abstract class PendingCall : IThreadPoolWorkItem
 {
     public ClientConnection Connection = null!;
     public uint Id;
@@ -15,9 +15,23 @@ internal abstract class PendingCall
     /// <summary>In <see cref="Environment.TickCount64"/>; <see cref="long.MaxValue"/>: none.</summary>
     public long Deadline;
 
-    public abstract void Answer(ReadOnlyMemory<byte> body);
+    private protected Exception? Failure { get; set; }
 
-    public abstract void Fail(Exception e);
+    /// <summary>Takes the answer; <see cref="Execute"/> hands it over.</summary>
+    public abstract void Read(ReadOnlyMemory<byte> body);
+
+    /// <summary>Hands over what has come. Runs the caller's code.</summary>
+    public abstract void Execute();
+
+    /// <summary>Takes the failure; <see cref="Execute"/> hands it over.</summary>
+    public void Fail(Exception e) => Failure = e;
+
+    /// <summary>Fails, and hands that over on the thread pool.</summary>
+    public void FailSoon(Exception e)
+    {
+        Failure = e;
+        ThreadPool.UnsafeQueueUserWorkItem(this, preferLocal: false);
+    }
 }
 
 /// <summary>Pooled: a call allocates nothing for its completion.</summary>
@@ -26,7 +40,8 @@ internal sealed class PendingCall<T> : PendingCall, IValueTaskSource<T>, IValueT
     private const int MaxPooled = 4096;
     private static readonly ConcurrentQueue<PendingCall<T>> s_pool = new();
 
-    private ManualResetValueTaskSourceCore<T> _core = new() { RunContinuationsAsynchronously = true };
+    private ManualResetValueTaskSourceCore<T> _core;
+    private T _result = default!;
     private RpcResultReader<T> _read = null!;
     private CancellationTokenRegistration _registration;
     private CancellationToken _token;
@@ -55,25 +70,31 @@ internal sealed class PendingCall<T> : PendingCall, IValueTaskSource<T>, IValueT
         _registration = ct.UnsafeRegister(static s => ((PendingCall<T>)s!).OnCancelled(), this);
     }
 
-    public override void Answer(ReadOnlyMemory<byte> body)
+    public override void Read(ReadOnlyMemory<byte> body)
     {
-        T result;
         try
         {
             var reader = new MessagePackReader(body);
-            result = _read(ref reader, RpcSerializer.Default);
+            _result = _read(ref reader, RpcSerializer.Default);
         }
         catch (Exception e)
         {
             // Whatever a converter throws over bytes that do not fit concerns this call only.
             Fail(new RpcException(RpcError.BadResult, $"{Method}: the answer is no {typeof(T).Name}: {e.Message}", e) { Url = Connection.Remote, Method = Method });
-            return;
         }
-
-        _core.SetResult(result);
     }
 
-    public override void Fail(Exception e) => _core.SetException(e);
+    public override void Execute()
+    {
+        if (Failure is { } failure)
+        {
+            _core.SetException(failure);
+        }
+        else
+        {
+            _core.SetResult(_result);
+        }
+    }
 
     T IValueTaskSource<T>.GetResult(short token) => End(token);
 
@@ -96,6 +117,8 @@ internal sealed class PendingCall<T> : PendingCall, IValueTaskSource<T>, IValueT
             _registration = default;
             _token = default;
             Connection = null!;
+            _result = default!;
+            Failure = null;
             _core.Reset();
             if (s_pool.Count < MaxPooled)
             {
@@ -108,7 +131,7 @@ internal sealed class PendingCall<T> : PendingCall, IValueTaskSource<T>, IValueT
     {
         if (Connection?.Abandon(this) == true)
         {
-            Fail(new OperationCanceledException($"the call of {Method} was cancelled", _token));
+            FailSoon(new OperationCanceledException($"the call of {Method} was cancelled", _token));
         }
     }
 }

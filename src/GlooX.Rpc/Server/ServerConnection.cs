@@ -186,7 +186,7 @@ internal sealed class ServerConnection : WireConnection
             var reader = new MessagePackReader(body[^rest.Length..]);
             RpcRequest request = definition.Dispatcher!.Read(definition.Index, definition.Target!, ref reader, RpcSerializer.Default);
             request.Attach(this, id, timeout);
-            ThreadPool.UnsafeQueueUserWorkItem(request, preferLocal: false);
+            Ready(request);
         }
         catch (RpcException e)
         {

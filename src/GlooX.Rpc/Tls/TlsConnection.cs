@@ -2,14 +2,16 @@ using System.Net;
 using System.Net.Security;
 using System.Net.Sockets;
 using System.Security.Authentication;
+using GlooX.Sockets;
 
 namespace GlooX.Tls;
 
 /// <summary>A stream past its TLS handshake, with what messages need to name the other side.</summary>
 /// <param name="Stream">Owned by whoever holds the connection.</param>
+/// <param name="Transport">What <paramref name="Stream"/> reads from.</param>
 /// <param name="Remote">The other side as <c>host:port</c>.</param>
 /// <param name="LocalAddress">The address of this machine that the connection uses.</param>
-internal sealed record TlsConnection(SslStream Stream, string Remote, IPAddress? LocalAddress) : IAsyncDisposable
+internal sealed record TlsConnection(SslStream Stream, Stream Transport, string Remote, IPAddress? LocalAddress) : IAsyncDisposable
 {
     public static readonly SslApplicationProtocol Rpc = new("gloox/1");
     public static readonly SslApplicationProtocol Grid = new("gloox-grid/1");
@@ -21,22 +23,12 @@ internal sealed record TlsConnection(SslStream Stream, string Remote, IPAddress?
     public static async Task<TlsConnection> DialAsync(RpcEndpoint endpoint, SslApplicationProtocol protocol, Identity identity, CancellationToken ct)
     {
         string remote = endpoint.ToString();
-        var socket = new Socket(SocketType.Stream, ProtocolType.Tcp);
         SslStream? stream = null;
         string? refusal = null;
         try
         {
-            SocketTuning.Apply(socket);
-            if (IPAddress.TryParse(endpoint.Host, out IPAddress? address))
-            {
-                await socket.ConnectAsync(new IPEndPoint(address, endpoint.Port), ct).ConfigureAwait(false);
-            }
-            else
-            {
-                await socket.ConnectAsync(endpoint.Host, endpoint.Port, ct).ConfigureAwait(false);
-            }
-
-            stream = new SslStream(new NetworkStream(socket, ownsSocket: true), leaveInnerStreamOpen: false);
+            (Stream transport, IPAddress? local) = await ConnectAsync(endpoint, ct).ConfigureAwait(false);
+            stream = new SslStream(transport, leaveInnerStreamOpen: false);
             await stream.AuthenticateAsClientAsync(
                 new SslClientAuthenticationOptions
                 {
@@ -65,7 +57,7 @@ internal sealed record TlsConnection(SslStream Stream, string Remote, IPAddress?
                 throw new RpcException(RpcError.Protocol, $"{remote} does not speak {protocol}: is it a GlooX process?") { Url = remote };
             }
 
-            return new TlsConnection(stream, remote, (socket.LocalEndPoint as IPEndPoint)?.Address);
+            return new TlsConnection(stream, transport, remote, local);
         }
         catch (Exception e)
         {
@@ -74,7 +66,6 @@ internal sealed record TlsConnection(SslStream Stream, string Remote, IPAddress?
                 await stream.DisposeAsync().ConfigureAwait(false);
             }
 
-            socket.Dispose();
             throw e switch
             {
                 SocketException { SocketErrorCode: SocketError.ConnectionRefused } => new RpcException(RpcError.Connection, $"cannot connect to {remote}: nobody listens there. Is the agent running?", e) { Url = remote },
@@ -83,6 +74,36 @@ internal sealed record TlsConnection(SslStream Stream, string Remote, IPAddress?
                 IOException => new RpcException(RpcError.Tls, $"{remote} ended the TLS handshake: {e.InnerException?.Message ?? e.Message}. Is it a GlooX process?", e) { Url = remote },
                 _ => e,
             };
+        }
+    }
+
+    /// <summary>Tries each address of the host in turn.</summary>
+    private static async Task<(Stream Transport, IPAddress? Local)> ConnectAsync(RpcEndpoint endpoint, CancellationToken ct)
+    {
+        IPAddress[] addresses = IPAddress.TryParse(endpoint.Host, out IPAddress? only) ? [only] : await Dns.GetHostAddressesAsync(endpoint.Host, ct).ConfigureAwait(false);
+        for (int i = 0; ; i++)
+        {
+            if (i == addresses.Length)
+            {
+                throw new SocketException((int)SocketError.HostNotFound);
+            }
+
+            var socket = new Socket(addresses[i].AddressFamily, SocketType.Stream, ProtocolType.Tcp);
+            try
+            {
+                SocketTuning.Apply(socket);
+                Stream transport = await SocketStream.ConnectAsync(socket, new IPEndPoint(addresses[i], endpoint.Port), ct).ConfigureAwait(false);
+                return (transport, (socket.LocalEndPoint as IPEndPoint)?.Address);
+            }
+            catch (SocketException) when (i < addresses.Length - 1)
+            {
+                socket.Dispose();
+            }
+            catch
+            {
+                socket.Dispose();
+                throw;
+            }
         }
     }
 }

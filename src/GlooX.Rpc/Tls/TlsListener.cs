@@ -4,6 +4,7 @@ using System.Net.Security;
 using System.Net.Sockets;
 using System.Security.Authentication;
 using System.Security.Cryptography.X509Certificates;
+using GlooX.Sockets;
 using GlooX.Wire;
 using Microsoft.Extensions.Logging;
 
@@ -123,7 +124,12 @@ internal sealed partial class TlsListener : IAsyncDisposable
                     continue;
                 }
 
-                Task serving = Task.Run(() => ServeAsync(socket));
+                Task serving;
+                using (ExecutionContext.SuppressFlow())
+                {
+                    serving = Task.Run(() => ServeAsync(socket)); // handlers are not to see what flows here
+                }
+
                 _connections[serving] = true;
                 _ = serving.ContinueWith(t => _connections.TryRemove(t, out _), TaskScheduler.Default);
             }
@@ -160,11 +166,12 @@ internal sealed partial class TlsListener : IAsyncDisposable
             {
                 remote = socket.RemoteEndPoint?.ToString() ?? remote;
                 SocketTuning.Apply(socket);
-                stream = new SslStream(new NetworkStream(socket, ownsSocket: true), leaveInnerStreamOpen: false);
+                Stream transport = SocketStream.Open(socket);
+                stream = new SslStream(transport, leaveInnerStreamOpen: false);
                 using var limit = CancellationTokenSource.CreateLinkedTokenSource(_stop.Token);
                 limit.CancelAfter(s_handshakeTimeout);
                 await stream.AuthenticateAsServerAsync(_options, limit.Token).ConfigureAwait(false);
-                connection = new TlsConnection(stream, remote, (socket.LocalEndPoint as IPEndPoint)?.Address);
+                connection = new TlsConnection(stream, transport, remote, (socket.LocalEndPoint as IPEndPoint)?.Address);
                 if (await AdmitAsync(connection, limit.Token).ConfigureAwait(false) is not null)
                 {
                     return;
@@ -187,7 +194,7 @@ internal sealed partial class TlsListener : IAsyncDisposable
         {
             LogHandshake(_logger, remote, e.InnerException?.Message ?? e.Message);
         }
-        catch (Exception e) when (e is IOException or SocketException or ObjectDisposedException or OperationCanceledException or InvalidOperationException)
+        catch (Exception e) when (e is IOException or SocketException or System.ComponentModel.Win32Exception or ObjectDisposedException or OperationCanceledException or InvalidOperationException)
         {
             LogHandshake(_logger, remote, e is OperationCanceledException ? $"no handshake within {s_handshakeTimeout.TotalSeconds} s" : e.Message);
         }

@@ -1,29 +1,60 @@
+using System.Collections.Concurrent;
+using System.Diagnostics;
 using System.Net.Security;
+using System.Runtime.CompilerServices;
 using System.Security.Cryptography;
+using GlooX.Sockets;
 using GlooX.Tls;
 using Nerdbank.MessagePack;
 
 namespace GlooX.Wire;
 
 /// <summary>
-/// One connection: a loop that reads frames, and a writer that puts whatever is ready into one TLS record.
+/// One connection: a loop that reads frames, a queue of the work that they brought, and a batch of frames that go out in one TLS record.
 /// When the other side is gone, stalls or breaks the protocol, the connection closes with the reason and stays closed.
 /// </summary>
 /// <remarks>
-/// Sending: a frame is written into thread-local scratch without a lock, copied under a short one into the batch that is being filled,
-/// and the batch is written by whoever finds nobody writing. Alone in flight it is written at once (latency); otherwise the flush goes
-/// to the end of the thread pool's queue, so that callers which are ready too join the batch (throughput).
+/// <para>
+/// Work (a request to serve, an answer to hand over) is run by the thread that read it, after the next read has been started: no hop to
+/// another thread, and reading goes on whatever the work does. On the thread of an <see cref="EventLoop"/> it runs unguarded: if it blocks,
+/// the loop's monitor calls for rescue. Work that was seen to be slow, and all work elsewhere, is run by the thread pool, with one helper
+/// queued there as long as more work or unsent frames wait. Either way, work that blocks holds up itself alone.
+/// </para>
+/// <para>
+/// Sending: a frame is written into thread-local scratch without a lock and copied under a short one into the batch that is being filled.
+/// Alone in flight it is written at once (latency); otherwise by whoever finds no more work to run, so that all that became ready
+/// together goes out together (throughput). A frame that waits always has somebody on the way to send it.
+/// </para>
 /// </remarks>
-internal abstract class WireConnection : IThreadPoolWorkItem
+internal abstract class WireConnection : IThreadPoolWorkItem, IInlineWork
 {
     private const int SmallBuffer = 4 * 1024;
     private const int ReadBuffer = 64 * 1024;
     private const int KeepBatch = 256 * 1024;
 
+    // One TLS record: beyond it, waiting for more saves nothing.
+    private const int FullBatch = 16 * 1024;
+
+    // The clock is read once for so many pieces of work.
+    private const int Slice = 16;
+
+    // Runs through the thread pool before work is trusted again, after it was slow or blocked.
+    private const int SlowPenalty = 128;
+    private const int BlockPenalty = 1024;
+
+    // So many slow runs on end are no accident, such as a core that was not to be had.
+    private const int Proof = 3;
+
+    // What one thread does before it gives way, and the average beyond which work is slow: a hop is then cheap beside it.
+    private static readonly long s_longRun = Stopwatch.Frequency / 4_000;
+    private static readonly long s_slowWork = Stopwatch.Frequency / 20_000;
+
     private readonly SslStream _stream;
+    private readonly SocketStream? _socket;
     private readonly int _maxFrame;
     private readonly int _highWater;
     private readonly Lock _gate = new();
+    private readonly ConcurrentQueue<IThreadPoolWorkItem> _ready = new();
     private readonly TaskCompletionSource _closed = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private FrameBuffer _filling = new(SmallBuffer);
     private FrameBuffer _sending = new(SmallBuffer);
@@ -31,10 +62,15 @@ internal abstract class WireConnection : IThreadPoolWorkItem
     private bool _flushing;
     private Exception? _closeReason;
     private int _inFlight;
+    private int _helperQueued;
+    private int _unguarded; // the thread that runs work unguarded
+    private int _penalty;
+    private int _suspicion;
 
     protected WireConnection(TlsConnection connection, int maxFrame, int highWater)
     {
         _stream = connection.Stream;
+        _socket = connection.Transport as SocketStream;
         Remote = connection.Remote;
         _maxFrame = maxFrame;
         _highWater = highWater;
@@ -58,7 +94,18 @@ internal abstract class WireConnection : IThreadPoolWorkItem
 
     protected int InFlight => Volatile.Read(ref _inFlight);
 
-    void IThreadPoolWorkItem.Execute() => _ = FlushAsync();
+    void IThreadPoolWorkItem.Execute()
+    {
+        Interlocked.Exchange(ref _helperQueued, 0);
+        RunReady(isGuarded: true);
+    }
+
+    void IInlineWork.Rescue()
+    {
+        Volatile.Write(ref _penalty, BlockPenalty);
+        Interlocked.Exchange(ref _unguarded, 0);
+        QueueHelper();
+    }
 
     /// <summary>Waits until the batch has gone out, or the connection is closed.</summary>
     public async ValueTask DrainAsync(CancellationToken ct)
@@ -99,21 +146,15 @@ internal abstract class WireConnection : IThreadPoolWorkItem
             }
 
             _filling.Append(frame);
-            if (_flushing)
-            {
-                return true;
-            }
-
-            _flushing = true;
         }
 
         if (Volatile.Read(ref _inFlight) <= 1)
         {
-            _ = FlushAsync();
+            Flush();
         }
-        else
+        else if (Volatile.Read(ref _unguarded) != Environment.CurrentManagedThreadId)
         {
-            ThreadPool.UnsafeQueueUserWorkItem(this, preferLocal: false);
+            QueueHelper();
         }
 
         return true;
@@ -170,6 +211,7 @@ internal abstract class WireConnection : IThreadPoolWorkItem
     /// <summary>Reads frames until the connection ends. Never throws: the reason is in <see cref="CloseReason"/>.</summary>
     public async Task ReadLoopAsync()
     {
+        _socket?.ReadInline();
         byte[] buffer = new byte[SmallBuffer];
         int start = 0;
         int end = 0;
@@ -178,7 +220,13 @@ internal abstract class WireConnection : IThreadPoolWorkItem
         {
             while (true)
             {
-                int read = await _stream.ReadAsync(buffer.AsMemory(end)).ConfigureAwait(false);
+                ValueTask<int> reading = _stream.ReadAsync(buffer.AsMemory(end));
+                if (reading.IsCompleted && !_ready.IsEmpty)
+                {
+                    QueueHelper();
+                }
+
+                int read = await new ReadThenRun(reading, this);
                 if (read == 0)
                 {
                     reason = new RpcException(RpcError.Connection, $"{Remote} closed the connection") { Url = Remote };
@@ -220,6 +268,7 @@ internal abstract class WireConnection : IThreadPoolWorkItem
 
                 if (IsCongested)
                 {
+                    QueueHelper();
                     await DrainAsync(CancellationToken.None).ConfigureAwait(false);
                 }
             }
@@ -239,12 +288,20 @@ internal abstract class WireConnection : IThreadPoolWorkItem
             reason = new RpcException(RpcError.Connection, $"the connection to {Remote} broke: {e.InnerException?.Message ?? e.Message}", e) { Url = Remote };
         }
 
+        if (!_ready.IsEmpty)
+        {
+            QueueHelper();
+        }
+
         Close(reason);
     }
 
     protected void CallStarted() => Interlocked.Increment(ref _inFlight);
 
     protected void CallEnded() => Interlocked.Decrement(ref _inFlight);
+
+    /// <summary>Hands work to whoever runs it next; for <see cref="OnFrame"/>.</summary>
+    protected void Ready(IThreadPoolWorkItem work) => _ready.Enqueue(work);
 
     /// <summary>Handles one frame on the reader loop; <paramref name="body"/> is valid only during the call.</summary>
     /// <exception cref="RpcException">Ends the connection with this reason; the other side is told.</exception>
@@ -259,6 +316,136 @@ internal abstract class WireConnection : IThreadPoolWorkItem
         Bodies.WriteGoAway(goAway, reason.Code, reason.Message);
         Send(goAway);
         return FinishAsync(reason, TimeSpan.FromSeconds(1));
+    }
+
+    private void QueueHelper()
+    {
+        if (Volatile.Read(ref _helperQueued) == 0 && Interlocked.Exchange(ref _helperQueued, 1) == 0)
+        {
+            ThreadPool.UnsafeQueueUserWorkItem(this, preferLocal: false);
+        }
+    }
+
+    /// <summary>Runs what the last read brought; the next one is under way.</summary>
+    private void RunRead()
+    {
+        if (_ready.IsEmpty)
+        {
+            return;
+        }
+
+        if (EventLoop.TryBegin(this))
+        {
+            if (Volatile.Read(ref _penalty) > 0)
+            {
+                QueueHelper();
+            }
+            else
+            {
+                Volatile.Write(ref _unguarded, Environment.CurrentManagedThreadId);
+                RunReady(isGuarded: false);
+            }
+
+            EventLoop.End();
+        }
+        else
+        {
+            RunReady(isGuarded: true);
+        }
+    }
+
+    /// <summary>Runs what is ready, then sends what that has written.</summary>
+    private void RunReady(bool isGuarded)
+    {
+        ExecutionContext? context = ExecutionContext.Capture();
+        bool isSlow = Volatile.Read(ref _penalty) > 0;
+        int done = 0;
+        long worked = 0;
+        long start = Stopwatch.GetTimestamp();
+        while (_ready.TryDequeue(out IThreadPoolWorkItem? work))
+        {
+            if (isGuarded && (!_ready.IsEmpty || Volatile.Read(ref _filling).Length > 0))
+            {
+                QueueHelper();
+            }
+
+            work.Execute();
+            if (ExecutionContext.Capture() != context)
+            {
+                ExecutionContext.Restore(context!); // what one handler leaves behind is not for the next to see
+            }
+
+            if (!isGuarded && !EventLoop.Progress())
+            {
+                return; // it blocked: the helper does the rest
+            }
+
+            if (++done % Slice != 0 && !isSlow && Volatile.Read(ref _filling).Length < FullBatch)
+            {
+                continue;
+            }
+
+            long now = Stopwatch.GetTimestamp();
+            worked += now - start;
+            if (worked > s_longRun)
+            {
+                QueueHelper();
+                start = now;
+                break;
+            }
+
+            if (isSlow || Volatile.Read(ref _filling).Length >= FullBatch)
+            {
+                Flush();
+                now = Stopwatch.GetTimestamp();
+            }
+
+            start = now;
+        }
+
+        worked += Stopwatch.GetTimestamp() - start;
+        if (!isGuarded)
+        {
+            Interlocked.CompareExchange(ref _unguarded, 0, Environment.CurrentManagedThreadId);
+        }
+
+        Flush();
+        if (done > 0)
+        {
+            Judge(worked > done * s_slowWork, isSlow);
+        }
+    }
+
+    private void Judge(bool isSlow, bool wasSlow)
+    {
+        if (!isSlow)
+        {
+            _suspicion = 0;
+            if (wasSlow)
+            {
+                Interlocked.Decrement(ref _penalty);
+            }
+        }
+        else if (++_suspicion >= Proof)
+        {
+            _suspicion = 0;
+            Volatile.Write(ref _penalty, SlowPenalty);
+        }
+    }
+
+    private void Flush()
+    {
+        lock (_gate)
+        {
+            if (_flushing || _filling.Length == 0 || _closeReason is not null)
+            {
+                return;
+            }
+
+            _flushing = true;
+        }
+
+        _ = FlushAsync();
     }
 
     private async Task FlushAsync()
@@ -293,6 +480,30 @@ internal abstract class WireConnection : IThreadPoolWorkItem
         catch (Exception e) when (e is IOException or ObjectDisposedException or InvalidOperationException or OperationCanceledException)
         {
             Close(new RpcException(RpcError.Connection, $"the connection to {Remote} broke: {e.InnerException?.Message ?? e.Message}", e) { Url = Remote });
+        }
+    }
+
+    /// <summary>Awaits a read; when it has not come at once, runs what is ready meanwhile: after the continuation is in place.</summary>
+    private readonly struct ReadThenRun(ValueTask<int> reading, WireConnection connection) : ICriticalNotifyCompletion
+    {
+        private readonly ConfiguredValueTaskAwaitable<int>.ConfiguredValueTaskAwaiter _reading = reading.ConfigureAwait(false).GetAwaiter();
+
+        public bool IsCompleted => _reading.IsCompleted;
+
+        public ReadThenRun GetAwaiter() => this;
+
+        public int GetResult() => _reading.GetResult();
+
+        public void OnCompleted(Action continuation)
+        {
+            _reading.OnCompleted(continuation);
+            connection.RunRead();
+        }
+
+        public void UnsafeOnCompleted(Action continuation)
+        {
+            _reading.UnsafeOnCompleted(continuation);
+            connection.RunRead();
         }
     }
 }
