@@ -82,16 +82,22 @@ internal sealed class EventLoop
     /// <param name="work">Whom to rescue if the work blocks.</param>
     public static bool TryBegin(IInlineWork work)
     {
-        if (t_turn is not { IsOver: false, Work: null } turn)
+        if (t_turn is not { Work: null } turn)
         {
             return false;
         }
 
-        Volatile.Write(ref turn.Work, work);
-        return true;
+        Interlocked.Exchange(ref turn.Work, work); // before the look at the turn, as the monitor ends the turn before it looks at the work
+        if (!turn.IsOver)
+        {
+            return true;
+        }
+
+        turn.Work = null;
+        return false;
     }
 
-    /// <summary>Some work is done. False: the loop was taken over, and so is all that this thread has not begun.</summary>
+    /// <summary>Some work is done. False: the loop was taken over, and what this thread has not begun should go elsewhere.</summary>
     public static bool Progress()
     {
         Turn turn = t_turn!;
@@ -163,13 +169,13 @@ internal sealed class EventLoop
 
         // Only work that said it may block is taken from its thread; the rest is ours and only slow.
         Turn blocked = _turn;
-        if (++_stalled >= Asleep && Volatile.Read(ref blocked.Work) is { } work && (_stalled >= Computing || blocked.IsAsleep))
+        if (++_stalled >= Asleep && Volatile.Read(ref blocked.Work) is not null && (_stalled >= Computing || blocked.IsAsleep))
         {
             _stalled = 0;
             Turn next = new(this) { Events = blocked.Events };
             _turn = next;
             blocked.Retire();
-            work.Rescue();
+            Volatile.Read(ref blocked.Work)?.Rescue();
             next.Start();
         }
 
@@ -234,7 +240,7 @@ internal sealed class EventLoop
             }
         }
 
-        public void Retire() => Volatile.Write(ref _over, 1);
+        public void Retire() => Interlocked.Exchange(ref _over, 1);
 
         public void Start() => new Thread(Run, StackBytes) { IsBackground = true, Name = "GlooX sockets" }.UnsafeStart();
 

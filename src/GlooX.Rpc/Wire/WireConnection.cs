@@ -377,7 +377,9 @@ internal abstract class WireConnection : IThreadPoolWorkItem, IInlineWork
 
             if (!isGuarded && !EventLoop.Progress())
             {
-                return; // it blocked: the helper does the rest
+                Interlocked.CompareExchange(ref _unguarded, 0, Environment.CurrentManagedThreadId);
+                QueueHelper();
+                return;
             }
 
             if (++done % Slice != 0 && !isSlow && Volatile.Read(ref _filling).Length < FullBatch)
