@@ -11,6 +11,9 @@ internal abstract class IncomingStream(uint number)
     /// <summary>Bytes that the other side may have under way.</summary>
     public const int Window = 256 * 1024;
 
+    /// <summary>What an item costs besides its bytes: it takes memory on the other side however small it is.</summary>
+    public const int ItemCost = 32;
+
     public uint Number { get; } = number;
 
     /// <summary>Takes an item; on the reader loop.</summary>
@@ -28,7 +31,7 @@ internal abstract class IncomingStream(uint number)
 /// <summary>Enumerated once.</summary>
 internal sealed class IncomingStream<T>(uint number, RpcResultReader<T> read) : IncomingStream(number), IAsyncEnumerable<T>
 {
-    private readonly Channel<(T Item, int Size)> _items = Channel.CreateUnbounded<(T Item, int Size)>(new() { SingleReader = true, SingleWriter = true });
+    private readonly Channel<(T Item, int Cost)> _items = Channel.CreateUnbounded<(T Item, int Cost)>(new() { SingleReader = true, SingleWriter = true });
     private readonly Lock _gate = new();
     private RpcConnection? _connection;
     private uint _call;
@@ -51,7 +54,8 @@ internal sealed class IncomingStream<T>(uint number, RpcResultReader<T> read) : 
     public override void Item(ReadOnlyMemory<byte> item)
     {
         // One item may overdraw.
-        if (Interlocked.Add(ref _underWay, item.Length) - item.Length >= Window)
+        int cost = item.Length + ItemCost;
+        if (Interlocked.Add(ref _underWay, cost) - cost >= Window)
         {
             throw new RpcException(RpcError.Protocol, $"stream {Number} of call {_call} sends more than its window of {Window} bytes");
         }
@@ -69,7 +73,7 @@ internal sealed class IncomingStream<T>(uint number, RpcResultReader<T> read) : 
             return;
         }
 
-        _items.Writer.TryWrite((value, item.Length));
+        _items.Writer.TryWrite((value, cost));
     }
 
     public override void Detach()
@@ -97,9 +101,9 @@ internal sealed class IncomingStream<T>(uint number, RpcResultReader<T> read) : 
         {
             while (await _items.Reader.WaitToReadAsync(ct).ConfigureAwait(false))
             {
-                while (_items.Reader.TryRead(out (T Item, int Size) next))
+                while (_items.Reader.TryRead(out (T Item, int Cost) next))
                 {
-                    taken += next.Size;
+                    taken += next.Cost;
                     if (taken >= Window / 2)
                     {
                         Interlocked.Add(ref _underWay, -taken);

@@ -110,7 +110,7 @@ internal sealed class OutgoingStream(RpcConnection connection, uint number)
         writer.Flush();
         lock (_gate)
         {
-            _credit -= frame.Length - head;
+            _credit -= frame.Length - head + IncomingStream.ItemCost;
             return !_stopped && connection.Send(frame, isUrgent: false);
         }
     }
