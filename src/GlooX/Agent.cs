@@ -237,7 +237,9 @@ public class Agent : IAsyncDisposable
     {
         RpcEndpoint endpoint = RpcEndpoint.Parse(url);
         string[] peers = peer is null ? [] : [RpcEndpoint.Parse(peer).Dialable.ToString()];
-        Identity identity = options.Identity ?? Identity.Load();
+        IEnumerable<string> names = ((RpcEndpoint?[])[endpoint, options.AdvertisedUrl is { } known ? RpcEndpoint.Parse(known) : null])
+            .OfType<RpcEndpoint>().Where(e => !e.IsAny).Select(e => e.Host).Concat(options.Names);
+        Identity identity = (options.Identity ?? Identity.Load()).ReachedBy(names);
         MachineStatus machine = _machine.Read();
         _ledger = new Ledger(options.Capacity ?? new Capacity(machine.TotalMemoryBytes, machine.TotalDiskBytes));
         _identity = identity;

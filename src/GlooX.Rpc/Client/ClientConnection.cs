@@ -35,7 +35,7 @@ internal sealed class ClientConnection : WireConnection
         ClientConnection? connection = null;
         try
         {
-            TlsConnection tls = await TlsConnection.DialAsync(endpoint, TlsConnection.Rpc, identity, limit.Token).ConfigureAwait(false);
+            TlsConnection tls = await TlsConnection.DialAsync(endpoint, TlsConnection.Rpc, identity, options.ServerName, options.ServerRole, limit.Token).ConfigureAwait(false);
             connection = new ClientConnection(tls, options);
             FrameBuffer hello = FrameBuffer.Begin(FrameType.Hello, 0);
             Bodies.WriteHello(hello, new Hello(Hello.Version, Hello.Version, options.MaxFrameBytes, int.MaxValue, RpcServer.Software));

@@ -98,7 +98,7 @@ namespace GlooX
             }
 
             RpcEndpoint endpoint = RpcEndpoint.Parse(url);
-            Identity identity = _options.Identity ?? Identity.Load();
+            Identity identity = (_options.Identity ?? Identity.Load()).ReachedBy(endpoint.IsAny ? _options.Names : [endpoint.Host, .. _options.Names]);
             SslApplicationProtocol[] protocols = [TlsConnection.Rpc, .. _routes.Select(r => r.Protocol)];
             _listener = await TlsListener.BindAsync(endpoint, identity, _options.MaxConnections, protocols, _logger, ct).ConfigureAwait(false);
             _listener.Route(TlsConnection.Rpc, ServeAsync);

@@ -4,39 +4,68 @@ using System.Security.Cryptography.X509Certificates;
 namespace GlooX.Tls;
 
 /// <summary>
-/// The user's own certificates on disk: <c>ca.crt/key</c>, <c>server.crt/key</c>, <c>client.crt/key</c>, made on first use, the folder
-/// 0700 and the keys 0600. Safe against two processes that open it at once; a crash in the middle leaves nothing half-made.
+/// The user's own certificates on disk, made on first use: the authority (<c>ca</c>), what agents answer and call with (<c>server</c>),
+/// what users call with (<c>client</c>), and what makes the certificates of spawned processes (<c>children</c>); each as <c>.crt</c> and
+/// <c>.key</c>, the folder 0700 and the keys 0600. Safe against two processes that open it at once; a crash in the middle leaves nothing
+/// half-made.
 /// </summary>
-internal sealed class IdentityStore
+internal sealed class IdentityStore : IIdentitySource
 {
     private const UnixFileMode OwnerFile = UnixFileMode.UserRead | UnixFileMode.UserWrite;
     private const UnixFileMode OthersMask = (UnixFileMode)0b000_111_111;
 
+    // Laptops and containers collect addresses; the oldest go first.
+    private const int MaxHosts = 64;
+
     // Made anew this long before it ends, so that a long-running process never holds a certificate that is about to end.
     private static readonly TimeSpan s_renewBefore = TimeSpan.FromDays(30);
     private static readonly TimeSpan s_lockTimeout = TimeSpan.FromSeconds(20);
-    private readonly string _folder;
+    private static readonly (string Name, RpcRole Roles, CertificateUse Use)[] s_pairs =
+    [
+        ("server", RpcRole.Agent, CertificateUse.Server | CertificateUse.Client),
+        ("client", RpcRole.Client, CertificateUse.Client),
+        ("children", RpcRole.Child | RpcRole.Client, CertificateUse.Children),
+    ];
 
-    internal IdentityStore(string folder) => _folder = folder;
+    private readonly string _folder;
+    private readonly DeniedFile _denied;
+
+    internal IdentityStore(string folder, TimeProvider? time = null)
+    {
+        _folder = folder;
+        _denied = new DeniedFile(Path(DeniedFile.Name));
+        Time = time ?? TimeProvider.System;
+    }
+
+    public string Key => _folder;
+
+    public TimeProvider Time { get; }
+
+    public bool Issues => File.Exists(Path("ca.key"));
 
     /// <summary>The store in <see cref="GlooXHome.Path"/>.</summary>
     public static IdentityStore Open() => new(GlooXHome.Path);
 
-    /// <summary>The identity in the store; made if it is not there, renewed if it is about to end.</summary>
+    /// <summary>The identity in the store as it is now; made if it is not there, renewed if it is about to end.</summary>
     /// <exception cref="IdentityException">A file is unreadable, open to others, or not what it should be.</exception>
-    public Identity Load()
+    public Identity Load() => new(Load([], new Denials()));
+
+    public IdentityParts Load(IReadOnlyCollection<string> hosts, Denials denials)
     {
         try
         {
             GlooXHome.CreateFolder(_folder);
             using FileStream held = Lock();
-            X509Certificate2 authority = ReadPair("ca") ?? Make("ca", () => CertificateAuthority.Create($"GlooX of {Environment.UserName} on {Environment.MachineName}", DateTimeOffset.UtcNow));
-            return new Identity(
-                X509CertificateLoader.LoadCertificate(authority.RawData),
-                ReadOrIssue(authority, "server", true),
-                ReadOrIssue(authority, "client", false),
-                Path("server.crt"),
-                Path("client.crt"));
+            X509Certificate2 authority = ReadPair("ca") is { } pair && CanDelegate(pair)
+                ? pair
+                : Make("ca", () => CertificateAuthority.Create($"GlooX of {Environment.UserName} on {Environment.MachineName}", Time.GetUtcNow()));
+            X509Certificate2?[] old = [.. s_pairs.Select(p => ReadPair(p.Name))];
+            string node = old.OfType<X509Certificate2>().Select(CertificateNames.Node).FirstOrDefault(n => n is not null) ?? Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(6));
+            string[] needed = [.. CertificateNames.OfThisMachine().Union(hosts, StringComparer.Ordinal)];
+            X509Certificate2[] all = [.. s_pairs.Zip(old, (p, o) => ReadOrIssue(authority, p.Name, p.Roles, p.Use, node, needed, o))];
+            denials.Add(_denied.Read());
+            return new IdentityParts(X509CertificateLoader.LoadCertificate(authority.RawData), all[0], all[1], [], all[2], denials)
+                .Checked(Path("server.crt"), Path("client.crt"));
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
@@ -44,17 +73,35 @@ internal sealed class IdentityStore
         }
     }
 
+    public string Stamp() => FileStamp.Of(["ca.crt", "server.crt", "server.key", "client.crt", "client.key", "children.crt", "children.key", DeniedFile.Name], Path);
+
+    public bool IsDue(IdentityParts parts) => Issues && new[] { parts.Server, parts.Client, parts.Children! }.Any(c => IsOld(c, parts.Authority));
+
+    public void Remember(IReadOnlyList<string> serials) => _denied.Add(serials);
+
+    private static bool CanDelegate(X509Certificate2 authority) =>
+        authority.Extensions.OfType<X509BasicConstraintsExtension>().FirstOrDefault() is { CertificateAuthority: true, PathLengthConstraint: > 0 };
+
     private string Path(string file) => System.IO.Path.Combine(_folder, file);
 
-    private X509Certificate2 ReadOrIssue(X509Certificate2 authority, string name, bool server)
+    // One that ends with its authority would not last longer if it were made anew.
+    private bool IsOld(X509Certificate2 certificate, X509Certificate2 authority) =>
+        new DateTimeOffset(certificate.NotAfter) - Time.GetUtcNow() < s_renewBefore && certificate.NotAfter < authority.NotAfter;
+
+    private X509Certificate2 ReadOrIssue(
+        X509Certificate2 authority, string name, RpcRole roles, CertificateUse use, string node, string[] needed, X509Certificate2? old)
     {
-        if (ReadPair(name) is { } pair && pair.NotAfter - DateTime.Now > s_renewBefore
-            && pair.IssuerName.RawData.AsSpan().SequenceEqual(authority.SubjectName.RawData))
+        bool usable = old is not null && !IsOld(old, authority) && CertificateNames.Roles(old) == roles && CertificateAuthority.IsSignedBy(old, authority);
+        IReadOnlyList<string> had = usable ? CertificateNames.Hosts(old!) : [];
+        if (usable && (use == CertificateUse.Client || needed.All(n => had.Contains(n, StringComparer.Ordinal))))
         {
-            return pair;
+            return old!;
         }
 
-        return Make(name, () => CertificateAuthority.Issue(authority, $"gloox {name} of {Environment.UserName} on {Environment.MachineName}", server, DateTimeOffset.UtcNow));
+        // Addresses that were are kept as long as the certificate would have lasted: other processes of the store may be on other networks.
+        string[] hosts = use == CertificateUse.Client ? [] : [.. needed.Union(had, StringComparer.Ordinal).Take(Math.Max(MaxHosts, needed.Length))];
+        var order = new CertificateOrder($"gloox {name} of {Environment.UserName} on {Environment.MachineName}", node, hosts, roles, use);
+        return Make(name, () => CertificateAuthority.Issue(authority, order, Time.GetUtcNow()));
     }
 
     private X509Certificate2? ReadPair(string name)
@@ -121,6 +168,39 @@ internal sealed class IdentityStore
             {
                 Thread.Sleep(20); // another process is making the certificates: at most a few hundred milliseconds, once in its life
             }
+        }
+    }
+}
+
+/// <summary>Denied serial numbers, one a line; only appended to.</summary>
+internal sealed class DeniedFile(string path)
+{
+    public const string Name = "denied";
+
+    /// <exception cref="IdentityException">A line is no serial number: nothing may be taken for allowed by mistake.</exception>
+    public IEnumerable<string> Read()
+    {
+        try
+        {
+            return File.Exists(path) ? [.. File.ReadLines(path).Where(l => l.Trim().Length > 0).Select(Denials.Normal)] : [];
+        }
+        catch (ArgumentException e)
+        {
+            throw new IdentityException(path, e.Message, e);
+        }
+    }
+
+    /// <exception cref="IdentityException">It cannot be written.</exception>
+    public void Add(IEnumerable<string> serials)
+    {
+        try
+        {
+            GlooXHome.CreateFolder(Path.GetDirectoryName(path)!);
+            File.AppendAllLines(path, serials);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new IdentityException(path, $"denied serial numbers cannot be kept: {e.Message}", e);
         }
     }
 }

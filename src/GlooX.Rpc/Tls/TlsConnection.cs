@@ -9,21 +9,30 @@ namespace GlooX.Tls;
 /// <param name="Stream">Owned by whoever holds the connection.</param>
 /// <param name="Remote">The other side as <c>host:port</c>.</param>
 /// <param name="LocalAddress">The address of this machine that the connection uses.</param>
-internal sealed record TlsConnection(SslStream Stream, string Remote, IPAddress? LocalAddress) : IAsyncDisposable
+/// <param name="Peer">Who the other side is.</param>
+internal sealed record TlsConnection(SslStream Stream, string Remote, IPAddress? LocalAddress, Peer Peer) : IAsyncDisposable
 {
     public static readonly SslApplicationProtocol Rpc = new("gloox/1");
     public static readonly SslApplicationProtocol Grid = new("gloox-grid/1");
 
     public ValueTask DisposeAsync() => Stream.DisposeAsync();
 
-    /// <summary>Dials and verifies the other side's certificate.</summary>
+    /// <summary>Dials, and verifies that the other side's certificate is made for what was dialled and has a role.</summary>
+    /// <param name="endpoint">Where.</param>
+    /// <param name="protocol">What to speak there.</param>
+    /// <param name="identity">Who dials.</param>
+    /// <param name="serverName">The host, address or node that the certificate must carry; null: the host dialled.</param>
+    /// <param name="serverRole">The role that it must have.</param>
+    /// <param name="ct">Gives up.</param>
     /// <exception cref="RpcException"><see cref="RpcError.Connection"/> (inner: the <see cref="SocketException"/>) or <see cref="RpcError.Tls"/>.</exception>
-    public static async Task<TlsConnection> DialAsync(RpcEndpoint endpoint, SslApplicationProtocol protocol, Identity identity, CancellationToken ct)
+    public static async Task<TlsConnection> DialAsync(
+        RpcEndpoint endpoint, SslApplicationProtocol protocol, Identity identity, string? serverName, RpcRole serverRole, CancellationToken ct)
     {
         string remote = endpoint.ToString();
         var socket = new Socket(SocketType.Stream, ProtocolType.Tcp);
         SslStream? stream = null;
         string? refusal = null;
+        Peer? peer = null;
         try
         {
             SocketTuning.Apply(socket);
@@ -37,26 +46,24 @@ internal sealed record TlsConnection(SslStream Stream, string Remote, IPAddress?
             }
 
             stream = new SslStream(new NetworkStream(socket, ownsSocket: true), leaveInnerStreamOpen: false);
+            IdentityParts mine = identity.Current;
             await stream.AuthenticateAsClientAsync(
                 new SslClientAuthenticationOptions
                 {
                     TargetHost = endpoint.Host,
-                    ClientCertificateContext = identity.ClientContext,
+                    ClientCertificateContext = mine.ClientContext,
                     ApplicationProtocols = [protocol],
                     EnabledSslProtocols = SslProtocols.Tls13,
-                    CertificateChainPolicy = CertificateAuthority.Policy(identity.Authority, server: true),
-                    RemoteCertificateValidationCallback = (_, certificate, _, errors) =>
+                    CertificateChainPolicy = CertificateAuthority.Policy(mine.Authority, server: true),
+                    RemoteCertificateValidationCallback = (_, certificate, chain, errors) =>
                     {
-                        // The authority decides: it is private to this user. The name in the certificate is not compared yet.
-                        if (certificate is not null && (errors & ~SslPolicyErrors.RemoteCertificateNameMismatch) == SslPolicyErrors.None)
+                        refusal = Trust.Judge(certificate, chain, errors, mine, serverName ?? endpoint.Host, out peer);
+                        if (peer is not null && (peer.Roles & serverRole) != serverRole)
                         {
-                            return true;
+                            refusal ??= $"the certificate '{peer.Subject}' has the role {CertificateNames.Describe(peer.Roles)}, not {CertificateNames.Describe(serverRole)}";
                         }
 
-                        refusal = certificate is System.Security.Cryptography.X509Certificates.X509Certificate2 shown
-                            ? CertificateAuthority.Refusal(shown, identity.Authority, server: true)
-                            : "it showed no certificate";
-                        return false;
+                        return refusal is null;
                     },
                 },
                 ct).ConfigureAwait(false);
@@ -65,7 +72,8 @@ internal sealed record TlsConnection(SslStream Stream, string Remote, IPAddress?
                 throw new RpcException(RpcError.Protocol, $"{remote} does not speak {protocol}: is it a GlooX process?") { Url = remote };
             }
 
-            return new TlsConnection(stream, remote, (socket.LocalEndPoint as IPEndPoint)?.Address);
+            identity.Watch(stream, peer!);
+            return new TlsConnection(stream, remote, (socket.LocalEndPoint as IPEndPoint)?.Address, peer!);
         }
         catch (Exception e)
         {
