@@ -19,10 +19,13 @@ internal sealed class ClientConnection : WireConnection
         : base(connection, options.MaxFrameBytes, options.MaxBufferedBytes)
     {
         LocalAddress = connection.LocalAddress;
+        Peer = connection.Peer;
         _sweeper = new Timer(static s => ((ClientConnection)s!).FailExpired(), this, s_sweep, s_sweep);
     }
 
     public System.Net.IPAddress? LocalAddress { get; }
+
+    public Peer Peer { get; }
 
     /// <summary>Whether a new call may begin here.</summary>
     public bool IsUsable => !IsClosed && !Volatile.Read(ref _draining);
@@ -38,7 +41,7 @@ internal sealed class ClientConnection : WireConnection
             TlsConnection tls = await TlsConnection.DialAsync(endpoint, TlsConnection.Rpc, identity, options.ServerName, options.ServerRole, limit.Token).ConfigureAwait(false);
             connection = new ClientConnection(tls, options);
             FrameBuffer hello = FrameBuffer.Begin(FrameType.Hello, 0);
-            Bodies.WriteHello(hello, new Hello(Hello.Version, Hello.Version, options.MaxFrameBytes, int.MaxValue, RpcServer.Software));
+            Bodies.WriteHello(hello, new Hello(Hello.Version, Hello.Version, options.MaxFrameBytes, int.MaxValue, RpcServer.Software) { Tokens = options.Tokens });
             connection.Send(hello);
             _ = connection.ReadLoopAsync(); // ends with the connection, and reports through Closed
             await connection._greeted.Task.WaitAsync(limit.Token).ConfigureAwait(false);

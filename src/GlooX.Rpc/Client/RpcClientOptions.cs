@@ -17,6 +17,9 @@ public sealed record RpcClientOptions
     /// <summary>The role that the server's certificate must have. Default none; for example <see cref="RpcRole.Agent"/>, so that no child is taken for its agent.</summary>
     public RpcRole ServerRole { get; init; }
 
+    /// <summary>The secrets that services ask for beside a certificate (<see cref="RpcAccess.Token"/>), by the services' names. Sent once, inside TLS, to a server that is verified.</summary>
+    public IReadOnlyDictionary<string, string> Tokens { get; init; } = new Dictionary<string, string>(StringComparer.Ordinal);
+
     /// <summary>How long a call may take before it fails with <see cref="RpcError.Timeout"/>, unless its contract says otherwise. Default 30 s.</summary>
     public TimeSpan CallTimeout { get; init; } = TimeSpan.FromSeconds(30);
 

@@ -16,6 +16,7 @@ internal sealed class ServerConnection : WireConnection
 
     private readonly RpcServer _server;
     private readonly RpcServerOptions _options;
+    private Caller _caller;
     private readonly List<Definition> _methods = [];
     private readonly ConcurrentDictionary<uint, RpcRequest> _cancellable = new();
     private bool _greeted;
@@ -26,6 +27,7 @@ internal sealed class ServerConnection : WireConnection
     {
         _server = server;
         _options = options;
+        _caller = new Caller(connection.Peer, Hello.NoTokens);
     }
 
     public bool IsIdle => InFlight == 0;
@@ -137,6 +139,7 @@ internal sealed class ServerConnection : WireConnection
         }
 
         PeerMaxFrame = hello.MaxFrame;
+        _caller = _caller with { Tokens = hello.Tokens };
         FrameBuffer ack = FrameBuffer.Begin(FrameType.HelloAck, 0);
         Bodies.WriteHello(ack, new Hello(Hello.Version, Hello.Version, _options.MaxFrameBytes, _options.MaxInFlight, RpcServer.Software));
         Send(ack);
@@ -150,7 +153,7 @@ internal sealed class ServerConnection : WireConnection
             throw new RpcException(RpcError.Protocol, $"a connection defines methods 0, 1, 2, … and at most {MaxDefinitions}");
         }
 
-        _methods.Add(_server.Resolve(Bodies.ReadText(body)));
+        _methods.Add(_server.Resolve(Bodies.ReadText(body), _caller));
     }
 
     private void OnRequest(uint id, ReadOnlyMemory<byte> body)

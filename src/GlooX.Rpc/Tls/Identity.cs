@@ -25,6 +25,7 @@ public sealed class Identity
 
     private readonly ConditionalWeakTable<SslStream, Peer> _connections = [];
     private readonly IIdentitySource? _source;
+    private readonly Identity? _agentOf;
     private readonly Lock _gate = new();
     private IdentityParts _parts;
     private string _stamp = "";
@@ -42,6 +43,8 @@ public sealed class Identity
 
     /// <summary>Fixed, and not checked.</summary>
     internal Identity(IdentityParts parts) => _parts = parts;
+
+    private Identity(Identity agentOf) => (_agentOf, _parts) = (agentOf, agentOf._parts);
 
     /// <summary>Follows its source.</summary>
     /// <exception cref="IdentityException">The source cannot be used.</exception>
@@ -95,6 +98,12 @@ public sealed class Identity
     /// <exception cref="IdentityException">They cannot be written to disk; they are refused nonetheless, until the process ends.</exception>
     public void Deny(params IEnumerable<string> serials)
     {
+        if (_agentOf is not null)
+        {
+            _agentOf.Deny(serials);
+            return;
+        }
+
         IdentityParts parts = Current;
         IReadOnlyList<string> added = parts.Denials.Add(serials);
         if (added.Count > 0)
@@ -123,6 +132,9 @@ public sealed class Identity
     /// <summary>This one is what <see cref="Load"/> gives in this process from now on.</summary>
     internal void UseForProcess() => Volatile.Write(ref s_process, this);
 
+    /// <summary>This identity as it calls other agents: with the certificate of the role agent, where it has one for calling.</summary>
+    internal Identity AsAgent() => new(this);
+
     /// <summary>For handing to a child over its private line.</summary>
     internal byte[][] Export() => Current.Export();
 
@@ -135,6 +147,11 @@ public sealed class Identity
     /// </summary>
     internal IdentityParts For(IPAddress? reachedAt)
     {
+        if (_agentOf is not null)
+        {
+            return _agentOf.For(reachedAt).AsAgent;
+        }
+
         IdentityParts parts = Volatile.Read(ref _parts);
         if (_source is null)
         {
@@ -180,6 +197,12 @@ public sealed class Identity
     /// <summary>A connection that is ended when the other side's certificate is denied.</summary>
     internal void Watch(SslStream stream, Peer peer)
     {
+        if (_agentOf is not null)
+        {
+            _agentOf.Watch(stream, peer);
+            return;
+        }
+
         _connections.Add(stream, peer);
         if (Volatile.Read(ref _parts).Denials.Refusal(peer) is not null)
         {

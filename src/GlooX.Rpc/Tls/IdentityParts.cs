@@ -10,6 +10,7 @@ internal sealed class IdentityParts
 {
     private readonly Lazy<SslStreamCertificateContext> _serverContext;
     private readonly Lazy<SslStreamCertificateContext> _clientContext;
+    private readonly Lazy<IdentityParts> _asAgent;
 
     /// <param name="authority">The one authority trusted.</param>
     /// <param name="server">For answering, with its key.</param>
@@ -22,6 +23,7 @@ internal sealed class IdentityParts
         (Authority, Server, Client, Intermediates, Children, Denials) = (authority, server, client, intermediates, children, denials);
         _serverContext = new(() => Context(Server));
         _clientContext = new(() => Context(Client));
+        _asAgent = new(() => CertificateAuthority.IsForCalling(Server) ? new(Authority, Server, Server, Intermediates, Children, Denials) : this);
         Hosts = CertificateNames.Hosts(server).ToFrozenSet(StringComparer.Ordinal);
     }
 
@@ -54,18 +56,16 @@ internal sealed class IdentityParts
     }
 
     /// <summary>As an agent is to others: it calls with the certificate that it answers with, where that is made for both.</summary>
-    public IdentityParts AsAgent() =>
-        CertificateAuthority.IsForCalling(Server) ? new(Authority, Server, Server, Intermediates, Children, Denials) : this;
+    public IdentityParts AsAgent => _asAgent.Value;
 
     /// <summary>What a spawned process is given: a certificate and key of its own, made for it alone.</summary>
-    /// <param name="hosts">By what else than this machine's names it is reached.</param>
     /// <param name="roles">What it may do.</param>
     /// <param name="now">The time.</param>
-    public IdentityParts ForChild(IEnumerable<string> hosts, RpcRole roles, DateTimeOffset now)
+    public IdentityParts ForChild(RpcRole roles, DateTimeOffset now)
     {
         X509Certificate2 own = CertificateAuthority.Issue(
             Children!,
-            new CertificateOrder("gloox child", CertificateNames.Node(Server) ?? "unknown", [.. Hosts.Union(hosts, StringComparer.Ordinal)], roles, CertificateUse.Server | CertificateUse.Client),
+            new CertificateOrder("gloox child", CertificateNames.Node(Server) ?? "unknown", Hosts, roles, CertificateUse.Server | CertificateUse.Client),
             now);
         return new IdentityParts(Authority, own, own, [X509CertificateLoader.LoadCertificate(Children!.RawData)], null, Denials);
     }
