@@ -26,6 +26,29 @@ internal sealed class OpenSsl : IDisposable
         return this;
     }
 
+    /// <summary>An authority below another one.</summary>
+    public OpenSsl Intermediate(string name, string authority)
+    {
+        File.WriteAllText(this[name + ".ext"], "basicConstraints=critical,CA:TRUE,pathlen:0\nkeyUsage=critical,keyCertSign\n");
+        Run($"req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout {name}.key -out {name}.csr -subj /CN={name}");
+        Run($"x509 -req -in {name}.csr -CA {authority}.crt -CAkey {authority}.key -CAcreateserial -out {name}.crt -days 20 -extfile {name}.ext");
+        return this;
+    }
+
+    /// <summary>Several files in one.</summary>
+    public OpenSsl Together(string name, params string[] files)
+    {
+        File.WriteAllText(this[name], string.Concat(files.Select(f => File.ReadAllText(this[f]))));
+        return this;
+    }
+
+    /// <summary>Runs the command with the given arguments, in the folder.</summary>
+    public OpenSsl Do(string arguments)
+    {
+        Run(arguments);
+        return this;
+    }
+
     public void Dispose() => Directory.Delete(_folder, recursive: true);
 
     private void Run(string arguments)
