@@ -4,6 +4,7 @@ using GlooX.RpcRuntime;
 using GlooX.Slots;
 using GlooX.Spawning;
 using GlooX.Tls;
+using GlooX.Tls.Join;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
 
@@ -264,6 +265,8 @@ public class Agent : IAsyncDisposable
 
         // The port is bound before the engine exists, since the engine's name holds the port; a caller in between is told to come again.
         _server.Route(TlsConnection.Grid, AcceptGridAsync, RpcRole.Agent);
+        var desk = new JoinDesk(identity, (options.LoggerFactory ?? NullLoggerFactory.Instance).CreateLogger("GlooX.Join"));
+        _server.Route(TlsConnection.Join, connection => desk.ServeAsync(connection, _stop.Token), null);
         await _server.StartAsync(url, ct).ConfigureAwait(false);
         int port = _server.Listener.EndPoint.Port;
         var grid = new GridMembership(

@@ -56,7 +56,7 @@ namespace GlooX
         private readonly ILogger _logger;
         private readonly ConcurrentDictionary<string, Service> _services = new(StringComparer.Ordinal);
         private readonly ConcurrentDictionary<ServerConnection, bool> _connections = new();
-        private readonly List<(SslApplicationProtocol Protocol, Func<TlsConnection, Task> Handler, RpcRole Role)> _routes = [];
+        private readonly List<(SslApplicationProtocol Protocol, Func<TlsConnection, Task> Handler, RpcRole? Role)> _routes = [];
         private TlsListener? _listener;
         private int _disposed;
 
@@ -105,8 +105,8 @@ namespace GlooX
             Identity identity = (_options.Identity ?? Identity.Load()).ReachedBy(endpoint.IsAny ? _options.Names : [endpoint.Host, .. _options.Names]);
             SslApplicationProtocol[] protocols = [TlsConnection.Rpc, .. _routes.Select(r => r.Protocol)];
             _listener = await TlsListener.BindAsync(endpoint, identity, _options.MaxConnections, protocols, _logger, ct).ConfigureAwait(false);
-            _listener.Route(TlsConnection.Rpc, ServeAsync);
-            foreach ((SslApplicationProtocol protocol, Func<TlsConnection, Task> handler, RpcRole role) in _routes)
+            _listener.Route(TlsConnection.Rpc, ServeAsync, RpcRole.None);
+            foreach ((SslApplicationProtocol protocol, Func<TlsConnection, Task> handler, RpcRole? role) in _routes)
             {
                 _listener.Route(protocol, handler, role);
             }
@@ -142,8 +142,8 @@ namespace GlooX
             await _listener.DisposeAsync().ConfigureAwait(false);
         }
 
-        /// <summary>Another protocol on the same port, for callers of a role; before <see cref="StartAsync"/>.</summary>
-        internal void Route(SslApplicationProtocol protocol, Func<TlsConnection, Task> handler, RpcRole role) => _routes.Add((protocol, handler, role));
+        /// <summary>Another protocol on the same port, for callers of a role, or for all (null); before <see cref="StartAsync"/>.</summary>
+        internal void Route(SslApplicationProtocol protocol, Func<TlsConnection, Task> handler, RpcRole? role) => _routes.Add((protocol, handler, role));
 
         internal void AddService(string name, Service service)
         {

@@ -23,7 +23,7 @@ internal static class CertificateNames
     private static readonly Asn1Tag s_uri = new(TagClass.ContextSpecific, 6);
     private static readonly Asn1Tag s_ip = new(TagClass.ContextSpecific, 7);
 
-    public static X509Extension Extension(IEnumerable<string> hosts, string node, RpcRole roles)
+    public static X509Extension Extension(IEnumerable<string> hosts, string? node, RpcRole roles)
     {
         var names = new SubjectAlternativeNameBuilder();
         foreach (string host in hosts)
@@ -38,7 +38,11 @@ internal static class CertificateNames
             }
         }
 
-        names.AddUri(new Uri(NodePrefix + node));
+        if (node is not null)
+        {
+            names.AddUri(new Uri(NodePrefix + node));
+        }
+
         foreach ((RpcRole role, string name) in s_roles)
         {
             if (roles.HasFlag(role))

@@ -35,6 +35,8 @@ internal sealed class Denials
         }
     }
 
+    public bool Contains(string serial) => Volatile.Read(ref _serials).Contains(serial);
+
     public string? Refusal(Peer peer)
     {
         FrozenSet<string> denied = Volatile.Read(ref _serials);

@@ -71,6 +71,9 @@ public sealed class Identity
     /// <summary>The certificates as they are now.</summary>
     internal IdentityParts Current => For(null);
 
+    /// <summary>The store that it follows; null: it has other sources.</summary>
+    internal IdentityStore? Store => _agentOf is null ? _source as IdentityStore : _agentOf.Store;
+
     /// <summary>Why the files could not be followed when they were last looked at; null: they could.</summary>
     internal IdentityException? Problem { get; private set; }
 
@@ -88,6 +91,37 @@ public sealed class Identity
     /// <exception cref="IdentityException">A file is unusable; the message names it and the cure.</exception>
     /// <exception cref="ArgumentException">A name is no host name or address.</exception>
     public static Identity LoadStore(params IEnumerable<string> names) => Follow(IdentityStore.Open(), names);
+
+    /// <summary>
+    /// Makes a token with which another machine joins the authority of this user's store, at any agent of this store. The token works once
+    /// and is a secret while it lasts.
+    /// </summary>
+    /// <param name="options">Null: the defaults.</param>
+    /// <returns>The token, for <see cref="JoinAsync"/> or <c>gloox join</c>.</returns>
+    /// <exception cref="ArgumentException">An option is out of range.</exception>
+    /// <exception cref="JoinException">The store does not hold its authority's key.</exception>
+    /// <exception cref="IdentityException">The store cannot be used.</exception>
+    public static string CreateJoinToken(JoinTokenOptions? options = null) => IdentityStore.Open().CreateToken(options ?? new JoinTokenOptions());
+
+    /// <summary>
+    /// Joins the authority of an agent's store: keys are made here, certificates come from there, and from then on this machine's processes
+    /// and that one's trust each other. What this store had is kept in a folder beside it. The token is sent only to the agent that it was
+    /// made for.
+    /// </summary>
+    /// <param name="url">An agent where the token was made, as <c>host:port</c>.</param>
+    /// <param name="token">What <see cref="CreateJoinToken"/> or <c>gloox token</c> gave there.</param>
+    /// <param name="options">Null: the defaults.</param>
+    /// <param name="ct">Gives up; the store is as it was.</param>
+    /// <returns>This machine's identity now.</returns>
+    /// <exception cref="JoinException">It did not work; <see cref="JoinException.Failure"/> says why.</exception>
+    /// <exception cref="RpcException">The agent cannot be reached.</exception>
+    /// <exception cref="ArgumentException">The URL or a name is malformed.</exception>
+    /// <exception cref="IdentityException">The store cannot be used.</exception>
+    public static async Task<JoinResult> JoinAsync(string url, string token, JoinOptions? options = null, CancellationToken ct = default)
+    {
+        IReadOnlyList<string> withheld = await Tls.Join.JoinClient.JoinAsync(IdentityStore.Open(), url, token, options ?? new JoinOptions(), ct).ConfigureAwait(false);
+        return new JoinResult(LoadStore(), withheld);
+    }
 
     /// <summary>
     /// Refuses a certificate from now on although it is valid, and ends the connections that were made with it. An agent tells its grid;

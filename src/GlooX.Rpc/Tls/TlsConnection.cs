@@ -14,6 +14,7 @@ internal sealed record TlsConnection(SslStream Stream, string Remote, IPAddress?
 {
     public static readonly SslApplicationProtocol Rpc = new("gloox/1");
     public static readonly SslApplicationProtocol Grid = new("gloox-grid/1");
+    public static readonly SslApplicationProtocol Join = new("gloox-join/1");
 
     public ValueTask DisposeAsync() => Stream.DisposeAsync();
 
@@ -25,14 +26,45 @@ internal sealed record TlsConnection(SslStream Stream, string Remote, IPAddress?
     /// <param name="serverRole">The role that it must have.</param>
     /// <param name="ct">Gives up.</param>
     /// <exception cref="RpcException"><see cref="RpcError.Connection"/> (inner: the <see cref="SocketException"/>) or <see cref="RpcError.Tls"/>.</exception>
-    public static async Task<TlsConnection> DialAsync(
+    public static Task<TlsConnection> DialAsync(
         RpcEndpoint endpoint, SslApplicationProtocol protocol, Identity identity, string? serverName, RpcRole serverRole, CancellationToken ct)
+    {
+        IdentityParts mine = identity.Current;
+        string? refusal = null;
+        Peer? peer = null;
+        var options = new SslClientAuthenticationOptions
+        {
+            ClientCertificateContext = mine.ClientContext,
+            EnabledSslProtocols = SslProtocols.Tls13,
+            CertificateChainPolicy = CertificateAuthority.Policy(mine.Authority, server: true),
+            RemoteCertificateValidationCallback = (_, certificate, chain, errors) =>
+            {
+                refusal = Trust.Judge(certificate, chain, errors, mine.Authority, mine.Denials, serverName ?? endpoint.Host, out peer);
+                if (peer is not null && (peer.Roles & serverRole) != serverRole)
+                {
+                    refusal ??= $"the certificate '{peer.Subject}' has the role {CertificateNames.Describe(peer.Roles)}, not {CertificateNames.Describe(serverRole)}";
+                }
+
+                return refusal is null;
+            },
+        };
+        return DialAsync(endpoint, protocol, options, () => (refusal, peer), ct, identity);
+    }
+
+    /// <summary>Dials with a judgement of the caller's own.</summary>
+    /// <param name="endpoint">Where.</param>
+    /// <param name="protocol">What to speak there.</param>
+    /// <param name="options">All but the target and the protocol.</param>
+    /// <param name="verdict">Asked after the handshake.</param>
+    /// <param name="ct">Gives up.</param>
+    /// <param name="identity">Ends the connection when the other side is denied; null: nobody does.</param>
+    /// <exception cref="RpcException"><see cref="RpcError.Connection"/> (inner: the <see cref="SocketException"/>) or <see cref="RpcError.Tls"/>.</exception>
+    public static async Task<TlsConnection> DialAsync(
+        RpcEndpoint endpoint, SslApplicationProtocol protocol, SslClientAuthenticationOptions options, Func<(string? Refusal, Peer? Peer)> verdict, CancellationToken ct, Identity? identity = null)
     {
         string remote = endpoint.ToString();
         var socket = new Socket(SocketType.Stream, ProtocolType.Tcp);
         SslStream? stream = null;
-        string? refusal = null;
-        Peer? peer = null;
         try
         {
             SocketTuning.Apply(socket);
@@ -46,34 +78,17 @@ internal sealed record TlsConnection(SslStream Stream, string Remote, IPAddress?
             }
 
             stream = new SslStream(new NetworkStream(socket, ownsSocket: true), leaveInnerStreamOpen: false);
-            IdentityParts mine = identity.Current;
-            await stream.AuthenticateAsClientAsync(
-                new SslClientAuthenticationOptions
-                {
-                    TargetHost = endpoint.Host,
-                    ClientCertificateContext = mine.ClientContext,
-                    ApplicationProtocols = [protocol],
-                    EnabledSslProtocols = SslProtocols.Tls13,
-                    CertificateChainPolicy = CertificateAuthority.Policy(mine.Authority, server: true),
-                    RemoteCertificateValidationCallback = (_, certificate, chain, errors) =>
-                    {
-                        refusal = Trust.Judge(certificate, chain, errors, mine, serverName ?? endpoint.Host, out peer);
-                        if (peer is not null && (peer.Roles & serverRole) != serverRole)
-                        {
-                            refusal ??= $"the certificate '{peer.Subject}' has the role {CertificateNames.Describe(peer.Roles)}, not {CertificateNames.Describe(serverRole)}";
-                        }
-
-                        return refusal is null;
-                    },
-                },
-                ct).ConfigureAwait(false);
+            options.TargetHost = endpoint.Host;
+            options.ApplicationProtocols = [protocol];
+            await stream.AuthenticateAsClientAsync(options, ct).ConfigureAwait(false);
             if (stream.NegotiatedApplicationProtocol != protocol)
             {
                 throw new RpcException(RpcError.Protocol, $"{remote} does not speak {protocol}: is it a GlooX process?") { Url = remote };
             }
 
-            identity.Watch(stream, peer!);
-            return new TlsConnection(stream, remote, (socket.LocalEndPoint as IPEndPoint)?.Address, peer!);
+            Peer peer = verdict().Peer ?? Peer.Nobody;
+            identity?.Watch(stream, peer);
+            return new TlsConnection(stream, remote, (socket.LocalEndPoint as IPEndPoint)?.Address, peer);
         }
         catch (Exception e)
         {
@@ -87,7 +102,7 @@ internal sealed record TlsConnection(SslStream Stream, string Remote, IPAddress?
             {
                 SocketException { SocketErrorCode: SocketError.ConnectionRefused } => new RpcException(RpcError.Connection, $"cannot connect to {remote}: nobody listens there. Is the agent running?", e) { Url = remote },
                 SocketException => new RpcException(RpcError.Connection, $"cannot connect to {remote}: {e.Message}", e) { Url = remote },
-                AuthenticationException => new RpcException(RpcError.Tls, $"{remote} is not trusted: {refusal ?? e.InnerException?.Message ?? e.Message}", e) { Url = remote },
+                AuthenticationException => new RpcException(RpcError.Tls, $"{remote} is not trusted: {verdict().Refusal ?? e.InnerException?.Message ?? e.Message}", e) { Url = remote },
                 IOException => new RpcException(RpcError.Tls, $"{remote} ended the TLS handshake: {e.InnerException?.Message ?? e.Message}. Is it a GlooX process?", e) { Url = remote },
                 _ => e,
             };

@@ -30,7 +30,7 @@ internal sealed partial class TlsListener : IAsyncDisposable
     private readonly List<SslApplicationProtocol> _protocols;
     private readonly SemaphoreSlim _handshakes = new(MaxHandshakes);
     private readonly CancellationTokenSource _stop = new();
-    private readonly ConcurrentDictionary<SslApplicationProtocol, (Func<TlsConnection, Task> Handler, RpcRole Role)> _routes = new();
+    private readonly ConcurrentDictionary<SslApplicationProtocol, (Func<TlsConnection, Task> Handler, RpcRole? Role)> _routes = new();
     private readonly ConcurrentDictionary<Task, bool> _connections = new();
     private Task _accepting = Task.CompletedTask;
     private IdentityException? _problem;
@@ -76,9 +76,10 @@ internal sealed partial class TlsListener : IAsyncDisposable
     }
 
     /// <summary>
-    /// Who serves the connections of a protocol, and which role a caller must have. The handler owns the connection and completes when it is done.
+    /// Who serves the connections of a protocol, and which role a caller must have; null: it is open to all, who are <see cref="Peer.Nobody"/>
+    /// without a certificate that is trusted. The handler owns the connection and completes when it is done.
     /// </summary>
-    public void Route(SslApplicationProtocol protocol, Func<TlsConnection, Task> handler, RpcRole role = RpcRole.None) => _routes[protocol] = (handler, role);
+    public void Route(SslApplicationProtocol protocol, Func<TlsConnection, Task> handler, RpcRole? role) => _routes[protocol] = (handler, role);
 
     public void Start() => _accepting = Task.Run(AcceptAsync);
 
@@ -159,16 +160,21 @@ internal sealed partial class TlsListener : IAsyncDisposable
                 string? refusal = null;
                 Peer? peer = null;
                 await stream.AuthenticateAsServerAsync(
-                    Options(mine, (certificate, chain, errors) => refusal = Trust.Judge(certificate, chain, errors, mine, null, out peer)), limit.Token).ConfigureAwait(false);
-                if (!_routes.TryGetValue(stream.NegotiatedApplicationProtocol, out (Func<TlsConnection, Task> Handler, RpcRole Role) route))
+                    Options(mine, (certificate, chain, errors) => refusal = Trust.Judge(certificate, chain, errors, mine.Authority, mine.Denials, null, out peer)), limit.Token).ConfigureAwait(false);
+                if (!_routes.TryGetValue(stream.NegotiatedApplicationProtocol, out (Func<TlsConnection, Task> Handler, RpcRole? Role) route))
                 {
                     LogRefused(_logger, remote, $"it asks for the protocol '{stream.NegotiatedApplicationProtocol}', which is not served here");
                     return;
                 }
 
-                if (peer is not null && (peer.Roles & route.Role) != route.Role)
+                if (route.Role is null)
                 {
-                    refusal ??= $"the certificate '{peer.Subject}' has the role {CertificateNames.Describe(peer.Roles)}; the protocol {stream.NegotiatedApplicationProtocol} is for the role {CertificateNames.Describe(route.Role)}";
+                    peer = refusal is null ? peer ?? Peer.Nobody : Peer.Nobody;
+                    refusal = null;
+                }
+                else if (peer is not null && (peer.Roles & route.Role) != route.Role)
+                {
+                    refusal ??= $"the certificate '{peer.Subject}' has the role {CertificateNames.Describe(peer.Roles)}; the protocol {stream.NegotiatedApplicationProtocol} is for the role {CertificateNames.Describe(route.Role.Value)}";
                 }
 
                 if (refusal is not null || peer is null)

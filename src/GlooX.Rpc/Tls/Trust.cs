@@ -8,7 +8,11 @@ namespace GlooX.Tls;
 /// <param name="Subject">The certificate's subject, for messages.</param>
 /// <param name="Roles">What the other side may do.</param>
 /// <param name="Serials">The serial numbers of its certificate and of those between it and the authority.</param>
-internal sealed record Peer(string Subject, RpcRole Roles, IReadOnlyList<string> Serials);
+internal sealed record Peer(string Subject, RpcRole Roles, IReadOnlyList<string> Serials)
+{
+    /// <summary>One who has proven nothing.</summary>
+    public static readonly Peer Nobody = new("nobody", RpcRole.None, []);
+}
 
 /// <summary>
 /// Decides whether the other side of a TLS connection is who it should be: signed by the one authority, valid now, made for this use, not
@@ -24,22 +28,23 @@ internal static class Trust
     /// <param name="certificate">What the other side showed.</param>
     /// <param name="chain">Built by TLS with <see cref="CertificateAuthority.Policy"/>.</param>
     /// <param name="errors">What TLS found; its opinion of the name is not asked.</param>
-    /// <param name="identity">This side.</param>
+    /// <param name="authority">The one authority.</param>
+    /// <param name="denials">Refused although valid.</param>
     /// <param name="name">The host, address or node that was dialled; null: the other side is the caller.</param>
     /// <param name="peer">Who it is.</param>
-    public static string? Judge(X509Certificate? certificate, X509Chain? chain, SslPolicyErrors errors, IdentityParts identity, string? name, out Peer? peer)
+    public static string? Judge(X509Certificate? certificate, X509Chain? chain, SslPolicyErrors errors, X509Certificate2 authority, Denials denials, string? name, out Peer? peer)
     {
         peer = null;
         if (certificate is not X509Certificate2 shown || chain is null)
         {
             return name is null
-                ? $"no client certificate was shown; this side accepts those of {CertificateAuthority.Describe(identity.Authority)}"
+                ? $"no client certificate was shown; this side accepts those of {CertificateAuthority.Describe(authority)}"
                 : "it showed no certificate";
         }
 
         if (errors.HasFlag(SslPolicyErrors.RemoteCertificateChainErrors))
         {
-            return CertificateAuthority.Refusal(shown, identity.Authority, chain);
+            return CertificateAuthority.Refusal(shown, authority, chain);
         }
 
         // The last one is the authority, unless a self-signed certificate is its own.
@@ -65,6 +70,6 @@ internal static class Trust
             return $"the certificate '{shown.Subject}' is not accepted: {e.Message}";
         }
 
-        return identity.Denials.Refusal(peer);
+        return denials.Refusal(peer);
     }
 }
