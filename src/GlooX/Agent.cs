@@ -4,6 +4,7 @@ using GlooX.RpcRuntime;
 using GlooX.Slots;
 using GlooX.Spawning;
 using GlooX.Tls;
+using GlooX.Tls.Join;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
 
@@ -178,7 +179,7 @@ public class Agent : IAsyncDisposable
         MachineStatus machine = _machine.Read();
         _ledger = new Ledger(new Capacity(machine.TotalMemoryBytes, machine.TotalDiskBytes));
         _server = new RpcServer(new RpcServerOptions { Identity = identity });
-        _server.Add(new AgentService(this), AgentService.Name);
+        _server.Add(new AgentService(this), AgentService.Name, AgentAccess.Table);
         if (RpcRegistry.FindDispatcher(GetType()) is not null)
         {
             _server.Add(this);
@@ -237,7 +238,9 @@ public class Agent : IAsyncDisposable
     {
         RpcEndpoint endpoint = RpcEndpoint.Parse(url);
         string[] peers = peer is null ? [] : [RpcEndpoint.Parse(peer).Dialable.ToString()];
-        Identity identity = options.Identity ?? Identity.Load();
+        IEnumerable<string> names = ((RpcEndpoint?[])[endpoint, options.AdvertisedUrl is { } known ? RpcEndpoint.Parse(known) : null])
+            .OfType<RpcEndpoint>().Where(e => !e.IsAny).Select(e => e.Host).Concat(options.Names);
+        Identity identity = (options.Identity ?? Identity.Load()).ReachedBy(names);
         MachineStatus machine = _machine.Read();
         _ledger = new Ledger(options.Capacity ?? new Capacity(machine.TotalMemoryBytes, machine.TotalDiskBytes));
         _identity = identity;
@@ -248,19 +251,22 @@ public class Agent : IAsyncDisposable
 
         _weight = options.Weight;
         _board = new StatusBoard(Describe, () => Peers, Service);
-        _hosts = new HostPool(options.WarmHosts, (options.LoggerFactory ?? NullLoggerFactory.Instance).CreateLogger("GlooX.Spawning"));
-        _spawner = new Spawner(identity, _ledger, _machine, _hosts, _board.Changed);
+        ILogger spawning = (options.LoggerFactory ?? NullLoggerFactory.Instance).CreateLogger("GlooX.Spawning");
+        _hosts = new HostPool(options.WarmHosts, spawning);
+        _spawner = new Spawner(new ChildIdentity(identity, spawning), _ledger, _machine, _hosts, _board.Changed);
         ILogger logger = (options.LoggerFactory ?? NullLoggerFactory.Instance).CreateLogger("GlooX.Grid");
-        _link = new GridLink(identity);
+        _link = new GridLink(identity.AsAgent());
         _server = new RpcServer(new RpcServerOptions { Identity = identity, LoggerFactory = options.LoggerFactory });
-        _server.Add(new AgentService(this), AgentService.Name);
+        _server.Add(new AgentService(this), AgentService.Name, AgentAccess.Table);
         if (RpcRegistry.FindDispatcher(GetType()) is not null)
         {
             _server.Add(this);
         }
 
         // The port is bound before the engine exists, since the engine's name holds the port; a caller in between is told to come again.
-        _server.Route(TlsConnection.Grid, AcceptGridAsync);
+        _server.Route(TlsConnection.Grid, AcceptGridAsync, RpcRole.Agent);
+        var desk = new JoinDesk(identity, (options.LoggerFactory ?? NullLoggerFactory.Instance).CreateLogger("GlooX.Join"));
+        _server.Route(TlsConnection.Join, connection => desk.ServeAsync(connection, _stop.Token), null);
         await _server.StartAsync(url, ct).ConfigureAwait(false);
         int port = _server.Listener.EndPoint.Port;
         var grid = new GridMembership(

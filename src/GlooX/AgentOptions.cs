@@ -16,6 +16,12 @@ public sealed record AgentOptions
     public string? AdvertisedUrl { get; init; }
 
     /// <summary>
+    /// Host names and addresses, beside this machine's own, those of the URL and of <see cref="AdvertisedUrl"/>, by which others reach this
+    /// agent and its children. A certificate of the user's store will carry them; others must carry them already.
+    /// </summary>
+    public IReadOnlyList<string> Names { get; init; } = [];
+
+    /// <summary>
     /// Whether <see cref="Agent.StartAsync"/> fails when no peer answers (default), or the agent starts alone and joins as soon as one does.
     /// </summary>
     public bool RequirePeer { get; init; } = true;

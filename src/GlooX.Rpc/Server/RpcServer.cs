@@ -12,9 +12,10 @@ namespace GlooX.Server
     {
         private readonly Dictionary<string, int> _methods = new(StringComparer.Ordinal);
 
-        public Service(object target, RpcDispatcher? dispatcher)
+        public Service(object target, RpcDispatcher? dispatcher, RpcAccess access)
         {
             Target = target;
+            Access = access;
             Dispatcher = dispatcher;
             for (int i = 0; i < (dispatcher?.Methods.Count ?? 0); i++)
             {
@@ -23,6 +24,8 @@ namespace GlooX.Server
         }
 
         public object Target { get; }
+
+        public RpcAccess Access { get; }
 
         public RpcDispatcher? Dispatcher { get; }
 
@@ -54,7 +57,7 @@ namespace GlooX
         private readonly ILogger _logger;
         private readonly ConcurrentDictionary<string, Service> _services = new(StringComparer.Ordinal);
         private readonly ConcurrentDictionary<ServerConnection, bool> _connections = new();
-        private readonly List<(SslApplicationProtocol Protocol, Func<TlsConnection, Task> Handler)> _routes = [];
+        private readonly List<(SslApplicationProtocol Protocol, Func<TlsConnection, Task> Handler, RpcRole? Role)> _routes = [];
         private TlsListener? _listener;
         private int _disposed;
 
@@ -75,13 +78,14 @@ namespace GlooX
         /// <summary>Offers an object: all methods of its class with <see cref="RpcAttribute"/> and of its contracts.</summary>
         /// <param name="target">The object; called from many threads at once.</param>
         /// <param name="service">The service's name; empty (default) is what a caller reaches without naming a service.</param>
+        /// <param name="access">Who may call it. Null: agents, clients and children, without a token.</param>
         /// <exception cref="ArgumentException">The name is taken or malformed, or nothing of the object can be called.</exception>
-        public void Add(object target, string service = "")
+        public void Add(object target, string service = "", RpcAccess? access = null)
         {
             ArgumentNullException.ThrowIfNull(target);
             RpcDispatcher dispatcher = RpcRegistry.FindDispatcher(target.GetType())
                 ?? throw new ArgumentException($"nothing of {target.GetType()} can be called: no method has [Rpc], no interface has [RpcService], or its project does not run the GlooX source generator (it comes with the GlooX package)", nameof(target));
-            AddService(service, new Service(target, dispatcher));
+            AddService(service, new Service(target, dispatcher, access ?? new RpcAccess()));
         }
 
         /// <summary>Binds the port and begins to answer.</summary>
@@ -99,13 +103,13 @@ namespace GlooX
             }
 
             RpcEndpoint endpoint = RpcEndpoint.Parse(url);
-            Identity identity = _options.Identity ?? Identity.Load();
+            Identity identity = (_options.Identity ?? Identity.Load()).ReachedBy(endpoint.IsAny ? _options.Names : [endpoint.Host, .. _options.Names]);
             SslApplicationProtocol[] protocols = [TlsConnection.Rpc, .. _routes.Select(r => r.Protocol)];
             _listener = await TlsListener.BindAsync(endpoint, identity, _options.MaxConnections, protocols, _logger, ct).ConfigureAwait(false);
-            _listener.Route(TlsConnection.Rpc, ServeAsync);
-            foreach ((SslApplicationProtocol protocol, Func<TlsConnection, Task> handler) in _routes)
+            _listener.Route(TlsConnection.Rpc, ServeAsync, RpcRole.None);
+            foreach ((SslApplicationProtocol protocol, Func<TlsConnection, Task> handler, RpcRole? role) in _routes)
             {
-                _listener.Route(protocol, handler);
+                _listener.Route(protocol, handler, role);
             }
 
             _listener.Start();
@@ -139,8 +143,8 @@ namespace GlooX
             await _listener.DisposeAsync().ConfigureAwait(false);
         }
 
-        /// <summary>Another protocol on the same port; before <see cref="StartAsync"/>.</summary>
-        internal void Route(SslApplicationProtocol protocol, Func<TlsConnection, Task> handler) => _routes.Add((protocol, handler));
+        /// <summary>Another protocol on the same port, for callers of a role, or for all (null); before <see cref="StartAsync"/>.</summary>
+        internal void Route(SslApplicationProtocol protocol, Func<TlsConnection, Task> handler, RpcRole? role) => _routes.Add((protocol, handler, role));
 
         internal void AddService(string name, Service service)
         {
@@ -155,8 +159,8 @@ namespace GlooX
             }
         }
 
-        /// <summary>What <c>service/method</c> or <c>method</c> means here.</summary>
-        internal Definition Resolve(string name)
+        /// <summary>What <c>service/method</c> or <c>method</c> means here, to this caller.</summary>
+        internal Definition Resolve(string name, Caller caller)
         {
             int slash = name.IndexOf('/', StringComparison.Ordinal);
             string serviceName = slash < 0 ? "" : name[..slash];
@@ -169,6 +173,11 @@ namespace GlooX
                     : $"this process offers no service '{serviceName}'; it offers: {there}"));
             }
 
+            if (caller.TokenRefusal(serviceName, service.Access) is { } noToken)
+            {
+                return new Definition(name, null, null, 0, (RpcError.Forbidden, noToken));
+            }
+
             if (!service.TryFind(method, out int index))
             {
                 string methods = string.Join(", ", service.Methods.Order(StringComparer.Ordinal));
@@ -178,7 +187,9 @@ namespace GlooX
                     : $"{where} exposes no method '{method}'; it exposes: {methods}"));
             }
 
-            return new Definition(name, service.Dispatcher, service.Target, index, null);
+            return caller.RoleRefusal(serviceName, method, service.Access) is { } noRole
+                ? new Definition(name, null, null, 0, (RpcError.Forbidden, noRole))
+                : new Definition(name, service.Dispatcher, service.Target, index, null);
         }
 
         private static RpcException ShuttingDown() => new(RpcError.ShuttingDown, "the process is shutting down");

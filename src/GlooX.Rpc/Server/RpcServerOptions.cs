@@ -8,6 +8,12 @@ public sealed record RpcServerOptions
     /// <summary>Who the server is and whom it trusts. Null (default): <see cref="GlooX.Identity.Load"/>.</summary>
     public Identity? Identity { get; init; }
 
+    /// <summary>
+    /// Host names and addresses, beside this machine's own and the one that it listens on, by which callers reach this server. A certificate of
+    /// the user's store will carry them; others must carry them already.
+    /// </summary>
+    public IReadOnlyList<string> Names { get; init; } = [];
+
     /// <summary>Largest message accepted, in bytes. Default 16 MiB. Raising it lets one caller make this process hold that much at once.</summary>
     public int MaxFrameBytes { get; init; } = 16 * 1024 * 1024;
 

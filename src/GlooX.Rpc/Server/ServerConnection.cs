@@ -10,6 +10,7 @@ namespace GlooX.Server;
 internal sealed class ServerConnection(RpcServer server, TlsConnection connection, RpcServerOptions options)
     : RpcConnection(connection, options.MaxFrameBytes, options.MaxBufferedBytes, options.MaxInFlight)
 {
+    private Caller _caller = new(connection.Peer, Hello.NoTokens);
     private bool _greeted;
 
     public bool IsIdle => InFlight == 0;
@@ -25,7 +26,7 @@ internal sealed class ServerConnection(RpcServer server, TlsConnection connectio
         Send(goAway);
     }
 
-    protected override Definition Resolve(string name) => server.Resolve(name);
+    protected override Definition Resolve(string name) => server.Resolve(name, _caller);
 
     protected override void OnFrame(FrameType type, uint id, ReadOnlyMemory<byte> body)
     {
@@ -63,6 +64,7 @@ internal sealed class ServerConnection(RpcServer server, TlsConnection connectio
         PeerMaxFrame = hello.MaxFrame;
         MaxMade = hello.MaxInFlight;
         PeerWindow = hello.Window;
+        _caller = _caller with { Tokens = hello.Tokens };
         FrameBuffer ack = FrameBuffer.Begin(FrameType.HelloAck, 0);
         Bodies.WriteHello(ack, new Hello(Hello.Version, Hello.Version, options.MaxFrameBytes, options.MaxInFlight, RpcServer.Software, Streams.IncomingStream.Window));
         Send(ack);

@@ -28,12 +28,13 @@ internal sealed partial class TlsListener : IAsyncDisposable
     private readonly Identity _identity;
     private readonly int _maxConnections;
     private readonly ILogger _logger;
-    private readonly SslServerAuthenticationOptions _options;
+    private readonly List<SslApplicationProtocol> _protocols;
     private readonly SemaphoreSlim _handshakes = new(MaxHandshakes);
     private readonly CancellationTokenSource _stop = new();
-    private readonly ConcurrentDictionary<SslApplicationProtocol, Func<TlsConnection, Task>> _routes = new();
+    private readonly ConcurrentDictionary<SslApplicationProtocol, (Func<TlsConnection, Task> Handler, RpcRole? Role)> _routes = new();
     private readonly ConcurrentDictionary<Task, bool> _connections = new();
     private Task _accepting = Task.CompletedTask;
+    private IdentityException? _problem;
 
     private TlsListener(Socket socket, Identity identity, int maxConnections, IEnumerable<SslApplicationProtocol> protocols, ILogger logger)
     {
@@ -42,19 +43,7 @@ internal sealed partial class TlsListener : IAsyncDisposable
         _maxConnections = maxConnections;
         _logger = logger;
         EndPoint = (IPEndPoint)socket.LocalEndPoint!;
-        _options = new SslServerAuthenticationOptions
-        {
-            ServerCertificateContext = identity.ServerContext,
-            ApplicationProtocols = [.. protocols],
-            EnabledSslProtocols = SslProtocols.Tls13,
-            ClientCertificateRequired = true,
-            CertificateRevocationCheckMode = X509RevocationMode.NoCheck,
-            AllowTlsResume = false, // a resumed session could arrive without a certificate
-            CertificateChainPolicy = CertificateAuthority.Policy(identity.Authority, server: false),
-#pragma warning disable CA5359 // trust is decided in AdmitAsync, which can say why
-            RemoteCertificateValidationCallback = static (_, _, _, _) => true,
-#pragma warning restore CA5359
-        };
+        _protocols = [.. protocols];
     }
 
     public IPEndPoint EndPoint { get; }
@@ -87,8 +76,11 @@ internal sealed partial class TlsListener : IAsyncDisposable
         }
     }
 
-    /// <summary>Who serves the connections of a protocol. The handler owns the connection and completes when it is done.</summary>
-    public void Route(SslApplicationProtocol protocol, Func<TlsConnection, Task> handler) => _routes[protocol] = handler;
+    /// <summary>
+    /// Who serves the connections of a protocol, and which role a caller must have; null: it is open to all, who are <see cref="Peer.Nobody"/>
+    /// without a certificate that is trusted. The handler owns the connection and completes when it is done.
+    /// </summary>
+    public void Route(SslApplicationProtocol protocol, Func<TlsConnection, Task> handler, RpcRole? role) => _routes[protocol] = (handler, role);
 
     public void Start() => _accepting = Task.Run(AcceptAsync);
 
@@ -160,7 +152,7 @@ internal sealed partial class TlsListener : IAsyncDisposable
         SslStream? stream = null;
         try
         {
-            Func<TlsConnection, Task>? handler;
+            Func<TlsConnection, Task> handler;
             TlsConnection connection;
             try
             {
@@ -170,18 +162,37 @@ internal sealed partial class TlsListener : IAsyncDisposable
                 stream = new SslStream(transport, leaveInnerStreamOpen: false);
                 using var limit = CancellationTokenSource.CreateLinkedTokenSource(_stop.Token);
                 limit.CancelAfter(s_handshakeTimeout);
-                await stream.AuthenticateAsServerAsync(_options, limit.Token).ConfigureAwait(false);
-                connection = new TlsConnection(stream, transport, remote, (socket.LocalEndPoint as IPEndPoint)?.Address);
-                if (await AdmitAsync(connection, limit.Token).ConfigureAwait(false) is not null)
-                {
-                    return;
-                }
-
-                if (!_routes.TryGetValue(stream.NegotiatedApplicationProtocol, out handler))
+                IPAddress? local = (socket.LocalEndPoint as IPEndPoint)?.Address;
+                IdentityParts mine = Identity(local);
+                string? refusal = null;
+                Peer? peer = null;
+                await stream.AuthenticateAsServerAsync(
+                    Options(mine, (certificate, chain, errors) => refusal = Trust.Judge(certificate, chain, errors, mine.Authority, mine.Denials, null, out peer)), limit.Token).ConfigureAwait(false);
+                if (!_routes.TryGetValue(stream.NegotiatedApplicationProtocol, out (Func<TlsConnection, Task> Handler, RpcRole? Role) route))
                 {
                     LogRefused(_logger, remote, $"it asks for the protocol '{stream.NegotiatedApplicationProtocol}', which is not served here");
                     return;
                 }
+
+                if (route.Role is null)
+                {
+                    peer = refusal is null ? peer ?? Peer.Nobody : Peer.Nobody;
+                    refusal = null;
+                }
+                else if (peer is not null && (peer.Roles & route.Role) != route.Role)
+                {
+                    refusal ??= $"the certificate '{peer.Subject}' has the role {CertificateNames.Describe(peer.Roles)}; the protocol {stream.NegotiatedApplicationProtocol} is for the role {CertificateNames.Describe(route.Role.Value)}";
+                }
+
+                if (refusal is not null || peer is null)
+                {
+                    await RefuseAsync(stream, remote, refusal ?? "its certificate was not checked", limit.Token).ConfigureAwait(false);
+                    return;
+                }
+
+                _identity.Watch(stream, peer);
+                connection = new TlsConnection(stream, transport, remote, local, peer);
+                handler = route.Handler;
             }
             finally
             {
@@ -209,38 +220,60 @@ internal sealed partial class TlsListener : IAsyncDisposable
         }
     }
 
-    /// <summary>Null: the caller may come in. Else why not; it was told.</summary>
-    private async Task<string?> AdmitAsync(TlsConnection connection, CancellationToken ct)
+    /// <summary>The certificates as they are now; says so once when the files cannot be followed.</summary>
+    private IdentityParts Identity(IPAddress? local)
     {
-        string? refusal = connection.Stream.RemoteCertificate is X509Certificate2 certificate
-            ? CertificateAuthority.Refusal(certificate, _identity.Authority, server: false)
-            : $"no client certificate was shown; this side accepts those of {CertificateAuthority.Describe(_identity.Authority)}";
-        if (refusal is not null)
+        IdentityParts now = _identity.For(local);
+        IdentityException? problem = _identity.Problem;
+        if (Interlocked.Exchange(ref _problem, problem) != problem && problem is not null)
         {
-            LogRefused(_logger, connection.Remote, refusal); // before the caller knows: it may be gone before it is told
-            FrameBuffer goAway = FrameBuffer.Begin(FrameType.GoAway, 0);
-            Bodies.WriteGoAway(goAway, RpcError.Unauthorized, refusal);
-            byte[] last = goAway.End().ToArray();
-            await connection.Stream.WriteAsync(last, ct).ConfigureAwait(false);
-            await connection.Stream.ShutdownAsync().WaitAsync(ct).ConfigureAwait(false);
-
-            // Closing with unread bytes would send a reset that overtakes the refusal: read until the caller has hung up.
-            using var linger = CancellationTokenSource.CreateLinkedTokenSource(ct);
-            linger.CancelAfter(s_linger);
-            byte[] sink = new byte[4096];
-            try
-            {
-                for (int i = 0; i < 16 && await connection.Stream.ReadAsync(sink, linger.Token).ConfigureAwait(false) > 0; i++)
-                {
-                }
-            }
-            catch (Exception e) when (e is IOException or OperationCanceledException)
-            {
-                // it hung up, or it does not: either way it has had its chance to read
-            }
+            LogNotRenewed(_logger, problem.Message);
         }
 
-        return refusal;
+        return now;
+    }
+
+    private SslServerAuthenticationOptions Options(IdentityParts mine, Action<X509Certificate?, X509Chain?, SslPolicyErrors> judge) => new()
+    {
+        ServerCertificateContext = mine.ServerContext,
+        ApplicationProtocols = _protocols,
+        EnabledSslProtocols = SslProtocols.Tls13,
+        ClientCertificateRequired = true,
+        CertificateRevocationCheckMode = X509RevocationMode.NoCheck,
+        AllowTlsResume = false, // a resumed session could arrive without a certificate
+        CertificateChainPolicy = CertificateAuthority.Policy(mine.Authority, server: false),
+#pragma warning disable CA5359 // a refusal is told after the handshake, in words
+        RemoteCertificateValidationCallback = (_, certificate, chain, errors) =>
+        {
+            judge(certificate, chain, errors);
+            return true;
+        },
+#pragma warning restore CA5359
+    };
+
+    private async Task RefuseAsync(SslStream stream, string remote, string refusal, CancellationToken ct)
+    {
+        LogRefused(_logger, remote, refusal); // before the caller knows: it may be gone before it is told
+        FrameBuffer goAway = FrameBuffer.Begin(FrameType.GoAway, 0);
+        Bodies.WriteGoAway(goAway, RpcError.Unauthorized, refusal);
+        byte[] last = goAway.End().ToArray();
+        await stream.WriteAsync(last, ct).ConfigureAwait(false);
+        await stream.ShutdownAsync().WaitAsync(ct).ConfigureAwait(false);
+
+        // Closing with unread bytes would send a reset that overtakes the refusal: read until the caller has hung up.
+        using var linger = CancellationTokenSource.CreateLinkedTokenSource(ct);
+        linger.CancelAfter(s_linger);
+        byte[] sink = new byte[4096];
+        try
+        {
+            for (int i = 0; i < 16 && await stream.ReadAsync(sink, linger.Token).ConfigureAwait(false) > 0; i++)
+            {
+            }
+        }
+        catch (Exception e) when (e is IOException or OperationCanceledException)
+        {
+            // it hung up, or it does not: either way it has had its chance to read
+        }
     }
 
     [LoggerMessage(1001, LogLevel.Warning, "Refused {Remote}: {Reason}")]
@@ -254,4 +287,7 @@ internal sealed partial class TlsListener : IAsyncDisposable
 
     [LoggerMessage(1004, LogLevel.Warning, "Accepting a connection failed: {Reason}")]
     private static partial void LogAccept(ILogger logger, string reason);
+
+    [LoggerMessage(1005, LogLevel.Error, "The certificates were not renewed, those in use stay: {Reason}")]
+    private static partial void LogNotRenewed(ILogger logger, string reason);
 }

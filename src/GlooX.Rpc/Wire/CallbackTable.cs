@@ -29,7 +29,7 @@ internal sealed class CallbackTable
             }
 
             RpcDispatcher dispatcher = RpcRegistry.FindDispatcher(contract) ?? throw new ArgumentException($"{contract} is no contract", nameof(contract));
-            _services.Add(new Service(target, dispatcher));
+            _services.Add(new Service(target, dispatcher, new RpcAccess()));
             _numbers.AddOrUpdate(target, (_services.Count - 1, contract));
             return _services.Count - 1;
         }
