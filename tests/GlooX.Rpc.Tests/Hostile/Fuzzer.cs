@@ -11,6 +11,7 @@ internal sealed class Fuzzer(int seed, Action<string> say) : IDisposable
     private const int SessionSize = 8;
     private const int ReportEvery = 500_000;
     private const int SlotSize = 4 << 20;
+    private const int StackBytes = 1536 * 1024; // no system gives less
     private static readonly TimeSpan s_stall = TimeSpan.FromMinutes(2);
 
     private static readonly byte[] s_greeting = Joined([.. Corpus.Greeting.Select(p => p.ToBytes())]);
@@ -32,7 +33,7 @@ internal sealed class Fuzzer(int seed, Action<string> say) : IDisposable
     /// <summary>Runs on threads of its own, so that an endless loop is a failure of the test and not its end.</summary>
     public async Task RunAsync(long count)
     {
-        Task[] workers = [.. Enumerable.Range(0, Workers).Select(w => Task.Factory.StartNew(() => Run(w, count), CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default))];
+        Task[] workers = [.. Enumerable.Range(0, Workers).Select(w => OnThread(() => Run(w, count)))];
         Task running = Task.WhenAll(workers);
         Input[] seen = [];
         while (await Task.WhenAny(running, Task.Delay(s_stall)) != running && !Array.Exists(workers, w => w.IsFaulted))
@@ -55,6 +56,26 @@ internal sealed class Fuzzer(int seed, Action<string> say) : IDisposable
         {
             _ = parts[0] == "server" ? FuzzTarget.ServerReads(script, endsWithLastCall: false) : FuzzTarget.ClientReads(script);
         }
+    }
+
+    private static Task OnThread(Action work)
+    {
+        var done = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        new Thread(
+            () =>
+            {
+                try
+                {
+                    work();
+                    done.SetResult();
+                }
+                catch (Exception e)
+                {
+                    done.SetException(e);
+                }
+            },
+            StackBytes) { IsBackground = true }.Start();
+        return done.Task;
     }
 
     private void Run(int worker, long count)

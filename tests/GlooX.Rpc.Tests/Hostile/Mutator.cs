@@ -22,6 +22,8 @@ internal sealed class Mutator(int seed)
         [0xFF, 0xFF, 0xFF, 0xFF, 0x0F], [0xFF, 0xFF, 0xFF, 0xFF, 0x7F], [0x80, 0x80, 0x80, 0x80, 0x00], // varints
     ];
 
+    private static readonly byte[][] s_nests = [[0x91], [0x81], [0x81, 0xA4, .. "Part"u8], [0x81, 0xA1, .. "x"u8]];
+
     private readonly Random _random = new(seed);
 
     /// <summary>A number below <paramref name="limit"/>.</summary>
@@ -46,8 +48,8 @@ internal sealed class Mutator(int seed)
                 _random.NextBytes(noise);
                 return (piece with { Body = noise }).ToBytes();
             case 5:
-                byte[] nest = new byte[1 << Next(Next(200) == 0 ? 17 : 11)];
-                Array.Fill(nest, (byte)(Next(2) == 0 ? 0x91 : 0x81));
+                byte[] level = s_nests[Next(s_nests.Length)];
+                byte[] nest = [.. Enumerable.Repeat(level, 1 << Next(Next(200) == 0 ? 17 : 9)).SelectMany(l => l)];
                 int at = Next(piece.Body.Length + 1);
                 return (piece with { Body = [.. piece.Body.AsSpan(0, at), .. nest, .. piece.Body.AsSpan(at)] }).ToBytes();
             case 6 or 7:
