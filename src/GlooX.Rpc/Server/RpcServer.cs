@@ -156,6 +156,7 @@ namespace GlooX
         }
 
         /// <summary>What <c>service/method</c> or <c>method</c> means here.</summary>
+        /// <exception cref="RpcException"><see cref="RpcError.ServiceNotFound"/> or <see cref="RpcError.MethodNotFound"/>.</exception>
         internal Definition Resolve(string name)
         {
             int slash = name.IndexOf('/', StringComparison.Ordinal);
@@ -164,21 +165,21 @@ namespace GlooX
             if (!_services.TryGetValue(serviceName, out Service? service))
             {
                 string there = string.Join(", ", _services.Keys.Where(k => k.Length > 0).Order(StringComparer.Ordinal));
-                return new Definition(name, null, null, 0, (RpcError.ServiceNotFound, serviceName.Length == 0
+                throw new RpcException(RpcError.ServiceNotFound, serviceName.Length == 0
                     ? $"this process offers no service without a name, so '{method}' cannot be called; it offers: {there}"
-                    : $"this process offers no service '{serviceName}'; it offers: {there}"));
+                    : $"this process offers no service '{serviceName}'; it offers: {there}");
             }
 
             if (!service.TryFind(method, out int index))
             {
                 string methods = string.Join(", ", service.Methods.Order(StringComparer.Ordinal));
                 string where = serviceName.Length == 0 ? service.Target.GetType().Name : serviceName;
-                return new Definition(name, null, null, 0, (RpcError.MethodNotFound, methods.Length == 0
+                throw new RpcException(RpcError.MethodNotFound, methods.Length == 0
                     ? $"{where} exposes no method '{method}'; in fact it exposes none (mark methods with [Rpc])"
-                    : $"{where} exposes no method '{method}'; it exposes: {methods}"));
+                    : $"{where} exposes no method '{method}'; it exposes: {methods}");
             }
 
-            return new Definition(name, service.Dispatcher, service.Target, index, null);
+            return new Definition(name, service.Dispatcher, service.Target, index);
         }
 
         private static RpcException ShuttingDown() => new(RpcError.ShuttingDown, "the process is shutting down");
@@ -187,6 +188,7 @@ namespace GlooX
         {
             var connection = new ServerConnection(this, tls, _options);
             _connections[connection] = true;
+            using var greeting = new Timer(static c => ((ServerConnection)c!).CloseUnlessGreeted(), connection, _options.HandshakeTimeout, Timeout.InfiniteTimeSpan);
             try
             {
                 if (Volatile.Read(ref _disposed) != 0)

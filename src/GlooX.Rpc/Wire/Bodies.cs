@@ -23,6 +23,11 @@ internal readonly record struct Hello(uint MinVersion, uint MaxVersion, int MaxF
 /// </summary>
 internal static class Bodies
 {
+    /// <summary>Longest <c>service/method</c>: ample, and little enough to be kept and repeated in messages.</summary>
+    public const int MaxName = 1024;
+
+    private const int MaxHello = 1024;
+
     public static void WriteHello(FrameBuffer target, in Hello hello)
     {
         var writer = new MessagePackWriter(target);
@@ -38,6 +43,11 @@ internal static class Bodies
 
     public static Hello ReadHello(ReadOnlyMemory<byte> body)
     {
+        if (body.Length > MaxHello)
+        {
+            throw new RpcException(RpcError.Protocol, $"Hello is longer than {MaxHello} bytes");
+        }
+
         var reader = new MessagePackReader(body);
         int count = reader.ReadArrayHeader();
         if (count < 5)
@@ -79,8 +89,13 @@ internal static class Bodies
         return ((RpcError)reader.ReadUInt32(), Text(ref reader) ?? "", Text(ref reader), Text(ref reader));
     }
 
-    public static string ReadText(ReadOnlyMemory<byte> body)
+    public static string ReadName(ReadOnlyMemory<byte> body)
     {
+        if (body.Length > MaxName)
+        {
+            throw new RpcException(RpcError.Protocol, $"a name is longer than {MaxName} bytes");
+        }
+
         try
         {
             return s_strictUtf8.GetString(body.Span);
