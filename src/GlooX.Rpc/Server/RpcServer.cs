@@ -102,6 +102,7 @@ namespace GlooX
             Identity identity = _options.Identity ?? Identity.Load();
             SslApplicationProtocol[] protocols = [TlsConnection.Rpc, .. _routes.Select(r => r.Protocol)];
             _listener = await TlsListener.BindAsync(endpoint, identity, _options.MaxConnections, protocols, _logger, ct).ConfigureAwait(false);
+            _listener.HandshakeTimeout = _options.HandshakeTimeout;
             _listener.Route(TlsConnection.Rpc, ServeAsync);
             foreach ((SslApplicationProtocol protocol, Func<TlsConnection, Task> handler) in _routes)
             {

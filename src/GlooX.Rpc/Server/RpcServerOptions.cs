@@ -31,7 +31,10 @@ public sealed record RpcServerOptions
     /// <summary>Most connections at once. Default 10,000. An idle connection costs about 25 KB.</summary>
     public int MaxConnections { get; init; } = 10_000;
 
-    /// <summary>How long a caller may take for TLS, and again for its greeting, before it is hung up on. Default 10 s.</summary>
+    /// <summary>
+    /// How long a caller may take for TLS, and again for its greeting, before it is hung up on. Default 10 s; 2 s for TLS while so many
+    /// are at it that others wait.
+    /// </summary>
     public TimeSpan HandshakeTimeout { get; init; } = TimeSpan.FromSeconds(10);
 
     /// <summary>How long calls in flight may go on when the server stops. Default 2 s.</summary>
