@@ -26,7 +26,7 @@ internal static class Bodies
     /// <summary>Longest <c>service/method</c>: ample, and little enough to be kept and repeated in messages.</summary>
     public const int MaxName = 1024;
 
-    private const int MaxHello = 1024;
+    private const int MaxHello = 64 * 1024;
 
     public static void WriteHello(FrameBuffer target, in Hello hello)
     {

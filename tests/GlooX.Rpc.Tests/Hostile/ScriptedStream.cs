@@ -10,7 +10,13 @@ internal sealed class ScriptedStream(IReadOnlyList<byte[]> script, byte[] lastWo
     private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(60);
     private readonly MemoryStream _written = new();
     private readonly TaskCompletionSource _heard = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly TaskCompletionSource _resumed = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private int _offset;
+
+    /// <summary>Whether the other side does not read before <see cref="Resume"/>.</summary>
+    public bool IsStalled { get; init; }
+
+    public int LargestWrite { get; private set; }
 
     /// <summary>How many pieces were read, the last of them perhaps not to its end.</summary>
     public int Taken { get; private set; }
@@ -50,19 +56,25 @@ internal sealed class ScriptedStream(IReadOnlyList<byte[]> script, byte[] lastWo
         return ReadAsync(buffer, cancellationToken);
     }
 
-    public override ValueTask WriteAsync(ReadOnlyMemory<byte> buffer, CancellationToken cancellationToken = default)
+    public void Resume() => _resumed.TrySetResult();
+
+    public override async ValueTask WriteAsync(ReadOnlyMemory<byte> buffer, CancellationToken cancellationToken = default)
     {
+        if (IsStalled)
+        {
+            await _resumed.Task.WaitAsync(cancellationToken);
+        }
+
         lock (_written)
         {
             _written.Write(buffer.Span);
+            LargestWrite = Math.Max(LargestWrite, buffer.Length);
         }
 
         if (lastWord.Length > 0 && buffer.Span.IndexOf(lastWord) >= 0)
         {
             _heard.TrySetResult();
         }
-
-        return default;
     }
 
     public override Task ShutdownAsync() => Task.CompletedTask;
