@@ -8,14 +8,14 @@ public sealed class IdleTests
     [Fact]
     public Task A_thousand_idle_connections_are_kept_and_others_served() => KeepAsync(1000);
 
-    /// <summary>Both ends are in this process, so it needs more than 20,000 descriptors: <c>ulimit -n 30000</c> first.</summary>
+    /// <summary>Both ends are in this process, so ten thousand need 21,000 descriptors (<c>ulimit -n</c>); with less it makes do with fewer.</summary>
     [Fact(Explicit = true)]
     public async Task Ten_thousand_idle_connections_are_kept_and_others_served()
     {
-        const int needed = 21_000;
-        int limit = DescriptorLimit();
-        Assert.SkipWhen(limit < needed, $"it needs {needed} descriptors and may have {limit}: raise the limit with ulimit -n");
-        await KeepAsync(10_000);
+        int count = Math.Min(10_000, (DescriptorLimit() - 1000) / 2);
+        Assert.SkipWhen(count < 5000, $"the limit of {DescriptorLimit()} descriptors is too low: raise it with ulimit -n 21000");
+        await KeepAsync(count);
+        Console.WriteLine($"{count} idle connections");
     }
 
     private static async Task KeepAsync(int count)
