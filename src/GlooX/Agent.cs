@@ -1,4 +1,5 @@
 using System.Collections.ObjectModel;
+using System.Diagnostics;
 using GlooX.Grid;
 using GlooX.RpcRuntime;
 using GlooX.Slots;
@@ -17,6 +18,7 @@ namespace GlooX;
 /// <remarks>When a peer dies or is cut off, the agent goes on; see <see cref="Changed"/>. When this agent ends, the others drop it.</remarks>
 public class Agent : IAsyncDisposable
 {
+    private static readonly TimeSpan s_look = TimeSpan.FromMilliseconds(20);
     private readonly string _nodeId = Guid.NewGuid().ToString("N")[..12];
     private readonly CancellationTokenSource _stop = new();
     private readonly IMachine _machine = Machine.Local(Path.GetTempPath());
@@ -65,10 +67,10 @@ public class Agent : IAsyncDisposable
     /// <param name="options">Null: the defaults.</param>
     /// <param name="ct">Gives up; nothing is left behind.</param>
     /// <returns>The agent, a member of the grid.</returns>
-    /// <exception cref="ArgumentException">A URL is malformed.</exception>
+    /// <exception cref="ArgumentException">A URL is malformed, or an option is out of its range.</exception>
     /// <exception cref="RpcException">The port is in use, or the address is not this machine's.</exception>
     /// <exception cref="IdentityException">The certificates cannot be used.</exception>
-    /// <exception cref="PeerUnreachableException">The peer does not answer.</exception>
+    /// <exception cref="PeerUnreachableException">Nobody listens at the peer's, or the agent did not get into its grid within <see cref="AgentOptions.JoinTimeout"/>.</exception>
     public static async Task<Agent> StartAsync(string url, string? peer = null, AgentOptions? options = null, CancellationToken ct = default) =>
         await StartAsync(new Agent(), url, peer, options, ct).ConfigureAwait(false);
 
@@ -249,6 +251,11 @@ public class Agent : IAsyncDisposable
             throw new ArgumentException($"the weight {options.Weight} is not more than 0", nameof(options));
         }
 
+        if (options.WarmHosts < 0)
+        {
+            throw new ArgumentException($"{options.WarmHosts} warm hosts are less than none", nameof(options));
+        }
+
         _weight = options.Weight;
         _board = new StatusBoard(Describe, () => Peers, Service);
         ILogger spawning = (options.LoggerFactory ?? NullLoggerFactory.Instance).CreateLogger("GlooX.Spawning");
@@ -303,20 +310,25 @@ public class Agent : IAsyncDisposable
             return; // the grid's engine goes on trying
         }
 
-        try
+        // A busy peer may answer so late that the engine has formed a grid of this agent alone: the two merge as soon as it does. Only where
+        // nobody listens there is nothing to wait for.
+        long start = Stopwatch.GetTimestamp();
+        while (grid.State != GridState.Up || grid.Members.Count < 2)
         {
-            await grid.WaitUpAsync(ct).WaitAsync(options.JoinTimeout, ct).ConfigureAwait(false);
-        }
-        catch (TimeoutException)
-        {
-            // the peers' states say why, below
-        }
+            IReadOnlyList<PeerState> states = grid.PeerStates;
+            if (states.All(s => s.IsSelf))
+            {
+                return;
+            }
 
-        IReadOnlyList<PeerState> states = grid.PeerStates;
-        if (!states.Any(s => s.Answered))
-        {
-            string why = states.Count == 0 ? $"{string.Join(", ", peers)} did not answer" : string.Join("; ", states.Select(s => $"{s.Address}: {s.Detail}"));
-            throw new PeerUnreachableException(_server.Url, peers, why);
+            bool formedAlone = grid.State == GridState.Up;
+            TimeSpan waited = Stopwatch.GetElapsedTime(start);
+            if (waited >= options.JoinTimeout || (formedAlone && states.All(s => s.Refused || s.IsSelf)))
+            {
+                throw new PeerUnreachableException(_server.Url, peers, $"{string.Join("; ", states)}, after {waited.TotalSeconds:0.#} s");
+            }
+
+            await Task.Delay(s_look, ct).ConfigureAwait(false);
         }
     }
 

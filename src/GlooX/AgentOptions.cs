@@ -26,7 +26,7 @@ public sealed record AgentOptions
     /// </summary>
     public bool RequirePeer { get; init; } = true;
 
-    /// <summary>How long joining may take. Default 20 s.</summary>
+    /// <summary>How long joining a required peer may take before <see cref="Agent.StartAsync"/> fails. Default 20 s; a port that refuses fails after 5 s.</summary>
     public TimeSpan JoinTimeout { get; init; } = TimeSpan.FromSeconds(20);
 
     /// <summary>What the agent may hand out. Null (default): all of the machine's memory, and the disk of its temporary folder.</summary>

@@ -49,7 +49,7 @@ internal sealed class ClientConnection : RpcConnection
         }
     }
 
-    protected override Definition Resolve(string name) => new(name, null, null, 0, (RpcError.ServiceNotFound, "the caller offers nothing but what it has lent"));
+    protected override Definition Resolve(string name) => throw new RpcException(RpcError.ServiceNotFound, "the caller offers nothing but what it has lent");
 
     protected override void OnControl(FrameType type, ReadOnlyMemory<byte> body)
     {

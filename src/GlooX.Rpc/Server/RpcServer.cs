@@ -106,6 +106,7 @@ namespace GlooX
             Identity identity = (_options.Identity ?? Identity.Load()).ReachedBy(endpoint.IsAny ? _options.Names : [endpoint.Host, .. _options.Names]);
             SslApplicationProtocol[] protocols = [TlsConnection.Rpc, .. _routes.Select(r => r.Protocol)];
             _listener = await TlsListener.BindAsync(endpoint, identity, _options.MaxConnections, protocols, _logger, ct).ConfigureAwait(false);
+            _listener.HandshakeTimeout = _options.HandshakeTimeout;
             _listener.Route(TlsConnection.Rpc, ServeAsync, RpcRole.None);
             foreach ((SslApplicationProtocol protocol, Func<TlsConnection, Task> handler, RpcRole? role) in _routes)
             {
@@ -160,6 +161,7 @@ namespace GlooX
         }
 
         /// <summary>What <c>service/method</c> or <c>method</c> means here, to this caller.</summary>
+        /// <exception cref="RpcException"><see cref="RpcError.ServiceNotFound"/>, <see cref="RpcError.MethodNotFound"/> or <see cref="RpcError.Forbidden"/>.</exception>
         internal Definition Resolve(string name, Caller caller)
         {
             int slash = name.IndexOf('/', StringComparison.Ordinal);
@@ -168,28 +170,28 @@ namespace GlooX
             if (!_services.TryGetValue(serviceName, out Service? service))
             {
                 string there = string.Join(", ", _services.Keys.Where(k => k.Length > 0).Order(StringComparer.Ordinal));
-                return new Definition(name, null, null, 0, (RpcError.ServiceNotFound, serviceName.Length == 0
+                throw new RpcException(RpcError.ServiceNotFound, serviceName.Length == 0
                     ? $"this process offers no service without a name, so '{method}' cannot be called; it offers: {there}"
-                    : $"this process offers no service '{serviceName}'; it offers: {there}"));
+                    : $"this process offers no service '{serviceName}'; it offers: {there}");
             }
 
             if (caller.TokenRefusal(serviceName, service.Access) is { } noToken)
             {
-                return new Definition(name, null, null, 0, (RpcError.Forbidden, noToken));
+                throw new RpcException(RpcError.Forbidden, noToken);
             }
 
             if (!service.TryFind(method, out int index))
             {
                 string methods = string.Join(", ", service.Methods.Order(StringComparer.Ordinal));
                 string where = serviceName.Length == 0 ? service.Target.GetType().Name : serviceName;
-                return new Definition(name, null, null, 0, (RpcError.MethodNotFound, methods.Length == 0
+                throw new RpcException(RpcError.MethodNotFound, methods.Length == 0
                     ? $"{where} exposes no method '{method}'; in fact it exposes none (mark methods with [Rpc])"
-                    : $"{where} exposes no method '{method}'; it exposes: {methods}"));
+                    : $"{where} exposes no method '{method}'; it exposes: {methods}");
             }
 
             return caller.RoleRefusal(serviceName, method, service.Access) is { } noRole
-                ? new Definition(name, null, null, 0, (RpcError.Forbidden, noRole))
-                : new Definition(name, service.Dispatcher, service.Target, index, null);
+                ? throw new RpcException(RpcError.Forbidden, noRole)
+                : new Definition(name, service.Dispatcher, service.Target, index);
         }
 
         private static RpcException ShuttingDown() => new(RpcError.ShuttingDown, "the process is shutting down");
@@ -198,6 +200,7 @@ namespace GlooX
         {
             var connection = new ServerConnection(this, tls, _options);
             _connections[connection] = true;
+            using var greeting = new Timer(static c => ((ServerConnection)c!).CloseUnlessGreeted(), connection, _options.HandshakeTimeout, Timeout.InfiniteTimeSpan);
             try
             {
                 if (Volatile.Read(ref _disposed) != 0)

@@ -15,6 +15,8 @@ internal sealed class ServerConnection(RpcServer server, TlsConnection connectio
 
     public bool IsIdle => InFlight == 0;
 
+    protected override long MaxServedBytes => options.MaxInFlightBytes;
+
     protected override bool SendsStacks => options.SendStackTraces;
 
     /// <summary>Tells the caller to make no more calls here; those in flight go on.</summary>
@@ -24,6 +26,15 @@ internal sealed class ServerConnection(RpcServer server, TlsConnection connectio
         FrameBuffer goAway = FrameBuffer.Begin(FrameType.GoAway, 0);
         Bodies.WriteGoAway(goAway, RpcError.ShuttingDown, "the process is shutting down");
         Send(goAway);
+    }
+
+    /// <summary>A caller that got through TLS has greeted by now, or goes.</summary>
+    public void CloseUnlessGreeted()
+    {
+        if (!Volatile.Read(ref _greeted))
+        {
+            Close(new RpcException(RpcError.Timeout, $"{Remote} said nothing within {options.HandshakeTimeout.TotalSeconds:0.#} s") { Url = Remote });
+        }
     }
 
     protected override Definition Resolve(string name) => server.Resolve(name, _caller);
@@ -58,7 +69,7 @@ internal sealed class ServerConnection(RpcServer server, TlsConnection connectio
         Hello hello = Bodies.ReadHello(body);
         if (hello.MinVersion > Hello.Version || hello.MaxVersion < Hello.Version)
         {
-            throw new RpcException(RpcError.Protocol, $"{hello.Software} speaks the protocol versions {hello.MinVersion} to {hello.MaxVersion}, this side speaks {Hello.Version}: update the older one");
+            throw new RpcException(RpcError.Protocol, $"{Bounded(hello.Software, 100)} speaks the protocol versions {hello.MinVersion} to {hello.MaxVersion}, this side speaks {Hello.Version}: update the older one");
         }
 
         PeerMaxFrame = hello.MaxFrame;
@@ -68,6 +79,6 @@ internal sealed class ServerConnection(RpcServer server, TlsConnection connectio
         FrameBuffer ack = FrameBuffer.Begin(FrameType.HelloAck, 0);
         Bodies.WriteHello(ack, new Hello(Hello.Version, Hello.Version, options.MaxFrameBytes, options.MaxInFlight, RpcServer.Software, Streams.IncomingStream.Window));
         Send(ack);
-        _greeted = true;
+        Volatile.Write(ref _greeted, true);
     }
 }

@@ -20,8 +20,9 @@ namespace GlooX.Tls;
 internal sealed partial class TlsListener : IAsyncDisposable
 {
     private const int MaxHandshakes = 256;
-    private static readonly TimeSpan s_handshakeTimeout = TimeSpan.FromSeconds(10);
 
+    // What everybody has for the handshake however many wait; on a busy machine a good one takes a while.
+    private static readonly TimeSpan s_fairTime = TimeSpan.FromSeconds(2);
     private static readonly TimeSpan s_linger = TimeSpan.FromSeconds(1);
 
     private readonly Socket _socket;
@@ -29,7 +30,7 @@ internal sealed partial class TlsListener : IAsyncDisposable
     private readonly int _maxConnections;
     private readonly ILogger _logger;
     private readonly List<SslApplicationProtocol> _protocols;
-    private readonly SemaphoreSlim _handshakes = new(MaxHandshakes);
+    private readonly HandshakeSlots _handshakes = new(MaxHandshakes, s_fairTime, TimeProvider.System);
     private readonly CancellationTokenSource _stop = new();
     private readonly ConcurrentDictionary<SslApplicationProtocol, (Func<TlsConnection, Task> Handler, RpcRole? Role)> _routes = new();
     private readonly ConcurrentDictionary<Task, bool> _connections = new();
@@ -47,6 +48,9 @@ internal sealed partial class TlsListener : IAsyncDisposable
     }
 
     public IPEndPoint EndPoint { get; }
+
+    /// <summary>How long a handshake may take; before <see cref="Start"/>.</summary>
+    public TimeSpan HandshakeTimeout { get; set; } = TimeSpan.FromSeconds(10);
 
     /// <summary>Binds; nothing is accepted before <see cref="Start"/>.</summary>
     /// <exception cref="RpcException"><see cref="RpcError.Connection"/>: the port is in use or the address is not this machine's.</exception>
@@ -97,7 +101,6 @@ internal sealed partial class TlsListener : IAsyncDisposable
         await StopAcceptingAsync().ConfigureAwait(false);
         await Task.WhenAll(_connections.Keys).ConfigureAwait(false);
         _stop.Dispose();
-        _handshakes.Dispose();
     }
 
     private async Task AcceptAsync()
@@ -106,20 +109,29 @@ internal sealed partial class TlsListener : IAsyncDisposable
         {
             try
             {
-                await _handshakes.WaitAsync(_stop.Token).ConfigureAwait(false);
                 Socket socket = await _socket.AcceptAsync(_stop.Token).ConfigureAwait(false);
                 if (_connections.Count >= _maxConnections)
                 {
                     LogTooMany(_logger, _maxConnections);
                     socket.Dispose();
-                    _handshakes.Release();
                     continue;
+                }
+
+                HandshakeSlots.Slot slot;
+                try
+                {
+                    slot = await _handshakes.TakeAsync(_stop.Token).ConfigureAwait(false);
+                }
+                catch (OperationCanceledException)
+                {
+                    socket.Dispose();
+                    return;
                 }
 
                 Task serving;
                 using (ExecutionContext.SuppressFlow())
                 {
-                    serving = Task.Run(() => ServeAsync(socket)); // handlers are not to see what flows here
+                    serving = Task.Run(() => ServeAsync(socket, slot)); // handlers are not to see what flows here
                 }
 
                 _connections[serving] = true;
@@ -136,7 +148,6 @@ internal sealed partial class TlsListener : IAsyncDisposable
             catch (SocketException e)
             {
                 // The caller went away before it was accepted, or the process is out of descriptors: others must still get in.
-                _handshakes.Release();
                 LogAccept(_logger, e.Message);
                 if (e.SocketErrorCode is SocketError.TooManyOpenSockets or SocketError.NoBufferSpaceAvailable)
                 {
@@ -146,7 +157,7 @@ internal sealed partial class TlsListener : IAsyncDisposable
         }
     }
 
-    private async Task ServeAsync(Socket socket)
+    private async Task ServeAsync(Socket socket, HandshakeSlots.Slot slot)
     {
         string remote = "unknown";
         SslStream? stream = null;
@@ -160,8 +171,8 @@ internal sealed partial class TlsListener : IAsyncDisposable
                 SocketTuning.Apply(socket);
                 Stream transport = SocketStream.Open(socket);
                 stream = new SslStream(transport, leaveInnerStreamOpen: false);
-                using var limit = CancellationTokenSource.CreateLinkedTokenSource(_stop.Token);
-                limit.CancelAfter(s_handshakeTimeout);
+                using var limit = CancellationTokenSource.CreateLinkedTokenSource(_stop.Token, slot.Late);
+                limit.CancelAfter(HandshakeTimeout);
                 IPAddress? local = (socket.LocalEndPoint as IPEndPoint)?.Address;
                 IdentityParts mine = Identity(local);
                 string? refusal = null;
@@ -196,7 +207,7 @@ internal sealed partial class TlsListener : IAsyncDisposable
             }
             finally
             {
-                _handshakes.Release();
+                slot.Dispose();
             }
 
             await handler(connection).ConfigureAwait(false);
@@ -207,7 +218,7 @@ internal sealed partial class TlsListener : IAsyncDisposable
         }
         catch (Exception e) when (e is IOException or SocketException or System.ComponentModel.Win32Exception or ObjectDisposedException or OperationCanceledException or InvalidOperationException)
         {
-            LogHandshake(_logger, remote, e is OperationCanceledException ? $"no handshake within {s_handshakeTimeout.TotalSeconds} s" : e.Message);
+            LogHandshake(_logger, remote, e is OperationCanceledException ? "it took too long" : e.Message);
         }
         finally
         {

@@ -28,6 +28,10 @@ internal readonly record struct Hello(uint MinVersion, uint MaxVersion, int MaxF
 internal static class Bodies
 {
     private const int MaxTokens = 256;
+    /// <summary>Longest <c>service/method</c>: ample, and little enough to be kept and repeated in messages.</summary>
+    public const int MaxName = 1024;
+
+    private const int MaxHello = 64 * 1024;
 
     public static void WriteHello(FrameBuffer target, in Hello hello)
     {
@@ -54,6 +58,11 @@ internal static class Bodies
 
     public static Hello ReadHello(ReadOnlyMemory<byte> body)
     {
+        if (body.Length > MaxHello)
+        {
+            throw new RpcException(RpcError.Protocol, $"Hello is longer than {MaxHello} bytes");
+        }
+
         var reader = new MessagePackReader(body);
         int count = reader.ReadArrayHeader();
         if (count < 5)
@@ -96,8 +105,13 @@ internal static class Bodies
         return ((RpcError)reader.ReadUInt32(), Text(ref reader) ?? "", Text(ref reader), Text(ref reader));
     }
 
-    public static string ReadText(ReadOnlyMemory<byte> body)
+    public static string ReadName(ReadOnlyMemory<byte> body)
     {
+        if (body.Length > MaxName)
+        {
+            throw new RpcException(RpcError.Protocol, $"a name is longer than {MaxName} bytes");
+        }
+
         try
         {
             return s_strictUtf8.GetString(body.Span);
