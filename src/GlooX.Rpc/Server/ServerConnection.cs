@@ -138,7 +138,7 @@ internal sealed class ServerConnection : WireConnection
 
         PeerMaxFrame = hello.MaxFrame;
         FrameBuffer ack = FrameBuffer.Begin(FrameType.HelloAck, 0);
-        Bodies.WriteHello(ack, new Hello(Hello.Version, Hello.Version, _options.MaxFrameBytes, _options.MaxInFlight, RpcServer.Software));
+        Bodies.WriteHello(ack, new Hello(Hello.Version, Hello.Version, _options.MaxFrameBytes, _options.MaxInFlight, RpcServer.Software, Hello.LeastWindow));
         Send(ack);
         _greeted = true;
     }

@@ -9,9 +9,13 @@ namespace GlooX.Wire;
 /// <param name="MaxFrame">Largest frame accepted, in bytes.</param>
 /// <param name="MaxInFlight">Most calls in flight accepted.</param>
 /// <param name="Software">Name and version, for logs.</param>
-internal readonly record struct Hello(uint MinVersion, uint MaxVersion, int MaxFrame, int MaxInFlight, string Software)
+/// <param name="Window">Bytes that each stream to this side may have under way.</param>
+internal readonly record struct Hello(uint MinVersion, uint MaxVersion, int MaxFrame, int MaxInFlight, string Software, int Window)
 {
     public const uint Version = 1;
+
+    /// <summary>The window of a side that names none.</summary>
+    public const int LeastWindow = 64 * 1024;
 }
 
 /// <summary>
@@ -22,12 +26,13 @@ internal static class Bodies
     public static void WriteHello(FrameBuffer target, in Hello hello)
     {
         var writer = new MessagePackWriter(target);
-        writer.WriteArrayHeader(5);
+        writer.WriteArrayHeader(6);
         writer.Write(hello.MinVersion);
         writer.Write(hello.MaxVersion);
         writer.Write(hello.MaxFrame);
         writer.Write(hello.MaxInFlight);
         writer.Write(hello.Software);
+        writer.Write(hello.Window);
         writer.Flush();
     }
 
@@ -40,7 +45,13 @@ internal static class Bodies
             throw new RpcException(RpcError.Protocol, "Hello is too short");
         }
 
-        return new Hello(reader.ReadUInt32(), reader.ReadUInt32(), Math.Max(1024, reader.ReadInt32()), Math.Max(1, reader.ReadInt32()), Text(ref reader) ?? "");
+        return new Hello(
+            reader.ReadUInt32(),
+            reader.ReadUInt32(),
+            Math.Max(1024, reader.ReadInt32()),
+            Math.Max(1, reader.ReadInt32()),
+            Text(ref reader) ?? "",
+            count > 5 ? Math.Max(1, reader.ReadInt32()) : Hello.LeastWindow);
     }
 
     public static void WriteGoAway(FrameBuffer target, RpcError code, string message) => WriteError(target, code, message, null, null);
