@@ -13,9 +13,11 @@ internal static class Codec
         : $"__writer.Write({expression});";
 
     /// <summary>An argument: null where the contract does not allow it is refused.</summary>
-    public static string ReadArgument(ParameterModel parameter) => parameter.Value.Nullness switch
+    public static string ReadArgument(ParameterModel parameter) => (parameter.Carriage, parameter.Value.Nullness) switch
     {
-        Nullness.Never => $"{Runtime}.RpcArguments.NotNull({Read(parameter.Value)}, {Literal(parameter.WireName)})",
+        (Carriage.Stream, _) => $"__inbound.Stream<{parameter.Item!.Type}>(ref __reader, static (ref {MessagePackReader} __reader, {Runtime}.RpcSerializer __serializer) => {ReadResult(parameter.Item)})",
+        (Carriage.Lent, _) => $"__inbound.Borrow<{parameter.Value.Type}>(ref __reader)",
+        (_, Nullness.Never) => $"{Runtime}.RpcArguments.NotNull({Read(parameter.Value)}, {Literal(parameter.WireName)})",
         _ => ReadResult(parameter.Value),
     };
 

@@ -13,7 +13,7 @@ internal static class DispatcherWriter
         code.Line();
         code.Line("public override global::System.Collections.Generic.IReadOnlyList<string> Methods => __methods;");
         code.Line();
-        code.Open($"public override {Runtime}.RpcRequest Read(int __method, object __target, ref {MessagePackReader} __reader, {Runtime}.RpcSerializer __serializer)");
+        code.Open($"public override {Runtime}.RpcRequest Read(int __method, object __target, ref {MessagePackReader} __reader, {Runtime}.RpcSerializer __serializer, {Runtime}.RpcInbound __inbound)");
         code.Open("switch (__method)");
         for (int i = 0; i < type.Methods.Count; i++)
             WriteCase(code, type.Methods[i], i);
@@ -56,13 +56,19 @@ internal static class DispatcherWriter
     {
         string fields = string.Concat(method.Parameters.Select(static p => $", {p.Value.Type} {p.Name}"));
         string cancellable = method.Cancellation is null ? "false" : "true";
-        string baseClass = method.Result is null ? $"{Runtime}.RpcVoidRequest" : $"{Runtime}.RpcRequest<{method.Result.Type}>";
-        code.Open($"private sealed class {Request(method, index)}({method.Owner} __target{fields}) : {baseClass}({cancellable})");
+        string baseClass = method switch
+        {
+            { Result: null } => $"{Runtime}.RpcVoidRequest({cancellable})",
+            { Returns: ReturnKind.Stream } => $"{Runtime}.RpcStreamRequest<{method.Result.Type}>",
+            _ => $"{Runtime}.RpcRequest<{method.Result.Type}>({cancellable})",
+        };
+        code.Open($"private sealed class {Request(method, index)}({method.Owner} __target{fields}) : {baseClass}");
         WriteInvoke(code, method);
         if (method.Result is not null)
         {
             code.Line();
-            code.Line($"protected override void WriteResult(ref {MessagePackWriter} __writer, {method.Result.Type} __result, {Runtime}.RpcSerializer __serializer) =>");
+            string write = method.Returns == ReturnKind.Stream ? "WriteItem" : "WriteResult";
+            code.Line($"protected override void {write}(ref {MessagePackWriter} __writer, {method.Result.Type} __result, {Runtime}.RpcSerializer __serializer) =>");
             code.Line("    " + Codec.Write(method.Result, "__result"));
         }
 
@@ -84,6 +90,9 @@ internal static class DispatcherWriter
                 code.Line($"{call};");
                 code.Line("return default;");
                 code.Close();
+                break;
+            case ReturnKind.Stream:
+                code.Line($"protected override {method.ReturnType} Invoke({CancellationTokenType} __cancellationToken) => {call};");
                 break;
             case ReturnKind.ValueTask or ReturnKind.ValueTaskOfT:
                 code.Line($"{invoke} => {call};");

@@ -29,7 +29,7 @@ internal static class MethodReader
             if (WhyCannotTravel(parameter) is { } why)
                 Refuse(parameter, Diagnostics.Parameter, parameter.Name, method.ToMessage(), why);
             else if (parameter.Type.DefinitionName() != "System.Threading.CancellationToken")
-                parameters.Add(new(name, parameter.Name, ValueReader.ReadParameter(parameter), ValueReader.ReadDefault(parameter)));
+                parameters.Add(ReadParameter(parameter, name));
             else if (parameter.Ordinal == method.Parameters.Length - 1)
                 cancellation = name;
             else
@@ -39,6 +39,10 @@ internal static class MethodReader
         (ReturnKind kind, ITypeSymbol? result) = ReadReturn(method);
         if (WhyCannotReturn(method, kind, result) is { } complaint)
             Refuse(method, Diagnostics.ReturnType, method.ToMessage(), method.ReturnType.ToMessage(), complaint);
+        if (IsOneWay(rpc) && kind is not (ReturnKind.Task or ReturnKind.ValueTask or ReturnKind.Nothing))
+            Refuse(method, Diagnostics.ReturnType, method.ToMessage(), method.ReturnType.ToMessage(), "a one-way call brings nothing back; return Task or ValueTask");
+        if (IsOneWay(rpc) && parameters.Any(static p => p.Carriage == Carriage.Stream))
+            Refuse(method, Diagnostics.ReturnType, method.ToMessage(), method.ReturnType.ToMessage(), "a one-way call has no end that a stream could last until; let it be answered");
         if (!sound)
             return null;
 
@@ -52,7 +56,8 @@ internal static class MethodReader
             parameters.ToEquatableArray(),
             Required: parameters.FindLastIndex(static p => p.Default is null) + 1,
             cancellation,
-            TimeoutMilliseconds(rpc));
+            TimeoutMilliseconds(rpc),
+            IsOneWay(rpc));
 
         void Refuse(ISymbol symbol, DiagnosticDescriptor descriptor, params string[] arguments)
         {
@@ -73,6 +78,19 @@ internal static class MethodReader
     private static int TimeoutMilliseconds(AttributeData? rpc) =>
         rpc?.NamedArguments.FirstOrDefault(static a => a.Key == "TimeoutMilliseconds").Value.Value as int? ?? 0;
 
+    private static bool IsOneWay(AttributeData? rpc) =>
+        rpc?.NamedArguments.FirstOrDefault(static a => a.Key == "OneWay").Value.Value as bool? ?? false;
+
+    private static ParameterModel ReadParameter(IParameterSymbol parameter, string name)
+    {
+        ValueModel value = ValueReader.ReadParameter(parameter);
+        if (IsStream(parameter.Type))
+            return new(name, parameter.Name, value, null, Carriage.Stream, ValueReader.Read(((INamedTypeSymbol)parameter.Type).TypeArguments[0]));
+        return parameter.Type is INamedTypeSymbol type && type.IsContract()
+            ? new(name, parameter.Name, value, null, Carriage.Lent)
+            : new(name, parameter.Name, value, ValueReader.ReadDefault(parameter));
+    }
+
     private static (ReturnKind Kind, ITypeSymbol? Result) ReadReturn(IMethodSymbol method)
     {
         if (method.ReturnsVoid)
@@ -83,6 +101,7 @@ internal static class MethodReader
             "System.Threading.Tasks.Task" => (ReturnKind.Task, null),
             "System.Threading.Tasks.ValueTask<TResult>" => (ReturnKind.ValueTaskOfT, ((INamedTypeSymbol)method.ReturnType).TypeArguments[0]),
             "System.Threading.Tasks.Task<TResult>" => (ReturnKind.TaskOfT, ((INamedTypeSymbol)method.ReturnType).TypeArguments[0]),
+            "System.Collections.Generic.IAsyncEnumerable<T>" => (ReturnKind.Stream, ((INamedTypeSymbol)method.ReturnType).TypeArguments[0]),
             _ => (ReturnKind.Value, method.ReturnType),
         };
     }
@@ -90,7 +109,7 @@ internal static class MethodReader
     private static string? WhyCannotReturn(IMethodSymbol method, ReturnKind kind, ITypeSymbol? result)
     {
         if (result is not null && IsStream(result))
-            return "streaming is not supported yet; return a list, or one page of it for each call";
+            return "a stream needs no task around it; return the IAsyncEnumerable itself";
         if (kind is ReturnKind.Task or ReturnKind.TaskOfT && method.ReturnType.NullableAnnotation == NullableAnnotation.Annotated)
             return "the task itself may not be null; return a task";
         if (kind is ReturnKind.Value or ReturnKind.Nothing && method.ContainingType.TypeKind == TypeKind.Interface)
@@ -112,11 +131,14 @@ internal static class MethodReader
 
         if (IsStackOnly(parameter.Type))
             return $"of type '{parameter.Type.ToMessage()}'";
-        return IsStream(parameter.Type) ? "a stream, which is not supported yet," : null;
+        if (parameter.Type.DefinitionName() == "System.Collections.Generic.IAsyncEnumerator<T>")
+            return "half of a stream";
+        return parameter.Type.NullableAnnotation == NullableAnnotation.Annotated && (IsStream(parameter.Type) || parameter.Type is INamedTypeSymbol type && type.IsContract())
+            ? "a stream or contract that may be null"
+            : null;
     }
 
-    private static bool IsStream(ITypeSymbol type) =>
-        type.DefinitionName() is "System.Collections.Generic.IAsyncEnumerable<T>" or "System.Collections.Generic.IAsyncEnumerator<T>";
+    private static bool IsStream(ITypeSymbol type) => type.DefinitionName() == "System.Collections.Generic.IAsyncEnumerable<T>";
 
     private static bool IsStackOnly(ITypeSymbol type) =>
         type.IsRefLikeType

@@ -25,11 +25,12 @@ internal sealed record TypeModel(
 /// <param name="Owner">The type that declares it; a target is cast to it, so explicit implementations and hidden methods work.</param>
 /// <param name="ReturnType">As declared.</param>
 /// <param name="Returns">How the result comes back.</param>
-/// <param name="Result">The result; null for nothing.</param>
+/// <param name="Result">The result, or the item of a stream; null for nothing.</param>
 /// <param name="Parameters">Without the cancellation token.</param>
 /// <param name="Required">How many of them a caller must send.</param>
 /// <param name="Cancellation">The name of the cancellation token; null when it takes none.</param>
 /// <param name="TimeoutMilliseconds">From <c>[Rpc]</c>.</param>
+/// <param name="IsOneWay">From <c>[Rpc]</c>.</param>
 internal sealed record MethodModel(
     string WireName,
     string Name,
@@ -40,14 +41,32 @@ internal sealed record MethodModel(
     EquatableArray<ParameterModel> Parameters,
     int Required,
     string? Cancellation,
-    int TimeoutMilliseconds);
+    int TimeoutMilliseconds,
+    bool IsOneWay)
+{
+    /// <summary>Whether something travels that is no value.</summary>
+    public bool IsAttached => Returns == ReturnKind.Stream || Parameters.Any(static p => p.Carriage != Carriage.Value);
+}
 
 /// <summary>One argument.</summary>
 /// <param name="Name">Ready to write: keywords are escaped.</param>
 /// <param name="WireName">As errors name it.</param>
 /// <param name="Value">Its type.</param>
 /// <param name="Default">The default as an expression; null when there is none that can be used.</param>
-internal sealed record ParameterModel(string Name, string WireName, ValueModel Value, string? Default);
+/// <param name="Carriage">How it travels.</param>
+/// <param name="Item">The item, if it is a stream.</param>
+internal sealed record ParameterModel(string Name, string WireName, ValueModel Value, string? Default, Carriage Carriage = Carriage.Value, ValueModel? Item = null);
+
+internal enum Carriage
+{
+    Value,
+
+    /// <summary>A stream: its items follow the call.</summary>
+    Stream,
+
+    /// <summary>A contract: the object stays, and is called back.</summary>
+    Lent,
+}
 
 /// <summary>Something that travels.</summary>
 /// <param name="Type">Its full name with nullable annotations.</param>
@@ -75,6 +94,9 @@ internal enum ReturnKind
     Task,
     Value,
     Nothing,
+
+    /// <summary>IAsyncEnumerable of T; the result is the item.</summary>
+    Stream,
 }
 
 /// <summary>What came of reading a type.</summary>

@@ -29,7 +29,8 @@ internal static class ProxyWriter
         code.Line($"private static readonly {Runtime}.RpcMethod<{result}> __method{index} = new(");
         code.Line($"    {Literal(method.WireName)},");
         code.Line($"    {read},");
-        code.Line($"    {method.TimeoutMilliseconds});");
+        code.Line($"    {method.TimeoutMilliseconds},");
+        code.Line($"    {(method.IsOneWay ? "true" : "false")});");
         code.Line();
         code.Line($"private readonly {Runtime}.RpcBoundMethod<{result}> __bound{index} = __invoker.Bind(__method{index});");
         code.Line();
@@ -40,21 +41,32 @@ internal static class ProxyWriter
             signature.Add($"{CancellationTokenType} {method.Cancellation}");
         string invoke = method.Result is null ? "InvokeVoidAsync" : "InvokeAsync";
         string asTask = method.Returns is ReturnKind.Task or ReturnKind.TaskOfT ? ".AsTask()" : "";
-        string values = string.Join(", ", method.Parameters.Select(static p => p.Name));
+        string values = string.Join(", ", method.Parameters.Select(Attach));
+        string made = method.IsAttached ? $"__call => new {arguments}({values})" : $"new {arguments}({values})";
+        if (method.Returns == ReturnKind.Stream)
+            invoke = "Stream";
         code.Line($"{method.ReturnType} {method.Owner}.{Identifier(method.Name)}({string.Join(", ", signature)}) =>");
-        code.Line($"    __bound{index}.{invoke}(new {arguments}({values}), {method.Cancellation ?? "default"}){asTask};");
+        code.Line($"    __bound{index}.{invoke}({made}, {method.Cancellation ?? "default"}){asTask};");
         code.Line();
         WriteArguments(code, method, arguments);
     }
 
+    /// <summary>The argument, or the number that stands for it.</summary>
+    private static string Attach(ParameterModel parameter) => parameter.Carriage switch
+    {
+        Carriage.Stream => $"__call.Stream<{parameter.Item!.Type}>({parameter.Name}, static (ref {MessagePackWriter} __writer, {parameter.Item.Type} __item, {Runtime}.RpcSerializer __serializer) => {Codec.Write(parameter.Item, "__item").TrimEnd(';')})",
+        Carriage.Lent => $"__call.Lend<{parameter.Value.Type}>({parameter.Name})",
+        _ => parameter.Name,
+    };
+
     private static void WriteArguments(CodeWriter code, MethodModel method, string name)
     {
-        string fields = string.Join(", ", method.Parameters.Select(static p => $"{p.Value.Type} {p.Name}"));
+        string fields = string.Join(", ", method.Parameters.Select(static p => $"{(p.Carriage == Carriage.Value ? p.Value.Type : "int")} {p.Name}"));
         code.Open($"private readonly struct {name}({fields}) : {Runtime}.IRpcArguments");
         code.Open($"public void Write(ref {MessagePackWriter} __writer, {Runtime}.RpcSerializer __serializer)");
         code.Line($"__writer.WriteArrayHeader({method.Parameters.Count});");
         foreach (ParameterModel parameter in method.Parameters)
-            code.Line(Codec.Write(parameter.Value, parameter.Name));
+            code.Line(parameter.Carriage == Carriage.Value ? Codec.Write(parameter.Value, parameter.Name) : $"__writer.Write({parameter.Name});");
         code.Close();
         code.Close();
     }

@@ -5,7 +5,9 @@ namespace GlooX;
 /// writes the proxy for callers and the dispatcher for servers, so no reflection happens on a call.
 /// </summary>
 /// <remarks>
-/// Methods return <see cref="Task"/>, <see cref="Task{TResult}"/>, <see cref="ValueTask"/> or <see cref="ValueTask{TResult}"/>;
+/// Methods return <see cref="Task"/>, <see cref="Task{TResult}"/>, <see cref="ValueTask"/>, <see cref="ValueTask{TResult}"/> or, for a
+/// stream, <see cref="IAsyncEnumerable{T}"/>. A parameter may be a stream too, or a contract: then the object stays with the caller, and the
+/// method may call it until the connection ends;
 /// a last parameter of type <see cref="CancellationToken"/> does not travel as an argument but as cancellation.
 /// Two methods may not have the same name on the wire.
 /// </remarks>
@@ -25,4 +27,10 @@ public sealed class RpcAttribute(string? name = null) : Attribute
     /// 0 (default): the client's <see cref="RpcClientOptions.CallTimeout"/>; -1: no limit.
     /// </summary>
     public int TimeoutMilliseconds { get; set; }
+
+    /// <summary>
+    /// No answer is wanted: the call completes when it waits to be sent, and whether it arrived, ran or failed is never known.
+    /// Only for methods that return nothing. Default false.
+    /// </summary>
+    public bool OneWay { get; set; }
 }

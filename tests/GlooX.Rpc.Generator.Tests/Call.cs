@@ -52,7 +52,7 @@ internal static class Call
     public static RpcRequest Read(this RpcDispatcher dispatcher, string wireName, object target, byte[] arguments)
     {
         var reader = new MessagePackReader(arguments);
-        return dispatcher.Read(dispatcher.Methods.ToList().IndexOf(wireName), target, ref reader, RpcSerializer.Default);
+        return dispatcher.Read(dispatcher.Methods.ToList().IndexOf(wireName), target, ref reader, RpcSerializer.Default, inbound: null!); // what is no value is tested over connections
     }
 
     public delegate void WriteAction(ref MessagePackWriter writer);

@@ -146,6 +146,6 @@ public sealed class GeneratedCodeTests
             """).IsClean().File("IChild.Proxy.g.cs");
 
         Assert.Contains("\"go \\\"now\\\"\",", proxy, StringComparison.Ordinal);
-        Assert.Contains("250);", proxy, StringComparison.Ordinal);
+        Assert.Contains("250,", proxy, StringComparison.Ordinal);
     }
 }

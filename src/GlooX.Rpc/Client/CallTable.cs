@@ -61,9 +61,19 @@ internal sealed class CallTable
             }
 
             call = there as PendingCall;
+            call?.Ending();
             _slots[id] = null;
             _free[_freeCount++] = id;
             return true;
+        }
+    }
+
+    /// <summary>A call that waits; null if there is none.</summary>
+    public PendingCall? Find(uint id)
+    {
+        lock (_gate)
+        {
+            return id < _top ? _slots[id] as PendingCall : null;
         }
     }
 
@@ -77,6 +87,7 @@ internal sealed class CallTable
                 return false;
             }
 
+            call.Ending();
             _slots[call.Id] = s_abandoned;
             return true;
         }
@@ -93,6 +104,7 @@ internal sealed class CallTable
                 if (_slots[i] is PendingCall call && call.Deadline <= now)
                 {
                     (expired ??= []).Add(call);
+                    call.Ending();
                     _slots[i] = s_abandoned;
                 }
             }
@@ -108,6 +120,7 @@ internal sealed class CallTable
         {
             _closed = reason;
             List<PendingCall> waiting = [.. _slots.OfType<PendingCall>()];
+            waiting.ForEach(static c => c.Ending());
             Array.Clear(_slots);
             _top = 0;
             _freeCount = 0;

@@ -1,31 +1,21 @@
-using System.Text;
 using GlooX.Tls;
 using GlooX.Wire;
 
 namespace GlooX.Client;
 
-/// <summary>The caller's end of a connection. When it closes, every call in flight fails with the reason; none is repeated.</summary>
-internal sealed class ClientConnection : WireConnection
+/// <summary>The end that dialled.</summary>
+internal sealed class ClientConnection : RpcConnection
 {
-    private static readonly TimeSpan s_sweep = TimeSpan.FromMilliseconds(100);
-    private readonly CallTable _calls = new();
-    private readonly Dictionary<string, uint> _methods = new(StringComparer.Ordinal);
+    private const int MaxCallbacksInFlight = 16_384;
     private readonly TaskCompletionSource _greeted = new(TaskCreationOptions.RunContinuationsAsynchronously);
-    private readonly Timer _sweeper;
-    private int _maxInFlight = int.MaxValue;
     private bool _draining;
 
     private ClientConnection(TlsConnection connection, RpcClientOptions options)
-        : base(connection, options.MaxFrameBytes, options.MaxBufferedBytes)
-    {
-        LocalAddress = connection.LocalAddress;
-        _sweeper = new Timer(static s => ((ClientConnection)s!).FailExpired(), this, s_sweep, s_sweep);
-    }
+        : base(connection, options.MaxFrameBytes, options.MaxBufferedBytes, MaxCallbacksInFlight) => LocalAddress = connection.LocalAddress;
 
     public System.Net.IPAddress? LocalAddress { get; }
 
-    /// <summary>Whether a new call may begin here.</summary>
-    public bool IsUsable => !IsClosed && !Volatile.Read(ref _draining);
+    public override bool IsUsable => !IsClosed && !Volatile.Read(ref _draining);
 
     /// <summary>Dials, proves both identities, and waits for the other side's greeting: only then is it known that the caller was let in.</summary>
     public static async Task<ClientConnection> OpenAsync(RpcEndpoint endpoint, Identity identity, RpcClientOptions options, CancellationToken ct)
@@ -38,7 +28,7 @@ internal sealed class ClientConnection : WireConnection
             TlsConnection tls = await TlsConnection.DialAsync(endpoint, TlsConnection.Rpc, identity, limit.Token).ConfigureAwait(false);
             connection = new ClientConnection(tls, options);
             FrameBuffer hello = FrameBuffer.Begin(FrameType.Hello, 0);
-            Bodies.WriteHello(hello, new Hello(Hello.Version, Hello.Version, options.MaxFrameBytes, int.MaxValue, RpcServer.Software, Hello.LeastWindow));
+            Bodies.WriteHello(hello, new Hello(Hello.Version, Hello.Version, options.MaxFrameBytes, MaxCallbacksInFlight, RpcServer.Software, Streams.IncomingStream.Window));
             connection.Send(hello);
             ThreadPool.UnsafeQueueUserWorkItem(static c => _ = c.ReadLoopAsync(), connection, preferLocal: false); // without the caller's context; ends with the connection, and reports through Closed
             await connection._greeted.Task.WaitAsync(limit.Token).ConfigureAwait(false);
@@ -57,97 +47,17 @@ internal sealed class ClientConnection : WireConnection
         }
     }
 
-    /// <summary>Gives the call an id.</summary>
-    /// <exception cref="RpcException">The connection is closed or full.</exception>
-    public void Register(PendingCall call)
-    {
-        if (_calls.Add(call, _maxInFlight) is { } refusal)
-        {
-            throw refusal is RpcException rpc ? new RpcException(rpc.Code, rpc.Message, rpc) { Url = Remote, Method = call.Method } : refusal;
-        }
+    protected override Definition Resolve(string name) => new(name, null, null, 0, (RpcError.ServiceNotFound, "the caller offers nothing but what it has lent"));
 
-        CallStarted();
-    }
-
-    /// <summary>Takes back a call that was never sent.</summary>
-    public void Unregister(PendingCall call)
-    {
-        if (_calls.Take(call.Id, out _))
-        {
-            CallEnded();
-        }
-    }
-
-    /// <summary>Gives up a call that was sent, and tells the server. True: it is the caller's to complete.</summary>
-    public bool Abandon(PendingCall call)
-    {
-        if (!_calls.Abandon(call))
-        {
-            return false;
-        }
-
-        FrameBuffer cancel = FrameBuffer.Begin(FrameType.Cancel, call.Id);
-        Send(cancel);
-        return true;
-    }
-
-    /// <summary>The id of a method on this connection; defines it on first use.</summary>
-    public uint Define(string name)
-    {
-        lock (_methods)
-        {
-            if (!_methods.TryGetValue(name, out uint id))
-            {
-                id = (uint)_methods.Count;
-                _methods[name] = id;
-
-                // Sent under the lock: nobody can send a request with this id before.
-                FrameBuffer define = FrameBuffer.Begin(FrameType.Define, id);
-                define.Append(Encoding.UTF8.GetBytes(name));
-                Send(define);
-            }
-
-            return id;
-        }
-    }
-
-    protected override void OnFrame(FrameType type, uint id, ReadOnlyMemory<byte> body)
+    protected override void OnControl(FrameType type, ReadOnlyMemory<byte> body)
     {
         switch (type)
         {
-            case FrameType.Response:
-                if (!_calls.Take(id, out PendingCall? call))
-                {
-                    throw new RpcException(RpcError.Protocol, $"an answer to call {id}, which nobody made");
-                }
-
-                CallEnded();
-                if (call is not null)
-                {
-                    call.Read(body);
-                    Ready(call);
-                }
-
-                break;
-            case FrameType.Error:
-                if (!_calls.Take(id, out PendingCall? failed))
-                {
-                    throw new RpcException(RpcError.Protocol, $"an error for call {id}, which nobody made");
-                }
-
-                CallEnded();
-                (RpcError code, string message, string? remoteType, string? stack) = Bodies.ReadError(body);
-                if (failed is not null)
-                {
-                    failed.Fail(new RpcException(code, message) { Url = Remote, Method = failed.Method, RemoteType = remoteType, RemoteStack = stack });
-                    Ready(failed);
-                }
-
-                break;
             case FrameType.HelloAck:
                 Hello hello = Bodies.ReadHello(body);
                 PeerMaxFrame = hello.MaxFrame;
-                _maxInFlight = hello.MaxInFlight;
+                MaxMade = hello.MaxInFlight;
+                PeerWindow = hello.Window;
                 _greeted.TrySetResult();
                 break;
             case FrameType.GoAway:
@@ -159,12 +69,6 @@ internal sealed class ClientConnection : WireConnection
 
                 Volatile.Write(ref _draining, true);
                 break;
-            case FrameType.Ping:
-                FrameBuffer pong = FrameBuffer.Begin(FrameType.Pong, id);
-                Send(pong);
-                break;
-            case FrameType.Pong:
-                break;
             default:
                 throw new RpcException(RpcError.Protocol, $"unexpected frame of type {(byte)type}");
         }
@@ -172,23 +76,7 @@ internal sealed class ClientConnection : WireConnection
 
     protected override void OnClosed(Exception reason)
     {
-        _sweeper.Dispose();
         _greeted.TrySetException(reason);
-        foreach (PendingCall call in _calls.Close(reason))
-        {
-            call.FailSoon(reason is RpcException rpc
-                ? new RpcException(rpc.Code, $"{call.Method}: {rpc.Message}", rpc) { Url = Remote, Method = call.Method }
-                : reason);
-        }
-    }
-
-    private void FailExpired()
-    {
-        foreach (PendingCall call in _calls.TakeExpired(Environment.TickCount64) ?? [])
-        {
-            FrameBuffer cancel = FrameBuffer.Begin(FrameType.Cancel, call.Id);
-            Send(cancel);
-            call.FailSoon(new RpcException(RpcError.Timeout, $"{call.Method}: no answer from {Remote} within the deadline") { Url = Remote, Method = call.Method });
-        }
+        base.OnClosed(reason);
     }
 }

@@ -1,6 +1,7 @@
 using System.Collections.Concurrent;
 using System.Threading.Tasks.Sources;
 using GlooX.RpcRuntime;
+using GlooX.Wire;
 using Nerdbank.MessagePack;
 
 namespace GlooX.Client;
@@ -8,17 +9,27 @@ namespace GlooX.Client;
 /// <summary>A call that waits for its answer. Exactly one of answer, deadline, cancellation and closing takes it from its table and completes it.</summary>
 internal abstract class PendingCall : IThreadPoolWorkItem
 {
-    public ClientConnection Connection = null!;
+    public RpcConnection Connection = null!;
     public uint Id;
     public string Method = "";
 
     /// <summary>In <see cref="Environment.TickCount64"/>; <see cref="long.MaxValue"/>: none.</summary>
     public long Deadline;
 
+    /// <summary>What the call sends besides its arguments.</summary>
+    public RpcOutgoing? Outgoing;
+
     private protected Exception? Failure { get; set; }
+
+    /// <summary>The call's id is about to be free for another: from now on nothing is sent in its name. Called under the table's lock.</summary>
+    public virtual void Ending() => Outgoing?.Stop();
 
     /// <summary>Takes the answer; <see cref="Execute"/> hands it over.</summary>
     public abstract void Read(ReadOnlyMemory<byte> body);
+
+    /// <summary>Takes an item of the call's stream.</summary>
+    /// <exception cref="RpcException">The other side broke the protocol.</exception>
+    public virtual void Item(ReadOnlyMemory<byte> item) => throw new RpcException(RpcError.Protocol, $"{Method} returns no stream, but an item came");
 
     /// <summary>Hands over what has come. Runs the caller's code.</summary>
     public abstract void Execute();
@@ -50,7 +61,7 @@ internal sealed class PendingCall<T> : PendingCall, IValueTaskSource<T>, IValueT
 
     public ValueTask VoidTask => new(this, _core.Version);
 
-    public static PendingCall<T> Rent(ClientConnection connection, RpcMethod<T> method, string name, long deadline)
+    public static PendingCall<T> Rent(RpcConnection connection, RpcMethod<T> method, string name, long deadline)
     {
         if (!s_pool.TryDequeue(out PendingCall<T>? call))
         {
@@ -116,6 +127,7 @@ internal sealed class PendingCall<T> : PendingCall, IValueTaskSource<T>, IValueT
             _registration.Dispose(); // waits for a callback that runs, so that none can meet the next user of this object
             _registration = default;
             _token = default;
+            Outgoing = null;
             Connection = null!;
             _result = default!;
             Failure = null;

@@ -1,6 +1,7 @@
 using GlooX.Client;
 using GlooX.RpcRuntime;
 using GlooX.Tls;
+using GlooX.Wire;
 using Nerdbank.MessagePack;
 
 namespace GlooX;
@@ -9,7 +10,7 @@ namespace GlooX;
 /// Calls one process over one connection: any number of calls at once, from any thread. It connects on the first call, and again when
 /// the connection was lost; calls that were in flight then fail, for nobody can know whether they were executed.
 /// </summary>
-public sealed class RpcClient : IAsyncDisposable
+public sealed class RpcClient : IAsyncDisposable, ICallSource
 {
     private readonly RpcEndpoint _endpoint;
     private readonly Lazy<Identity> _identity;
@@ -31,6 +32,10 @@ public sealed class RpcClient : IAsyncDisposable
 
     /// <summary>The open connection; null when there is none that new calls may use.</summary>
     internal ClientConnection? Current => Volatile.Read(ref _current) is { IsUsable: true } connection ? connection : null;
+
+    RpcConnection? ICallSource.Current => Current;
+
+    TimeSpan ICallSource.CallTimeout => Options.CallTimeout;
 
     /// <summary>Makes a client; nothing is sent before the first call.</summary>
     /// <param name="url"><c>host:port</c>; an "any" address such as 0.0.0.0 means this machine.</param>
@@ -93,6 +98,8 @@ public sealed class RpcClient : IAsyncDisposable
             await connection.FinishAsync(new RpcException(RpcError.Connection, "the client was disposed") { Url = Url }, TimeSpan.FromSeconds(1)).ConfigureAwait(false);
         }
     }
+
+    async ValueTask<RpcConnection> ICallSource.ConnectionAsync(CancellationToken ct) => await ConnectionAsync(ct).ConfigureAwait(false);
 
     internal async ValueTask<ClientConnection> ConnectionAsync(CancellationToken ct)
     {

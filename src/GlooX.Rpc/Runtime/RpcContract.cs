@@ -42,14 +42,18 @@ public readonly struct RpcVoid
 /// <param name="name">Name on the wire.</param>
 /// <param name="readResult">Reads the result.</param>
 /// <param name="timeoutMilliseconds">0: the client's default; -1: no limit.</param>
+/// <param name="isOneWay">Whether no answer is wanted.</param>
 [EditorBrowsable(EditorBrowsableState.Never)]
-public sealed class RpcMethod<TResult>(string name, RpcResultReader<TResult> readResult, int timeoutMilliseconds = 0)
+public sealed class RpcMethod<TResult>(string name, RpcResultReader<TResult> readResult, int timeoutMilliseconds = 0, bool isOneWay = false)
 {
     /// <summary>Name on the wire.</summary>
     public string Name { get; } = name;
 
     /// <summary>0: the client's default; -1: no limit.</summary>
     public int TimeoutMilliseconds { get; } = timeoutMilliseconds;
+
+    /// <summary>Whether no answer is wanted.</summary>
+    public bool IsOneWay { get; } = isOneWay;
 
     internal RpcResultReader<TResult> ReadResult { get; } = readResult;
 }
@@ -66,8 +70,9 @@ public abstract class RpcDispatcher
     /// <param name="target">The object that is called.</param>
     /// <param name="arguments">Positioned at the array of arguments.</param>
     /// <param name="serializer">Reads what is no primitive.</param>
+    /// <param name="inbound">Reads what does not travel as a value.</param>
     /// <returns>The request.</returns>
-    public abstract RpcRequest Read(int method, object target, ref MessagePackReader arguments, RpcSerializer serializer);
+    public abstract RpcRequest Read(int method, object target, ref MessagePackReader arguments, RpcSerializer serializer, RpcInbound inbound);
 }
 
 /// <summary>Small things that generated code needs.</summary>

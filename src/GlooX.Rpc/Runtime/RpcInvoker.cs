@@ -1,6 +1,7 @@
 using System.ComponentModel;
+using System.Runtime.CompilerServices;
 using GlooX.Client;
-using GlooX.Server;
+using GlooX.Streams;
 using GlooX.Wire;
 using Nerdbank.MessagePack;
 
@@ -10,13 +11,13 @@ namespace GlooX.RpcRuntime;
 [EditorBrowsable(EditorBrowsableState.Never)]
 public sealed class RpcInvoker
 {
-    internal RpcInvoker(RpcClient client, string service)
+    internal RpcInvoker(ICallSource source, string service)
     {
-        Client = client;
+        Source = source;
         Service = service;
     }
 
-    internal RpcClient Client { get; }
+    internal ICallSource Source { get; }
 
     internal string Service { get; }
 
@@ -32,18 +33,20 @@ public sealed class RpcInvoker
 [EditorBrowsable(EditorBrowsableState.Never)]
 public sealed class RpcBoundMethod<TResult>
 {
-    private readonly RpcClient _client;
+    private readonly ICallSource _source;
     private readonly RpcMethod<TResult> _method;
     private readonly string _name;
     private readonly int _timeout;
+    private readonly int _streamTimeout; // a stream lives as long as it must, unless its contract says otherwise
     private Binding? _binding;
 
     internal RpcBoundMethod(RpcInvoker invoker, RpcMethod<TResult> method)
     {
-        _client = invoker.Client;
+        _source = invoker.Source;
         _method = method;
         _name = invoker.Service.Length == 0 ? method.Name : $"{invoker.Service}/{method.Name}";
-        double standard = _client.Options.CallTimeout.TotalMilliseconds;
+        _streamTimeout = Math.Max(0, method.TimeoutMilliseconds);
+        double standard = _source.CallTimeout.TotalMilliseconds;
         _timeout = method.TimeoutMilliseconds switch
         {
             0 => standard <= 0 || standard > int.MaxValue ? 0 : (int)standard,
@@ -61,11 +64,11 @@ public sealed class RpcBoundMethod<TResult>
     public ValueTask<TResult> InvokeAsync<TArgs>(in TArgs args, CancellationToken ct)
         where TArgs : struct, IRpcArguments
     {
-        if (_client.Current is { IsCongested: false } connection)
+        if (_source.Current is { IsCongested: false } connection)
         {
             try
             {
-                return Start(connection, args, ct).Task;
+                return Start(connection, args, null, _timeout, ct).Task;
             }
             catch (Exception e)
             {
@@ -80,16 +83,22 @@ public sealed class RpcBoundMethod<TResult>
     /// <typeparam name="TArgs">The arguments.</typeparam>
     /// <param name="args">The arguments.</param>
     /// <param name="ct">Cancels the call, here and there.</param>
-    /// <returns>Completes when the method has.</returns>
+    /// <returns>Completes when the method has; one-way: when the call waits to be sent.</returns>
     /// <exception cref="RpcException">The call failed.</exception>
     public ValueTask InvokeVoidAsync<TArgs>(in TArgs args, CancellationToken ct)
         where TArgs : struct, IRpcArguments
     {
-        if (_client.Current is { IsCongested: false } connection)
+        if (_source.Current is { IsCongested: false } connection)
         {
             try
             {
-                return Start(connection, args, ct).VoidTask;
+                if (!_method.IsOneWay)
+                {
+                    return Start(connection, args, null, _timeout, ct).VoidTask;
+                }
+
+                SendOneWay(connection, args, ct);
+                return default;
             }
             catch (Exception e)
             {
@@ -97,13 +106,64 @@ public sealed class RpcBoundMethod<TResult>
             }
         }
 
-        return new ValueTask(ConnectAndInvokeAsync(args, ct).AsTask());
+        return _method.IsOneWay ? ConnectAndSendAsync(args, ct) : new ValueTask(ConnectAndInvokeAsync(args, ct).AsTask());
+    }
+
+    /// <summary>Calls a method whose arguments are not all values.</summary>
+    /// <typeparam name="TArgs">The arguments.</typeparam>
+    /// <param name="attach">Numbers the streams and objects among the arguments.</param>
+    /// <param name="ct">Cancels the call, here and there.</param>
+    /// <returns>The result.</returns>
+    /// <exception cref="RpcException">The call failed.</exception>
+    public async ValueTask<TResult> InvokeAsync<TArgs>(Func<RpcOutgoing, TArgs> attach, CancellationToken ct)
+        where TArgs : struct, IRpcArguments
+    {
+        RpcConnection connection = await ReadyConnectionAsync(ct).ConfigureAwait(false);
+        var outgoing = new RpcOutgoing(connection);
+        return await Start(connection, attach(outgoing), outgoing, _streamTimeout, ct).Task.ConfigureAwait(false);
+    }
+
+    /// <inheritdoc cref="InvokeAsync{TArgs}(Func{RpcOutgoing, TArgs}, CancellationToken)"/>
+    public async ValueTask InvokeVoidAsync<TArgs>(Func<RpcOutgoing, TArgs> attach, CancellationToken ct)
+        where TArgs : struct, IRpcArguments => await InvokeAsync(attach, ct).ConfigureAwait(false);
+
+    /// <summary>Calls a method that returns a stream of <typeparamref name="TResult"/>; each enumeration is a call.</summary>
+    /// <typeparam name="TArgs">The arguments.</typeparam>
+    /// <param name="attach">Numbers the streams and objects among the arguments.</param>
+    /// <param name="ct">Cancels the calls, here and there.</param>
+    /// <returns>The stream.</returns>
+    public IAsyncEnumerable<TResult> Stream<TArgs>(Func<RpcOutgoing, TArgs> attach, CancellationToken ct)
+        where TArgs : struct, IRpcArguments => EnumerateAsync(attach, ct);
+
+    private async IAsyncEnumerable<TResult> EnumerateAsync<TArgs>(
+        Func<RpcOutgoing, TArgs> attach, CancellationToken declared, [EnumeratorCancellation] CancellationToken ct = default)
+        where TArgs : struct, IRpcArguments
+    {
+        using var both = CancellationTokenSource.CreateLinkedTokenSource(declared, ct);
+        RpcConnection connection = await ReadyConnectionAsync(both.Token).ConfigureAwait(false);
+        var outgoing = new RpcOutgoing(connection);
+        var call = new PendingStream<TResult>(connection, _name, _method.ReadResult, _streamTimeout == 0 ? long.MaxValue : Environment.TickCount64 + _streamTimeout);
+        Begin(connection, call, attach(outgoing), outgoing, _streamTimeout, both.Token);
+        using (call)
+        {
+            await foreach (TResult item in call.Items.WithCancellation(both.Token).ConfigureAwait(false))
+            {
+                yield return item;
+            }
+        }
     }
 
     private async ValueTask<TResult> ConnectAndInvokeAsync<TArgs>(TArgs args, CancellationToken ct)
-        where TArgs : struct, IRpcArguments
+        where TArgs : struct, IRpcArguments =>
+        await Start(await ReadyConnectionAsync(ct).ConfigureAwait(false), args, null, _timeout, ct).Task.ConfigureAwait(false);
+
+    private async ValueTask ConnectAndSendAsync<TArgs>(TArgs args, CancellationToken ct)
+        where TArgs : struct, IRpcArguments => SendOneWay(await ReadyConnectionAsync(ct).ConfigureAwait(false), args, ct);
+
+    /// <summary>A connection that takes a call now.</summary>
+    private async ValueTask<RpcConnection> ReadyConnectionAsync(CancellationToken ct)
     {
-        ClientConnection connection = await _client.ConnectionAsync(ct).ConfigureAwait(false);
+        RpcConnection connection = await _source.ConnectionAsync(ct).ConfigureAwait(false);
         if (connection.IsCongested)
         {
             using var limit = CancellationTokenSource.CreateLinkedTokenSource(ct);
@@ -118,48 +178,19 @@ public sealed class RpcBoundMethod<TResult>
             }
             catch (OperationCanceledException) when (!ct.IsCancellationRequested)
             {
-                throw new RpcException(RpcError.Timeout, $"{_name}: {_client.Url} reads too slowly, the call could not be sent within {_timeout} ms") { Url = _client.Url, Method = _name };
+                throw new RpcException(RpcError.Timeout, $"{_name}: {_source.Url} reads too slowly, the call could not be sent within {_timeout} ms") { Url = _source.Url, Method = _name };
             }
         }
 
-        return await Start(connection, args, ct).Task.ConfigureAwait(false);
+        return connection;
     }
 
-    private PendingCall<TResult> Start<TArgs>(ClientConnection connection, in TArgs args, CancellationToken ct)
+    private PendingCall<TResult> Start<TArgs>(RpcConnection connection, in TArgs args, RpcOutgoing? outgoing, int timeout, CancellationToken ct)
         where TArgs : struct, IRpcArguments
     {
-        ct.ThrowIfCancellationRequested();
-        Binding? binding = _binding;
-        if (binding is null || binding.Connection != connection)
-        {
-            binding = new Binding(connection, connection.Define(_name));
-            _binding = binding;
-        }
-
-        long deadline = _timeout == 0 ? long.MaxValue : Environment.TickCount64 + _timeout;
+        long deadline = timeout == 0 ? long.MaxValue : Environment.TickCount64 + timeout;
         PendingCall<TResult> call = PendingCall<TResult>.Rent(connection, _method, _name, deadline);
-        connection.Register(call);
-        try
-        {
-            FrameBuffer frame = FrameBuffer.Begin(FrameType.Request, call.Id);
-            frame.WriteVarint(binding.Id);
-            frame.WriteVarint(_timeout == 0 ? 0 : RequestFlags.Deadline);
-            if (_timeout != 0)
-            {
-                frame.WriteVarint((uint)_timeout);
-            }
-
-            var writer = new MessagePackWriter(frame);
-            args.Write(ref writer, RpcSerializer.Default);
-            writer.Flush();
-            connection.Send(frame);
-        }
-        catch
-        {
-            connection.Unregister(call);
-            throw;
-        }
-
+        Begin(connection, call, args, outgoing, timeout, ct);
         if (ct.CanBeCanceled)
         {
             call.CancelWith(ct);
@@ -168,5 +199,65 @@ public sealed class RpcBoundMethod<TResult>
         return call;
     }
 
-    private sealed record Binding(ClientConnection Connection, uint Id);
+    private void Begin<TArgs>(RpcConnection connection, PendingCall call, in TArgs args, RpcOutgoing? outgoing, int timeout, CancellationToken ct)
+        where TArgs : struct, IRpcArguments
+    {
+        ct.ThrowIfCancellationRequested();
+        uint method = MethodOn(connection);
+        call.Outgoing = outgoing;
+        connection.Register(call);
+        try
+        {
+            connection.Send(Write(call.Id, method, args, timeout, 0));
+        }
+        catch
+        {
+            connection.Unregister(call);
+            throw;
+        }
+
+        outgoing?.Start(call.Id);
+    }
+
+    private void SendOneWay<TArgs>(RpcConnection connection, in TArgs args, CancellationToken ct)
+        where TArgs : struct, IRpcArguments
+    {
+        ct.ThrowIfCancellationRequested();
+        uint method = MethodOn(connection);
+        if (!connection.Send(Write(0, method, args, 0, RequestFlags.OneWay), isUrgent: false))
+        {
+            throw new RpcException(RpcError.Connection, $"{_name}: the connection to {_source.Url} is closed", connection.CloseReason) { Url = _source.Url, Method = _name };
+        }
+    }
+
+    private uint MethodOn(RpcConnection connection)
+    {
+        Binding? binding = _binding;
+        if (binding is null || binding.Connection != connection)
+        {
+            binding = new Binding(connection, connection.Define(_name));
+            _binding = binding;
+        }
+
+        return binding.Id;
+    }
+
+    private static FrameBuffer Write<TArgs>(uint call, uint method, in TArgs args, int timeout, uint flags)
+        where TArgs : struct, IRpcArguments
+    {
+        FrameBuffer frame = FrameBuffer.Begin(FrameType.Request, call);
+        frame.WriteVarint(method);
+        frame.WriteVarint(timeout == 0 ? flags : flags | RequestFlags.Deadline);
+        if (timeout != 0)
+        {
+            frame.WriteVarint((uint)timeout);
+        }
+
+        var writer = new MessagePackWriter(frame);
+        args.Write(ref writer, RpcSerializer.Default);
+        writer.Flush();
+        return frame;
+    }
+
+    private sealed record Binding(RpcConnection Connection, uint Id);
 }

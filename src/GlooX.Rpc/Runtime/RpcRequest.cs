@@ -1,6 +1,6 @@
 #pragma warning disable RS0022 // meant to be derived from, by generated code only
 using System.ComponentModel;
-using GlooX.Server;
+using GlooX.Streams;
 using GlooX.Wire;
 using Nerdbank.MessagePack;
 
@@ -14,31 +14,51 @@ namespace GlooX.RpcRuntime;
 public abstract class RpcRequest : IThreadPoolWorkItem
 {
     private readonly bool _cancellable;
+    private List<IncomingStream>? _streams;
     private CancellationTokenSource? _cancellation;
     private bool _cancelledByCaller;
+    private bool _isOneWay;
+    private long _deadline;
 
     internal RpcRequest(bool cancellable) => _cancellable = cancellable;
 
-    internal ServerConnection Connection { get; private set; } = null!;
+    internal RpcConnection Connection { get; private set; } = null!;
 
     internal uint Id { get; private set; }
 
     internal CancellationToken Cancelled => _cancellation?.Token ?? CancellationToken.None;
 
-    void IThreadPoolWorkItem.Execute() => Run();
+    /// <summary>What the caller still waits; null: without a limit.</summary>
+    internal TimeSpan? Remaining => _deadline == 0 ? null : TimeSpan.FromMilliseconds(Math.Max(0, _deadline - Environment.TickCount64));
+
+    void IThreadPoolWorkItem.Execute()
+    {
+        RpcRequest? outer = RpcCall.Running;
+        RpcCall.Running = this;
+        Run();
+        RpcCall.Running = outer;
+    }
 
     /// <summary>Takes its place on a connection.</summary>
     /// <param name="connection">Where the answer goes.</param>
     /// <param name="id">The request's id.</param>
     /// <param name="timeout">Milliseconds the caller waits; 0: no limit.</param>
-    internal void Attach(ServerConnection connection, uint id, uint timeout)
+    /// <param name="isOneWay">Whether no answer is wanted.</param>
+    /// <param name="streams">What the caller sends besides; null: nothing.</param>
+    internal void Attach(RpcConnection connection, uint id, uint timeout, bool isOneWay, List<IncomingStream>? streams)
     {
         Connection = connection;
         Id = id;
+        _isOneWay = isOneWay;
+        _streams = streams;
+        _deadline = timeout == 0 ? 0 : Environment.TickCount64 + timeout;
         if (_cancellable)
         {
             _cancellation = timeout is > 0 and <= int.MaxValue ? new CancellationTokenSource((int)timeout) : new CancellationTokenSource();
-            connection.Watch(id, this);
+            if (!isOneWay)
+            {
+                connection.Watch(id, this);
+            }
         }
     }
 
@@ -71,9 +91,13 @@ public abstract class RpcRequest : IThreadPoolWorkItem
 
     private protected void Done(FrameBuffer frame)
     {
+        EndStreams();
         try
         {
-            Connection.Send(frame);
+            if (!_isOneWay)
+            {
+                Connection.Send(frame);
+            }
         }
         catch (RpcException e)
         {
@@ -85,6 +109,7 @@ public abstract class RpcRequest : IThreadPoolWorkItem
 
     private protected void Fail(Exception e)
     {
+        EndStreams();
         if (e is OperationCanceledException && Cancelled.IsCancellationRequested)
         {
             e = Volatile.Read(ref _cancelledByCaller)
@@ -92,18 +117,36 @@ public abstract class RpcRequest : IThreadPoolWorkItem
                 : new RpcException(RpcError.Timeout, "the call was not done within the caller's deadline");
         }
 
-        Connection.SendError(Id, e);
+        if (!_isOneWay)
+        {
+            Connection.SendError(Id, e);
+        }
+
         End();
+    }
+
+    // Before the answer: with it the id is free for another call, whose streams have the same numbers.
+    private void EndStreams()
+    {
+        if (_cancellable && !_isOneWay)
+        {
+            Connection.Unwatch(Id);
+        }
+
+        if (_streams is not null)
+        {
+            foreach (IncomingStream stream in _streams)
+            {
+                Connection.Forget(stream, Id);
+                stream.Detach();
+                stream.Complete();
+            }
+        }
     }
 
     private void End()
     {
-        if (_cancellable)
-        {
-            Connection.Unwatch(Id);
-            _cancellation!.Dispose();
-        }
-
+        _cancellation?.Dispose();
         Connection.RequestEnded();
     }
 }
@@ -227,6 +270,46 @@ public abstract class RpcVoidRequest : RpcRequest
         catch (Exception e)
         {
             Fail(e);
+            return;
+        }
+
+        Answer(static frame => frame.WriteByte(MessagePackCode.Nil));
+    }
+}
+
+/// <summary>A call that returns a stream.</summary>
+/// <typeparam name="T">The item's type.</typeparam>
+[EditorBrowsable(EditorBrowsableState.Never)]
+public abstract class RpcStreamRequest<T> : RpcRequest
+{
+    /// <summary>Makes one.</summary>
+    protected RpcStreamRequest()
+        : base(cancellable: true)
+    {
+    }
+
+    /// <summary>Calls the method.</summary>
+    /// <param name="ct">Cancelled when the caller wants no more, its deadline passes or its connection breaks.</param>
+    /// <returns>What to send.</returns>
+    protected abstract IAsyncEnumerable<T> Invoke(CancellationToken ct);
+
+    /// <summary>Writes an item.</summary>
+    /// <param name="writer">Where to.</param>
+    /// <param name="item">What.</param>
+    /// <param name="serializer">Writes what is no primitive.</param>
+    protected abstract void WriteItem(ref MessagePackWriter writer, T item, RpcSerializer serializer);
+
+    private protected sealed override void Run() => _ = RunAsync();
+
+    private async Task RunAsync()
+    {
+        try
+        {
+            await new OutgoingStream(Connection, 0) { Call = Id }.SendAsync(Invoke(Cancelled), WriteItem, Cancelled).ConfigureAwait(false);
+        }
+        catch (Exception e)
+        {
+            Fail(e); // whatever the handler throws is the caller's to know
             return;
         }
 

@@ -35,6 +35,7 @@ namespace GlooX.Server
 namespace GlooX
 {
     using GlooX.Server;
+    using GlooX.Wire;
 
     /// <summary>
     /// Answers calls over mutual TLS on one port. Only what carries <see cref="RpcServiceAttribute"/> or <see cref="RpcAttribute"/> can be

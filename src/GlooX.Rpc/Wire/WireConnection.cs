@@ -129,8 +129,10 @@ internal abstract class WireConnection : IThreadPoolWorkItem, IInlineWork
     }
 
     /// <summary>Completes the frame in <paramref name="scratch"/> and sends it. False: the connection is closed.</summary>
+    /// <param name="scratch">From <see cref="FrameBuffer.Begin"/>.</param>
+    /// <param name="isUrgent">False: others are about to follow.</param>
     /// <exception cref="RpcException"><see cref="RpcError.TooLarge"/>: larger than the other side accepts; nothing was sent.</exception>
-    public bool Send(FrameBuffer scratch)
+    public bool Send(FrameBuffer scratch, bool isUrgent = true)
     {
         ReadOnlySpan<byte> frame = scratch.End();
         if (frame.Length > PeerMaxFrame)
@@ -148,7 +150,7 @@ internal abstract class WireConnection : IThreadPoolWorkItem, IInlineWork
             _filling.Append(frame);
         }
 
-        if (Volatile.Read(ref _inFlight) <= 1)
+        if (isUrgent ? Volatile.Read(ref _inFlight) <= 1 : Volatile.Read(ref _filling).Length >= FullBatch)
         {
             Flush();
         }

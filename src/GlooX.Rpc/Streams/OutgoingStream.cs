@@ -1,0 +1,127 @@
+using GlooX.RpcRuntime;
+using GlooX.Wire;
+using Nerdbank.MessagePack;
+
+namespace GlooX.Streams;
+
+/// <summary>A stream that this side sends, never faster than the other side reads it.</summary>
+internal sealed class OutgoingStream(RpcConnection connection, uint number)
+{
+    private readonly Lock _gate = new();
+    private long _credit = connection.PeerWindow;
+    private bool _stopped;
+    private TaskCompletionSource? _room;
+
+    public uint Call { get; set; }
+
+    public uint Number { get; } = number;
+
+    /// <summary>The other side has read so much more; 0: it wants no more.</summary>
+    public void Grant(uint bytes)
+    {
+        if (bytes == 0)
+        {
+            Stop();
+            return;
+        }
+
+        lock (_gate)
+        {
+            if (_credit + bytes > int.MaxValue)
+            {
+                throw new RpcException(RpcError.Protocol, $"the credit of stream {Number} of call {Call} overflows");
+            }
+
+            _credit += bytes;
+            if (_credit > 0)
+            {
+                _room?.TrySetResult();
+                _room = null;
+            }
+        }
+    }
+
+    /// <summary>Nothing is sent any more once this returns.</summary>
+    public void Stop()
+    {
+        lock (_gate)
+        {
+            _stopped = true;
+            _room?.TrySetResult();
+            _room = null;
+        }
+    }
+
+    /// <summary>Sends all items, as fast as the other side takes them. False: it wants no more, or is gone.</summary>
+    /// <exception cref="OperationCanceledException">Cancelled.</exception>
+    public async Task<bool> SendAsync<T>(IAsyncEnumerable<T> items, RpcItemWriter<T> write, CancellationToken ct)
+    {
+        connection.Offer(this);
+        try
+        {
+            await foreach (T item in items.WithCancellation(ct).ConfigureAwait(false))
+            {
+                await WaitForRoomAsync(ct).ConfigureAwait(false);
+                if (connection.IsCongested)
+                {
+                    await connection.DrainAsync(ct).ConfigureAwait(false);
+                }
+
+                if (Volatile.Read(ref _stopped) || !Send(item, write))
+                {
+                    return false;
+                }
+            }
+
+            return true;
+        }
+        finally
+        {
+            connection.Withdraw(this);
+        }
+    }
+
+    /// <summary>Says that all has been sent, or why not.</summary>
+    public void End(Exception? failure)
+    {
+        FrameBuffer end = FrameBuffer.Begin(FrameType.StreamEnd, Call);
+        end.WriteVarint(Number);
+        if (failure is not null)
+        {
+            connection.WriteError(end, failure);
+        }
+
+        lock (_gate)
+        {
+            if (!_stopped)
+            {
+                connection.Send(end);
+            }
+        }
+    }
+
+    private bool Send<T>(T item, RpcItemWriter<T> write)
+    {
+        FrameBuffer frame = FrameBuffer.Begin(FrameType.StreamItem, Call);
+        frame.WriteVarint(Number);
+        int head = frame.Length;
+        var writer = new MessagePackWriter(frame);
+        write(ref writer, item, RpcSerializer.Default);
+        writer.Flush();
+        lock (_gate)
+        {
+            _credit -= frame.Length - head + IncomingStream.ItemCost;
+            return !_stopped && connection.Send(frame, isUrgent: false);
+        }
+    }
+
+    private ValueTask WaitForRoomAsync(CancellationToken ct)
+    {
+        lock (_gate)
+        {
+            return _credit > 0 || _stopped
+                ? default
+                : new ValueTask((_room ??= new(TaskCreationOptions.RunContinuationsAsynchronously)).Task.WaitAsync(ct));
+        }
+    }
+}

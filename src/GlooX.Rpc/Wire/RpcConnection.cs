@@ -1,0 +1,439 @@
+using System.Collections.Concurrent;
+using System.Text;
+using GlooX.Client;
+using GlooX.RpcRuntime;
+using GlooX.Server;
+using GlooX.Streams;
+using GlooX.Tls;
+using Nerdbank.MessagePack;
+
+namespace GlooX.Wire;
+
+/// <summary>
+/// A connection on which either side may call the other: the calls it makes, the calls it serves, and the streams of both. When it closes,
+/// every call made fails with the reason and none is repeated; handlers that can be cancelled are.
+/// </summary>
+internal abstract class RpcConnection : WireConnection, ICallSource
+{
+    private const int MaxDefinitions = 4096;
+    private static readonly TimeSpan s_sweep = TimeSpan.FromMilliseconds(100);
+
+    // Calls made.
+    private readonly CallTable _calls = new();
+    private readonly Dictionary<string, uint> _named = new(StringComparer.Ordinal);
+    private Timer? _sweeper;
+
+    // Calls served.
+    private readonly List<Definition> _defined = [];
+    private readonly ConcurrentDictionary<uint, RpcRequest> _cancellable = new();
+    private bool _refusesCalls;
+
+    // Streams: what this side reads from the calls that it serves, and all that it writes.
+    private readonly ConcurrentDictionary<(uint Call, uint Number), IncomingStream> _incoming = new();
+    private readonly ConcurrentDictionary<(bool IsResult, uint Call, uint Number), OutgoingStream> _outgoing = new();
+    private readonly CallbackTable _callbacks = new();
+
+    protected RpcConnection(TlsConnection connection, int maxFrame, int highWater, int maxInFlight)
+        : base(connection, maxFrame, highWater)
+    {
+        MaxServed = maxInFlight;
+        Inbound = new RpcInbound(this);
+    }
+
+    /// <summary>Whether a new call may begin here.</summary>
+    public virtual bool IsUsable => !IsClosed;
+
+    RpcConnection? ICallSource.Current => IsUsable ? this : null;
+
+    string ICallSource.Url => Remote;
+
+    TimeSpan ICallSource.CallTimeout => TimeSpan.FromSeconds(30);
+
+    public CallbackTable Callbacks => _callbacks;
+
+    /// <summary>Bytes that the other side lets each stream have under way.</summary>
+    public int PeerWindow { get; protected set; } = Hello.LeastWindow;
+
+    /// <summary>Whether stacks of handlers' exceptions are sent.</summary>
+    protected virtual bool SendsStacks => false;
+
+    /// <summary>Most calls that this side makes at once.</summary>
+    protected int MaxMade { get; set; } = int.MaxValue;
+
+    private int MaxServed { get; }
+
+    private RpcInbound Inbound { get; }
+
+    ValueTask<RpcConnection> ICallSource.ConnectionAsync(CancellationToken ct) => IsUsable
+        ? new ValueTask<RpcConnection>(this)
+        : ValueTask.FromException<RpcConnection>(new RpcException(RpcError.Connection, $"{Remote} is gone, and so is whatever it lent to this process", CloseReason) { Url = Remote });
+
+    /// <summary>Gives the call an id.</summary>
+    /// <exception cref="RpcException">The connection is closed or full.</exception>
+    public void Register(PendingCall call)
+    {
+        if (_calls.Add(call, MaxMade) is { } refusal)
+        {
+            throw refusal is RpcException rpc ? new RpcException(rpc.Code, rpc.Message, rpc) { Url = Remote, Method = call.Method } : refusal;
+        }
+
+        CallStarted();
+        if (Volatile.Read(ref _sweeper) is null)
+        {
+            StartSweeper();
+        }
+    }
+
+    /// <summary>Takes back a call that was never sent.</summary>
+    public void Unregister(PendingCall call)
+    {
+        if (_calls.Take(call.Id, out _))
+        {
+            CallEnded();
+        }
+    }
+
+    /// <summary>Gives up a call that was sent, and tells the other side. True: it is the caller's to complete.</summary>
+    public bool Abandon(PendingCall call)
+    {
+        if (!_calls.Abandon(call))
+        {
+            return false;
+        }
+
+        FrameBuffer cancel = FrameBuffer.Begin(FrameType.Cancel, call.Id);
+        Send(cancel);
+        return true;
+    }
+
+    /// <summary>The id of a method on this connection; defines it on first use.</summary>
+    public uint Define(string name)
+    {
+        lock (_named)
+        {
+            if (!_named.TryGetValue(name, out uint id))
+            {
+                id = (uint)_named.Count;
+                _named[name] = id;
+
+                // Sent under the lock: nobody can send a request with this id before.
+                FrameBuffer define = FrameBuffer.Begin(FrameType.Define, id);
+                define.Append(Encoding.UTF8.GetBytes(name));
+                Send(define);
+            }
+
+            return id;
+        }
+    }
+
+    public void Watch(uint id, RpcRequest request)
+    {
+        _cancellable[id] = request;
+        if (IsClosed)
+        {
+            ThreadPool.UnsafeQueueUserWorkItem(static r => r.Cancel(), request, preferLocal: false); // OnClosed may have missed it
+        }
+    }
+
+    public void Unwatch(uint id) => _cancellable.TryRemove(id, out _);
+
+    public void RequestEnded() => CallEnded();
+
+    /// <summary>A stream that the caller of <paramref name="call"/> sends.</summary>
+    public void Expect(IncomingStream stream, uint call)
+    {
+        _incoming[(call, stream.Number)] = stream;
+        if (CloseReason is { } reason)
+        {
+            stream.Fail(reason); // OnClosed may have missed it
+        }
+    }
+
+    public void Forget(IncomingStream stream, uint call) => _incoming.TryRemove(KeyValuePair.Create((call, stream.Number), stream));
+
+    /// <summary>A stream that this side sends: the result of a call that it serves, or an argument of one that it makes.</summary>
+    public void Offer(OutgoingStream stream)
+    {
+        _outgoing[(stream.Number == 0, stream.Call, stream.Number)] = stream;
+        if (IsClosed)
+        {
+            stream.Stop();
+        }
+    }
+
+    public void Withdraw(OutgoingStream stream) =>
+        _outgoing.TryRemove(KeyValuePair.Create((stream.Number == 0, stream.Call, stream.Number), stream));
+
+    public void SendError(uint id, Exception e)
+    {
+        FrameBuffer frame = FrameBuffer.Begin(FrameType.Error, id);
+        WriteError(frame, e);
+        try
+        {
+            Send(frame);
+        }
+        catch (RpcException tooLarge) when (tooLarge.Code == RpcError.TooLarge)
+        {
+            // The other side takes small frames only; each one takes this.
+            FrameBuffer brief = FrameBuffer.Begin(FrameType.Error, id);
+            Bodies.WriteError(brief, e is RpcException { Code: var code } ? code : RpcError.Remote, "the call failed; the message is larger than the caller accepts", null, null);
+            Send(brief);
+        }
+    }
+
+    /// <summary>What a failure looks like to the other side.</summary>
+    public void WriteError(FrameBuffer frame, Exception e)
+    {
+        if (e is RpcException { Code: not RpcError.Remote } rpc)
+        {
+            Bodies.WriteError(frame, rpc.Code, Bounded(rpc.Message, 8 * 1024), null, null);
+        }
+        else
+        {
+            string? stack = SendsStacks ? e.ToString() : null;
+            string message = e is RpcException nested ? nested.Message : $"{e.GetType().FullName}: {e.Message}";
+            Bodies.WriteError(frame, RpcError.Remote, Bounded(message, 8 * 1024), (e as RpcException)?.RemoteType ?? e.GetType().FullName, stack is null ? null : Bounded(stack, 32 * 1024));
+        }
+    }
+
+    /// <summary>From now on, calls of the other side are refused.</summary>
+    protected void RefuseCalls() => Volatile.Write(ref _refusesCalls, true);
+
+    /// <summary>What a name means on this side.</summary>
+    protected abstract Definition Resolve(string name);
+
+    /// <summary>A frame that is no call's: greetings and farewells.</summary>
+    protected abstract void OnControl(FrameType type, ReadOnlyMemory<byte> body);
+
+    protected override void OnFrame(FrameType type, uint id, ReadOnlyMemory<byte> body)
+    {
+        switch (type)
+        {
+            case FrameType.Response:
+                if (TakeCall(id) is { } call)
+                {
+                    call.Read(body);
+                    Ready(call);
+                }
+
+                break;
+            case FrameType.Error:
+                (RpcError code, string message, string? remoteType, string? stack) = Bodies.ReadError(body);
+                if (TakeCall(id) is { } failed)
+                {
+                    failed.Fail(new RpcException(code, message) { Url = Remote, Method = failed.Method, RemoteType = remoteType, RemoteStack = stack });
+                    Ready(failed);
+                }
+
+                break;
+            case FrameType.Request:
+                OnRequest(id, body);
+                break;
+            case FrameType.Define:
+                OnDefine(id, body);
+                break;
+            case FrameType.Cancel:
+                if (_cancellable.TryGetValue(id, out RpcRequest? request))
+                {
+                    // Callbacks of the token are user code: never on the reader loop.
+                    ThreadPool.UnsafeQueueUserWorkItem(static r => r.Cancel(), request, preferLocal: false);
+                }
+
+                break;
+            case FrameType.StreamItem:
+            case FrameType.StreamEnd:
+            case FrameType.Credit:
+                OnStream(type, id, body);
+                break;
+            case FrameType.Ping:
+                FrameBuffer pong = FrameBuffer.Begin(FrameType.Pong, id);
+                Send(pong);
+                break;
+            case FrameType.Pong:
+                break;
+            default:
+                OnControl(type, body);
+                break;
+        }
+    }
+
+    protected override void OnClosed(Exception reason)
+    {
+        Interlocked.Exchange(ref _sweeper, null)?.Dispose();
+        foreach (RpcRequest request in _cancellable.Values)
+        {
+            ThreadPool.UnsafeQueueUserWorkItem(static r => r.Cancel(), request, preferLocal: false);
+        }
+
+        foreach (IncomingStream stream in _incoming.Values)
+        {
+            stream.Fail(reason);
+        }
+
+        foreach (OutgoingStream stream in _outgoing.Values)
+        {
+            stream.Stop();
+        }
+
+        foreach (PendingCall call in _calls.Close(reason))
+        {
+            call.FailSoon(reason is RpcException rpc
+                ? new RpcException(rpc.Code, $"{call.Method}: {rpc.Message}", rpc) { Url = Remote, Method = call.Method }
+                : reason);
+        }
+    }
+
+    private PendingCall? TakeCall(uint id)
+    {
+        if (!_calls.Take(id, out PendingCall? call))
+        {
+            throw new RpcException(RpcError.Protocol, $"an answer to call {id}, which nobody made");
+        }
+
+        CallEnded();
+        return call;
+    }
+
+    private void OnStream(FrameType type, uint id, ReadOnlyMemory<byte> body)
+    {
+        ReadOnlySpan<byte> rest = body.Span;
+        uint number = Frame.ReadVarint(ref rest);
+        ReadOnlyMemory<byte> content = body[^rest.Length..];
+        switch (type)
+        {
+            // What comes late, after the call's end, is for nobody.
+            case FrameType.Credit when _outgoing.TryGetValue((number == 0 ? true : false, id, number), out OutgoingStream? outgoing):
+                outgoing.Grant(Frame.ReadVarint(ref rest));
+                break;
+            case FrameType.StreamItem when number == 0:
+                _calls.Find(id)?.Item(content);
+                break;
+            case FrameType.StreamItem when _incoming.TryGetValue((id, number), out IncomingStream? incoming):
+                incoming.Item(content);
+                break;
+            case FrameType.StreamEnd when _incoming.TryGetValue((id, number), out IncomingStream? ended):
+                if (content.IsEmpty)
+                {
+                    ended.Complete();
+                }
+                else
+                {
+                    (RpcError code, string message, string? remoteType, _) = Bodies.ReadError(content);
+                    ended.Fail(new RpcException(code, message) { Url = Remote, RemoteType = remoteType });
+                }
+
+                break;
+            default:
+                break;
+        }
+    }
+
+    private void OnDefine(uint id, ReadOnlyMemory<byte> body)
+    {
+        if (id != _defined.Count || _defined.Count >= MaxDefinitions)
+        {
+            throw new RpcException(RpcError.Protocol, $"a connection defines methods 0, 1, 2, … and at most {MaxDefinitions}");
+        }
+
+        string name = Bodies.ReadText(body);
+        _defined.Add(name.StartsWith('#') ? _callbacks.Resolve(name) : Resolve(name));
+    }
+
+    private void OnRequest(uint id, ReadOnlyMemory<byte> body)
+    {
+        ReadOnlySpan<byte> rest = body.Span;
+        uint method = Frame.ReadVarint(ref rest);
+        uint flags = Frame.ReadVarint(ref rest);
+        uint timeout = (flags & RequestFlags.Deadline) != 0 ? Frame.ReadVarint(ref rest) : 0;
+        bool isOneWay = (flags & RequestFlags.OneWay) != 0;
+        if (method >= _defined.Count)
+        {
+            throw new RpcException(RpcError.Protocol, $"method {method} was not defined");
+        }
+
+        CallStarted();
+        Definition definition = _defined[(int)method];
+        try
+        {
+            if (definition.Error is { } error)
+            {
+                throw new RpcException(error.Code, error.Message);
+            }
+
+            if (InFlight > MaxServed && !isOneWay)
+            {
+                throw new RpcException(RpcError.Overloaded, $"more than {MaxServed} calls in flight on one connection");
+            }
+
+            if (Volatile.Read(ref _refusesCalls))
+            {
+                throw new RpcException(RpcError.ShuttingDown, "the process is shutting down");
+            }
+
+            var reader = new MessagePackReader(body[^rest.Length..]);
+            if ((flags & RequestFlags.Metadata) != 0)
+            {
+                reader.Skip(new SerializationContext());
+            }
+
+            Inbound.Begin(id);
+            RpcRequest request = definition.Dispatcher!.Read(definition.Index, definition.Target!, ref reader, RpcSerializer.Default, Inbound);
+            request.Attach(this, id, timeout, isOneWay, Inbound.End());
+            Ready(request);
+        }
+        catch (RpcException e)
+        {
+            Refuse(id, isOneWay, e.Code == RpcError.BadArguments ? new RpcException(e.Code, $"{definition.Name}: {e.Message}") : e);
+        }
+        catch (Exception e)
+        {
+            // Whatever a converter throws over hostile or unfit bytes concerns this call only.
+            Refuse(id, isOneWay, new RpcException(RpcError.BadArguments, $"{definition.Name}: the arguments do not fit: {Innermost(e).Message}", e));
+        }
+    }
+
+    private void Refuse(uint id, bool isOneWay, RpcException e)
+    {
+        Inbound.Abandon();
+        if (!isOneWay)
+        {
+            SendError(id, e);
+        }
+
+        CallEnded();
+    }
+
+    private void StartSweeper()
+    {
+        var sweeper = new Timer(static s => ((RpcConnection)s!).FailExpired(), this, s_sweep, s_sweep);
+        if (Interlocked.CompareExchange(ref _sweeper, sweeper, null) is not null || IsClosed)
+        {
+            sweeper.Dispose();
+        }
+    }
+
+    private void FailExpired()
+    {
+        foreach (PendingCall call in _calls.TakeExpired(Environment.TickCount64) ?? [])
+        {
+            FrameBuffer cancel = FrameBuffer.Begin(FrameType.Cancel, call.Id);
+            Send(cancel);
+            call.FailSoon(new RpcException(RpcError.Timeout, $"{call.Method}: no answer from {Remote} within the deadline") { Url = Remote, Method = call.Method });
+        }
+    }
+
+    private static Exception Innermost(Exception e) => e.InnerException is { } inner ? Innermost(inner) : e;
+
+    private static string Bounded(string text, int length) => text.Length <= length ? text : text[..length] + "…";
+}
+
+/// <summary>Bits in a request's flags.</summary>
+internal static class RequestFlags
+{
+    public const uint Deadline = 1;
+    public const uint OneWay = 2;
+    public const uint Metadata = 4;
+}
+
+/// <summary>What a method id means on a connection: whom to call, or why nobody can be.</summary>
+internal sealed record Definition(string Name, RpcDispatcher? Dispatcher, object? Target, int Index, (RpcError Code, string Message)? Error);
