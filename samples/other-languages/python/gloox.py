@@ -5,6 +5,9 @@ As a module:
 
     async with await gloox.connect("127.0.0.1:9999") as node:
         print(await node.call("agent/alive?"))
+        async for number in node.stream("Count", 10): ...     # a method that returns a stream
+        await node.call("Sum", numbers())                     # an async generator among the arguments is a stream
+        await node.notify("Log", "no answer is wanted")
 
 Any number of calls may be under way at once. A call that fails raises gloox.Error, whose `code` says why; cancelling the task that awaits
 a call cancels it on the other side too. When the connection breaks, every call under way fails and none is repeated.
@@ -36,6 +39,8 @@ VERSION = 1
 MAX_FRAME = 16 * 1024 * 1024
 MAX_VARINT = 5
 WINDOW = 256 * 1024
+LEAST_WINDOW = 64 * 1024
+ITEM_COST = 32
 SOFTWARE = "gloox.py/1"
 
 
@@ -172,36 +177,50 @@ class Node:
         self.url = url
         self._reader, self._writer = reader, writer
         self._methods = {}
-        self._calls = {}  # in flight: id → the future of a call; None: it was given up, and its answer is still to come
+        self._calls = {}  # in flight: by id; None: it was given up, and its answer is still to come
         self._free = []  # ids that were used before
         self._max_frame = 1024
+        self._window = LEAST_WINDOW
         self._gone = None
         self._greeted = asyncio.get_running_loop().create_future()
         self._reading = asyncio.ensure_future(self._read())
 
     async def call(self, method, *arguments, timeout=30.0):
         """Calls `method` or `service/method`. timeout is in seconds; None: no limit."""
-        if self._gone:
-            raise Error(self._gone.code, f"{method}: {self._gone}")
-        deadline = b"" if timeout is None else varint(max(1, int(timeout * 1000)))
-        if method not in self._methods:
-            self._methods[method] = len(self._methods)
-            self._writer.write(frame(DEFINE, self._methods[method], method.encode()))
-        id = self._free.pop() if self._free else len(self._calls)
-        request = frame(REQUEST, id, varint(self._methods[method]) + varint(DEADLINE if deadline else 0) + deadline + pack(list(arguments)))
-        if len(request) > self._max_frame:
-            self._free.append(id)
-            raise Error(TOO_LARGE, f"{method}: a message of {len(request)} bytes is larger than the {self._max_frame} bytes that {self.url} accepts")
-        answer = self._calls[id] = asyncio.get_running_loop().create_future()
-        self._writer.write(request)
+        call = self._begin(method, arguments, timeout)
         try:
-            return await asyncio.wait_for(self._await(answer), timeout)
+            return await asyncio.wait_for(self._await(call.answer), timeout)
         except asyncio.TimeoutError:
             raise Error(TIMEOUT, f"{method}: no answer from {self.url} within {timeout} s") from None
         finally:
-            if self._calls.get(id) is answer:
-                self._calls[id] = None
-                self._writer.write(frame(CANCEL, id))
+            self._abandon(call)
+
+    async def stream(self, method, *arguments, timeout=None):
+        """Calls a method that returns a stream. Leaving the loop early ends the call; to have that at once, close the generator."""
+        call = self._begin(method, arguments, timeout)
+        clock = asyncio.get_running_loop().time
+        until = None if timeout is None else clock() + timeout
+        consumed = 0
+        try:
+            while True:
+                item = await asyncio.wait_for(call.items.get(), None if until is None else until - clock())
+                if item is None:
+                    await call.answer
+                    return
+                consumed += len(item) + ITEM_COST
+                if consumed >= WINDOW // 2:
+                    self._send(frame(CREDIT, call.id, varint(0) + varint(consumed)))
+                    consumed = 0
+                yield unpack(item)
+        except asyncio.TimeoutError:
+            raise Error(TIMEOUT, f"{method}: the stream from {self.url} did not end within {timeout} s") from None
+        finally:
+            self._abandon(call)
+
+    async def notify(self, method, *arguments):
+        """Calls without wanting an answer: whether it worked, nobody learns."""
+        self._send(self._request(method, 0, ONE_WAY, b"", list(arguments)))
+        await self._drain()
 
     async def close(self):
         self._reading.cancel()
@@ -218,12 +237,76 @@ class Node:
     async def __aexit__(self, *_):
         await self.close()
 
-    async def _await(self, answer):
+    def _begin(self, method, arguments, timeout):
+        id = self._free.pop() if self._free else len(self._calls)
+        uploads = [a for a in arguments if hasattr(a, "__aiter__")]
+        values = [uploads.index(a) + 1 if hasattr(a, "__aiter__") else a for a in arguments]
+        deadline = b"" if timeout is None else varint(max(1, int(timeout * 1000)))
+        try:
+            self._send(self._request(method, id, DEADLINE if deadline else 0, deadline, values))
+        except BaseException:
+            self._free.append(id)
+            raise
+        call = self._calls[id] = _Call(id)
+        for number, items in enumerate(uploads, 1):
+            upload = call.uploads[number] = _Upload(self._window)
+            upload.task = asyncio.ensure_future(self._upload(call, number, upload, items))
+        return call
+
+    def _request(self, method, id, flags, deadline, values):
+        if self._gone:
+            raise Error(self._gone.code, f"{method}: {self._gone}")
+        arguments = pack(values)
+        if method not in self._methods:
+            self._send(frame(DEFINE, len(self._methods), method.encode()))
+            self._methods[method] = len(self._methods)
+        request = frame(REQUEST, id, varint(self._methods[method]) + varint(flags) + deadline + arguments)
+        self._check(method, request)
+        return request
+
+    def _check(self, method, data):
+        if len(data) > self._max_frame:
+            raise Error(TOO_LARGE, f"{method}: a message of {len(data)} bytes is larger than the {self._max_frame} bytes that {self.url} accepts")
+
+    def _send(self, data):
+        if not self._writer.is_closing():
+            self._writer.write(data)
+
+    async def _drain(self):
         try:
             await self._writer.drain()
         except OSError:
-            pass  # the reader sees the end too, and fails the call with it
+            pass  # the reader sees the end too, and fails all calls with it
+
+    async def _await(self, answer):
+        await self._drain()
         return await answer
+
+    def _abandon(self, call):
+        """Ends a call that may still be in flight."""
+        call.end()
+        if self._calls.get(call.id) is call:
+            self._calls[call.id] = None
+            self._send(frame(CANCEL, call.id))
+
+    async def _upload(self, call, number, upload, items):
+        end = b""
+        try:
+            async for item in items:
+                data = pack(item)
+                while upload.credit <= 0:
+                    upload.granted.clear()
+                    await upload.granted.wait()
+                if upload.stopped:
+                    return
+                upload.credit -= len(data) + ITEM_COST
+                data = frame(STREAM_ITEM, call.id, varint(number) + data)
+                self._check("an item", data)
+                self._send(data)
+                await self._drain()
+        except Exception as e:  # whatever the stream throws, the handler that reads it is to know
+            end = pack([REMOTE, f"{type(e).__name__}: {e}", type(e).__name__, None])
+        self._send(frame(STREAM_END, call.id, varint(number) + end))
 
     async def _read(self):
         try:
@@ -255,7 +338,9 @@ class Node:
         if kind in (RESPONSE, ERROR):
             self._on_answer(kind, id, body)
         elif kind == HELLO_ACK:
-            self._max_frame = unpack(body)[2]
+            hello = unpack(body)
+            self._max_frame = hello[2]
+            self._window = hello[5] if len(hello) > 5 else LEAST_WINDOW
             self._greeted.set_result(None)
         elif kind == GO_AWAY:
             code, message = unpack(body)[:2]
@@ -263,32 +348,76 @@ class Node:
             if code != SHUTTING_DOWN:
                 raise self._gone
         elif kind == PING:
-            self._writer.write(frame(PONG, id))
-        elif kind not in (PONG, STREAM_ITEM, STREAM_END, CREDIT):
+            self._send(frame(PONG, id))
+        elif kind in (STREAM_ITEM, CREDIT):
+            self._on_stream(kind, self._calls.get(id), body)
+        elif kind not in (PONG, STREAM_END):
             raise Error(PROTOCOL, f"{self.url} sent an unexpected frame of type {kind}")
 
     def _on_answer(self, kind, id, body):
         if id not in self._calls:
             raise Error(PROTOCOL, f"{self.url} answered call {id}, which nobody made")
         failure = Error(*unpack(body)[:4]) if kind == ERROR else None
-        answer = self._calls.pop(id)
+        call = self._calls.pop(id)
         self._free.append(id)
-        if answer is None or answer.done():
-            return
-        if failure:
-            answer.set_exception(failure)
+        if call is None:
             return
         try:
-            answer.set_result(unpack(body))
+            call.end(failure, None if failure else unpack(body))
         except (ValueError, msgpack.UnpackException) as e:
-            answer.set_exception(Error(BAD_RESULT, f"the answer cannot be read: {e}"))
+            call.end(Error(BAD_RESULT, f"the answer cannot be read: {e}"))
+
+    def _on_stream(self, kind, call, body):
+        number, at = read_varint(body)
+        if call is None:
+            return  # it came late
+        if kind == STREAM_ITEM and number == 0:
+            call.items.put_nowait(body[at:])
+        elif kind == CREDIT and number in call.uploads:
+            call.uploads[number].grant(read_varint(body, at)[0])
 
     def _end(self, reason):
         self._gone = self._gone or reason
         self._writer.close()
-        for waiting in [self._greeted, *self._calls.values()]:
-            if waiting is not None and not waiting.done():
-                waiting.set_exception(Error(reason.code, str(reason)))
+        if not self._greeted.done():
+            self._greeted.set_exception(reason)
+        for call in self._calls.values():
+            if call is not None:
+                call.end(Error(reason.code, str(reason)))
+
+
+class _Call:
+    """A call in flight. Its end ends its streams."""
+
+    def __init__(self, id):
+        self.id = id
+        self.answer = asyncio.get_running_loop().create_future()
+        self.items = asyncio.Queue()  # of its result stream; None: no more. The window bounds it.
+        self.uploads = {}
+
+    def end(self, failure=None, result=None):
+        for upload in self.uploads.values():
+            upload.task.cancel()
+        self.items.put_nowait(None)
+        if self.answer.done():
+            return
+        if failure:
+            self.answer.set_exception(failure)
+            self.answer.exception()  # it was looked at: nobody may be waiting any more
+        else:
+            self.answer.set_result(result)
+
+
+class _Upload:
+    """A stream among the arguments of a call."""
+
+    def __init__(self, window):
+        self.credit, self.granted, self.stopped, self.task = window, asyncio.Event(), False, None
+
+    def grant(self, bytes):
+        self.stopped = bytes == 0
+        self.credit += bytes or 1 << 30  # to go on and find that it is to stop
+        self.granted.set()
 
 
 # --- command ---

@@ -14,6 +14,7 @@ public sealed class PythonClientTests : IDisposable
     public async Task It_calls_fails_gives_up_and_reads_the_vectors()
     {
         await using Harness it = await Harness.StartAsync(new RpcServerOptions { Identity = new IdentityStore(_home).Load(), DrainTimeout = TimeSpan.Zero });
+        it.Server.Add(new Feed(), "feed");
         var start = new ProcessStartInfo(File.Exists(Debian) ? Debian : "python3")
         {
             ArgumentList =

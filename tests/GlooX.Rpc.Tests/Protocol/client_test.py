@@ -114,6 +114,59 @@ async def check_calls():
     await fails_with(gloox.TLS, gloox.connect(url, os.path.join(home, "nowhere")))
 
 
+async def numbers(count, seen=None):
+    for i in range(count):
+        if seen is not None:
+            seen.append(i)
+        yield i
+
+
+async def failing():
+    yield 1
+    raise ValueError("no more paper")
+
+
+async def check_streams():
+    async with await gloox.connect(url, home) as node:
+        assert [i async for i in node.stream("feed/Count", 30_000)] == list(range(30_000))  # more than one window
+        assert [len(b) async for b in node.stream("feed/Blocks", 20, 50_000)] == [50_000] * 20
+        assert [i async for i in node.stream("feed/Count", 0)] == []
+
+        seen = []
+        stream = node.stream("feed/FailAfter", 3)
+        try:
+            async for i in stream:
+                seen.append(i)
+            raise AssertionError("it did not fail")
+        except gloox.Error as e:
+            assert e.code == gloox.REMOTE and seen == [0, 1, 2], (e, seen)
+
+        endless = node.stream("feed/Count", 2_000_000_000)
+        async for i in endless:
+            if i == 10:
+                break
+        await endless.aclose()
+        await fails_with(gloox.TIMEOUT, drain(node.stream("feed/Count", 2_000_000_000, timeout=0.1)))
+
+        assert await node.call("feed/Sum", numbers(50_000)) == sum(range(50_000))
+        failed = await fails_with(gloox.REMOTE, node.call("feed/Sum", failing()))
+        assert "no more paper" in str(failed), failed
+        sent = []
+        assert await node.call("feed/FirstOf", numbers(1_000_000, sent)) == 0
+        assert len(sent) < 100_000, len(sent)
+
+        for i in range(10):
+            await node.notify("feed/Note", i)
+        while await node.call("feed/Noted") != 10:
+            pass  # they were only sent
+
+
+async def drain(stream):
+    async for _ in stream:
+        pass
+
+
 check_vectors()
+asyncio.run(asyncio.wait_for(check_streams(), 60))
 asyncio.run(asyncio.wait_for(check_calls(), 60))
 print("ok")
