@@ -3,13 +3,14 @@
 set -euo pipefail
 cd "$(dirname "$0")"
 
-need() { # need COMMAND PACKAGE: a Debian package, when its command is missing
-    command -v "$1" >/dev/null 2>&1 && return
-    echo "installing $2 (for $1)"
+need() { # need PACKAGE CHECK…: a Debian package, when the check fails
+    "${@:2}" >/dev/null 2>&1 && return
+    echo "installing $1"
     local sudo=; [ "$(id -u)" = 0 ] || sudo=sudo
-    $sudo apt-get update -qq && $sudo apt-get install -y -qq "$2"
+    $sudo apt-get update -qq && $sudo apt-get install -y -qq "$1"
 }
-need openssl openssl
+need openssl command -v openssl
+need python3-msgpack /usr/bin/python3 -c 'import msgpack' # for the client in Python
 
 export DOTNET_NOLOGO=1 DOTNET_CLI_TELEMETRY_OPTOUT=1
 dotnet build GlooX.slnx -c Release -v q
