@@ -39,6 +39,9 @@ public sealed class CommandTests
     [InlineData(2, "there are horizontal, vertical, direct", "spawn", "Child", "child.cs", "--strategy", "best")]
     [InlineData(2, "is no KEY=VALUE", "spawn", "Child", "child.cs", "--set", "nothing")]
     [InlineData(1, "nobody listens there", "call", "127.0.0.1:1", "method")]
+    [InlineData(2, "there are agent, client, observer", "token", "--role", "king")]
+    [InlineData(2, "at most a day", "token", "--minutes", "9999")]
+    [InlineData(1, "this is no token", "join", "127.0.0.1:1", "nonsense")]
     [InlineData(1, "nobody listens there", "status", "--agent", "127.0.0.1:1")]
     [InlineData(1, "nobody listens there", "spawn", "Child", "child.cs", "--agent", "127.0.0.1:1")]
     public async Task What_cannot_work_is_one_line_and_an_exit_code(int code, string says, params string[] arguments)
@@ -58,6 +61,10 @@ public sealed class CommandTests
     [InlineData("ps")]
     [InlineData("call")]
     [InlineData("kill")]
+    [InlineData("certs")]
+    [InlineData("deny")]
+    [InlineData("token")]
+    [InlineData("join")]
     public async Task The_help_of_each_command_has_an_example(string command)
     {
         await using var shell = new Shell();
@@ -66,7 +73,7 @@ public sealed class CommandTests
         Assert.Contains($"Example:{Environment.NewLine}    gloox {command}", outcome.Output, StringComparison.Ordinal);
     }
 
-    private static async Task<Outcome> UntilAsync(Func<Task<Outcome>> run, Func<Outcome, bool> holds)
+    internal static async Task<Outcome> UntilAsync(Func<Task<Outcome>> run, Func<Outcome, bool> holds)
     {
         using var limit = new CancellationTokenSource(TimeSpan.FromMinutes(1));
         while (true)
