@@ -6,6 +6,8 @@ namespace GlooX.Cli.Tests;
 /// <summary>Certificates through the tool, as people of different machines use it.</summary>
 public sealed class TrustTests
 {
+    private const string Payload = "tests/GlooX.Tests.Payload/bin/Release/net10.0/GlooX.Tests.Payload.dll";
+
     [Fact]
     public async Task A_machine_that_was_a_stranger_joins_with_a_token_and_is_a_node_of_the_grid()
     {
@@ -27,7 +29,7 @@ public sealed class TrustTests
 
         await there.AgentAsync("--url", second, "--peer", first);
         await CommandTests.UntilAsync(() => here.GlooXAsync("status", "--agent", first), o => o.Output.Contains("2 nodes", StringComparison.Ordinal));
-        Outcome spawned = await here.GlooXAsync("spawn", "Child", "samples/demo/child.cs", "--agent", second, "--strategy", "direct");
+        Outcome spawned = await here.GlooXAsync("spawn", "Good", Payload, "--agent", second, "--strategy", "direct");
         Assert.Equal((0, ""), (spawned.Code, spawned.Errors));
         Assert.Contains($"runs on {second}", spawned.Output, StringComparison.Ordinal);
         string child = spawned.Output.Split("url ")[1].Split([' ', '\n', ','])[0];
@@ -89,7 +91,7 @@ public sealed class TrustTests
         string first = Shell.FreeUrl(), second = Shell.FreeUrl();
         Process agent = await shell.AgentAsync("--url", first);
         await shell.AgentAsync("--url", second, "--peer", first);
-        Outcome spawned = await shell.GlooXAsync("spawn", "Child", "samples/demo/child.cs", "--agent", first, "--strategy", "direct");
+        Outcome spawned = await shell.GlooXAsync("spawn", "Good", Payload, "--agent", first, "--strategy", "direct");
         Assert.Equal((0, ""), (spawned.Code, spawned.Errors));
         string child = spawned.Output.Split("url ")[1].Split([' ', '\n', ','])[0];
         Assert.Equal("\"yes!\"", (await shell.GlooXAsync("call", child, "all_well?")).Output.Trim());
