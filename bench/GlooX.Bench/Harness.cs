@@ -12,17 +12,29 @@ namespace GlooX.Bench;
 /// <param name="BytesPerCall">Bytes that the client process allocated.</param>
 internal readonly record struct Sample(double CallsPerSecond, double P50, double P99, double CpuPerCall, double BytesPerCall);
 
+/// <summary>What is measured: how many callers do what.</summary>
+/// <param name="Name">As in the figures.</param>
+/// <param name="Callers">How many at once.</param>
+/// <param name="Run">One caller.</param>
+/// <param name="Peers">Who takes part; empty: all.</param>
+internal sealed record Workload(string Name, int Callers, Func<IEchoClient, Load, int, Task> Run, params string[] Peers)
+{
+    public bool Has(IPeer peer) => Peers.Length == 0 || Peers.Contains(peer.Kind, StringComparer.Ordinal);
+}
+
 /// <summary>What the callers of one window share.</summary>
-internal sealed class Load(int callers)
+internal sealed class Load(int callers, bool isTimed = false)
 {
     // A cache line for each caller.
     private const int Stride = 16;
     private const int MaxLatencies = 1 << 18;
     private readonly long[] _answered = new long[callers * Stride];
-    private readonly long[]? _latencies = callers == 1 ? new long[MaxLatencies] : null;
+    private readonly long[]? _latencies = isTimed ? new long[MaxLatencies] : null;
     private int _latencyCount;
     private volatile bool _isMeasuring;
     private volatile bool _isOver;
+
+    public int Callers => callers;
 
     public bool IsOver => _isOver;
 
@@ -78,10 +90,10 @@ internal static class Harness
     private const double MicrosecondsPerTick = 10_000;
 
     /// <summary>Lets the callers run, first unmeasured for <paramref name="leadIn"/>, then measured for <paramref name="window"/>.</summary>
-    public static async Task<Sample> MeasureAsync(IEchoClient client, int serverPid, int callers, TimeSpan leadIn, TimeSpan window, CancellationToken ct)
+    public static async Task<Sample> MeasureAsync(IEchoClient client, int serverPid, Workload workload, TimeSpan leadIn, TimeSpan window, CancellationToken ct)
     {
-        var load = new Load(callers);
-        Task all = Task.WhenAll(Enumerable.Range(0, callers).Select(caller => Task.Run(() => client.CallAsync(load, caller), ct)));
+        var load = new Load(workload.Callers, isTimed: workload.Name == RpcTopic.Sequential);
+        Task all = Task.WhenAll(Enumerable.Range(0, workload.Callers).Select(caller => Task.Run(() => workload.Run(client, load, caller), ct)));
         try
         {
             await ElapseAsync(all, leadIn, ct);
