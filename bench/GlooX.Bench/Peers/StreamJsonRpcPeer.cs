@@ -7,7 +7,7 @@ using StreamJsonRpc;
 
 namespace GlooX.Bench.Peers;
 
-/// <summary>Over SslStream on a socket, with the faster of its two MessagePack formatters.</summary>
+/// <summary>Over SslStream on a socket, with its formatter on MessagePack-CSharp.</summary>
 internal sealed class StreamJsonRpcPeer : IPeer
 {
     public string Kind => "streamjsonrpc";
