@@ -10,12 +10,13 @@ public sealed class Counter : Agent, ICounter
     private readonly Dictionary<string, long> _words = new(StringComparer.Ordinal);
     private List<KeyValuePair<string, long>>? _list;
 
-    public ValueTask<FileCount> CountAsync(string path, bool utf8)
+    public ValueTask<FileCount> CountAsync(string path, byte[] before, bool utf8)
     {
         var count = new WordCount(utf8);
         using FileStream file = File.OpenRead(path);
         byte[] buffer = new byte[64 * 1024];
-        int kept = 0;
+        int kept = before.Length;
+        before.CopyTo(buffer, 0);
         for (int read; (read = file.Read(buffer, kept, buffer.Length - kept)) > 0;)
         {
             int have = kept + read;
@@ -87,8 +88,9 @@ public sealed class WordCount(bool utf8)
                 continue;
             }
 
-            bool space = Rune.IsWhiteSpace(rune) || rune.Value == 0x2060;
-            bool printable = Rune.GetUnicodeCategory(rune) is not (UnicodeCategory.Control or UnicodeCategory.OtherNotAssigned or UnicodeCategory.LineSeparator or UnicodeCategory.ParagraphSeparator);
+            UnicodeCategory category = Rune.GetUnicodeCategory(rune);
+            bool space = category == UnicodeCategory.SpaceSeparator || rune.Value == 0x2060;
+            bool printable = category is not (UnicodeCategory.Control or UnicodeCategory.OtherNotAssigned or UnicodeCategory.LineSeparator or UnicodeCategory.ParagraphSeparator);
             Take(rune, printable, space);
             at += length;
         }
@@ -138,7 +140,7 @@ public sealed record FileCount(long Words, bool Any, bool BeginsWithWord, bool E
 public interface ICounter
 {
     [Rpc("count", TimeoutMilliseconds = -1)]
-    ValueTask<FileCount> CountAsync(string path, bool utf8);
+    ValueTask<FileCount> CountAsync(string path, byte[] before, bool utf8);
 
     [Rpc("words", TimeoutMilliseconds = -1)]
     ValueTask<Dictionary<string, long>> WordsAsync(int from, int atMost);

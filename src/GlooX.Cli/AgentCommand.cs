@@ -12,12 +12,13 @@ internal static class AgentCommand
         var url = new Option<string>("--url", "-u") { Description = "Where to listen; 0.0.0.0 means all addresses of this machine", HelpName = "HOST:PORT", DefaultValueFactory = _ => Shared.DefaultUrl };
         var peer = new Option<string?>("--peer", "-p") { Description = "Any agent of the grid to join; it may start later", HelpName = "HOST:PORT" };
         var advertise = new Option<string?>("--advertise") { Description = "The address by which others reach this agent. Default: the one by which the first peer does", HelpName = "HOST:PORT" };
+        var name = new Option<string[]>("--name") { Description = "A name or address, beside this machine's own, by which others reach this agent: its certificate will carry it", HelpName = "HOST", AllowMultipleArgumentsPerToken = false };
         var memory = new Option<string?>("--memory") { Description = "How much memory it may hand out. Default: all", HelpName = "SIZE" };
         var disk = new Option<string?>("--disk") { Description = "How much disk it may hand out. Default: all", HelpName = "SIZE" };
         var weight = new Option<double>("--weight") { Description = "How much it is preferred over others", DefaultValueFactory = _ => 1 };
         var warm = new Option<int>("--warm") { Description = "How many processes to keep warm for spawns", DefaultValueFactory = _ => 2 };
         Command command = Shared.Command("agent", "Runs an agent until Ctrl-C.", "gloox agent --url 0.0.0.0:9999 --peer other-machine:9999");
-        foreach (Option option in (Option[])[url, peer, advertise, memory, disk, weight, warm])
+        foreach (Option option in (Option[])[url, peer, advertise, name, memory, disk, weight, warm])
         {
             command.Add(option);
         }
@@ -29,6 +30,7 @@ internal static class AgentCommand
             {
                 RequirePeer = false,
                 AdvertisedUrl = parsed.GetValue(advertise),
+                Names = parsed.GetValue(name) ?? [],
                 Capacity = Capacity(parsed.GetValue(memory), parsed.GetValue(disk)),
                 Weight = parsed.GetValue(weight),
                 WarmHosts = parsed.GetValue(warm),

@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.Text.RegularExpressions;
 using GlooX;
 using GlooX.Cli;
 
@@ -42,5 +43,11 @@ catch (Exception e) when (e is GlooXException or IOException or UnauthorizedAcce
     return ExitCode.Failed;
 }
 
-// A compiler's errors and a child's last lines keep their lines, indented; all else is one.
-static string OneLine(string message) => message.Replace(" (Parameter 'url')", "", StringComparison.Ordinal).ReplaceLineEndings("\n  ");
+// A compiler's errors and a child's last lines keep their lines, indented; all else is one. Parameters mean nothing on a command line.
+static string OneLine(string message) => ParameterName().Replace(message, "").ReplaceLineEndings("\n  ");
+
+internal static partial class Program
+{
+    [GeneratedRegex(@" \(Parameter '[^']*'\)", RegexOptions.CultureInvariant, matchTimeoutMilliseconds: 1000)]
+    private static partial Regex ParameterName();
+}

@@ -75,6 +75,12 @@ public enum GridChangeKind
 /// <param name="Detail">Why it was not, or in which state the peer is; "not asked yet" before the first probe.</param>
 public sealed record PeerState(string Address, bool Answered, string Detail)
 {
+    /// <summary>Whether it is this agent itself, by this or another name.</summary>
+    public bool IsSelf { get; init; }
+
+    /// <summary>Whether nobody listens there.</summary>
+    public bool Refused { get; init; }
+
     /// <summary>"address: detail".</summary>
     public override string ToString() => $"{Address}: {Detail}";
 }

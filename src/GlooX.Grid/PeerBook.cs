@@ -123,9 +123,9 @@ internal sealed class PeerBook(TimeSpan interval, TimeSpan rememberFor, TimeProv
 
     private static PeerState State(Peer peer) => peer switch
     {
-        { IsSelf: true } => new PeerState(peer.Address, Answered: true, "this agent itself"),
+        { IsSelf: true } => new PeerState(peer.Address, Answered: true, "this agent itself") { IsSelf = true },
         { Last: null } => new PeerState(peer.Address, Answered: false, "not asked yet"),
-        { Last: var last } => new PeerState(peer.Address, last.Reply is not null, last.Why),
+        { Last: var last } => new PeerState(peer.Address, last.Reply is not null, last.Why) { Refused = last.IsRefused },
     };
 
     private void Add(string address, bool configured)

@@ -53,6 +53,9 @@ public enum RpcError
 
     /// <summary>The process is shutting down.</summary>
     ShuttingDown = 14,
+
+    /// <summary>The caller is known, but may not call this: its role does not allow it, or it did not give the service's token.</summary>
+    Forbidden = 15,
 }
 
 /// <summary>A call or a connection failed. <see cref="Code"/> says why.</summary>

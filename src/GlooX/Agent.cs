@@ -1,9 +1,11 @@
 using System.Collections.ObjectModel;
+using System.Diagnostics;
 using GlooX.Grid;
 using GlooX.RpcRuntime;
 using GlooX.Slots;
 using GlooX.Spawning;
 using GlooX.Tls;
+using GlooX.Tls.Join;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
 
@@ -16,6 +18,7 @@ namespace GlooX;
 /// <remarks>When a peer dies or is cut off, the agent goes on; see <see cref="Changed"/>. When this agent ends, the others drop it.</remarks>
 public class Agent : IAsyncDisposable
 {
+    private static readonly TimeSpan s_look = TimeSpan.FromMilliseconds(20);
     private readonly string _nodeId = Guid.NewGuid().ToString("N")[..12];
     private readonly CancellationTokenSource _stop = new();
     private readonly IMachine _machine = Machine.Local(Path.GetTempPath());
@@ -64,10 +67,10 @@ public class Agent : IAsyncDisposable
     /// <param name="options">Null: the defaults.</param>
     /// <param name="ct">Gives up; nothing is left behind.</param>
     /// <returns>The agent, a member of the grid.</returns>
-    /// <exception cref="ArgumentException">A URL is malformed.</exception>
+    /// <exception cref="ArgumentException">A URL is malformed, or an option is out of its range.</exception>
     /// <exception cref="RpcException">The port is in use, or the address is not this machine's.</exception>
     /// <exception cref="IdentityException">The certificates cannot be used.</exception>
-    /// <exception cref="PeerUnreachableException">The peer does not answer.</exception>
+    /// <exception cref="PeerUnreachableException">Nobody listens at the peer's, or the agent did not get into its grid within <see cref="AgentOptions.JoinTimeout"/>.</exception>
     public static async Task<Agent> StartAsync(string url, string? peer = null, AgentOptions? options = null, CancellationToken ct = default) =>
         await StartAsync(new Agent(), url, peer, options, ct).ConfigureAwait(false);
 
@@ -178,7 +181,7 @@ public class Agent : IAsyncDisposable
         MachineStatus machine = _machine.Read();
         _ledger = new Ledger(new Capacity(machine.TotalMemoryBytes, machine.TotalDiskBytes));
         _server = new RpcServer(new RpcServerOptions { Identity = identity });
-        _server.Add(new AgentService(this), AgentService.Name);
+        _server.Add(new AgentService(this), AgentService.Name, AgentAccess.Table);
         if (RpcRegistry.FindDispatcher(GetType()) is not null)
         {
             _server.Add(this);
@@ -237,7 +240,9 @@ public class Agent : IAsyncDisposable
     {
         RpcEndpoint endpoint = RpcEndpoint.Parse(url);
         string[] peers = peer is null ? [] : [RpcEndpoint.Parse(peer).Dialable.ToString()];
-        Identity identity = options.Identity ?? Identity.Load();
+        IEnumerable<string> names = ((RpcEndpoint?[])[endpoint, options.AdvertisedUrl is { } known ? RpcEndpoint.Parse(known) : null])
+            .OfType<RpcEndpoint>().Where(e => !e.IsAny).Select(e => e.Host).Concat(options.Names);
+        Identity identity = (options.Identity ?? Identity.Load()).ReachedBy(names);
         MachineStatus machine = _machine.Read();
         _ledger = new Ledger(options.Capacity ?? new Capacity(machine.TotalMemoryBytes, machine.TotalDiskBytes));
         _identity = identity;
@@ -246,21 +251,29 @@ public class Agent : IAsyncDisposable
             throw new ArgumentException($"the weight {options.Weight} is not more than 0", nameof(options));
         }
 
+        if (options.WarmHosts < 0)
+        {
+            throw new ArgumentException($"{options.WarmHosts} warm hosts are less than none", nameof(options));
+        }
+
         _weight = options.Weight;
         _board = new StatusBoard(Describe, () => Peers, Service);
-        _hosts = new HostPool(options.WarmHosts, (options.LoggerFactory ?? NullLoggerFactory.Instance).CreateLogger("GlooX.Spawning"));
-        _spawner = new Spawner(identity, _ledger, _machine, _hosts, _board.Changed);
+        ILogger spawning = (options.LoggerFactory ?? NullLoggerFactory.Instance).CreateLogger("GlooX.Spawning");
+        _hosts = new HostPool(options.WarmHosts, spawning);
+        _spawner = new Spawner(new ChildIdentity(identity, spawning), _ledger, _machine, _hosts, _board.Changed);
         ILogger logger = (options.LoggerFactory ?? NullLoggerFactory.Instance).CreateLogger("GlooX.Grid");
-        _link = new GridLink(identity);
+        _link = new GridLink(identity.AsAgent());
         _server = new RpcServer(new RpcServerOptions { Identity = identity, LoggerFactory = options.LoggerFactory });
-        _server.Add(new AgentService(this), AgentService.Name);
+        _server.Add(new AgentService(this), AgentService.Name, AgentAccess.Table);
         if (RpcRegistry.FindDispatcher(GetType()) is not null)
         {
             _server.Add(this);
         }
 
         // The port is bound before the engine exists, since the engine's name holds the port; a caller in between is told to come again.
-        _server.Route(TlsConnection.Grid, AcceptGridAsync);
+        _server.Route(TlsConnection.Grid, AcceptGridAsync, RpcRole.Agent);
+        var desk = new JoinDesk(identity, (options.LoggerFactory ?? NullLoggerFactory.Instance).CreateLogger("GlooX.Join"));
+        _server.Route(TlsConnection.Join, connection => desk.ServeAsync(connection, _stop.Token), null);
         await _server.StartAsync(url, ct).ConfigureAwait(false);
         int port = _server.Listener.EndPoint.Port;
         var grid = new GridMembership(
@@ -297,20 +310,25 @@ public class Agent : IAsyncDisposable
             return; // the grid's engine goes on trying
         }
 
-        try
+        // A busy peer may answer so late that the engine has formed a grid of this agent alone: the two merge as soon as it does. Only where
+        // nobody listens there is nothing to wait for.
+        long start = Stopwatch.GetTimestamp();
+        while (grid.State != GridState.Up || grid.Members.Count < 2)
         {
-            await grid.WaitUpAsync(ct).WaitAsync(options.JoinTimeout, ct).ConfigureAwait(false);
-        }
-        catch (TimeoutException)
-        {
-            // the peers' states say why, below
-        }
+            IReadOnlyList<PeerState> states = grid.PeerStates;
+            if (states.All(s => s.IsSelf))
+            {
+                return;
+            }
 
-        IReadOnlyList<PeerState> states = grid.PeerStates;
-        if (!states.Any(s => s.Answered))
-        {
-            string why = states.Count == 0 ? $"{string.Join(", ", peers)} did not answer" : string.Join("; ", states.Select(s => $"{s.Address}: {s.Detail}"));
-            throw new PeerUnreachableException(_server.Url, peers, why);
+            bool formedAlone = grid.State == GridState.Up;
+            TimeSpan waited = Stopwatch.GetElapsedTime(start);
+            if (waited >= options.JoinTimeout || (formedAlone && states.All(s => s.Refused || s.IsSelf)))
+            {
+                throw new PeerUnreachableException(_server.Url, peers, $"{string.Join("; ", states)}, after {waited.TotalSeconds:0.#} s");
+            }
+
+            await Task.Delay(s_look, ct).ConfigureAwait(false);
         }
     }
 

@@ -16,11 +16,17 @@ public sealed record AgentOptions
     public string? AdvertisedUrl { get; init; }
 
     /// <summary>
+    /// Host names and addresses, beside this machine's own, those of the URL and of <see cref="AdvertisedUrl"/>, by which others reach this
+    /// agent and its children. A certificate of the user's store will carry them; others must carry them already.
+    /// </summary>
+    public IReadOnlyList<string> Names { get; init; } = [];
+
+    /// <summary>
     /// Whether <see cref="Agent.StartAsync"/> fails when no peer answers (default), or the agent starts alone and joins as soon as one does.
     /// </summary>
     public bool RequirePeer { get; init; } = true;
 
-    /// <summary>How long joining may take. Default 20 s.</summary>
+    /// <summary>How long joining a required peer may take before <see cref="Agent.StartAsync"/> fails. Default 20 s; a port that refuses fails after 5 s.</summary>
     public TimeSpan JoinTimeout { get; init; } = TimeSpan.FromSeconds(20);
 
     /// <summary>What the agent may hand out. Null (default): all of the machine's memory, and the disk of its temporary folder.</summary>

@@ -1,5 +1,6 @@
 using GlooX.Slots;
 using GlooX.Spawning;
+using GlooX.Tls;
 
 namespace GlooX;
 
@@ -53,7 +54,7 @@ public sealed class GlooXClient : IAsyncDisposable
     /// <returns>The process, which answers.</returns>
     /// <exception cref="SpawnException">The file is missing or faulty, it fits nowhere, or the process did not start.</exception>
     /// <exception cref="ArgumentOutOfRangeException">The strategy or the start timeout is none.</exception>
-    /// <exception cref="RpcException">The agent does not answer.</exception>
+    /// <exception cref="RpcException">The agent does not answer, or is none.</exception>
     public async Task<SpawnedProcess> SpawnAsync(string className, string path, SpawnOptions? options = null, PlacementStrategy strategy = PlacementStrategy.Horizontal, CancellationToken ct = default)
     {
         if (!Enum.IsDefined(strategy))
@@ -67,6 +68,7 @@ public sealed class GlooXClient : IAsyncDisposable
             throw new ArgumentOutOfRangeException(nameof(options), options.StartTimeout, $"the start timeout must be more than 0 and at most {SpawnOptions.MaxStartTimeout.TotalMinutes} minutes");
         }
 
+        await RequireAgentAsync(ct).ConfigureAwait(false);
         Payload payload = await Payload.PrepareAsync(className, path, ct).ConfigureAwait(false);
         Provision need = options.Provision ?? payload.Class.Provision ?? Provision.None;
         var process = new ProcessOptions
@@ -74,7 +76,7 @@ public sealed class GlooXClient : IAsyncDisposable
             Url = options.Url ?? "127.0.0.1:0", ParentUrl = options.ParentUrl ?? "", Daemonize = options.Daemonize, Values = options.Values, TmpDir = Path.GetTempPath(),
         };
         SpawnReply reply = await _agent.SpawnAsync(
-            new SpawnRequest(payload.Assembly, payload.Class.FullName, need.MemoryBytes, need.DiskBytes, strategy, process, (int)options.StartTimeout.TotalMilliseconds), ct).ConfigureAwait(false);
+            new SpawnRequest(payload.Assembly, payload.Class.FullName, need.MemoryBytes, need.DiskBytes, strategy, process, (int)options.StartTimeout.TotalMilliseconds, options.AllowSpawn), ct).ConfigureAwait(false);
         return reply.Error.Length == 0 ? new SpawnedProcess(reply, _options) : throw new SpawnException($"{className} was not spawned: {reply.Error}");
     }
 
@@ -133,6 +135,16 @@ public sealed class GlooXClient : IAsyncDisposable
 
     /// <inheritdoc cref="RpcClient.CallAsync{T}(string, object?[])"/>
     public ValueTask<T?> CallAsync<T>(string method, params object?[] arguments) => _rpc.CallAsync<T>(method, arguments);
+
+    // What is spawned may hold secrets: a child that took its agent's port must not get them.
+    private async Task RequireAgentAsync(CancellationToken ct)
+    {
+        Peer peer = (await _rpc.ConnectionAsync(ct).ConfigureAwait(false)).Peer;
+        if (!peer.Roles.HasFlag(RpcRole.Agent))
+        {
+            throw new RpcException(RpcError.Tls, $"{Url} is no agent: its certificate '{peer.Subject}' has the role {CertificateNames.Describe(peer.Roles)}") { Url = Url };
+        }
+    }
 
     /// <summary>Closes the connection; calls in flight fail.</summary>
     /// <returns>Completes when it is closed.</returns>

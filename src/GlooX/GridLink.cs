@@ -13,13 +13,13 @@ internal sealed class GridLink(Identity identity) : IGridTransport, IAsyncDispos
     private readonly ConcurrentDictionary<string, RpcClient> _clients = new(StringComparer.Ordinal);
 
     public RpcClient Client(string address) =>
-        _clients.GetOrAdd(address, static (a, i) => RpcClient.Connect(a, new RpcClientOptions { Identity = i }), identity);
+        _clients.GetOrAdd(address, static (a, i) => RpcClient.Connect(a, new RpcClientOptions { Identity = i, ServerRole = RpcRole.Agent }), identity);
 
     public async Task<Stream> DialAsync(string address, CancellationToken cancellationToken)
     {
         try
         {
-            TlsConnection connection = await TlsConnection.DialAsync(RpcEndpoint.Parse(address).Dialable, TlsConnection.Grid, identity, cancellationToken).ConfigureAwait(false);
+            TlsConnection connection = await TlsConnection.DialAsync(RpcEndpoint.Parse(address).Dialable, TlsConnection.Grid, identity, null, RpcRole.Agent, cancellationToken).ConfigureAwait(false);
             return connection.Stream;
         }
         catch (RpcException e)

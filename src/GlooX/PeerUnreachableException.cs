@@ -1,6 +1,6 @@
 namespace GlooX;
 
-/// <summary>An agent could not join a grid: none of its peers answered.</summary>
+/// <summary>An agent could not join a grid: its peers did not answer, or not in time.</summary>
 public sealed class PeerUnreachableException : GlooXException
 {
     internal PeerUnreachableException(string url, IReadOnlyList<string> peers, string why)

@@ -12,6 +12,12 @@ public sealed record SpawnOptions
     /// <summary>Whether the process outlives its agent. Default false: it ends with its agent, however that ends.</summary>
     public bool Daemonize { get; init; }
 
+    /// <summary>
+    /// Whether the process may itself spawn and kill, anywhere in the grid. Default false: its certificate has the role child alone. With it,
+    /// it has the role client too, and whoever gets into the process can run code on every node.
+    /// </summary>
+    public bool AllowSpawn { get; init; }
+
     /// <summary>What the process needs. Null (default): what its class's <see cref="ProvisionAttribute"/> says, else nothing.</summary>
     public Provision? Provision { get; init; }
 

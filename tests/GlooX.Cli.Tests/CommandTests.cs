@@ -38,6 +38,8 @@ public sealed class CommandTests
     [InlineData(2, "'nonsense' is no URL", "call", "nonsense", "method")]
     [InlineData(2, "there are horizontal, vertical, direct", "spawn", "Child", "child.cs", "--strategy", "best")]
     [InlineData(2, "is no KEY=VALUE", "spawn", "Child", "child.cs", "--set", "nothing")]
+    [InlineData(2, "-1 warm hosts are less than none", "agent", "--url", "127.0.0.1:0", "--warm", "-1")]
+    [InlineData(2, "the weight 0 is not more than 0", "agent", "--url", "127.0.0.1:0", "--weight", "0")]
     [InlineData(1, "nobody listens there", "call", "127.0.0.1:1", "method")]
     [InlineData(1, "nobody listens there", "status", "--agent", "127.0.0.1:1")]
     [InlineData(1, "nobody listens there", "spawn", "Child", "child.cs", "--agent", "127.0.0.1:1")]
@@ -49,6 +51,7 @@ public sealed class CommandTests
         Assert.StartsWith("gloox: ", outcome.Errors, StringComparison.Ordinal);
         Assert.Contains(says, outcome.Errors, StringComparison.Ordinal);
         Assert.Single(outcome.Errors.TrimEnd().Split('\n'));
+        Assert.DoesNotContain("(Parameter", outcome.Errors, StringComparison.Ordinal);
     }
 
     [Theory]

@@ -14,9 +14,12 @@ internal sealed class Shell : IAsyncDisposable
 {
     private static readonly TimeSpan s_limit = TimeSpan.FromMinutes(3);
     private readonly string _home = Directory.CreateTempSubdirectory("gloox-cli-").FullName;
-    private readonly List<(Process Process, Task Reading)> _running = [];
+    private readonly List<(Process Process, Task<string[]> Reading)> _running = [];
 
     public static string Repository { get; } = Above("GlooX.slnx");
+
+    /// <summary>Set for every command.</summary>
+    public Dictionary<string, string> Variables { get; } = new(StringComparer.Ordinal);
 
     public string this[string file] => Path.Combine(_home, file);
 
@@ -62,6 +65,9 @@ internal sealed class Shell : IAsyncDisposable
         return process;
     }
 
+    /// <summary>All that a stopped agent wrote on its error output.</summary>
+    public async Task<string> ErrorsAsync(Process process) => (await _running.Single(r => r.Process == process).Reading.WaitAsync(s_limit))[1];
+
     /// <summary>As <c>kill -TERM</c>; returns the exit code.</summary>
     public async Task<int> StopAsync(Process process)
     {
@@ -72,7 +78,7 @@ internal sealed class Shell : IAsyncDisposable
 
     public async ValueTask DisposeAsync()
     {
-        foreach ((Process process, Task reading) in _running)
+        foreach ((Process process, Task<string[]> reading) in _running)
         {
             if (!process.HasExited)
             {
@@ -93,6 +99,11 @@ internal sealed class Shell : IAsyncDisposable
         var start = new ProcessStartInfo(command, arguments) { RedirectStandardOutput = true, RedirectStandardError = true, UseShellExecute = false, WorkingDirectory = Repository };
         start.Environment["GLOOX_HOME"] = Path.Combine(_home, "home");
         start.Environment["LC_ALL"] = "C.UTF-8";
+        foreach ((string name, string value) in Variables)
+        {
+            start.Environment[name] = value;
+        }
+
         return Process.Start(start)!;
     }
 

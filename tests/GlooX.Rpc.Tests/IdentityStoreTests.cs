@@ -26,7 +26,7 @@ public sealed class IdentityStoreTests : IDisposable
         new IdentityStore(_folder).Load();
         Assert.Equal(Owner | UnixFileMode.UserExecute, File.GetUnixFileMode(_folder));
         string[] keys = Directory.GetFiles(_folder, "*.key");
-        Assert.Equal(3, keys.Length);
+        Assert.Equal(4, keys.Length);
         Assert.All(keys, key => Assert.Equal(Owner, File.GetUnixFileMode(key)));
     }
 

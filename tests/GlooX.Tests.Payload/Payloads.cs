@@ -54,8 +54,9 @@ public sealed class Nest : Agent
 
     protected override async Task OnStartedAsync(CancellationToken ct)
     {
-        Agent agent = await StartAsync("127.0.0.1:0", ct: ct);
-        GlooXClient client = GlooXClient.Connect(agent.Url);
+        // Not as the child that it is, but as its user.
+        Agent agent = await StartAsync("127.0.0.1:0", options: new AgentOptions { Identity = Identity.LoadStore() }, ct: ct);
+        GlooXClient client = GlooXClient.Connect(agent.Url, new RpcClientOptions { Identity = Identity.LoadStore() });
         _child = await client.SpawnAsync("Good", typeof(Nest).Assembly.Location, ct: ct);
     }
 }
@@ -98,3 +99,49 @@ public sealed class NeverReady : Agent
 public sealed class Huge : Agent;
 
 public sealed class NoAgent;
+
+/// <summary>Tries what it may do.</summary>
+public sealed class Insider : Agent, IInsider
+{
+    public ValueTask<string[]> KeysAsync() => new([Identity.Load().Server.GetPublicKeyString(), Identity.Load().Client.GetPublicKeyString()]);
+
+    public async ValueTask<string> TryAsync(string method)
+    {
+        await using RpcClient parent = RpcClient.Connect(Options.ParentUrl);
+        try
+        {
+            await parent.CallAsync<object>(method);
+            return "";
+        }
+        catch (RpcException e)
+        {
+            return e.Code.ToString();
+        }
+    }
+
+    public async ValueTask<string> SpawnAsync(string payload)
+    {
+        await using GlooXClient parent = ConnectToParent();
+        try
+        {
+            await (await parent.SpawnAsync("Good", payload)).DisposeAsync();
+            return "spawned";
+        }
+        catch (RpcException e)
+        {
+            return e.Message;
+        }
+    }
+}
+
+[RpcService]
+public interface IInsider
+{
+    /// <summary>The public keys of what the process answers and calls with.</summary>
+    ValueTask<string[]> KeysAsync();
+
+    /// <summary>How a call of its parent without arguments fails; empty: it does not.</summary>
+    ValueTask<string> TryAsync(string method);
+
+    ValueTask<string> SpawnAsync(string payload);
+}

@@ -96,6 +96,13 @@ public sealed class BadInputTests
         again.Start();
     }
 
+    [Theory]
+    [InlineData(-1, 1)]
+    [InlineData(0, 0)]
+    [InlineData(0, double.NaN)]
+    public async Task Options_out_of_their_range_are_refused(int warm, double weight) =>
+        await Assert.ThrowsAsync<ArgumentException>(() => Agent.StartAsync("127.0.0.1:0", options: new AgentOptions { WarmHosts = warm, Weight = weight }));
+
     [Fact]
     public async Task An_unknown_strategy_is_answered_with_those_that_there_are()
     {

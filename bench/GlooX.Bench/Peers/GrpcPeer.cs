@@ -40,7 +40,7 @@ internal sealed class GrpcPeer : IPeer
                 SslOptions = new SslClientAuthenticationOptions
                 {
                     EnabledSslProtocols = SslProtocols.Tls13,
-                    ClientCertificateContext = identity.ClientContext,
+                    ClientCertificateContext = identity.Current.ClientContext,
                     CertificateChainPolicy = Tls.CertificateAuthority.Policy(identity.Authority, server: true),
                 },
             },

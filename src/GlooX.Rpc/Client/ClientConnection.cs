@@ -11,9 +11,11 @@ internal sealed class ClientConnection : RpcConnection
     private bool _draining;
 
     private ClientConnection(TlsConnection connection, RpcClientOptions options)
-        : base(connection, options.MaxFrameBytes, options.MaxBufferedBytes, MaxCallbacksInFlight) => LocalAddress = connection.LocalAddress;
+        : base(connection, options.MaxFrameBytes, options.MaxBufferedBytes, MaxCallbacksInFlight) => (LocalAddress, Peer) = (connection.LocalAddress, connection.Peer);
 
     public System.Net.IPAddress? LocalAddress { get; }
+
+    public Peer Peer { get; }
 
     public override bool IsUsable => !IsClosed && !Volatile.Read(ref _draining);
 
@@ -25,10 +27,10 @@ internal sealed class ClientConnection : RpcConnection
         ClientConnection? connection = null;
         try
         {
-            TlsConnection tls = await TlsConnection.DialAsync(endpoint, TlsConnection.Rpc, identity, limit.Token).ConfigureAwait(false);
+            TlsConnection tls = await TlsConnection.DialAsync(endpoint, TlsConnection.Rpc, identity, options.ServerName, options.ServerRole, limit.Token).ConfigureAwait(false);
             connection = new ClientConnection(tls, options);
             FrameBuffer hello = FrameBuffer.Begin(FrameType.Hello, 0);
-            Bodies.WriteHello(hello, new Hello(Hello.Version, Hello.Version, options.MaxFrameBytes, MaxCallbacksInFlight, RpcServer.Software, Streams.IncomingStream.Window));
+            Bodies.WriteHello(hello, new Hello(Hello.Version, Hello.Version, options.MaxFrameBytes, MaxCallbacksInFlight, RpcServer.Software, Streams.IncomingStream.Window) { Tokens = options.Tokens });
             connection.Send(hello);
             ThreadPool.UnsafeQueueUserWorkItem(static c => _ = c.ReadLoopAsync(), connection, preferLocal: false); // without the caller's context; ends with the connection, and reports through Closed
             await connection._greeted.Task.WaitAsync(limit.Token).ConfigureAwait(false);
@@ -47,7 +49,7 @@ internal sealed class ClientConnection : RpcConnection
         }
     }
 
-    protected override Definition Resolve(string name) => new(name, null, null, 0, (RpcError.ServiceNotFound, "the caller offers nothing but what it has lent"));
+    protected override Definition Resolve(string name) => throw new RpcException(RpcError.ServiceNotFound, "the caller offers nothing but what it has lent");
 
     protected override void OnControl(FrameType type, ReadOnlyMemory<byte> body)
     {

@@ -8,6 +8,18 @@ public sealed record RpcClientOptions
     /// <summary>Who the client is and whom it trusts. Null (default): <see cref="GlooX.Identity.Load"/>.</summary>
     public Identity? Identity { get; init; }
 
+    /// <summary>
+    /// The host, address or node (<c>gloox://node/ID</c>, see <c>gloox certs</c>) that the server's certificate must carry. Null (default):
+    /// the host that is dialled. Set it where a process is reached by an address that is not its own, as through a tunnel.
+    /// </summary>
+    public string? ServerName { get; init; }
+
+    /// <summary>The role that the server's certificate must have. Default none; for example <see cref="RpcRole.Agent"/>, so that no child is taken for its agent.</summary>
+    public RpcRole ServerRole { get; init; }
+
+    /// <summary>The secrets that services ask for beside a certificate (<see cref="RpcAccess.Token"/>), by the services' names. Sent once, inside TLS, to a server that is verified.</summary>
+    public IReadOnlyDictionary<string, string> Tokens { get; init; } = new Dictionary<string, string>(StringComparer.Ordinal);
+
     /// <summary>How long a call may take before it fails with <see cref="RpcError.Timeout"/>, unless its contract says otherwise. Default 30 s.</summary>
     public TimeSpan CallTimeout { get; init; } = TimeSpan.FromSeconds(30);
 

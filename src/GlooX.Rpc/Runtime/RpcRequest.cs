@@ -18,6 +18,7 @@ public abstract class RpcRequest : IThreadPoolWorkItem
     private CancellationTokenSource? _cancellation;
     private bool _cancelledByCaller;
     private bool _isOneWay;
+    private int _largeBytes;
     private long _deadline;
 
     internal RpcRequest(bool cancellable) => _cancellable = cancellable;
@@ -44,20 +45,28 @@ public abstract class RpcRequest : IThreadPoolWorkItem
     /// <param name="id">The request's id.</param>
     /// <param name="timeout">Milliseconds the caller waits; 0: no limit.</param>
     /// <param name="isOneWay">Whether no answer is wanted.</param>
+    /// <param name="largeBytes">How many bytes it takes up of <see cref="RpcServerOptions.MaxInFlightBytes"/>.</param>
     /// <param name="streams">What the caller sends besides; null: nothing.</param>
-    internal void Attach(RpcConnection connection, uint id, uint timeout, bool isOneWay, List<IncomingStream>? streams)
+    /// <exception cref="RpcException"><see cref="RpcError.Protocol"/>: the id is taken.</exception>
+    internal void Attach(RpcConnection connection, uint id, uint timeout, bool isOneWay, int largeBytes, List<IncomingStream>? streams)
     {
         Connection = connection;
         Id = id;
         _isOneWay = isOneWay;
+        _largeBytes = largeBytes;
         _streams = streams;
         _deadline = timeout == 0 ? 0 : Environment.TickCount64 + timeout;
         if (_cancellable)
         {
-            _cancellation = timeout is > 0 and <= int.MaxValue ? new CancellationTokenSource((int)timeout) : new CancellationTokenSource();
+            _cancellation = new CancellationTokenSource();
             if (!isOneWay)
             {
-                connection.Watch(id, this);
+                connection.Watch(this);
+            }
+
+            if (timeout is > 0 and <= int.MaxValue)
+            {
+                _cancellation.CancelAfter((int)timeout);
             }
         }
     }
@@ -130,7 +139,7 @@ public abstract class RpcRequest : IThreadPoolWorkItem
     {
         if (_cancellable && !_isOneWay)
         {
-            Connection.Unwatch(Id);
+            Connection.Unwatch(this);
         }
 
         if (_streams is not null)
@@ -147,7 +156,7 @@ public abstract class RpcRequest : IThreadPoolWorkItem
     private void End()
     {
         _cancellation?.Dispose();
-        Connection.RequestEnded();
+        Connection.RequestEnded(_largeBytes);
     }
 }
 

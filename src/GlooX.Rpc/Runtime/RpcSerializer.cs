@@ -22,8 +22,9 @@ public sealed class RpcSerializer
     private static readonly ReflectionTypeShapeProvider s_reflection = ReflectionTypeShapeProvider.Create(new() { UseReflectionEmit = false });
     private static readonly ConcurrentDictionary<Type, ITypeShape> s_shapes = new();
 
-    // Deep nesting is refused, so that a hostile message cannot overflow the stack.
-    private const int MaxDepth = 64;
+    // Deep nesting is refused, so that a hostile message cannot overflow the stack. A level that cannot be read takes 17 KB of it, for each
+    // one wraps the exception of the next; the smallest stacks have 1.5 MB.
+    private const int MaxDepth = 32;
 
     private readonly MessagePackSerializer _inner = new() { StartingContext = new SerializationContext { MaxDepth = MaxDepth } };
 

@@ -12,9 +12,10 @@ namespace GlooX.Server
     {
         private readonly Dictionary<string, int> _methods = new(StringComparer.Ordinal);
 
-        public Service(object target, RpcDispatcher? dispatcher)
+        public Service(object target, RpcDispatcher? dispatcher, RpcAccess access)
         {
             Target = target;
+            Access = access;
             Dispatcher = dispatcher;
             for (int i = 0; i < (dispatcher?.Methods.Count ?? 0); i++)
             {
@@ -23,6 +24,8 @@ namespace GlooX.Server
         }
 
         public object Target { get; }
+
+        public RpcAccess Access { get; }
 
         public RpcDispatcher? Dispatcher { get; }
 
@@ -54,7 +57,7 @@ namespace GlooX
         private readonly ILogger _logger;
         private readonly ConcurrentDictionary<string, Service> _services = new(StringComparer.Ordinal);
         private readonly ConcurrentDictionary<ServerConnection, bool> _connections = new();
-        private readonly List<(SslApplicationProtocol Protocol, Func<TlsConnection, Task> Handler)> _routes = [];
+        private readonly List<(SslApplicationProtocol Protocol, Func<TlsConnection, Task> Handler, RpcRole? Role)> _routes = [];
         private TlsListener? _listener;
         private int _disposed;
 
@@ -75,13 +78,14 @@ namespace GlooX
         /// <summary>Offers an object: all methods of its class with <see cref="RpcAttribute"/> and of its contracts.</summary>
         /// <param name="target">The object; called from many threads at once.</param>
         /// <param name="service">The service's name; empty (default) is what a caller reaches without naming a service.</param>
+        /// <param name="access">Who may call it. Null: agents, clients and children, without a token.</param>
         /// <exception cref="ArgumentException">The name is taken or malformed, or nothing of the object can be called.</exception>
-        public void Add(object target, string service = "")
+        public void Add(object target, string service = "", RpcAccess? access = null)
         {
             ArgumentNullException.ThrowIfNull(target);
             RpcDispatcher dispatcher = RpcRegistry.FindDispatcher(target.GetType())
                 ?? throw new ArgumentException($"nothing of {target.GetType()} can be called: no method has [Rpc], no interface has [RpcService], or its project does not run the GlooX source generator (it comes with the GlooX package)", nameof(target));
-            AddService(service, new Service(target, dispatcher));
+            AddService(service, new Service(target, dispatcher, access ?? new RpcAccess()));
         }
 
         /// <summary>Binds the port and begins to answer.</summary>
@@ -99,13 +103,14 @@ namespace GlooX
             }
 
             RpcEndpoint endpoint = RpcEndpoint.Parse(url);
-            Identity identity = _options.Identity ?? Identity.Load();
+            Identity identity = (_options.Identity ?? Identity.Load()).ReachedBy(endpoint.IsAny ? _options.Names : [endpoint.Host, .. _options.Names]);
             SslApplicationProtocol[] protocols = [TlsConnection.Rpc, .. _routes.Select(r => r.Protocol)];
             _listener = await TlsListener.BindAsync(endpoint, identity, _options.MaxConnections, protocols, _logger, ct).ConfigureAwait(false);
-            _listener.Route(TlsConnection.Rpc, ServeAsync);
-            foreach ((SslApplicationProtocol protocol, Func<TlsConnection, Task> handler) in _routes)
+            _listener.HandshakeTimeout = _options.HandshakeTimeout;
+            _listener.Route(TlsConnection.Rpc, ServeAsync, RpcRole.None);
+            foreach ((SslApplicationProtocol protocol, Func<TlsConnection, Task> handler, RpcRole? role) in _routes)
             {
-                _listener.Route(protocol, handler);
+                _listener.Route(protocol, handler, role);
             }
 
             _listener.Start();
@@ -139,8 +144,8 @@ namespace GlooX
             await _listener.DisposeAsync().ConfigureAwait(false);
         }
 
-        /// <summary>Another protocol on the same port; before <see cref="StartAsync"/>.</summary>
-        internal void Route(SslApplicationProtocol protocol, Func<TlsConnection, Task> handler) => _routes.Add((protocol, handler));
+        /// <summary>Another protocol on the same port, for callers of a role, or for all (null); before <see cref="StartAsync"/>.</summary>
+        internal void Route(SslApplicationProtocol protocol, Func<TlsConnection, Task> handler, RpcRole? role) => _routes.Add((protocol, handler, role));
 
         internal void AddService(string name, Service service)
         {
@@ -155,8 +160,9 @@ namespace GlooX
             }
         }
 
-        /// <summary>What <c>service/method</c> or <c>method</c> means here.</summary>
-        internal Definition Resolve(string name)
+        /// <summary>What <c>service/method</c> or <c>method</c> means here, to this caller.</summary>
+        /// <exception cref="RpcException"><see cref="RpcError.ServiceNotFound"/>, <see cref="RpcError.MethodNotFound"/> or <see cref="RpcError.Forbidden"/>.</exception>
+        internal Definition Resolve(string name, Caller caller)
         {
             int slash = name.IndexOf('/', StringComparison.Ordinal);
             string serviceName = slash < 0 ? "" : name[..slash];
@@ -164,21 +170,28 @@ namespace GlooX
             if (!_services.TryGetValue(serviceName, out Service? service))
             {
                 string there = string.Join(", ", _services.Keys.Where(k => k.Length > 0).Order(StringComparer.Ordinal));
-                return new Definition(name, null, null, 0, (RpcError.ServiceNotFound, serviceName.Length == 0
+                throw new RpcException(RpcError.ServiceNotFound, serviceName.Length == 0
                     ? $"this process offers no service without a name, so '{method}' cannot be called; it offers: {there}"
-                    : $"this process offers no service '{serviceName}'; it offers: {there}"));
+                    : $"this process offers no service '{serviceName}'; it offers: {there}");
+            }
+
+            if (caller.TokenRefusal(serviceName, service.Access) is { } noToken)
+            {
+                throw new RpcException(RpcError.Forbidden, noToken);
             }
 
             if (!service.TryFind(method, out int index))
             {
                 string methods = string.Join(", ", service.Methods.Order(StringComparer.Ordinal));
                 string where = serviceName.Length == 0 ? service.Target.GetType().Name : serviceName;
-                return new Definition(name, null, null, 0, (RpcError.MethodNotFound, methods.Length == 0
+                throw new RpcException(RpcError.MethodNotFound, methods.Length == 0
                     ? $"{where} exposes no method '{method}'; in fact it exposes none (mark methods with [Rpc])"
-                    : $"{where} exposes no method '{method}'; it exposes: {methods}"));
+                    : $"{where} exposes no method '{method}'; it exposes: {methods}");
             }
 
-            return new Definition(name, service.Dispatcher, service.Target, index, null);
+            return caller.RoleRefusal(serviceName, method, service.Access) is { } noRole
+                ? throw new RpcException(RpcError.Forbidden, noRole)
+                : new Definition(name, service.Dispatcher, service.Target, index);
         }
 
         private static RpcException ShuttingDown() => new(RpcError.ShuttingDown, "the process is shutting down");
@@ -187,6 +200,7 @@ namespace GlooX
         {
             var connection = new ServerConnection(this, tls, _options);
             _connections[connection] = true;
+            using var greeting = new Timer(static c => ((ServerConnection)c!).CloseUnlessGreeted(), connection, _options.HandshakeTimeout, Timeout.InfiniteTimeSpan);
             try
             {
                 if (Volatile.Read(ref _disposed) != 0)

@@ -5,14 +5,28 @@ namespace GlooX;
 /// <summary>How a server treats its callers. Immutable.</summary>
 public sealed record RpcServerOptions
 {
+    internal const long StandardInFlightBytes = 256 * 1024 * 1024;
+
     /// <summary>Who the server is and whom it trusts. Null (default): <see cref="GlooX.Identity.Load"/>.</summary>
     public Identity? Identity { get; init; }
+
+    /// <summary>
+    /// Host names and addresses, beside this machine's own and the one that it listens on, by which callers reach this server. A certificate of
+    /// the user's store will carry them; others must carry them already.
+    /// </summary>
+    public IReadOnlyList<string> Names { get; init; } = [];
 
     /// <summary>Largest message accepted, in bytes. Default 16 MiB. Raising it lets one caller make this process hold that much at once.</summary>
     public int MaxFrameBytes { get; init; } = 16 * 1024 * 1024;
 
     /// <summary>Most calls in flight on one connection. Default 16,384. Calls beyond it fail with <see cref="RpcError.Overloaded"/>.</summary>
     public int MaxInFlight { get; init; } = 16_384;
+
+    /// <summary>
+    /// Bytes of calls in flight on one connection, those under 4 KiB not counted. Default 256 MiB. Calls beyond it fail with
+    /// <see cref="RpcError.Overloaded"/>, but one is always let in.
+    /// </summary>
+    public long MaxInFlightBytes { get; init; } = StandardInFlightBytes;
 
     /// <summary>
     /// Bytes of answers kept for a caller that does not read. Default 4 MiB. At the limit nothing more is read from that caller until it
@@ -22,6 +36,12 @@ public sealed record RpcServerOptions
 
     /// <summary>Most connections at once. Default 10,000. An idle connection costs about 25 KB.</summary>
     public int MaxConnections { get; init; } = 10_000;
+
+    /// <summary>
+    /// How long a caller may take for TLS, and again for its greeting, before it is hung up on. Default 10 s; 2 s for TLS while so many
+    /// are at it that others wait.
+    /// </summary>
+    public TimeSpan HandshakeTimeout { get; init; } = TimeSpan.FromSeconds(10);
 
     /// <summary>How long calls in flight may go on when the server stops. Default 2 s.</summary>
     public TimeSpan DrainTimeout { get; init; } = TimeSpan.FromSeconds(2);

@@ -10,9 +10,12 @@ namespace GlooX.Server;
 internal sealed class ServerConnection(RpcServer server, TlsConnection connection, RpcServerOptions options)
     : RpcConnection(connection, options.MaxFrameBytes, options.MaxBufferedBytes, options.MaxInFlight)
 {
+    private Caller _caller = new(connection.Peer, Hello.NoTokens);
     private bool _greeted;
 
     public bool IsIdle => InFlight == 0;
+
+    protected override long MaxServedBytes => options.MaxInFlightBytes;
 
     protected override bool SendsStacks => options.SendStackTraces;
 
@@ -25,7 +28,16 @@ internal sealed class ServerConnection(RpcServer server, TlsConnection connectio
         Send(goAway);
     }
 
-    protected override Definition Resolve(string name) => server.Resolve(name);
+    /// <summary>A caller that got through TLS has greeted by now, or goes.</summary>
+    public void CloseUnlessGreeted()
+    {
+        if (!Volatile.Read(ref _greeted))
+        {
+            Close(new RpcException(RpcError.Timeout, $"{Remote} said nothing within {options.HandshakeTimeout.TotalSeconds:0.#} s") { Url = Remote });
+        }
+    }
+
+    protected override Definition Resolve(string name) => server.Resolve(name, _caller);
 
     protected override void OnFrame(FrameType type, uint id, ReadOnlyMemory<byte> body)
     {
@@ -57,15 +69,16 @@ internal sealed class ServerConnection(RpcServer server, TlsConnection connectio
         Hello hello = Bodies.ReadHello(body);
         if (hello.MinVersion > Hello.Version || hello.MaxVersion < Hello.Version)
         {
-            throw new RpcException(RpcError.Protocol, $"{hello.Software} speaks the protocol versions {hello.MinVersion} to {hello.MaxVersion}, this side speaks {Hello.Version}: update the older one");
+            throw new RpcException(RpcError.Protocol, $"{Bounded(hello.Software, 100)} speaks the protocol versions {hello.MinVersion} to {hello.MaxVersion}, this side speaks {Hello.Version}: update the older one");
         }
 
         PeerMaxFrame = hello.MaxFrame;
         MaxMade = hello.MaxInFlight;
         PeerWindow = hello.Window;
+        _caller = _caller with { Tokens = hello.Tokens };
         FrameBuffer ack = FrameBuffer.Begin(FrameType.HelloAck, 0);
         Bodies.WriteHello(ack, new Hello(Hello.Version, Hello.Version, options.MaxFrameBytes, options.MaxInFlight, RpcServer.Software, Streams.IncomingStream.Window));
         Send(ack);
-        _greeted = true;
+        Volatile.Write(ref _greeted, true);
     }
 }

@@ -23,7 +23,7 @@ internal sealed class EventLoop
 {
     private const int MaxEvents = 128;
     private const int MaxLoops = 16;
-    private const int StackBytes = 1 << 20; // it runs users' code
+    private const int StackBytes = 4 << 20; // it runs users' code; only what is used takes memory
     private const int QuietTicks = 50;
 
     // In ticks without progress: a thread that sleeps is blocked; one that is ready to run may be computing, or only have no core.

@@ -1,10 +1,28 @@
-using System.Net;
-using System.Net.NetworkInformation;
-using System.Net.Sockets;
 using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
 
 namespace GlooX.Tls;
+
+/// <summary>What a certificate is to be.</summary>
+/// <param name="Name">Its common name, for people.</param>
+/// <param name="Node">The node's identity.</param>
+/// <param name="Hosts">Names and addresses by which the holder is reached.</param>
+/// <param name="Roles">What the holder may do.</param>
+/// <param name="Use">What the certificate is shown for.</param>
+internal sealed record CertificateOrder(string Name, string Node, IReadOnlyCollection<string> Hosts, RpcRole Roles, CertificateUse Use);
+
+[Flags]
+internal enum CertificateUse
+{
+    /// <summary>The holder answers.</summary>
+    Server = 1,
+
+    /// <summary>The holder calls.</summary>
+    Client = 2,
+
+    /// <summary>The holder makes certificates for its children: for its own names and roles, and for nothing else.</summary>
+    Children = 4,
+}
 
 /// <summary>Makes certificates: a private authority, and what it signs. ECDSA on P-256, SHA-256 throughout.</summary>
 internal static class CertificateAuthority
@@ -20,53 +38,95 @@ internal static class CertificateAuthority
     {
         using ECDsa key = ECDsa.Create(ECCurve.NamedCurves.nistP256);
         var request = new CertificateRequest($"CN={name}", key, HashAlgorithmName.SHA256);
-        request.CertificateExtensions.Add(new X509BasicConstraintsExtension(true, true, 0, true));
+        request.CertificateExtensions.Add(new X509BasicConstraintsExtension(true, true, 1, true)); // one level below: the makers of children's certificates
         request.CertificateExtensions.Add(new X509KeyUsageExtension(X509KeyUsageFlags.KeyCertSign | X509KeyUsageFlags.CrlSign, true));
         request.CertificateExtensions.Add(new X509SubjectKeyIdentifierExtension(request.PublicKey, false));
         return request.CreateSelfSigned(now - s_clockSkew, now.AddYears(10));
     }
 
-    /// <summary>A certificate for a server (it may answer) or a client (it may call), valid for one year.</summary>
-    public static X509Certificate2 Issue(X509Certificate2 authority, string name, bool server, DateTimeOffset now)
+    /// <summary>A certificate with a new key, valid for one year, or as long as the authority if that is less.</summary>
+    public static X509Certificate2 Issue(X509Certificate2 authority, CertificateOrder order, DateTimeOffset now)
     {
         using ECDsa key = ECDsa.Create(ECCurve.NamedCurves.nistP256);
-        var request = new CertificateRequest($"CN={name}", key, HashAlgorithmName.SHA256);
-        request.CertificateExtensions.Add(new X509BasicConstraintsExtension(false, false, 0, true));
-        request.CertificateExtensions.Add(new X509KeyUsageExtension(X509KeyUsageFlags.DigitalSignature, true));
-        request.CertificateExtensions.Add(new X509EnhancedKeyUsageExtension([new Oid(server ? ServerAuth : ClientAuth)], true));
+        using X509Certificate2 bare = Issue(authority, order, new PublicKey(key), now);
+        return bare.CopyWithPrivateKey(key);
+    }
+
+    /// <summary>A certificate for somebody else's key.</summary>
+    public static X509Certificate2 Issue(X509Certificate2 authority, CertificateOrder order, PublicKey key, DateTimeOffset now)
+    {
+        bool signs = order.Use.HasFlag(CertificateUse.Children);
+        var request = new CertificateRequest(new X500DistinguishedName($"CN={Escaped(order.Name)}"), key, HashAlgorithmName.SHA256);
+        request.CertificateExtensions.Add(new X509BasicConstraintsExtension(signs, signs, 0, true));
+        request.CertificateExtensions.Add(new X509KeyUsageExtension(signs ? X509KeyUsageFlags.KeyCertSign : X509KeyUsageFlags.DigitalSignature, true));
         request.CertificateExtensions.Add(X509AuthorityKeyIdentifierExtension.CreateFromCertificate(authority, true, false));
-        if (server)
+        request.CertificateExtensions.Add(new X509SubjectKeyIdentifierExtension(key, false));
+        if (!signs)
         {
-            request.CertificateExtensions.Add(Names());
+            var uses = new OidCollection();
+            if (order.Use.HasFlag(CertificateUse.Server))
+            {
+                uses.Add(new Oid(ServerAuth));
+            }
+
+            if (order.Use.HasFlag(CertificateUse.Client))
+            {
+                uses.Add(new Oid(ClientAuth));
+            }
+
+            request.CertificateExtensions.Add(new X509EnhancedKeyUsageExtension(uses, true));
         }
 
+        request.CertificateExtensions.Add(CertificateNames.Extension(order.Hosts, order.Node, order.Roles));
         DateTimeOffset until = now.AddYears(1);
         DateTimeOffset authorityUntil = new DateTimeOffset(authority.NotAfter.ToUniversalTime(), TimeSpan.Zero);
         DateTimeOffset from = now - s_clockSkew;
         DateTimeOffset authorityFrom = new DateTimeOffset(authority.NotBefore.ToUniversalTime(), TimeSpan.Zero);
-        using X509Certificate2 bare = request.Create(
-            authority, from < authorityFrom ? authorityFrom : from, until > authorityUntil ? authorityUntil : until, RandomNumberGenerator.GetBytes(16));
-        return bare.CopyWithPrivateKey(key);
+        using ECDsa? ecdsa = authority.GetECDsaPrivateKey();
+        using RSA? rsa = authority.GetRSAPrivateKey();
+        X509SignatureGenerator signer = ecdsa is not null ? X509SignatureGenerator.CreateForECDsa(ecdsa)
+            : X509SignatureGenerator.CreateForRSA(rsa ?? throw new CryptographicException("the authority's private key is missing"), RSASignaturePadding.Pkcs1);
+        return request.Create(
+            authority.SubjectName,
+            signer,
+            from < authorityFrom ? authorityFrom : from,
+            until > authorityUntil ? authorityUntil : until,
+            SerialNumber());
     }
 
     /// <summary>Whether <paramref name="certificate"/> is valid now, signed by <paramref name="authority"/> and made for this use. Null: it is; else why not.</summary>
-    public static string? Refusal(X509Certificate2 certificate, X509Certificate2 authority, bool server)
+    public static string? Refusal(X509Certificate2 certificate, X509Certificate2 authority, bool server, IEnumerable<X509Certificate2>? intermediates = null)
     {
         using var chain = new X509Chain { ChainPolicy = Policy(authority, server) };
-        if (chain.Build(certificate))
+        foreach (X509Certificate2 intermediate in intermediates ?? [])
         {
-            return null;
+            chain.ChainPolicy.ExtraStore.Add(intermediate);
         }
 
+        return chain.Build(certificate) ? null : Refusal(certificate, authority, chain);
+    }
+
+    /// <summary>Whether a certificate is valid now and signed by the authority, for whatever use.</summary>
+    public static bool IsSignedBy(X509Certificate2 certificate, X509Certificate2 authority)
+    {
+        using var chain = new X509Chain { ChainPolicy = Policy(authority, null) };
+        return chain.Build(certificate);
+    }
+
+    /// <summary>Why a chain was not accepted.</summary>
+    public static string Refusal(X509Certificate2 certificate, X509Certificate2 authority, X509Chain chain)
+    {
         bool foreign = chain.ChainStatus.Any(s => s.Status is X509ChainStatusFlags.PartialChain or X509ChainStatusFlags.UntrustedRoot);
         string why = foreign
             ? $"it was issued by '{certificate.IssuerName.Name}', not by the authority trusted here"
-            : string.Join("; ", chain.ChainStatus.Select(s => s.StatusInformation.Trim()));
+            : string.Join("; ", chain.ChainStatus.Select(s => Meaning(s, certificate)).Distinct(StringComparer.Ordinal));
         return $"the certificate '{certificate.Subject}' is not accepted: {why} (this side trusts {Describe(authority)})";
     }
 
     /// <summary>Exactly one trusted authority; no system roots, no downloads, no revocation servers.</summary>
-    public static X509ChainPolicy Policy(X509Certificate2 authority, bool server)
+    /// <param name="authority">The authority.</param>
+    /// <param name="server">For answering or for calling; null: whatever the use.</param>
+    public static X509ChainPolicy Policy(X509Certificate2 authority, bool? server)
     {
         var policy = new X509ChainPolicy
         {
@@ -75,29 +135,38 @@ internal static class CertificateAuthority
             DisableCertificateDownloads = true,
         };
         policy.CustomTrustStore.Add(authority);
-        policy.ApplicationPolicy.Add(new Oid(server ? ServerAuth : ClientAuth));
+        if (server is { } answering)
+        {
+            policy.ApplicationPolicy.Add(new Oid(answering ? ServerAuth : ClientAuth));
+        }
+
         return policy;
     }
+
+    /// <summary>Whether a certificate may be shown for calling as well as for answering.</summary>
+    public static bool IsForCalling(X509Certificate2 certificate) =>
+        certificate.Extensions.OfType<X509EnhancedKeyUsageExtension>().FirstOrDefault() is not { } uses
+        || uses.EnhancedKeyUsages.Cast<Oid>().Any(o => o.Value == ClientAuth);
 
     public static string Describe(X509Certificate2 certificate) =>
         $"'{certificate.Subject}', fingerprint {certificate.GetCertHashString(HashAlgorithmName.SHA256)[..16]}";
 
-    private static X509Extension Names()
+    private static string Meaning(X509ChainStatus status, X509Certificate2 certificate) => status.Status switch
     {
-        var names = new SubjectAlternativeNameBuilder();
-        names.AddDnsName("localhost");
-        names.AddDnsName(Environment.MachineName);
-        names.AddIpAddress(IPAddress.Loopback);
-        names.AddIpAddress(IPAddress.IPv6Loopback);
-        foreach (IPAddress address in NetworkInterface.GetAllNetworkInterfaces()
-                     .Where(i => i.NetworkInterfaceType != NetworkInterfaceType.Loopback)
-                     .SelectMany(i => i.GetIPProperties().UnicastAddresses)
-                     .Select(a => a.Address)
-                     .Where(a => a.AddressFamily is AddressFamily.InterNetwork or AddressFamily.InterNetworkV6 && !a.IsIPv6LinkLocal))
-        {
-            names.AddIpAddress(address);
-        }
+        X509ChainStatusFlags.NotTimeValid when certificate.NotAfter < DateTime.Now => $"it (or one above it) has expired; it was valid until {certificate.NotAfter.ToUniversalTime():yyyy-MM-dd HH:mm} UTC",
+        X509ChainStatusFlags.NotTimeValid => $"it (or one above it) is not valid now, but from {certificate.NotBefore.ToUniversalTime():yyyy-MM-dd HH:mm} to {certificate.NotAfter.ToUniversalTime():yyyy-MM-dd HH:mm} UTC; are the clocks right?",
+        X509ChainStatusFlags.NotValidForUsage => "it was not made for this use (see its extended key usage)",
+        _ => status.StatusInformation.Trim(),
+    };
 
-        return names.Build();
+    // Positive and without a leading zero, so that its spelling in hexadecimal is one (RFC 5280, 4.1.2.2).
+    private static byte[] SerialNumber()
+    {
+        byte[] serial = RandomNumberGenerator.GetBytes(16);
+        serial[0] = (byte)((serial[0] & 0x7F) | 0x40);
+        return serial;
     }
+
+    // A user's or machine's name is put between quotes, for it may hold what means something in a distinguished name.
+    private static string Escaped(string name) => $"\"{name.Replace("\"", "'", StringComparison.Ordinal)}\"";
 }

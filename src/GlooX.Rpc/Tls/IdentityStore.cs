@@ -1,42 +1,89 @@
 using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
+using GlooX.Tls.Join;
 
 namespace GlooX.Tls;
 
 /// <summary>
-/// The user's own certificates on disk: <c>ca.crt/key</c>, <c>server.crt/key</c>, <c>client.crt/key</c>, made on first use, the folder
-/// 0700 and the keys 0600. Safe against two processes that open it at once; a crash in the middle leaves nothing half-made.
+/// The user's own certificates on disk, made on first use: the authority (<c>ca</c>), what agents answer and call with (<c>server</c>),
+/// what users call with (<c>client</c>), and what makes the certificates of spawned processes (<c>children</c>); each as <c>.crt</c> and
+/// <c>.key</c>, the folder 0700 and the keys 0600. Safe against two processes that open it at once; a crash in the middle leaves nothing
+/// half-made.
 /// </summary>
-internal sealed class IdentityStore
+internal sealed class IdentityStore : IIdentitySource
 {
+    private const string JoinedFile = "joined";
     private const UnixFileMode OwnerFile = UnixFileMode.UserRead | UnixFileMode.UserWrite;
     private const UnixFileMode OthersMask = (UnixFileMode)0b000_111_111;
+
+    // Laptops and containers collect addresses; the oldest go first.
+    private const int MaxHosts = 64;
 
     // Made anew this long before it ends, so that a long-running process never holds a certificate that is about to end.
     private static readonly TimeSpan s_renewBefore = TimeSpan.FromDays(30);
     private static readonly TimeSpan s_lockTimeout = TimeSpan.FromSeconds(20);
-    private readonly string _folder;
+    private static readonly (string Name, RpcRole Roles, CertificateUse Use)[] s_pairs =
+    [
+        ("server", RpcRole.Agent, CertificateUse.Server | CertificateUse.Client),
+        ("client", RpcRole.Client, CertificateUse.Client),
+        ("children", RpcRole.Child | RpcRole.Client, CertificateUse.Children),
+    ];
 
-    internal IdentityStore(string folder) => _folder = folder;
+    private readonly string _folder;
+    private readonly DeniedFile _denied;
+
+    internal IdentityStore(string folder, TimeProvider? time = null)
+    {
+        _folder = folder;
+        _denied = new DeniedFile(Path(DeniedFile.Name));
+        Time = time ?? TimeProvider.System;
+        Permits = new JoinPermits(Path("tokens"), Time);
+        Issued = new IssuedBook(Path("issued"), Time);
+    }
+
+    public string Key => _folder;
+
+    public TimeProvider Time { get; }
+
+    public bool Issues => File.Exists(Path("ca.key"));
+
+    /// <summary>The tokens for joining that were given out.</summary>
+    public JoinPermits Permits { get; }
+
+    /// <summary>The certificates that were made for other machines.</summary>
+    public IssuedBook Issued { get; }
+
+    /// <summary>The agent whose authority this machine joined, as <c>host:port</c>; null: the store has its own.</summary>
+    public string? JoinedAt => File.Exists(Path(JoinedFile)) ? File.ReadAllText(Path(JoinedFile)).Trim() : null;
 
     /// <summary>The store in <see cref="GlooXHome.Path"/>.</summary>
     public static IdentityStore Open() => new(GlooXHome.Path);
 
-    /// <summary>The identity in the store; made if it is not there, renewed if it is about to end.</summary>
+    /// <summary>The identity in the store as it is now; made if it is not there, renewed if it is about to end.</summary>
     /// <exception cref="IdentityException">A file is unreadable, open to others, or not what it should be.</exception>
-    public Identity Load()
+    public Identity Load() => new(Load([], new Denials()));
+
+    public IdentityParts Load(IReadOnlyCollection<string> hosts, Denials denials)
     {
         try
         {
             GlooXHome.CreateFolder(_folder);
             using FileStream held = Lock();
-            X509Certificate2 authority = ReadPair("ca") ?? Make("ca", () => CertificateAuthority.Create($"GlooX of {Environment.UserName} on {Environment.MachineName}", DateTimeOffset.UtcNow));
-            return new Identity(
-                X509CertificateLoader.LoadCertificate(authority.RawData),
-                ReadOrIssue(authority, "server", true),
-                ReadOrIssue(authority, "client", false),
-                Path("server.crt"),
-                Path("client.crt"));
+            denials.Add(_denied.Read());
+            if (JoinedAt is { } url)
+            {
+                return LoadJoined(url, denials);
+            }
+
+            X509Certificate2 authority = ReadPair("ca") is { } pair && CanDelegate(pair)
+                ? pair
+                : Make("ca", () => CertificateAuthority.Create($"GlooX of {Environment.UserName} on {Environment.MachineName}", Time.GetUtcNow()));
+            X509Certificate2?[] old = [.. s_pairs.Select(p => ReadPair(p.Name))];
+            string node = old.OfType<X509Certificate2>().Select(CertificateNames.Node).FirstOrDefault(n => n is not null) ?? NewNode();
+            string[] needed = [.. CertificateNames.OfThisMachine().Union(hosts, StringComparer.Ordinal)];
+            X509Certificate2[] all = [.. s_pairs.Zip(old, (p, o) => ReadOrIssue(authority, p.Name, p.Roles, p.Use, node, needed, o))];
+            return new IdentityParts(X509CertificateLoader.LoadCertificate(authority.RawData), all[0], all[1], [], all[2], denials)
+                .Checked(Path("server.crt"), Path("client.crt"));
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
@@ -44,17 +91,152 @@ internal sealed class IdentityStore
         }
     }
 
-    private string Path(string file) => System.IO.Path.Combine(_folder, file);
+    public static string NewNode() => Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(6));
 
-    private X509Certificate2 ReadOrIssue(X509Certificate2 authority, string name, bool server)
+    /// <exception cref="ArgumentException">An option is out of range.</exception>
+    /// <exception cref="JoinException"><see cref="JoinFailure.NoAuthority"/>.</exception>
+    public string CreateToken(JoinTokenOptions options)
     {
-        if (ReadPair(name) is { } pair && pair.NotAfter - DateTime.Now > s_renewBefore
-            && pair.IssuerName.RawData.AsSpan().SequenceEqual(authority.SubjectName.RawData))
+        if (options.Role is not (RpcRole.Agent or RpcRole.Client or RpcRole.Observer))
         {
-            return pair;
+            throw new ArgumentException($"a machine joins as agent, client or observer, not as {CertificateNames.Describe(options.Role)}", nameof(options));
         }
 
-        return Make(name, () => CertificateAuthority.Issue(authority, $"gloox {name} of {Environment.UserName} on {Environment.MachineName}", server, DateTimeOffset.UtcNow));
+        if (options.ValidFor <= TimeSpan.Zero || options.ValidFor > TimeSpan.FromDays(1))
+        {
+            throw new ArgumentException($"a token is valid for more than nothing and at most a day, not {options.ValidFor}", nameof(options));
+        }
+
+        if (options.Names.FirstOrDefault(n => !CertificateNames.IsHost(n)) is { } bad)
+        {
+            throw new ArgumentException($"'{bad}' is no host name or address", nameof(options));
+        }
+
+        Identity identity = Load();
+        if (!Issues)
+        {
+            throw new JoinException(JoinFailure.NoAuthority, $"this machine joined at {JoinedAt} and does not hold the authority's key; make the token there");
+        }
+
+        var token = JoinToken.Create(identity.Authority.RawData);
+        Permits.Add(token, new JoinPermit(options.Role, options.Names), options.ValidFor);
+        return token.ToString();
+    }
+
+    /// <summary>Certificates for another machine.</summary>
+    /// <exception cref="JoinException">It does not get them.</exception>
+    public JoinReply IssueFor(string node, JoinPermit permit, byte[][] requests)
+    {
+        using FileStream held = Lock();
+        var denials = new Denials();
+        denials.Add(_denied.Read());
+        using X509Certificate2 authority = ReadPair("ca") ?? throw new JoinException(JoinFailure.NoAuthority, "the authority's key is gone");
+        using X509Certificate2? own = ReadPair("server");
+        return JoinIssuer.Issue(authority, own is null ? [] : CertificateNames.Hosts(own), Issued, denials, node, permit, requests, Time.GetUtcNow());
+    }
+
+    /// <exception cref="JoinException"><see cref="JoinFailure.OwnAuthority"/>.</exception>
+    public void CheckMayJoin(bool replace)
+    {
+        if (!replace && Issues && Issued.Read().Count > 0)
+        {
+            throw new JoinException(JoinFailure.OwnAuthority, $"the authority in {_folder} has made certificates for other machines, which would lose touch with this one. If that is meant: gloox join --replace");
+        }
+    }
+
+    /// <summary>Takes the place of what was there, which is kept in a folder.</summary>
+    /// <exception cref="JoinException"><see cref="JoinFailure.OwnAuthority"/>.</exception>
+    /// <exception cref="IdentityException">It cannot be written.</exception>
+    public void Adopt(X509Certificate2 authority, X509Certificate2?[] pairs, string url, bool replace)
+    {
+        try
+        {
+            GlooXHome.CreateFolder(_folder);
+            using FileStream held = Lock();
+            CheckMayJoin(replace);
+            if (JoinedAt is null)
+            {
+                string kept = System.IO.Path.Combine(_folder, $"before-join-{Time.GetUtcNow():yyyyMMdd-HHmmss}-{NewNode()}");
+                foreach (string file in Directory.GetFiles(_folder).Where(f => System.IO.Path.GetExtension(f) is ".crt" or ".key" || System.IO.Path.GetFileName(f) == "issued"))
+                {
+                    File.Move(file, System.IO.Path.Combine(GlooXHome.CreateFolder(kept), System.IO.Path.GetFileName(file)));
+                }
+            }
+
+            Write(Path(JoinedFile), url);
+            Write(Path("ca.crt"), authority.ExportCertificatePem());
+            foreach (((string name, _, _), X509Certificate2? pair) in s_pairs.Zip(pairs))
+            {
+                if (pair is null)
+                {
+                    File.Delete(Path(name + ".crt"));
+                    File.Delete(Path(name + ".key"));
+                }
+                else
+                {
+                    Keep(name, pair);
+                }
+            }
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new IdentityException(_folder, $"what came from joining cannot be kept: {e.Message}", e);
+        }
+    }
+
+    public string Stamp() => FileStamp.Of(["ca.crt", "server.crt", "server.key", "client.crt", "client.key", "children.crt", "children.key", DeniedFile.Name], Path);
+
+    public bool IsDue(IdentityParts parts) => Issues && new[] { parts.Server, parts.Client, parts.Children! }.Any(c => IsOld(c, parts.Authority));
+
+    public void Remember(IReadOnlyList<string> serials) => _denied.Add(serials);
+
+    private static bool CanDelegate(X509Certificate2 authority) =>
+        authority.Extensions.OfType<X509BasicConstraintsExtension>().FirstOrDefault() is { CertificateAuthority: true, PathLengthConstraint: > 0 };
+
+    private IdentityParts LoadJoined(string url, Denials denials)
+    {
+        IdentityException Unusable(string file, string why) => new(Path(file), $"{why}. Join again: gloox join {url} TOKEN (the token comes from there: gloox token)");
+        try
+        {
+            X509Certificate2 authority = X509CertificateLoader.LoadCertificateFromFile(Path("ca.crt"));
+            X509Certificate2 server = ReadPair("server") ?? throw Unusable("server.crt", "missing");
+            X509Certificate2 client = ReadPair("client") ?? throw Unusable("client.crt", "missing");
+            foreach ((X509Certificate2 certificate, bool answers, string file) in new[] { (server, true, "server.crt"), (client, false, "client.crt") })
+            {
+                if (CertificateAuthority.Refusal(certificate, authority, answers) is { } why)
+                {
+                    throw Unusable(file, why);
+                }
+            }
+
+            return new IdentityParts(authority, server, client, [], ReadPair("children"), denials);
+        }
+        catch (CryptographicException e)
+        {
+            throw Unusable("ca.crt", e.Message);
+        }
+    }
+
+    private string Path(string file) => System.IO.Path.Combine(_folder, file);
+
+    // One that ends with its authority would not last longer if it were made anew.
+    private bool IsOld(X509Certificate2 certificate, X509Certificate2 authority) =>
+        new DateTimeOffset(certificate.NotAfter) - Time.GetUtcNow() < s_renewBefore && certificate.NotAfter < authority.NotAfter;
+
+    private X509Certificate2 ReadOrIssue(
+        X509Certificate2 authority, string name, RpcRole roles, CertificateUse use, string node, string[] needed, X509Certificate2? old)
+    {
+        bool usable = old is not null && !IsOld(old, authority) && CertificateNames.Roles(old) == roles && CertificateAuthority.IsSignedBy(old, authority);
+        IReadOnlyList<string> had = usable ? CertificateNames.Hosts(old!) : [];
+        if (usable && (use == CertificateUse.Client || needed.All(n => had.Contains(n, StringComparer.Ordinal))))
+        {
+            return old!;
+        }
+
+        // Addresses that were are kept as long as the certificate would have lasted: other processes of the store may be on other networks.
+        string[] hosts = use == CertificateUse.Client ? [] : [.. needed.Union(had, StringComparer.Ordinal).Take(Math.Max(MaxHosts, needed.Length))];
+        var order = new CertificateOrder($"gloox {name} of {Environment.UserName} on {Environment.MachineName}", node, hosts, roles, use);
+        return Make(name, () => CertificateAuthority.Issue(authority, order, Time.GetUtcNow()));
     }
 
     private X509Certificate2? ReadPair(string name)
@@ -84,14 +266,20 @@ internal sealed class IdentityStore
     private X509Certificate2 Make(string name, Func<X509Certificate2> make)
     {
         X509Certificate2 made = make();
+        Keep(name, made);
+        return made;
+    }
+
+    private void Keep(string name, X509Certificate2 made)
+    {
         using ECDsa key = made.GetECDsaPrivateKey()!;
         File.Delete(Path(name + ".crt")); // a new key beside the old certificate would be no pair
         Write(Path(name + ".key"), key.ExportPkcs8PrivateKeyPem());
         Write(Path(name + ".crt"), made.ExportCertificatePem()); // last: a pair without its certificate is made anew
-        return made;
     }
 
-    private static void Write(string path, string text)
+    /// <summary>As a whole or not at all, for this user only.</summary>
+    internal static void Write(string path, string text)
     {
         string temporary = $"{path}.{Environment.ProcessId}.tmp";
         var options = new FileStreamOptions { Mode = FileMode.Create, Access = FileAccess.Write };
@@ -121,6 +309,39 @@ internal sealed class IdentityStore
             {
                 Thread.Sleep(20); // another process is making the certificates: at most a few hundred milliseconds, once in its life
             }
+        }
+    }
+}
+
+/// <summary>Denied serial numbers, one a line; only appended to.</summary>
+internal sealed class DeniedFile(string path)
+{
+    public const string Name = "denied";
+
+    /// <exception cref="IdentityException">A line is no serial number: nothing may be taken for allowed by mistake.</exception>
+    public IEnumerable<string> Read()
+    {
+        try
+        {
+            return File.Exists(path) ? [.. File.ReadLines(path).Where(l => l.Trim().Length > 0).Select(Denials.Normal)] : [];
+        }
+        catch (ArgumentException e)
+        {
+            throw new IdentityException(path, e.Message, e);
+        }
+    }
+
+    /// <exception cref="IdentityException">It cannot be written.</exception>
+    public void Add(IEnumerable<string> serials)
+    {
+        try
+        {
+            GlooXHome.CreateFolder(Path.GetDirectoryName(path)!);
+            File.AppendAllLines(path, serials);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new IdentityException(path, $"denied serial numbers cannot be kept: {e.Message}", e);
         }
     }
 }

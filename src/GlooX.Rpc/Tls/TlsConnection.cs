@@ -11,53 +11,76 @@ namespace GlooX.Tls;
 /// <param name="Transport">What <paramref name="Stream"/> reads from.</param>
 /// <param name="Remote">The other side as <c>host:port</c>.</param>
 /// <param name="LocalAddress">The address of this machine that the connection uses.</param>
-internal sealed record TlsConnection(SslStream Stream, Stream Transport, string Remote, IPAddress? LocalAddress) : IAsyncDisposable
+/// <param name="Peer">Who the other side is.</param>
+internal sealed record TlsConnection(SslStream Stream, Stream Transport, string Remote, IPAddress? LocalAddress, Peer Peer) : IAsyncDisposable
 {
     public static readonly SslApplicationProtocol Rpc = new("gloox/1");
     public static readonly SslApplicationProtocol Grid = new("gloox-grid/1");
+    public static readonly SslApplicationProtocol Join = new("gloox-join/1");
 
     public ValueTask DisposeAsync() => Stream.DisposeAsync();
 
-    /// <summary>Dials and verifies the other side's certificate.</summary>
+    /// <summary>Dials, and verifies that the other side's certificate is made for what was dialled and has a role.</summary>
+    /// <param name="endpoint">Where.</param>
+    /// <param name="protocol">What to speak there.</param>
+    /// <param name="identity">Who dials.</param>
+    /// <param name="serverName">The host, address or node that the certificate must carry; null: the host dialled.</param>
+    /// <param name="serverRole">The role that it must have.</param>
+    /// <param name="ct">Gives up.</param>
     /// <exception cref="RpcException"><see cref="RpcError.Connection"/> (inner: the <see cref="SocketException"/>) or <see cref="RpcError.Tls"/>.</exception>
-    public static async Task<TlsConnection> DialAsync(RpcEndpoint endpoint, SslApplicationProtocol protocol, Identity identity, CancellationToken ct)
+    public static Task<TlsConnection> DialAsync(
+        RpcEndpoint endpoint, SslApplicationProtocol protocol, Identity identity, string? serverName, RpcRole serverRole, CancellationToken ct)
+    {
+        IdentityParts mine = identity.Current;
+        string? refusal = null;
+        Peer? peer = null;
+        var options = new SslClientAuthenticationOptions
+        {
+            ClientCertificateContext = mine.ClientContext,
+            EnabledSslProtocols = SslProtocols.Tls13,
+            CertificateChainPolicy = CertificateAuthority.Policy(mine.Authority, server: true),
+            RemoteCertificateValidationCallback = (_, certificate, chain, errors) =>
+            {
+                refusal = Trust.Judge(certificate, chain, errors, mine.Authority, mine.Denials, serverName ?? endpoint.Host, out peer);
+                if (peer is not null && (peer.Roles & serverRole) != serverRole)
+                {
+                    refusal ??= $"the certificate '{peer.Subject}' has the role {CertificateNames.Describe(peer.Roles)}, not {CertificateNames.Describe(serverRole)}";
+                }
+
+                return refusal is null;
+            },
+        };
+        return DialAsync(endpoint, protocol, options, () => (refusal, peer), ct, identity);
+    }
+
+    /// <summary>Dials with a judgement of the caller's own.</summary>
+    /// <param name="endpoint">Where.</param>
+    /// <param name="protocol">What to speak there.</param>
+    /// <param name="options">All but the target and the protocol.</param>
+    /// <param name="verdict">Asked after the handshake.</param>
+    /// <param name="ct">Gives up.</param>
+    /// <param name="identity">Ends the connection when the other side is denied; null: nobody does.</param>
+    /// <exception cref="RpcException"><see cref="RpcError.Connection"/> (inner: the <see cref="SocketException"/>) or <see cref="RpcError.Tls"/>.</exception>
+    public static async Task<TlsConnection> DialAsync(
+        RpcEndpoint endpoint, SslApplicationProtocol protocol, SslClientAuthenticationOptions options, Func<(string? Refusal, Peer? Peer)> verdict, CancellationToken ct, Identity? identity = null)
     {
         string remote = endpoint.ToString();
         SslStream? stream = null;
-        string? refusal = null;
         try
         {
             (Stream transport, IPAddress? local) = await ConnectAsync(endpoint, ct).ConfigureAwait(false);
             stream = new SslStream(transport, leaveInnerStreamOpen: false);
-            await stream.AuthenticateAsClientAsync(
-                new SslClientAuthenticationOptions
-                {
-                    TargetHost = endpoint.Host,
-                    ClientCertificateContext = identity.ClientContext,
-                    ApplicationProtocols = [protocol],
-                    EnabledSslProtocols = SslProtocols.Tls13,
-                    CertificateChainPolicy = CertificateAuthority.Policy(identity.Authority, server: true),
-                    RemoteCertificateValidationCallback = (_, certificate, _, errors) =>
-                    {
-                        // The authority decides: it is private to this user. The name in the certificate is not compared yet.
-                        if (certificate is not null && (errors & ~SslPolicyErrors.RemoteCertificateNameMismatch) == SslPolicyErrors.None)
-                        {
-                            return true;
-                        }
-
-                        refusal = certificate is System.Security.Cryptography.X509Certificates.X509Certificate2 shown
-                            ? CertificateAuthority.Refusal(shown, identity.Authority, server: true)
-                            : "it showed no certificate";
-                        return false;
-                    },
-                },
-                ct).ConfigureAwait(false);
+            options.TargetHost = endpoint.Host;
+            options.ApplicationProtocols = [protocol];
+            await stream.AuthenticateAsClientAsync(options, ct).ConfigureAwait(false);
             if (stream.NegotiatedApplicationProtocol != protocol)
             {
                 throw new RpcException(RpcError.Protocol, $"{remote} does not speak {protocol}: is it a GlooX process?") { Url = remote };
             }
 
-            return new TlsConnection(stream, transport, remote, local);
+            Peer peer = verdict().Peer ?? Peer.Nobody;
+            identity?.Watch(stream, peer);
+            return new TlsConnection(stream, transport, remote, local, peer);
         }
         catch (Exception e)
         {
@@ -70,7 +93,7 @@ internal sealed record TlsConnection(SslStream Stream, Stream Transport, string 
             {
                 SocketException { SocketErrorCode: SocketError.ConnectionRefused } => new RpcException(RpcError.Connection, $"cannot connect to {remote}: nobody listens there. Is the agent running?", e) { Url = remote },
                 SocketException => new RpcException(RpcError.Connection, $"cannot connect to {remote}: {e.Message}", e) { Url = remote },
-                AuthenticationException => new RpcException(RpcError.Tls, $"{remote} is not trusted: {refusal ?? e.InnerException?.Message ?? e.Message}", e) { Url = remote },
+                AuthenticationException => new RpcException(RpcError.Tls, $"{remote} is not trusted: {verdict().Refusal ?? e.InnerException?.Message ?? e.Message}", e) { Url = remote },
                 IOException => new RpcException(RpcError.Tls, $"{remote} ended the TLS handshake: {e.InnerException?.Message ?? e.Message}. Is it a GlooX process?", e) { Url = remote },
                 _ => e,
             };
@@ -116,10 +139,18 @@ internal static class SocketTuning
     // Unacknowledged data breaks the connection after this long; else recovery after a cut waits for TCP's own backoff, minutes at worst.
     private const int UserTimeoutMilliseconds = 10_000;
 
+    // In seconds. A peer that vanished without a word while nothing was under way: by default it would be missed after two hours.
+    private const int AskAfterSilence = 30;
+    private const int AskAgain = 5;
+    private const int AskAtMost = 3;
+
     public static void Apply(Socket socket)
     {
         socket.NoDelay = true;
         socket.SetSocketOption(SocketOptionLevel.Socket, SocketOptionName.KeepAlive, true);
+        socket.SetSocketOption(SocketOptionLevel.Tcp, SocketOptionName.TcpKeepAliveTime, AskAfterSilence);
+        socket.SetSocketOption(SocketOptionLevel.Tcp, SocketOptionName.TcpKeepAliveInterval, AskAgain);
+        socket.SetSocketOption(SocketOptionLevel.Tcp, SocketOptionName.TcpKeepAliveRetryCount, AskAtMost);
         if (OperatingSystem.IsLinux())
         {
             socket.SetRawSocketOption((int)SocketOptionLevel.Tcp, LinuxTcpUserTimeout, BitConverter.GetBytes(UserTimeoutMilliseconds));

@@ -20,20 +20,22 @@ namespace GlooX.Tls;
 internal sealed partial class TlsListener : IAsyncDisposable
 {
     private const int MaxHandshakes = 256;
-    private static readonly TimeSpan s_handshakeTimeout = TimeSpan.FromSeconds(10);
 
+    // What everybody has for the handshake however many wait; on a busy machine a good one takes a while.
+    private static readonly TimeSpan s_fairTime = TimeSpan.FromSeconds(2);
     private static readonly TimeSpan s_linger = TimeSpan.FromSeconds(1);
 
     private readonly Socket _socket;
     private readonly Identity _identity;
     private readonly int _maxConnections;
     private readonly ILogger _logger;
-    private readonly SslServerAuthenticationOptions _options;
-    private readonly SemaphoreSlim _handshakes = new(MaxHandshakes);
+    private readonly List<SslApplicationProtocol> _protocols;
+    private readonly HandshakeSlots _handshakes = new(MaxHandshakes, s_fairTime, TimeProvider.System);
     private readonly CancellationTokenSource _stop = new();
-    private readonly ConcurrentDictionary<SslApplicationProtocol, Func<TlsConnection, Task>> _routes = new();
+    private readonly ConcurrentDictionary<SslApplicationProtocol, (Func<TlsConnection, Task> Handler, RpcRole? Role)> _routes = new();
     private readonly ConcurrentDictionary<Task, bool> _connections = new();
     private Task _accepting = Task.CompletedTask;
+    private IdentityException? _problem;
 
     private TlsListener(Socket socket, Identity identity, int maxConnections, IEnumerable<SslApplicationProtocol> protocols, ILogger logger)
     {
@@ -42,22 +44,13 @@ internal sealed partial class TlsListener : IAsyncDisposable
         _maxConnections = maxConnections;
         _logger = logger;
         EndPoint = (IPEndPoint)socket.LocalEndPoint!;
-        _options = new SslServerAuthenticationOptions
-        {
-            ServerCertificateContext = identity.ServerContext,
-            ApplicationProtocols = [.. protocols],
-            EnabledSslProtocols = SslProtocols.Tls13,
-            ClientCertificateRequired = true,
-            CertificateRevocationCheckMode = X509RevocationMode.NoCheck,
-            AllowTlsResume = false, // a resumed session could arrive without a certificate
-            CertificateChainPolicy = CertificateAuthority.Policy(identity.Authority, server: false),
-#pragma warning disable CA5359 // trust is decided in AdmitAsync, which can say why
-            RemoteCertificateValidationCallback = static (_, _, _, _) => true,
-#pragma warning restore CA5359
-        };
+        _protocols = [.. protocols];
     }
 
     public IPEndPoint EndPoint { get; }
+
+    /// <summary>How long a handshake may take; before <see cref="Start"/>.</summary>
+    public TimeSpan HandshakeTimeout { get; set; } = TimeSpan.FromSeconds(10);
 
     /// <summary>Binds; nothing is accepted before <see cref="Start"/>.</summary>
     /// <exception cref="RpcException"><see cref="RpcError.Connection"/>: the port is in use or the address is not this machine's.</exception>
@@ -87,8 +80,11 @@ internal sealed partial class TlsListener : IAsyncDisposable
         }
     }
 
-    /// <summary>Who serves the connections of a protocol. The handler owns the connection and completes when it is done.</summary>
-    public void Route(SslApplicationProtocol protocol, Func<TlsConnection, Task> handler) => _routes[protocol] = handler;
+    /// <summary>
+    /// Who serves the connections of a protocol, and which role a caller must have; null: it is open to all, who are <see cref="Peer.Nobody"/>
+    /// without a certificate that is trusted. The handler owns the connection and completes when it is done.
+    /// </summary>
+    public void Route(SslApplicationProtocol protocol, Func<TlsConnection, Task> handler, RpcRole? role) => _routes[protocol] = (handler, role);
 
     public void Start() => _accepting = Task.Run(AcceptAsync);
 
@@ -105,7 +101,6 @@ internal sealed partial class TlsListener : IAsyncDisposable
         await StopAcceptingAsync().ConfigureAwait(false);
         await Task.WhenAll(_connections.Keys).ConfigureAwait(false);
         _stop.Dispose();
-        _handshakes.Dispose();
     }
 
     private async Task AcceptAsync()
@@ -114,20 +109,29 @@ internal sealed partial class TlsListener : IAsyncDisposable
         {
             try
             {
-                await _handshakes.WaitAsync(_stop.Token).ConfigureAwait(false);
                 Socket socket = await _socket.AcceptAsync(_stop.Token).ConfigureAwait(false);
                 if (_connections.Count >= _maxConnections)
                 {
                     LogTooMany(_logger, _maxConnections);
                     socket.Dispose();
-                    _handshakes.Release();
                     continue;
+                }
+
+                HandshakeSlots.Slot slot;
+                try
+                {
+                    slot = await _handshakes.TakeAsync(_stop.Token).ConfigureAwait(false);
+                }
+                catch (OperationCanceledException)
+                {
+                    socket.Dispose();
+                    return;
                 }
 
                 Task serving;
                 using (ExecutionContext.SuppressFlow())
                 {
-                    serving = Task.Run(() => ServeAsync(socket)); // handlers are not to see what flows here
+                    serving = Task.Run(() => ServeAsync(socket, slot)); // handlers are not to see what flows here
                 }
 
                 _connections[serving] = true;
@@ -144,7 +148,6 @@ internal sealed partial class TlsListener : IAsyncDisposable
             catch (SocketException e)
             {
                 // The caller went away before it was accepted, or the process is out of descriptors: others must still get in.
-                _handshakes.Release();
                 LogAccept(_logger, e.Message);
                 if (e.SocketErrorCode is SocketError.TooManyOpenSockets or SocketError.NoBufferSpaceAvailable)
                 {
@@ -154,13 +157,13 @@ internal sealed partial class TlsListener : IAsyncDisposable
         }
     }
 
-    private async Task ServeAsync(Socket socket)
+    private async Task ServeAsync(Socket socket, HandshakeSlots.Slot slot)
     {
         string remote = "unknown";
         SslStream? stream = null;
         try
         {
-            Func<TlsConnection, Task>? handler;
+            Func<TlsConnection, Task> handler;
             TlsConnection connection;
             try
             {
@@ -168,24 +171,43 @@ internal sealed partial class TlsListener : IAsyncDisposable
                 SocketTuning.Apply(socket);
                 Stream transport = SocketStream.Open(socket);
                 stream = new SslStream(transport, leaveInnerStreamOpen: false);
-                using var limit = CancellationTokenSource.CreateLinkedTokenSource(_stop.Token);
-                limit.CancelAfter(s_handshakeTimeout);
-                await stream.AuthenticateAsServerAsync(_options, limit.Token).ConfigureAwait(false);
-                connection = new TlsConnection(stream, transport, remote, (socket.LocalEndPoint as IPEndPoint)?.Address);
-                if (await AdmitAsync(connection, limit.Token).ConfigureAwait(false) is not null)
-                {
-                    return;
-                }
-
-                if (!_routes.TryGetValue(stream.NegotiatedApplicationProtocol, out handler))
+                using var limit = CancellationTokenSource.CreateLinkedTokenSource(_stop.Token, slot.Late);
+                limit.CancelAfter(HandshakeTimeout);
+                IPAddress? local = (socket.LocalEndPoint as IPEndPoint)?.Address;
+                IdentityParts mine = Identity(local);
+                string? refusal = null;
+                Peer? peer = null;
+                await stream.AuthenticateAsServerAsync(
+                    Options(mine, (certificate, chain, errors) => refusal = Trust.Judge(certificate, chain, errors, mine.Authority, mine.Denials, null, out peer)), limit.Token).ConfigureAwait(false);
+                if (!_routes.TryGetValue(stream.NegotiatedApplicationProtocol, out (Func<TlsConnection, Task> Handler, RpcRole? Role) route))
                 {
                     LogRefused(_logger, remote, $"it asks for the protocol '{stream.NegotiatedApplicationProtocol}', which is not served here");
                     return;
                 }
+
+                if (route.Role is null)
+                {
+                    peer = refusal is null ? peer ?? Peer.Nobody : Peer.Nobody;
+                    refusal = null;
+                }
+                else if (peer is not null && (peer.Roles & route.Role) != route.Role)
+                {
+                    refusal ??= $"the certificate '{peer.Subject}' has the role {CertificateNames.Describe(peer.Roles)}; the protocol {stream.NegotiatedApplicationProtocol} is for the role {CertificateNames.Describe(route.Role.Value)}";
+                }
+
+                if (refusal is not null || peer is null)
+                {
+                    await RefuseAsync(stream, remote, refusal ?? "its certificate was not checked", limit.Token).ConfigureAwait(false);
+                    return;
+                }
+
+                _identity.Watch(stream, peer);
+                connection = new TlsConnection(stream, transport, remote, local, peer);
+                handler = route.Handler;
             }
             finally
             {
-                _handshakes.Release();
+                slot.Dispose();
             }
 
             await handler(connection).ConfigureAwait(false);
@@ -196,7 +218,7 @@ internal sealed partial class TlsListener : IAsyncDisposable
         }
         catch (Exception e) when (e is IOException or SocketException or System.ComponentModel.Win32Exception or ObjectDisposedException or OperationCanceledException or InvalidOperationException)
         {
-            LogHandshake(_logger, remote, e is OperationCanceledException ? $"no handshake within {s_handshakeTimeout.TotalSeconds} s" : e.Message);
+            LogHandshake(_logger, remote, e is OperationCanceledException ? "it took too long" : e.Message);
         }
         finally
         {
@@ -209,38 +231,60 @@ internal sealed partial class TlsListener : IAsyncDisposable
         }
     }
 
-    /// <summary>Null: the caller may come in. Else why not; it was told.</summary>
-    private async Task<string?> AdmitAsync(TlsConnection connection, CancellationToken ct)
+    /// <summary>The certificates as they are now; says so once when the files cannot be followed.</summary>
+    private IdentityParts Identity(IPAddress? local)
     {
-        string? refusal = connection.Stream.RemoteCertificate is X509Certificate2 certificate
-            ? CertificateAuthority.Refusal(certificate, _identity.Authority, server: false)
-            : $"no client certificate was shown; this side accepts those of {CertificateAuthority.Describe(_identity.Authority)}";
-        if (refusal is not null)
+        IdentityParts now = _identity.For(local);
+        IdentityException? problem = _identity.Problem;
+        if (Interlocked.Exchange(ref _problem, problem) != problem && problem is not null)
         {
-            LogRefused(_logger, connection.Remote, refusal); // before the caller knows: it may be gone before it is told
-            FrameBuffer goAway = FrameBuffer.Begin(FrameType.GoAway, 0);
-            Bodies.WriteGoAway(goAway, RpcError.Unauthorized, refusal);
-            byte[] last = goAway.End().ToArray();
-            await connection.Stream.WriteAsync(last, ct).ConfigureAwait(false);
-            await connection.Stream.ShutdownAsync().WaitAsync(ct).ConfigureAwait(false);
-
-            // Closing with unread bytes would send a reset that overtakes the refusal: read until the caller has hung up.
-            using var linger = CancellationTokenSource.CreateLinkedTokenSource(ct);
-            linger.CancelAfter(s_linger);
-            byte[] sink = new byte[4096];
-            try
-            {
-                for (int i = 0; i < 16 && await connection.Stream.ReadAsync(sink, linger.Token).ConfigureAwait(false) > 0; i++)
-                {
-                }
-            }
-            catch (Exception e) when (e is IOException or OperationCanceledException)
-            {
-                // it hung up, or it does not: either way it has had its chance to read
-            }
+            LogNotRenewed(_logger, problem.Message);
         }
 
-        return refusal;
+        return now;
+    }
+
+    private SslServerAuthenticationOptions Options(IdentityParts mine, Action<X509Certificate?, X509Chain?, SslPolicyErrors> judge) => new()
+    {
+        ServerCertificateContext = mine.ServerContext,
+        ApplicationProtocols = _protocols,
+        EnabledSslProtocols = SslProtocols.Tls13,
+        ClientCertificateRequired = true,
+        CertificateRevocationCheckMode = X509RevocationMode.NoCheck,
+        AllowTlsResume = false, // a resumed session could arrive without a certificate
+        CertificateChainPolicy = CertificateAuthority.Policy(mine.Authority, server: false),
+#pragma warning disable CA5359 // a refusal is told after the handshake, in words
+        RemoteCertificateValidationCallback = (_, certificate, chain, errors) =>
+        {
+            judge(certificate, chain, errors);
+            return true;
+        },
+#pragma warning restore CA5359
+    };
+
+    private async Task RefuseAsync(SslStream stream, string remote, string refusal, CancellationToken ct)
+    {
+        LogRefused(_logger, remote, refusal); // before the caller knows: it may be gone before it is told
+        FrameBuffer goAway = FrameBuffer.Begin(FrameType.GoAway, 0);
+        Bodies.WriteGoAway(goAway, RpcError.Unauthorized, refusal);
+        byte[] last = goAway.End().ToArray();
+        await stream.WriteAsync(last, ct).ConfigureAwait(false);
+        await stream.ShutdownAsync().WaitAsync(ct).ConfigureAwait(false);
+
+        // Closing with unread bytes would send a reset that overtakes the refusal: read until the caller has hung up.
+        using var linger = CancellationTokenSource.CreateLinkedTokenSource(ct);
+        linger.CancelAfter(s_linger);
+        byte[] sink = new byte[4096];
+        try
+        {
+            for (int i = 0; i < 16 && await stream.ReadAsync(sink, linger.Token).ConfigureAwait(false) > 0; i++)
+            {
+            }
+        }
+        catch (Exception e) when (e is IOException or OperationCanceledException)
+        {
+            // it hung up, or it does not: either way it has had its chance to read
+        }
     }
 
     [LoggerMessage(1001, LogLevel.Warning, "Refused {Remote}: {Reason}")]
@@ -254,4 +298,7 @@ internal sealed partial class TlsListener : IAsyncDisposable
 
     [LoggerMessage(1004, LogLevel.Warning, "Accepting a connection failed: {Reason}")]
     private static partial void LogAccept(ILogger logger, string reason);
+
+    [LoggerMessage(1005, LogLevel.Error, "The certificates were not renewed, those in use stay: {Reason}")]
+    private static partial void LogNotRenewed(ILogger logger, string reason);
 }

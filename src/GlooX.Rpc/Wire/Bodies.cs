@@ -16,6 +16,10 @@ internal readonly record struct Hello(uint MinVersion, uint MaxVersion, int MaxF
 
     /// <summary>The window of a side that names none.</summary>
     public const int LeastWindow = 64 * 1024;
+    public static readonly IReadOnlyDictionary<string, string> NoTokens = new Dictionary<string, string>(StringComparer.Ordinal);
+
+    /// <summary>The caller's tokens, by the names of the services that need them.</summary>
+    public IReadOnlyDictionary<string, string> Tokens { get; init; } = NoTokens;
 }
 
 /// <summary>
@@ -23,21 +27,42 @@ internal readonly record struct Hello(uint MinVersion, uint MaxVersion, int MaxF
 /// </summary>
 internal static class Bodies
 {
+    private const int MaxTokens = 256;
+    /// <summary>Longest <c>service/method</c>: ample, and little enough to be kept and repeated in messages.</summary>
+    public const int MaxName = 1024;
+
+    private const int MaxHello = 64 * 1024;
+
     public static void WriteHello(FrameBuffer target, in Hello hello)
     {
         var writer = new MessagePackWriter(target);
-        writer.WriteArrayHeader(6);
+        writer.WriteArrayHeader(hello.Tokens.Count == 0 ? 6 : 7);
         writer.Write(hello.MinVersion);
         writer.Write(hello.MaxVersion);
         writer.Write(hello.MaxFrame);
         writer.Write(hello.MaxInFlight);
         writer.Write(hello.Software);
         writer.Write(hello.Window);
+        if (hello.Tokens.Count > 0)
+        {
+            writer.WriteMapHeader(hello.Tokens.Count);
+            foreach ((string service, string token) in hello.Tokens)
+            {
+                writer.Write(service);
+                writer.Write(token);
+            }
+        }
+
         writer.Flush();
     }
 
     public static Hello ReadHello(ReadOnlyMemory<byte> body)
     {
+        if (body.Length > MaxHello)
+        {
+            throw new RpcException(RpcError.Protocol, $"Hello is longer than {MaxHello} bytes");
+        }
+
         var reader = new MessagePackReader(body);
         int count = reader.ReadArrayHeader();
         if (count < 5)
@@ -45,13 +70,14 @@ internal static class Bodies
             throw new RpcException(RpcError.Protocol, "Hello is too short");
         }
 
-        return new Hello(
+        var hello = new Hello(
             reader.ReadUInt32(),
             reader.ReadUInt32(),
             Math.Max(1024, reader.ReadInt32()),
             Math.Max(1, reader.ReadInt32()),
             Text(ref reader) ?? "",
             count > 5 ? Math.Max(1, reader.ReadInt32()) : Hello.LeastWindow);
+        return count < 7 ? hello : hello with { Tokens = ReadTokens(ref reader) };
     }
 
     public static void WriteGoAway(FrameBuffer target, RpcError code, string message) => WriteError(target, code, message, null, null);
@@ -79,8 +105,13 @@ internal static class Bodies
         return ((RpcError)reader.ReadUInt32(), Text(ref reader) ?? "", Text(ref reader), Text(ref reader));
     }
 
-    public static string ReadText(ReadOnlyMemory<byte> body)
+    public static string ReadName(ReadOnlyMemory<byte> body)
     {
+        if (body.Length > MaxName)
+        {
+            throw new RpcException(RpcError.Protocol, $"a name is longer than {MaxName} bytes");
+        }
+
         try
         {
             return s_strictUtf8.GetString(body.Span);
@@ -89,6 +120,23 @@ internal static class Bodies
         {
             throw new RpcException(RpcError.Protocol, "a name is not UTF-8", e);
         }
+    }
+
+    private static Dictionary<string, string> ReadTokens(ref MessagePackReader reader)
+    {
+        int count = reader.ReadMapHeader();
+        if (count > MaxTokens)
+        {
+            throw new RpcException(RpcError.Protocol, $"Hello has {count} tokens; {MaxTokens} are allowed");
+        }
+
+        var tokens = new Dictionary<string, string>(StringComparer.Ordinal);
+        for (int i = 0; i < count; i++)
+        {
+            tokens[Text(ref reader) ?? ""] = Text(ref reader) ?? "";
+        }
+
+        return tokens;
     }
 
     private static readonly UTF8Encoding s_strictUtf8 = new(false, true);

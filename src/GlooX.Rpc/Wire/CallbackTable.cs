@@ -29,13 +29,14 @@ internal sealed class CallbackTable
             }
 
             RpcDispatcher dispatcher = RpcRegistry.FindDispatcher(contract) ?? throw new ArgumentException($"{contract} is no contract", nameof(contract));
-            _services.Add(new Service(target, dispatcher));
+            _services.Add(new Service(target, dispatcher, new RpcAccess()));
             _numbers.AddOrUpdate(target, (_services.Count - 1, contract));
             return _services.Count - 1;
         }
     }
 
     /// <summary>What <c>#number/method</c> means.</summary>
+    /// <exception cref="RpcException"><see cref="RpcError.ServiceNotFound"/> or <see cref="RpcError.MethodNotFound"/>.</exception>
     public Definition Resolve(string name)
     {
         int slash = name.IndexOf('/', StringComparison.Ordinal);
@@ -50,11 +51,11 @@ internal sealed class CallbackTable
 
         if (service is null)
         {
-            return new Definition(name, null, null, 0, (RpcError.ServiceNotFound, $"no object was lent as '{name}'"));
+            throw new RpcException(RpcError.ServiceNotFound, $"no object was lent as '{name}'");
         }
 
         return service.TryFind(name[(slash + 1)..], out int index)
-            ? new Definition(name, service.Dispatcher, service.Target, index, null)
-            : new Definition(name, null, null, 0, (RpcError.MethodNotFound, $"{service.Target.GetType().Name} exposes no method '{name[(slash + 1)..]}'"));
+            ? new Definition(name, service.Dispatcher, service.Target, index)
+            : throw new RpcException(RpcError.MethodNotFound, $"{service.Target.GetType().Name} exposes no method '{name[(slash + 1)..]}'");
     }
 }

@@ -16,6 +16,9 @@ namespace GlooX.Wire;
 internal abstract class RpcConnection : WireConnection, ICallSource
 {
     private const int MaxDefinitions = 4096;
+
+    // Smaller requests are bounded by their number.
+    private const int LargeRequest = 4 * 1024;
     private static readonly TimeSpan s_sweep = TimeSpan.FromMilliseconds(100);
 
     // Calls made.
@@ -26,6 +29,7 @@ internal abstract class RpcConnection : WireConnection, ICallSource
     // Calls served.
     private readonly List<Definition> _defined = [];
     private readonly ConcurrentDictionary<uint, RpcRequest> _cancellable = new();
+    private long _largeBytes;
     private bool _refusesCalls;
 
     // Streams: what this side reads from the calls that it serves, and all that it writes.
@@ -56,6 +60,9 @@ internal abstract class RpcConnection : WireConnection, ICallSource
 
     /// <summary>Whether stacks of handlers' exceptions are sent.</summary>
     protected virtual bool SendsStacks => false;
+
+    /// <summary>Most bytes of calls served at once, those of small ones not counted.</summary>
+    protected virtual long MaxServedBytes => RpcServerOptions.StandardInFlightBytes;
 
     /// <summary>Most calls that this side makes at once.</summary>
     protected int MaxMade { get; set; } = int.MaxValue;
@@ -113,12 +120,18 @@ internal abstract class RpcConnection : WireConnection, ICallSource
         {
             if (!_named.TryGetValue(name, out uint id))
             {
+                byte[] bytes = Encoding.UTF8.GetBytes(name);
+                if (bytes.Length > Bodies.MaxName)
+                {
+                    throw new RpcException(RpcError.MethodNotFound, $"a name is at most {Bodies.MaxName} bytes long, this one has {bytes.Length}") { Url = Remote };
+                }
+
                 id = (uint)_named.Count;
                 _named[name] = id;
 
                 // Sent under the lock: nobody can send a request with this id before.
                 FrameBuffer define = FrameBuffer.Begin(FrameType.Define, id);
-                define.Append(Encoding.UTF8.GetBytes(name));
+                define.Append(bytes);
                 Send(define);
             }
 
@@ -126,23 +139,43 @@ internal abstract class RpcConnection : WireConnection, ICallSource
         }
     }
 
-    public void Watch(uint id, RpcRequest request)
+    /// <summary>Keeps the request so that it can be cancelled, until <see cref="Unwatch"/>.</summary>
+    /// <exception cref="RpcException"><see cref="RpcError.Protocol"/>: a request with its id is there already.</exception>
+    public void Watch(RpcRequest request)
     {
-        _cancellable[id] = request;
+        if (!_cancellable.TryAdd(request.Id, request))
+        {
+            throw MadeTwice(request.Id);
+        }
+
         if (IsClosed)
         {
             ThreadPool.UnsafeQueueUserWorkItem(static r => r.Cancel(), request, preferLocal: false); // OnClosed may have missed it
         }
     }
 
-    public void Unwatch(uint id) => _cancellable.TryRemove(id, out _);
+    /// <summary>To be called before the answer is sent: once it has it, the other side may use the id again.</summary>
+    public void Unwatch(RpcRequest request) => _cancellable.TryRemove(KeyValuePair.Create(request.Id, request));
 
-    public void RequestEnded() => CallEnded();
+    public void RequestEnded(int largeBytes)
+    {
+        if (largeBytes > 0)
+        {
+            Interlocked.Add(ref _largeBytes, -largeBytes);
+        }
+
+        CallEnded();
+    }
 
     /// <summary>A stream that the caller of <paramref name="call"/> sends.</summary>
+    /// <exception cref="RpcException"><see cref="RpcError.Protocol"/>: one of a call with that id is there already.</exception>
     public void Expect(IncomingStream stream, uint call)
     {
-        _incoming[(call, stream.Number)] = stream;
+        if (!_incoming.TryAdd((call, stream.Number), stream))
+        {
+            throw MadeTwice(call);
+        }
+
         if (CloseReason is { } reason)
         {
             stream.Fail(reason); // OnClosed may have missed it
@@ -200,6 +233,7 @@ internal abstract class RpcConnection : WireConnection, ICallSource
     protected void RefuseCalls() => Volatile.Write(ref _refusesCalls, true);
 
     /// <summary>What a name means on this side.</summary>
+    /// <exception cref="RpcException"><see cref="RpcError.ServiceNotFound"/> or <see cref="RpcError.MethodNotFound"/>.</exception>
     protected abstract Definition Resolve(string name);
 
     /// <summary>A frame that is no call's: greetings and farewells.</summary>
@@ -233,7 +267,7 @@ internal abstract class RpcConnection : WireConnection, ICallSource
                 OnDefine(id, body);
                 break;
             case FrameType.Cancel:
-                if (_cancellable.TryGetValue(id, out RpcRequest? request))
+                if (_cancellable.TryRemove(id, out RpcRequest? request))
                 {
                     // Callbacks of the token are user code: never on the reader loop.
                     ThreadPool.UnsafeQueueUserWorkItem(static r => r.Cancel(), request, preferLocal: false);
@@ -335,8 +369,7 @@ internal abstract class RpcConnection : WireConnection, ICallSource
             throw new RpcException(RpcError.Protocol, $"a connection defines methods 0, 1, 2, … and at most {MaxDefinitions}");
         }
 
-        string name = Bodies.ReadText(body);
-        _defined.Add(name.StartsWith('#') ? _callbacks.Resolve(name) : Resolve(name));
+        _defined.Add(new Definition(Bodies.ReadName(body)));
     }
 
     private void OnRequest(uint id, ReadOnlyMemory<byte> body)
@@ -352,17 +385,26 @@ internal abstract class RpcConnection : WireConnection, ICallSource
         }
 
         CallStarted();
+        int large = body.Length < LargeRequest ? 0 : body.Length;
+        long largeBytes = large == 0 ? 0 : Interlocked.Add(ref _largeBytes, large);
         Definition definition = _defined[(int)method];
         try
         {
-            if (definition.Error is { } error)
+            // At the first call: what is named in vain must cost nothing, and may be offered later.
+            if (definition.Dispatcher is null)
             {
-                throw new RpcException(error.Code, error.Message);
+                string name = definition.Name;
+                _defined[(int)method] = definition = name.StartsWith('#') ? _callbacks.Resolve(name) : Resolve(name);
             }
 
             if (InFlight > MaxServed && !isOneWay)
             {
                 throw new RpcException(RpcError.Overloaded, $"more than {MaxServed} calls in flight on one connection");
+            }
+
+            if (largeBytes > MaxServedBytes && largeBytes > large)
+            {
+                throw new RpcException(RpcError.Overloaded, $"calls of more than {MaxServedBytes} bytes in flight on one connection");
             }
 
             if (Volatile.Read(ref _refusesCalls))
@@ -378,21 +420,26 @@ internal abstract class RpcConnection : WireConnection, ICallSource
 
             Inbound.Begin(id);
             RpcRequest request = definition.Dispatcher!.Read(definition.Index, definition.Target!, ref reader, RpcSerializer.Default, Inbound);
-            request.Attach(this, id, timeout, isOneWay, Inbound.End());
+            request.Attach(this, id, timeout, isOneWay, large, Inbound.End());
             Ready(request);
+        }
+        catch (RpcException e) when (e.Code == RpcError.Protocol)
+        {
+            Refuse(id, isOneWay: true, large, e);
+            throw;
         }
         catch (RpcException e)
         {
-            Refuse(id, isOneWay, e.Code == RpcError.BadArguments ? new RpcException(e.Code, $"{definition.Name}: {e.Message}") : e);
+            Refuse(id, isOneWay, large, e.Code is RpcError.BadArguments or RpcError.BadResult ? new RpcException(RpcError.BadArguments, $"{definition.Name}: {e.Message}") : e);
         }
         catch (Exception e)
         {
             // Whatever a converter throws over hostile or unfit bytes concerns this call only.
-            Refuse(id, isOneWay, new RpcException(RpcError.BadArguments, $"{definition.Name}: the arguments do not fit: {Innermost(e).Message}", e));
+            Refuse(id, isOneWay, large, new RpcException(RpcError.BadArguments, $"{definition.Name}: the arguments do not fit: {Innermost(e).Message}", e));
         }
     }
 
-    private void Refuse(uint id, bool isOneWay, RpcException e)
+    private void Refuse(uint id, bool isOneWay, int large, RpcException e)
     {
         Inbound.Abandon();
         if (!isOneWay)
@@ -400,7 +447,7 @@ internal abstract class RpcConnection : WireConnection, ICallSource
             SendError(id, e);
         }
 
-        CallEnded();
+        RequestEnded(large);
     }
 
     private void StartSweeper()
@@ -422,9 +469,11 @@ internal abstract class RpcConnection : WireConnection, ICallSource
         }
     }
 
+    private static RpcException MadeTwice(uint id) => new(RpcError.Protocol, $"call {id} was made again before it was answered");
+
     private static Exception Innermost(Exception e) => e.InnerException is { } inner ? Innermost(inner) : e;
 
-    private static string Bounded(string text, int length) => text.Length <= length ? text : text[..length] + "…";
+    protected static string Bounded(string text, int length) => text.Length <= length ? text : text[..length] + "…";
 }
 
 /// <summary>Bits in a request's flags.</summary>
@@ -435,5 +484,5 @@ internal static class RequestFlags
     public const uint Metadata = 4;
 }
 
-/// <summary>What a method id means on a connection: whom to call, or why nobody can be.</summary>
-internal sealed record Definition(string Name, RpcDispatcher? Dispatcher, object? Target, int Index, (RpcError Code, string Message)? Error);
+/// <summary>What a method id means on a connection: whom to call. Without a dispatcher: not looked up yet, or in vain.</summary>
+internal sealed record Definition(string Name, RpcDispatcher? Dispatcher = null, object? Target = null, int Index = 0);

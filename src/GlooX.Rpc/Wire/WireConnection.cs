@@ -242,6 +242,12 @@ internal abstract class WireConnection : IThreadPoolWorkItem, IInlineWork
                 {
                     OnFrame(type, id, buffer.AsMemory(start + offset, length));
                     start += offset + length;
+                    if (IsCongested)
+                    {
+                        // Here and not after them all: small frames may have large answers.
+                        QueueHelper();
+                        await DrainAsync(CancellationToken.None).ConfigureAwait(false);
+                    }
                 }
 
                 if (start == end)
@@ -266,12 +272,6 @@ internal abstract class WireConnection : IThreadPoolWorkItem, IInlineWork
                     byte[] target = size == buffer.Length ? buffer : new byte[size];
                     buffer.AsSpan(start, have).CopyTo(target);
                     (buffer, start, end) = (target, 0, have);
-                }
-
-                if (IsCongested)
-                {
-                    QueueHelper();
-                    await DrainAsync(CancellationToken.None).ConfigureAwait(false);
                 }
             }
         }

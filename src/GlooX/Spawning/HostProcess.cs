@@ -35,8 +35,10 @@ public static class HostProcess
         Agent agent;
         try
         {
+            Identity identity = Identity.Import(assignment.Identity);
+            identity.UseForProcess();
             agent = Load(assignment.Assembly, assignment.Class);
-            await agent.StartAsChildAsync(Identity.Import(assignment.Identity), assignment.Options).ConfigureAwait(false);
+            await agent.StartAsChildAsync(identity, assignment.Options).ConfigureAwait(false);
         }
         catch (Exception e)
         {

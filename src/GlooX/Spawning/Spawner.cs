@@ -6,7 +6,7 @@ using GlooX.Tls;
 namespace GlooX.Spawning;
 
 /// <summary>What is asked of an agent.</summary>
-internal sealed record SpawnRequest(string Assembly, string Class, long MemoryBytes, long DiskBytes, PlacementStrategy Strategy, ProcessOptions Options, int StartTimeoutMilliseconds);
+internal sealed record SpawnRequest(string Assembly, string Class, long MemoryBytes, long DiskBytes, PlacementStrategy Strategy, ProcessOptions Options, int StartTimeoutMilliseconds, bool AllowSpawn);
 
 /// <summary>What came of it: a process, or why there is none; refused: another node may be asked.</summary>
 internal sealed record SpawnReply(string Id, int Pid, string Node, string Url, string Error, bool Refused)
@@ -18,7 +18,7 @@ internal sealed record SpawnReply(string Id, int Pid, string Node, string Url, s
 /// Spawns processes on this machine. Each holds its reservation exactly as long as it lives, however it ends; one that does not answer in
 /// time is killed with all that it started. When the agent stops, all that do not daemonize are killed.
 /// </summary>
-internal sealed class Spawner(Identity identity, Ledger ledger, IMachine machine, HostPool hosts, Action changed) : IAsyncDisposable
+internal sealed class Spawner(ChildIdentity identity, Ledger ledger, IMachine machine, HostPool hosts, Action changed) : IAsyncDisposable
 {
     private static readonly TimeSpan s_tail = TimeSpan.FromMilliseconds(50);
     private static readonly TimeSpan s_endGrace = TimeSpan.FromSeconds(2);
@@ -67,7 +67,7 @@ internal sealed class Spawner(Identity identity, Ledger ledger, IMachine machine
         {
             using var limit = CancellationTokenSource.CreateLinkedTokenSource(ct, _stop.Token);
             limit.CancelAfter(request.StartTimeoutMilliseconds);
-            await process.Control.SendAsync(new Assignment(request.Assembly, request.Class, identity.Export(), request.Options), limit.Token).ConfigureAwait(false);
+            await process.Control.SendAsync(new Assignment(request.Assembly, request.Class, identity.Make(request).Export(), request.Options), limit.Token).ConfigureAwait(false);
             HostReport? report = await process.Control.ReceiveAsync<HostReport>(limit.Token).ConfigureAwait(false);
             if (report is { Ready: true })
             {

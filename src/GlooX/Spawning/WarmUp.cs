@@ -26,12 +26,12 @@ internal static class WarmUp
     {
         var options = new ProcessOptions { Url = "127.0.0.1:0", Values = new(StringComparer.Ordinal) { ["key"] = "value" } };
         Identity own = Identity.Ephemeral("warm");
-        Assignment assignment = Again(new Assignment(typeof(HostProcess).Assembly.Location, typeof(WarmAgent).FullName!, own.Export(), options));
+        Assignment assignment = Again(new Assignment(typeof(HostProcess).Assembly.Location, typeof(WarmAgent).FullName!, own.Current.ForChild(RpcRole.Child, DateTimeOffset.UtcNow).Export(), options));
         Identity identity = Identity.Import(assignment.Identity);
         Agent agent = load(assignment.Assembly, assignment.Class);
         await using ConfiguredAsyncDisposable agentEnd = agent.ConfigureAwait(false);
         await agent.StartAsChildAsync(identity, assignment.Options).ConfigureAwait(false);
-        GlooXClient client = GlooXClient.Connect(agent.Url, new RpcClientOptions { Identity = identity });
+        GlooXClient client = GlooXClient.Connect(agent.Url, new RpcClientOptions { Identity = own });
         await using ConfiguredAsyncDisposable clientEnd = client.ConfigureAwait(false);
         for (int i = 0; i < Calls; i++)
         {

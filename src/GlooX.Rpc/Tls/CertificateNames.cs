@@ -1,0 +1,165 @@
+using System.Formats.Asn1;
+using System.Net;
+using System.Net.NetworkInformation;
+using System.Net.Sockets;
+using System.Security.Cryptography;
+using System.Security.Cryptography.X509Certificates;
+
+namespace GlooX.Tls;
+
+/// <summary>
+/// What a certificate says of its holder, all in its subject alternative names (RFC 5280, 4.2.1.6): hosts and addresses, and as URIs the
+/// node (<c>gloox://node/ID</c>) and the roles (<c>gloox://role/NAME</c>).
+/// </summary>
+internal static class CertificateNames
+{
+    public const string NodePrefix = "gloox://node/";
+    private const string RolePrefix = "gloox://role/";
+    private const string SubjectAlternativeNames = "2.5.29.17";
+    private static readonly (RpcRole Role, string Name)[] s_roles =
+        [(RpcRole.Agent, "agent"), (RpcRole.Client, "client"), (RpcRole.Child, "child"), (RpcRole.Observer, "observer")];
+
+    private static readonly Asn1Tag s_dns = new(TagClass.ContextSpecific, 2);
+    private static readonly Asn1Tag s_uri = new(TagClass.ContextSpecific, 6);
+    private static readonly Asn1Tag s_ip = new(TagClass.ContextSpecific, 7);
+
+    public static X509Extension Extension(IEnumerable<string> hosts, string? node, RpcRole roles)
+    {
+        var names = new SubjectAlternativeNameBuilder();
+        foreach (string host in hosts)
+        {
+            if (IPAddress.TryParse(host, out IPAddress? address))
+            {
+                names.AddIpAddress(address);
+            }
+            else
+            {
+                names.AddDnsName(host);
+            }
+        }
+
+        if (node is not null)
+        {
+            names.AddUri(new Uri(NodePrefix + node));
+        }
+
+        foreach ((RpcRole role, string name) in s_roles)
+        {
+            if (roles.HasFlag(role))
+            {
+                names.AddUri(new Uri(RolePrefix + name));
+            }
+        }
+
+        return names.Build();
+    }
+
+    /// <summary>Host names in lower case and addresses, in the certificate's order.</summary>
+    /// <exception cref="CryptographicException">The extension is malformed.</exception>
+    public static IReadOnlyList<string> Hosts(X509Certificate2 certificate) => [.. Read(certificate.Extensions).Where(n => !n.IsUri).Select(n => n.Name)];
+
+    /// <inheritdoc cref="Hosts(X509Certificate2)"/>
+    public static IReadOnlyList<string> Hosts(IEnumerable<X509Extension> extensions) => [.. Read(extensions).Where(n => !n.IsUri).Select(n => n.Name)];
+
+    /// <summary>Null: the certificate carries no role at all.</summary>
+    public static RpcRole? Roles(X509Certificate2 certificate)
+    {
+        string[] carried = [.. Read(certificate.Extensions).Where(n => n.IsUri && n.Name.StartsWith(RolePrefix, StringComparison.Ordinal)).Select(n => n.Name[RolePrefix.Length..])];
+        return carried.Length == 0 ? null : carried.Aggregate(RpcRole.None, (all, name) => all | s_roles.FirstOrDefault(r => r.Name == name).Role);
+    }
+
+    /// <summary>The node's identity; null: the certificate carries none.</summary>
+    public static string? Node(X509Certificate2 certificate) =>
+        Read(certificate.Extensions).FirstOrDefault(n => n.IsUri && n.Name.StartsWith(NodePrefix, StringComparison.Ordinal)).Name?[NodePrefix.Length..];
+
+    /// <summary>Whether the certificate is made for a host, an address or a node (<c>gloox://node/ID</c>).</summary>
+    public static bool Carries(X509Certificate2 certificate, string name)
+    {
+        if (name.StartsWith(NodePrefix, StringComparison.Ordinal))
+        {
+            return Read(certificate.Extensions).Any(n => n.IsUri && n.Name == name);
+        }
+
+        try
+        {
+            // The common name counts only where there are no alternative names, as in old certificates of people's own authorities.
+            return certificate.MatchesHostname(name, allowWildcards: true, allowCommonName: true);
+        }
+        catch (ArgumentException)
+        {
+            return false; // no host name in the sense of DNS, so no certificate is made for it
+        }
+    }
+
+    /// <summary>As words for a message: <c>agent, client</c>.</summary>
+    public static string Describe(RpcRole roles) =>
+        roles == RpcRole.None ? "none" : string.Join(", ", s_roles.Where(r => roles.HasFlag(r.Role)).Select(r => r.Name));
+
+    /// <summary>The inverse of <see cref="Describe"/>, for one role.</summary>
+    public static RpcRole? Parse(string name) => s_roles.FirstOrDefault(r => r.Name == name) is { Role: not RpcRole.None and var role } ? role : null;
+
+    /// <summary>By what this machine can be reached: localhost, its name, and the addresses that it has now.</summary>
+    public static IReadOnlyList<string> OfThisMachine() =>
+    [
+        .. new[] { "localhost", Normal(Environment.MachineName), "127.0.0.1", "::1" }
+            .Concat(NetworkInterface.GetAllNetworkInterfaces()
+                .SelectMany(i => i.GetIPProperties().UnicastAddresses)
+                .Select(a => a.Address)
+                .Where(IsStable)
+                .Select(a => a.ToString()))
+            .Where(IsHost)
+            .Distinct(StringComparer.Ordinal),
+    ];
+
+    /// <summary>Whether an address means this machine to others too: link-local IPv6 ones need a scope, which no certificate has.</summary>
+    public static bool IsStable(IPAddress address) =>
+        address.AddressFamily is AddressFamily.InterNetwork or AddressFamily.InterNetworkV6 && !address.IsIPv6LinkLocal;
+
+    public static bool IsHost(string name) => Uri.CheckHostName(name) is UriHostNameType.Dns or UriHostNameType.IPv4 or UriHostNameType.IPv6;
+
+    /// <summary>In the spelling of <see cref="Hosts(X509Certificate2)"/>.</summary>
+    public static string Normal(string host) => IPAddress.TryParse(host, out IPAddress? address)
+        ? (address.IsIPv4MappedToIPv6 ? address.MapToIPv4() : address).ToString()
+        : host.ToLowerInvariant();
+
+    private static List<(string Name, bool IsUri)> Read(IEnumerable<X509Extension> extensions)
+    {
+        X509Extension? extension = extensions.FirstOrDefault(e => e.Oid?.Value == SubjectAlternativeNames);
+        return extension is null ? [] : Read(extension.RawData);
+    }
+
+    private static List<(string Name, bool IsUri)> Read(byte[] der)
+    {
+        try
+        {
+            var names = new List<(string, bool)>();
+            AsnReader all = new AsnReader(der, AsnEncodingRules.DER).ReadSequence();
+            while (all.HasData)
+            {
+                Asn1Tag tag = all.PeekTag();
+                if (tag.HasSameClassAndValue(s_dns))
+                {
+                    names.Add((Normal(all.ReadCharacterString(UniversalTagNumber.IA5String, s_dns)), false));
+                }
+                else if (tag.HasSameClassAndValue(s_uri))
+                {
+                    names.Add((all.ReadCharacterString(UniversalTagNumber.IA5String, s_uri), true));
+                }
+                else if (tag.HasSameClassAndValue(s_ip))
+                {
+                    names.Add((new IPAddress(all.ReadOctetString(s_ip)).ToString(), false));
+                }
+                else
+                {
+                    all.ReadEncodedValue();
+                }
+            }
+
+            return names;
+        }
+        catch (Exception e) when (e is AsnContentException or ArgumentException)
+        {
+            throw new CryptographicException("the subject alternative names are malformed", e);
+        }
+    }
+}

@@ -1,0 +1,128 @@
+using System.Collections.Frozen;
+using System.Net.Security;
+using System.Security.Cryptography;
+using System.Security.Cryptography.X509Certificates;
+
+namespace GlooX.Tls;
+
+/// <summary>The certificates of an identity at one moment. Immutable: a renewal makes new ones, and connections keep what they began with.</summary>
+internal sealed class IdentityParts
+{
+    private readonly Lazy<SslStreamCertificateContext> _serverContext;
+    private readonly Lazy<SslStreamCertificateContext> _clientContext;
+    private readonly Lazy<IdentityParts> _asAgent;
+
+    /// <param name="authority">The one authority trusted.</param>
+    /// <param name="server">For answering, with its key.</param>
+    /// <param name="client">For calling, with its key.</param>
+    /// <param name="intermediates">What stands between these and the authority.</param>
+    /// <param name="children">Makes the certificates of spawned processes, with its key; null: there is none.</param>
+    /// <param name="denials">Refused although valid.</param>
+    public IdentityParts(X509Certificate2 authority, X509Certificate2 server, X509Certificate2 client, IReadOnlyList<X509Certificate2> intermediates, X509Certificate2? children, Denials denials)
+    {
+        (Authority, Server, Client, Intermediates, Children, Denials) = (authority, server, client, intermediates, children, denials);
+        _serverContext = new(() => Context(Server));
+        _clientContext = new(() => Context(Client));
+        _asAgent = new(() => CertificateAuthority.IsForCalling(Server) ? new(Authority, Server, Server, Intermediates, Children, Denials) : this);
+        Hosts = CertificateNames.Hosts(server).ToFrozenSet(StringComparer.Ordinal);
+    }
+
+    public X509Certificate2 Authority { get; }
+
+    public X509Certificate2 Server { get; }
+
+    public X509Certificate2 Client { get; }
+
+    public IReadOnlyList<X509Certificate2> Intermediates { get; }
+
+    public X509Certificate2? Children { get; }
+
+    public Denials Denials { get; }
+
+    /// <summary>The hosts and addresses that the server certificate is made for.</summary>
+    public FrozenSet<string> Hosts { get; }
+
+    public SslStreamCertificateContext ServerContext => _serverContext.Value;
+
+    public SslStreamCertificateContext ClientContext => _clientContext.Value;
+
+    /// <summary>Checks that the certificates can be used together.</summary>
+    /// <exception cref="IdentityException">Names the source at fault.</exception>
+    public IdentityParts Checked(string serverSource, string clientSource)
+    {
+        Check(Server, server: true, serverSource);
+        Check(Client, server: false, clientSource);
+        return this;
+    }
+
+    /// <summary>As an agent is to others: it calls with the certificate that it answers with, where that is made for both.</summary>
+    public IdentityParts AsAgent => _asAgent.Value;
+
+    /// <summary>What a spawned process is given: a certificate and key of its own, made for it alone.</summary>
+    /// <param name="roles">What it may do.</param>
+    /// <param name="now">The time.</param>
+    public IdentityParts ForChild(RpcRole roles, DateTimeOffset now)
+    {
+        X509Certificate2 own = CertificateAuthority.Issue(
+            Children!,
+            new CertificateOrder("gloox child", CertificateNames.Node(Server) ?? "unknown", Hosts, roles, CertificateUse.Server | CertificateUse.Client),
+            now);
+        return new IdentityParts(Authority, own, own, [X509CertificateLoader.LoadCertificate(Children!.RawData)], null, Denials);
+    }
+
+    /// <summary>DER of authority, certificates and intermediates; PKCS#8 of the keys.</summary>
+    public byte[][] Export() =>
+        [Authority.RawData, Server.RawData, Key(Server), Client.RawData, Key(Client), .. Intermediates.Select(i => i.RawData)];
+
+    /// <summary>What <see cref="Export"/> gave; not checked, since it comes from a process that checked it.</summary>
+    public static IdentityParts Import(byte[][] parts)
+    {
+        X509Certificate2 server = WithKey(parts[1], parts[2]);
+        return new(
+            X509CertificateLoader.LoadCertificate(parts[0]),
+            server,
+            parts[1].AsSpan().SequenceEqual(parts[3]) ? server : WithKey(parts[3], parts[4]),
+            [.. parts[5..].Select(p => X509CertificateLoader.LoadCertificate(p))],
+            null,
+            new Denials());
+    }
+
+    private static byte[] Key(X509Certificate2 certificate)
+    {
+        using AsymmetricAlgorithm key = (AsymmetricAlgorithm?)certificate.GetECDsaPrivateKey() ?? certificate.GetRSAPrivateKey()!;
+        return key.ExportPkcs8PrivateKey();
+    }
+
+    private static X509Certificate2 WithKey(byte[] certificate, byte[] key)
+    {
+        using X509Certificate2 bare = X509CertificateLoader.LoadCertificate(certificate);
+        if (bare.GetKeyAlgorithm() == "1.2.840.113549.1.1.1")
+        {
+            using RSA rsa = RSA.Create();
+            rsa.ImportPkcs8PrivateKey(key, out _);
+            return bare.CopyWithPrivateKey(rsa);
+        }
+
+        using ECDsa ec = ECDsa.Create();
+        ec.ImportPkcs8PrivateKey(key, out _);
+        return bare.CopyWithPrivateKey(ec);
+    }
+
+    private void Check(X509Certificate2 certificate, bool server, string source)
+    {
+        if (!certificate.HasPrivateKey)
+        {
+            throw new IdentityException(source, "the private key is missing");
+        }
+
+        if (CertificateAuthority.Refusal(certificate, Authority, server, Intermediates) is { } why)
+        {
+            throw new IdentityException(source, why);
+        }
+    }
+
+    // With a trust of our own, the context is built without loading the system's roots (60–150 ms).
+    private SslStreamCertificateContext Context(X509Certificate2 certificate) =>
+        SslStreamCertificateContext.Create(
+            certificate, [.. Intermediates], offline: true, SslCertificateTrust.CreateForX509Collection([Authority]));
+}

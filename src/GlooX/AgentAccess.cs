@@ -1,0 +1,25 @@
+namespace GlooX;
+
+/// <summary>The table of what each role may call of an agent; docs/security.md shows it. What is not in it, nobody may call.</summary>
+internal static class AgentAccess
+{
+    private const RpcRole Looks = RpcRole.Observer | RpcRole.Client | RpcRole.Agent;
+    private const RpcRole Runs = RpcRole.Client | RpcRole.Agent;
+
+    public static RpcAccess Table { get; } = new()
+    {
+        Roles = RpcRole.None,
+        Methods = new Dictionary<string, RpcRole>(StringComparer.Ordinal)
+        {
+            ["alive?"] = RpcRole.Any,
+            ["info"] = RpcRole.Any,
+            ["list"] = Looks,
+            ["wait"] = Looks,
+            ["spawn"] = Runs,
+            ["kill"] = Runs,
+            ["spawn_here"] = RpcRole.Agent,
+            ["probe"] = RpcRole.Agent,
+            ["status"] = RpcRole.Agent,
+        },
+    };
+}

@@ -1,0 +1,69 @@
+using System.Net;
+using System.Net.Sockets;
+using GlooX.Grid;
+
+namespace GlooX.Tests;
+
+/// <summary>Joining the grid of a peer that takes its time.</summary>
+public sealed class JoinTests
+{
+    [Fact]
+    public async Task A_peer_that_answers_after_the_agent_has_formed_a_grid_alone_is_joined_all_the_same()
+    {
+        // Connections come in and nobody answers, as on a machine that is far too busy.
+        using var silent = new TcpListener(IPAddress.Loopback, 0);
+        silent.Start();
+        string url = silent.LocalEndpoint.ToString()!;
+        var joiner = new Joiner();
+        Task<Joiner> joining = Agent.StartAsync(joiner, "127.0.0.1:0", url, new AgentOptions { WarmHosts = 0, JoinTimeout = TimeSpan.FromMinutes(1) });
+        await Eventually.HoldsAsync(() => joining.IsCompleted || joiner.IsUp, "the agent has formed a grid");
+        Assert.False(joining.IsCompleted);
+
+        silent.Stop();
+        await using Agent peer = await Agent.StartAsync(url, options: new AgentOptions { WarmHosts = 0 });
+        await using Joiner joined = await joining;
+        Assert.Equal([url], joined.Peers);
+    }
+
+    [Fact]
+    public async Task A_peer_that_never_answers_is_given_up_at_the_timeout()
+    {
+        using var silent = new TcpListener(IPAddress.Loopback, 0);
+        silent.Start();
+        var error = await Assert.ThrowsAsync<PeerUnreachableException>(() => Agent.StartAsync(
+            "127.0.0.1:0", silent.LocalEndpoint.ToString(), new AgentOptions { WarmHosts = 0, JoinTimeout = TimeSpan.FromSeconds(2) }));
+        Assert.Contains($"{silent.LocalEndpoint}: no answer", error.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task An_agent_that_is_its_own_peer_starts_alone()
+    {
+        string url;
+        using (var free = new TcpListener(IPAddress.Loopback, 0))
+        {
+            free.Start();
+            url = free.LocalEndpoint.ToString()!;
+        }
+
+        await using Agent agent = await Agent.StartAsync(url, url, new AgentOptions { WarmHosts = 0 });
+        Assert.Empty(agent.Peers);
+    }
+
+    private sealed class Joiner : Agent
+    {
+        public bool IsUp
+        {
+            get
+            {
+                try
+                {
+                    return Grid.State == GridState.Up;
+                }
+                catch (InvalidOperationException)
+                {
+                    return false; // not begun
+                }
+            }
+        }
+    }
+}
