@@ -1,10 +1,12 @@
+using System.Globalization;
 using System.Runtime.InteropServices;
+using GlooX.Bench.Soak;
 
 namespace GlooX.Bench;
 
 internal static class Program
 {
-    private const string Usage = "usage: GlooX.Bench <rpc|spawn> [--quick] [--json FILE]";
+    private const string Usage = "usage: GlooX.Bench <rpc|spawn> [--quick] [--json FILE]\n       GlooX.Bench soak [--minutes N] [--json FILE]";
 
     private static async Task<int> Main(string[] args)
     {
@@ -27,6 +29,11 @@ internal static class Program
                 case [AgentProcess.Verb, var warmHosts]:
                     await AgentProcess.ServeAsync(warmHosts, stop.Token);
                     return 0;
+                case [SoakTopic.Verb, var folder, var port, var journal]:
+                    await SoakTopic.ServeAsync(folder, port, journal, stop.Token);
+                    return 0;
+                case ["soak", .. var rest] when TryReadMinutes(ref rest, out double minutes) && TryRead(rest, out bool quick, out string? json) && !quick:
+                    return await SoakTopic.RunAsync(minutes, json, stop.Token) ? 0 : 1;
                 case ["spawn", .. var rest] when TryRead(rest, out bool quick, out string? json):
                     await SpawnTopic.RunAsync(quick, json, stop.Token);
                     return 0;
@@ -42,6 +49,20 @@ internal static class Program
         {
             return 130;
         }
+    }
+
+    private static bool TryReadMinutes(ref string[] options, out double minutes)
+    {
+        minutes = 5;
+        int at = Array.IndexOf(options, "--minutes");
+        if (at < 0)
+        {
+            return true;
+        }
+
+        bool read = at + 1 < options.Length && double.TryParse(options[at + 1], NumberStyles.Float, CultureInfo.InvariantCulture, out minutes) && minutes > 0 && minutes < 100_000;
+        options = [.. options[..at], .. options.Skip(at + 2)];
+        return read;
     }
 
     private static bool TryRead(string[] options, out bool quick, out string? json)

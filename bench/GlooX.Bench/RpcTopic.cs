@@ -3,19 +3,28 @@ using GlooX.Bench.Peers;
 
 namespace GlooX.Bench;
 
-/// <summary>Unary calls beside gRPC and SignalR: the peers take turns in each round, so that a noisy machine disturbs all of them.</summary>
+/// <summary>Calls and streams beside gRPC, SignalR, StreamJsonRpc and bare TLS: the peers take turns in each round, so that a noisy machine disturbs all of them.</summary>
 internal static class RpcTopic
 {
     private const int Rounds = 5;
-    private const string Sequential = "sequential";
+    public const string Sequential = "sequential";
     private const string Unary64 = "unary64";
     private const string Unary1024 = "unary1024";
-    private static readonly (string Name, int Callers)[] s_workloads = [(Unary64, 64), (Unary1024, 1024), (Sequential, 1)];
+    private const string Payload10K = "payload10k";
+    private const string Streaming = "stream";
+    private static readonly Workload[] s_workloads =
+    [
+        new(Unary64, 64, static (client, load, caller) => client.CallAsync(load, caller)),
+        new(Unary1024, 1024, static (client, load, caller) => client.CallAsync(load, caller), "gloox", "grpc", "signalr", "streamjsonrpc"),
+        new(Sequential, 1, static (client, load, caller) => client.CallAsync(load, caller)),
+        new(Payload10K, 64, static (client, load, caller) => client.EchoAsync(load, caller), "gloox", "grpc"),
+        new(Streaming, 1, static (client, load, caller) => client.StreamAsync(load, caller), "gloox", "grpc", "signalr"),
+    ];
 
     public static async Task RunAsync(bool quick, string? json, CancellationToken ct)
     {
-        TimeSpan window = TimeSpan.FromSeconds(quick ? 0.5 : 2);
-        TimeSpan warmUp = TimeSpan.FromSeconds(quick ? 1 : 3);
+        TimeSpan window = TimeSpan.FromSeconds(quick ? 0.3 : 2);
+        TimeSpan warmUp = TimeSpan.FromSeconds(quick ? 0.7 : 3);
         var results = new Dictionary<(string Kind, string Workload), List<Sample>>();
         var stack = new List<IAsyncDisposable>();
         try
@@ -33,24 +42,24 @@ internal static class RpcTopic
                 }
             }
 
-            foreach ((_, IEchoClient client, int pid) in ends)
+            foreach ((IPeer peer, IEchoClient client, int pid) in ends)
             {
-                foreach ((_, int callers) in s_workloads)
+                foreach (Workload workload in s_workloads.Where(w => w.Has(peer)))
                 {
-                    await Harness.MeasureAsync(client, pid, callers, warmUp / 2, warmUp / 2, ct);
+                    await Harness.MeasureAsync(client, pid, workload, warmUp / 2, warmUp / 2, ct);
                 }
             }
 
             for (int round = 0; round < Rounds; round++)
             {
-                foreach ((string workload, int callers) in s_workloads)
+                foreach (Workload workload in s_workloads)
                 {
-                    foreach ((IPeer peer, IEchoClient client, int pid) in ends)
+                    foreach ((IPeer peer, IEchoClient client, int pid) in ends.Where(e => workload.Has(e.Peer)))
                     {
-                        Sample sample = await Harness.MeasureAsync(client, pid, callers, window / 6, window, ct);
-                        if (!results.TryGetValue((peer.Kind, workload), out List<Sample>? samples))
+                        Sample sample = await Harness.MeasureAsync(client, pid, workload, window / 6, window, ct);
+                        if (!results.TryGetValue((peer.Kind, workload.Name), out List<Sample>? samples))
                         {
-                            results.Add((peer.Kind, workload), samples = []);
+                            results.Add((peer.Kind, workload.Name), samples = []);
                         }
 
                         samples.Add(sample);
@@ -74,13 +83,13 @@ internal static class RpcTopic
     {
         Console.WriteLine($"mutual TLS 1.3, one connection, client and server in two processes; medians of {Rounds} alternating rounds");
         Console.WriteLine();
-        Console.WriteLine($"{"",-8} {"64: calls/s",12} {"CPU µs/call",12} {"B/call",8} {"1024: calls/s",14} {"1: p50 µs",10} {"p99 µs",8}");
+        Console.WriteLine($"{"",-13} {"64: calls/s",12} {"CPU µs/call",12} {"B/call",8} {"1024: calls/s",14} {"1: p50 µs",10} {"p99 µs",8} {"64 × 10 KB: MB/s",17} {"stream: items/s",16}");
         foreach (IPeer peer in Peer.All)
         {
-            double Of(string workload, Func<Sample, double> value) => Harness.Median(results[(peer.Kind, workload)].Select(value));
-            Console.WriteLine(string.Create(
-                CultureInfo.InvariantCulture,
-                $"{peer.Kind,-8} {Of(Unary64, s => s.CallsPerSecond),12:F0} {Of(Unary64, s => s.CpuPerCall),12:F1} {Of(Unary64, s => s.BytesPerCall),8:F0} {Of(Unary1024, s => s.CallsPerSecond),14:F0} {Of(Sequential, s => s.P50),10:F1} {Of(Sequential, s => s.P99),8:F1}"));
+            string Of(string workload, string format, Func<Sample, double> value) =>
+                results.TryGetValue((peer.Kind, workload), out List<Sample>? samples) ? Harness.Median(samples.Select(value)).ToString(format, CultureInfo.InvariantCulture) : "";
+            Console.WriteLine(
+                $"{peer.Kind,-13} {Of(Unary64, "F0", s => s.CallsPerSecond),12} {Of(Unary64, "F1", s => s.CpuPerCall),12} {Of(Unary64, "F0", s => s.BytesPerCall),8} {Of(Unary1024, "F0", s => s.CallsPerSecond),14} {Of(Sequential, "F1", s => s.P50),10} {Of(Sequential, "F1", s => s.P99),8} {Of(Payload10K, "F0", s => s.CallsPerSecond / 100),17} {Of(Streaming, "F0", s => s.CallsPerSecond),16}");
         }
 
         Console.WriteLine();
@@ -95,8 +104,13 @@ internal static class RpcTopic
         {
             ["rpc.unary64.vs_grpc"] = Ratio(Unary64, "grpc", Throughput),
             ["rpc.unary64.vs_signalr"] = Ratio(Unary64, "signalr", Throughput),
+            ["rpc.unary64.vs_streamjsonrpc"] = Ratio(Unary64, "streamjsonrpc", Throughput),
+            ["rpc.unary64.vs_limit"] = Ratio(Unary64, "limit", Throughput),
             ["rpc.unary1024.vs_signalr"] = Ratio(Unary1024, "signalr", Throughput),
             ["rpc.sequential_p50.vs_grpc"] = Ratio(Sequential, "grpc", (ours, theirs) => theirs.P50 / ours.P50),
+            ["rpc.payload10k.vs_grpc"] = Ratio(Payload10K, "grpc", Throughput),
+            ["rpc.stream.vs_grpc"] = Ratio(Streaming, "grpc", Throughput),
+            ["rpc.stream.vs_signalr"] = Ratio(Streaming, "signalr", Throughput),
             ["rpc.alloc_bytes_per_call"] = Harness.Median(results[("gloox", Unary64)].Select(s => s.BytesPerCall)),
         };
     }

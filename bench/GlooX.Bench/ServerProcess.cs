@@ -8,6 +8,7 @@ namespace GlooX.Bench;
 internal sealed class ServerProcess : IAsyncDisposable
 {
     private readonly Process _process;
+    private bool _isDisposed;
 
     private ServerProcess(Process process) => _process = process;
 
@@ -62,6 +63,13 @@ internal sealed class ServerProcess : IAsyncDisposable
 
     public async ValueTask DisposeAsync()
     {
+        if (_isDisposed)
+        {
+            return;
+        }
+
+        _isDisposed = true;
+
         // The process object holds the pid until it is disposed, so nobody else's process can be hit.
         if (!_process.HasExited)
         {

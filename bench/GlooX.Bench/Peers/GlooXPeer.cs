@@ -1,14 +1,31 @@
+using System.Runtime.CompilerServices;
+
 namespace GlooX.Bench.Peers;
 
 [RpcService]
 internal interface IEcho
 {
     ValueTask<string> SayAsync(int id, string text);
+
+    ValueTask<byte[]> EchoAsync(byte[] payload);
+
+    IAsyncEnumerable<string> CountAsync(int count, CancellationToken ct);
 }
 
 internal sealed class EchoTarget : IEcho
 {
     public ValueTask<string> SayAsync(int id, string text) => new(text);
+
+    public ValueTask<byte[]> EchoAsync(byte[] payload) => new(payload);
+
+    public async IAsyncEnumerable<string> CountAsync(int count, [EnumeratorCancellation] CancellationToken ct)
+    {
+        await Task.Yield();
+        for (int i = 0; i < count && !ct.IsCancellationRequested; i++)
+        {
+            yield return Peer.Text;
+        }
+    }
 }
 
 internal sealed class GlooXPeer : IPeer
@@ -40,5 +57,9 @@ internal sealed class GlooXPeer : IPeer
         protected override ValueTask<string> SendAsync(int id, string text) => _echo.SayAsync(id, text);
 
         protected override string TextOf(string reply) => reply;
+
+        protected override async ValueTask<int> EchoAsync(byte[] payload) => (await _echo.EchoAsync(payload).ConfigureAwait(false)).Length;
+
+        protected override IAsyncEnumerable<string> Count(int count) => _echo.CountAsync(count, CancellationToken.None);
     }
 }

@@ -1,6 +1,7 @@
 using System.Net.Security;
 using System.Security.Authentication;
 using GlooX.Bench.Peers.Proto;
+using Google.Protobuf;
 using Grpc.Core;
 using Grpc.Net.Client;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
@@ -49,7 +50,21 @@ internal sealed class GrpcPeer : IPeer
 
     private sealed class EchoService : Echo.EchoBase
     {
+        private static readonly SayReply s_item = new() { Text = Peer.Text };
+
         public override Task<SayReply> Say(SayRequest request, ServerCallContext context) => Task.FromResult(new SayReply { Text = request.Text });
+
+        public override Task<Blob> Echo(Blob request, ServerCallContext context) => Task.FromResult(request);
+
+        public override async Task Count(CountRequest request, IServerStreamWriter<SayReply> responseStream, ServerCallContext context)
+        {
+            // Else each item would be flushed for itself.
+            responseStream.WriteOptions = new WriteOptions(WriteFlags.BufferHint);
+            for (int i = 0; i < request.Count && !context.CancellationToken.IsCancellationRequested; i++)
+            {
+                await responseStream.WriteAsync(s_item);
+            }
+        }
     }
 
     private sealed class Client(GrpcChannel channel) : EchoClient<SayReply>
@@ -65,5 +80,17 @@ internal sealed class GrpcPeer : IPeer
         protected override ValueTask<SayReply> SendAsync(int id, string text) => new(_echo.SayAsync(new SayRequest { Id = id, Text = text }).ResponseAsync);
 
         protected override string TextOf(SayReply reply) => reply.Text;
+
+        protected override async ValueTask<int> EchoAsync(byte[] payload) =>
+            (await _echo.EchoAsync(new Blob { Data = UnsafeByteOperations.UnsafeWrap(payload) }).ResponseAsync.ConfigureAwait(false)).Data.Length;
+
+        protected override async IAsyncEnumerable<SayReply> Count(int count)
+        {
+            using AsyncServerStreamingCall<SayReply> call = _echo.Count(new CountRequest { Count = count });
+            while (await call.ResponseStream.MoveNext(CancellationToken.None).ConfigureAwait(false))
+            {
+                yield return call.ResponseStream.Current;
+            }
+        }
     }
 }

@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Security.Cryptography.X509Certificates;
 using Microsoft.AspNetCore.Http.Connections;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
@@ -45,6 +46,15 @@ internal sealed class SignalRPeer : IPeer
     public sealed class EchoHub : Hub
     {
         public Task<string> Say(int id, string text) => Task.FromResult(text);
+
+        public async IAsyncEnumerable<string> Count(int count, [EnumeratorCancellation] CancellationToken ct)
+        {
+            await Task.Yield();
+            for (int i = 0; i < count && !ct.IsCancellationRequested; i++)
+            {
+                yield return Peer.Text;
+            }
+        }
     }
 
     private sealed class Client(HubConnection connection) : EchoClient<string>
@@ -54,5 +64,7 @@ internal sealed class SignalRPeer : IPeer
         protected override ValueTask<string> SendAsync(int id, string text) => new(connection.InvokeAsync<string>("Say", id, text));
 
         protected override string TextOf(string reply) => reply;
+
+        protected override IAsyncEnumerable<string> Count(int count) => connection.StreamAsync<string>("Count", count);
     }
 }
