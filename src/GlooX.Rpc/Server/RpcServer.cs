@@ -70,6 +70,9 @@ namespace GlooX
         /// <exception cref="InvalidOperationException">It does not listen.</exception>
         public string Url => new RpcEndpoint(Listener.EndPoint.Address.ToString(), Listener.EndPoint.Port).ToString();
 
+        /// <summary><see cref="Url"/>; null: it does not listen.</summary>
+        internal string? ListensAt => _listener is null ? null : Url;
+
         internal TlsListener Listener => _listener ?? throw new InvalidOperationException("the server does not listen: call StartAsync first");
 
         /// <summary>Offers an object: all methods of its class with <see cref="RpcAttribute"/> and of its contracts.</summary>

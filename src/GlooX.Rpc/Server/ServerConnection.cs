@@ -1,3 +1,4 @@
+using GlooX.Interception;
 using GlooX.Tls;
 using GlooX.Wire;
 
@@ -8,11 +9,13 @@ namespace GlooX.Server;
 /// until it has caught up.
 /// </summary>
 internal sealed class ServerConnection(RpcServer server, TlsConnection connection, RpcServerOptions options)
-    : RpcConnection(connection, options.MaxFrameBytes, options.MaxBufferedBytes, options.MaxInFlight)
+    : RpcConnection(connection, options.MaxFrameBytes, options.MaxBufferedBytes, options.MaxInFlight, new Pipeline(options.Interceptors))
 {
     private bool _greeted;
 
     public bool IsIdle => InFlight == 0;
+
+    public override string? ServedAt => server.ListensAt;
 
     protected override bool SendsStacks => options.SendStackTraces;
 
