@@ -24,7 +24,7 @@ internal sealed partial class TlsListener : IAsyncDisposable
 
     private static readonly TimeSpan s_linger = TimeSpan.FromSeconds(1);
 
-    private readonly Socket _socket;
+    private readonly Socket? _socket;
     private readonly Identity _identity;
     private readonly int _maxConnections;
     private readonly ILogger _logger;
@@ -35,13 +35,13 @@ internal sealed partial class TlsListener : IAsyncDisposable
     private readonly ConcurrentDictionary<Task, bool> _connections = new();
     private Task _accepting = Task.CompletedTask;
 
-    private TlsListener(Socket socket, Identity identity, int maxConnections, IEnumerable<SslApplicationProtocol> protocols, ILogger logger)
+    private TlsListener(Socket? socket, Identity identity, int maxConnections, IEnumerable<SslApplicationProtocol> protocols, ILogger logger)
     {
         _socket = socket;
         _identity = identity;
         _maxConnections = maxConnections;
         _logger = logger;
-        EndPoint = (IPEndPoint)socket.LocalEndPoint!;
+        EndPoint = socket?.LocalEndPoint as IPEndPoint ?? new IPEndPoint(IPAddress.None, 0);
         _options = new SslServerAuthenticationOptions
         {
             ServerCertificateContext = identity.ServerContext,
@@ -58,6 +58,10 @@ internal sealed partial class TlsListener : IAsyncDisposable
     }
 
     public IPEndPoint EndPoint { get; }
+
+    /// <summary>One without a port: serves what others accept, see <see cref="ServeAsync(Stream, string, CancellationToken)"/>.</summary>
+    public static TlsListener Unbound(Identity identity, int maxConnections, IEnumerable<SslApplicationProtocol> protocols, ILogger logger) =>
+        new(null, identity, maxConnections, protocols, logger);
 
     /// <summary>Binds; nothing is accepted before <see cref="Start"/>.</summary>
     /// <exception cref="RpcException"><see cref="RpcError.Connection"/>: the port is in use or the address is not this machine's.</exception>
@@ -96,7 +100,7 @@ internal sealed partial class TlsListener : IAsyncDisposable
     public async Task StopAcceptingAsync()
     {
         await _stop.CancelAsync().ConfigureAwait(false);
-        _socket.Dispose();
+        _socket?.Dispose();
         await _accepting.ConfigureAwait(false);
     }
 
@@ -115,7 +119,7 @@ internal sealed partial class TlsListener : IAsyncDisposable
             try
             {
                 await _handshakes.WaitAsync(_stop.Token).ConfigureAwait(false);
-                Socket socket = await _socket.AcceptAsync(_stop.Token).ConfigureAwait(false);
+                Socket socket = await _socket!.AcceptAsync(_stop.Token).ConfigureAwait(false);
                 if (_connections.Count >= _maxConnections)
                 {
                     LogTooMany(_logger, _maxConnections);
@@ -124,14 +128,7 @@ internal sealed partial class TlsListener : IAsyncDisposable
                     continue;
                 }
 
-                Task serving;
-                using (ExecutionContext.SuppressFlow())
-                {
-                    serving = Task.Run(() => ServeAsync(socket)); // handlers are not to see what flows here
-                }
-
-                _connections[serving] = true;
-                _ = serving.ContinueWith(t => _connections.TryRemove(t, out _), TaskScheduler.Default);
+                _ = Begin(() => Open(socket), socket);
             }
             catch (OperationCanceledException)
             {
@@ -154,7 +151,52 @@ internal sealed partial class TlsListener : IAsyncDisposable
         }
     }
 
-    private async Task ServeAsync(Socket socket)
+    /// <summary>Serves a connection that somebody else accepted, and owns it from now on. Completes when it has ended; never throws.</summary>
+    public async Task ServeAsync(Stream transport, string remote, CancellationToken ct)
+    {
+        using CancellationTokenRegistration ending = ct.UnsafeRegister(static s => ((Stream)s!).Dispose(), transport);
+        try
+        {
+            await _handshakes.WaitAsync(_stop.Token).ConfigureAwait(false);
+        }
+        catch (Exception e) when (e is OperationCanceledException or ObjectDisposedException)
+        {
+            await transport.DisposeAsync().ConfigureAwait(false);
+            return;
+        }
+
+        if (_connections.Count >= _maxConnections)
+        {
+            LogTooMany(_logger, _maxConnections);
+            await transport.DisposeAsync().ConfigureAwait(false);
+            _handshakes.Release();
+            return;
+        }
+
+        await Begin(() => (transport, remote, null), transport).ConfigureAwait(false);
+    }
+
+    private static (Stream Transport, string Remote, IPAddress? Local) Open(Socket socket)
+    {
+        string remote = socket.RemoteEndPoint?.ToString() ?? "unknown";
+        SocketTuning.Apply(socket);
+        return (SocketStream.Open(socket), remote, (socket.LocalEndPoint as IPEndPoint)?.Address);
+    }
+
+    private Task Begin(Func<(Stream Transport, string Remote, IPAddress? Local)> open, IDisposable owner)
+    {
+        Task serving;
+        using (ExecutionContext.SuppressFlow())
+        {
+            serving = Task.Run(() => ServeAsync(open, owner)); // handlers are not to see what flows here
+        }
+
+        _connections[serving] = true;
+        _ = serving.ContinueWith(t => _connections.TryRemove(t, out _), TaskScheduler.Default);
+        return serving;
+    }
+
+    private async Task ServeAsync(Func<(Stream Transport, string Remote, IPAddress? Local)> open, IDisposable owner)
     {
         string remote = "unknown";
         SslStream? stream = null;
@@ -164,14 +206,12 @@ internal sealed partial class TlsListener : IAsyncDisposable
             TlsConnection connection;
             try
             {
-                remote = socket.RemoteEndPoint?.ToString() ?? remote;
-                SocketTuning.Apply(socket);
-                Stream transport = SocketStream.Open(socket);
+                (Stream transport, remote, IPAddress? local) = open();
                 stream = new SslStream(transport, leaveInnerStreamOpen: false);
                 using var limit = CancellationTokenSource.CreateLinkedTokenSource(_stop.Token);
                 limit.CancelAfter(s_handshakeTimeout);
                 await stream.AuthenticateAsServerAsync(_options, limit.Token).ConfigureAwait(false);
-                connection = new TlsConnection(stream, transport, remote, (socket.LocalEndPoint as IPEndPoint)?.Address);
+                connection = new TlsConnection(stream, transport, remote, local);
                 if (await AdmitAsync(connection, limit.Token).ConfigureAwait(false) is not null)
                 {
                     return;
@@ -205,7 +245,7 @@ internal sealed partial class TlsListener : IAsyncDisposable
                 await stream.DisposeAsync().ConfigureAwait(false);
             }
 
-            socket.Dispose();
+            owner.Dispose();
         }
     }
 
