@@ -129,16 +129,7 @@ public sealed class RpcBoundMethod<TResult>
     /// <returns>The result.</returns>
     /// <exception cref="RpcException">The call failed.</exception>
     public ValueTask<TResult> InvokeAsync<TArgs>(Func<RpcOutgoing, TArgs> attach, CancellationToken ct)
-        where TArgs : struct, IRpcArguments
-    {
-        if (_pipeline.IsIdle)
-        {
-            return ConnectAndInvokeAsync(attach, ct);
-        }
-
-        RpcClientCall call = Observe(ct);
-        return _pipeline.CallAsync(call, () => ConnectAndInvokeAsync(attach, ct, call));
-    }
+        where TArgs : struct, IRpcArguments => _pipeline.IsIdle ? ConnectAndInvokeAsync(attach, ct) : InterceptAsync(attach, ct);
 
     /// <inheritdoc cref="InvokeAsync{TArgs}(Func{RpcOutgoing, TArgs}, CancellationToken)"/>
     public async ValueTask InvokeVoidAsync<TArgs>(Func<RpcOutgoing, TArgs> attach, CancellationToken ct)
@@ -159,6 +150,13 @@ public sealed class RpcBoundMethod<TResult>
     {
         RpcClientCall call = Observe(ct);
         return _pipeline.CallAsync(call, () => ConnectAndInvokeAsync(args, ct, call));
+    }
+
+    private ValueTask<TResult> InterceptAsync<TArgs>(Func<RpcOutgoing, TArgs> attach, CancellationToken ct)
+        where TArgs : struct, IRpcArguments
+    {
+        RpcClientCall call = Observe(ct);
+        return _pipeline.CallAsync(call, () => ConnectAndInvokeAsync(attach, ct, call));
     }
 
     private async ValueTask InterceptVoidAsync<TArgs>(TArgs args, CancellationToken ct)
