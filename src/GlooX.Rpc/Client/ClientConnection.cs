@@ -1,3 +1,4 @@
+using GlooX.Interception;
 using GlooX.Tls;
 using GlooX.Wire;
 
@@ -11,7 +12,7 @@ internal sealed class ClientConnection : RpcConnection
     private bool _draining;
 
     private ClientConnection(TlsConnection connection, RpcClientOptions options)
-        : base(connection, options.MaxFrameBytes, options.MaxBufferedBytes, MaxCallbacksInFlight) => (LocalAddress, Peer) = (connection.LocalAddress, connection.Peer);
+        : base(connection, options.MaxFrameBytes, options.MaxBufferedBytes, MaxCallbacksInFlight, new Pipeline(options.Interceptors)) => (LocalAddress, Peer) = (connection.LocalAddress, connection.Peer);
 
     public System.Net.IPAddress? LocalAddress { get; }
 

@@ -1,3 +1,4 @@
+using GlooX.Interception;
 using GlooX.Wire;
 
 namespace GlooX.Client;
@@ -12,6 +13,9 @@ internal interface ICallSource
     string Url { get; }
 
     TimeSpan CallTimeout { get; }
+
+    /// <summary>Who sees the calls.</summary>
+    Pipeline Pipeline { get; }
 
     /// <exception cref="RpcException">There is none to be had.</exception>
     ValueTask<RpcConnection> ConnectionAsync(CancellationToken ct);

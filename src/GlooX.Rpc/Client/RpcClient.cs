@@ -1,4 +1,5 @@
 using GlooX.Client;
+using GlooX.Interception;
 using GlooX.RpcRuntime;
 using GlooX.Tls;
 using GlooX.Wire;
@@ -22,6 +23,7 @@ public sealed class RpcClient : IAsyncDisposable, ICallSource
     {
         _endpoint = endpoint;
         Options = options;
+        Pipeline = new Pipeline(options.Interceptors);
         _identity = new(() => options.Identity ?? Identity.Load());
     }
 
@@ -29,6 +31,10 @@ public sealed class RpcClient : IAsyncDisposable, ICallSource
     public string Url => _endpoint.ToString();
 
     internal RpcClientOptions Options { get; }
+
+    internal Pipeline Pipeline { get; }
+
+    Pipeline ICallSource.Pipeline => Pipeline;
 
     /// <summary>The open connection; null when there is none that new calls may use.</summary>
     internal ClientConnection? Current => Volatile.Read(ref _current) is { IsUsable: true } connection ? connection : null;

@@ -38,6 +38,9 @@ public sealed record RpcClientOptions
     /// <summary>Bytes of calls kept for a server that does not read. Default 4 MiB; at the limit further calls wait before they are sent.</summary>
     public int MaxBufferedBytes { get; init; } = 4 * 1024 * 1024;
 
+    /// <summary>Who stands between calls and the network, outermost first. Default: nobody, at no cost. Each call pays for each of them.</summary>
+    public IReadOnlyList<RpcInterceptor> Interceptors { get; init; } = [];
+
     /// <summary>Where lost connections are logged. Null (default): nowhere.</summary>
     public ILoggerFactory? LoggerFactory { get; init; }
 }

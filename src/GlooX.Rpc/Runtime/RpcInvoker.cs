@@ -1,6 +1,7 @@
 using System.ComponentModel;
 using System.Runtime.CompilerServices;
 using GlooX.Client;
+using GlooX.Interception;
 using GlooX.Streams;
 using GlooX.Wire;
 using Nerdbank.MessagePack;
@@ -35,6 +36,7 @@ public sealed class RpcBoundMethod<TResult>
 {
     private readonly ICallSource _source;
     private readonly RpcMethod<TResult> _method;
+    private readonly Pipeline _pipeline;
     private readonly string _name;
     private readonly int _timeout;
     private readonly int _streamTimeout; // a stream lives as long as it must, unless its contract says otherwise
@@ -43,6 +45,7 @@ public sealed class RpcBoundMethod<TResult>
     internal RpcBoundMethod(RpcInvoker invoker, RpcMethod<TResult> method)
     {
         _source = invoker.Source;
+        _pipeline = _source.Pipeline;
         _method = method;
         _name = invoker.Service.Length == 0 ? method.Name : $"{invoker.Service}/{method.Name}";
         _streamTimeout = Math.Max(0, method.TimeoutMilliseconds);
@@ -64,6 +67,11 @@ public sealed class RpcBoundMethod<TResult>
     public ValueTask<TResult> InvokeAsync<TArgs>(in TArgs args, CancellationToken ct)
         where TArgs : struct, IRpcArguments
     {
+        if (!_pipeline.IsIdle)
+        {
+            return InterceptAsync(args, ct);
+        }
+
         if (_source.Current is { IsCongested: false } connection)
         {
             try
@@ -88,6 +96,11 @@ public sealed class RpcBoundMethod<TResult>
     public ValueTask InvokeVoidAsync<TArgs>(in TArgs args, CancellationToken ct)
         where TArgs : struct, IRpcArguments
     {
+        if (!_pipeline.IsIdle)
+        {
+            return InterceptVoidAsync(args, ct);
+        }
+
         if (_source.Current is { IsCongested: false } connection)
         {
             try
@@ -115,13 +128,8 @@ public sealed class RpcBoundMethod<TResult>
     /// <param name="ct">Cancels the call, here and there.</param>
     /// <returns>The result.</returns>
     /// <exception cref="RpcException">The call failed.</exception>
-    public async ValueTask<TResult> InvokeAsync<TArgs>(Func<RpcOutgoing, TArgs> attach, CancellationToken ct)
-        where TArgs : struct, IRpcArguments
-    {
-        RpcConnection connection = await ReadyConnectionAsync(ct).ConfigureAwait(false);
-        var outgoing = new RpcOutgoing(connection);
-        return await Start(connection, attach(outgoing), outgoing, _streamTimeout, ct).Task.ConfigureAwait(false);
-    }
+    public ValueTask<TResult> InvokeAsync<TArgs>(Func<RpcOutgoing, TArgs> attach, CancellationToken ct)
+        where TArgs : struct, IRpcArguments => _pipeline.IsIdle ? ConnectAndInvokeAsync(attach, ct) : InterceptAsync(attach, ct);
 
     /// <inheritdoc cref="InvokeAsync{TArgs}(Func{RpcOutgoing, TArgs}, CancellationToken)"/>
     public async ValueTask InvokeVoidAsync<TArgs>(Func<RpcOutgoing, TArgs> attach, CancellationToken ct)
@@ -133,17 +141,110 @@ public sealed class RpcBoundMethod<TResult>
     /// <param name="ct">Cancels the calls, here and there.</param>
     /// <returns>The stream.</returns>
     public IAsyncEnumerable<TResult> Stream<TArgs>(Func<RpcOutgoing, TArgs> attach, CancellationToken ct)
-        where TArgs : struct, IRpcArguments => EnumerateAsync(attach, ct);
+        where TArgs : struct, IRpcArguments => _pipeline.IsIdle ? EnumerateAsync(attach, null, ct) : InterceptStream(attach, ct);
+
+    private RpcClientCall Observe(CancellationToken ct) => new(_name, _source.Url, ct);
+
+    private ValueTask<TResult> InterceptAsync<TArgs>(TArgs args, CancellationToken ct)
+        where TArgs : struct, IRpcArguments
+    {
+        RpcClientCall call = Observe(ct);
+        return _pipeline.CallAsync(call, () => ConnectAndInvokeAsync(args, ct, call));
+    }
+
+    private ValueTask<TResult> InterceptAsync<TArgs>(Func<RpcOutgoing, TArgs> attach, CancellationToken ct)
+        where TArgs : struct, IRpcArguments
+    {
+        RpcClientCall call = Observe(ct);
+        return _pipeline.CallAsync(call, () => ConnectAndInvokeAsync(attach, ct, call));
+    }
+
+    private async ValueTask InterceptVoidAsync<TArgs>(TArgs args, CancellationToken ct)
+        where TArgs : struct, IRpcArguments
+    {
+        RpcClientCall call = Observe(ct);
+        await _pipeline.CallAsync(
+            call,
+            async () =>
+            {
+                if (!_method.IsOneWay)
+                {
+                    return await ConnectAndInvokeAsync(args, ct, call).ConfigureAwait(false);
+                }
+
+                await ConnectAndSendAsync(args, ct, call).ConfigureAwait(false);
+                return default!;
+            }).ConfigureAwait(false);
+    }
+
+    /// <summary>For the interceptors a stream is one call: what they await last ends when the stream does, however that comes about.</summary>
+    private async IAsyncEnumerable<TResult> InterceptStream<TArgs>(
+        Func<RpcOutgoing, TArgs> attach, CancellationToken declared, [EnumeratorCancellation] CancellationToken ct = default)
+        where TArgs : struct, IRpcArguments
+    {
+        using var both = CancellationTokenSource.CreateLinkedTokenSource(declared, ct);
+        RpcClientCall call = Observe(both.Token);
+        var begun = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        var ended = new TaskCompletionSource<RpcVoid>(TaskCreationOptions.RunContinuationsAsynchronously);
+        Task intercepted = _pipeline.CallAsync(
+            call,
+            () => begun.TrySetResult()
+                ? new ValueTask<RpcVoid>(ended.Task)
+                : throw new InvalidOperationException($"{_name} returns a stream: an interceptor cannot call it twice")).AsTask();
+        await Task.WhenAny(begun.Task, intercepted).ConfigureAwait(false);
+        if (!begun.Task.IsCompleted)
+        {
+            await intercepted.ConfigureAwait(false);
+            yield break;
+        }
+
+        Exception? failure = null;
+        IAsyncEnumerator<TResult> items = EnumerateAsync(attach, call, both.Token).GetAsyncEnumerator(CancellationToken.None);
+        try
+        {
+            while (true)
+            {
+                try
+                {
+                    if (!await items.MoveNextAsync().ConfigureAwait(false))
+                    {
+                        break;
+                    }
+                }
+                catch (Exception e)
+                {
+                    failure = e; // the interceptors decide what becomes of it
+                    break;
+                }
+
+                yield return items.Current;
+            }
+        }
+        finally
+        {
+            await items.DisposeAsync().ConfigureAwait(false);
+            if (failure is null)
+            {
+                ended.TrySetResult(default);
+            }
+            else
+            {
+                ended.TrySetException(failure);
+            }
+
+            await intercepted.ConfigureAwait(false);
+        }
+    }
 
     private async IAsyncEnumerable<TResult> EnumerateAsync<TArgs>(
-        Func<RpcOutgoing, TArgs> attach, CancellationToken declared, [EnumeratorCancellation] CancellationToken ct = default)
+        Func<RpcOutgoing, TArgs> attach, RpcClientCall? observed, CancellationToken declared, [EnumeratorCancellation] CancellationToken ct = default)
         where TArgs : struct, IRpcArguments
     {
         using var both = CancellationTokenSource.CreateLinkedTokenSource(declared, ct);
         RpcConnection connection = await ReadyConnectionAsync(both.Token).ConfigureAwait(false);
         var outgoing = new RpcOutgoing(connection);
         var call = new PendingStream<TResult>(connection, _name, _method.ReadResult, _streamTimeout == 0 ? long.MaxValue : Environment.TickCount64 + _streamTimeout);
-        Begin(connection, call, attach(outgoing), outgoing, _streamTimeout, both.Token);
+        Begin(connection, call, attach(outgoing), outgoing, _streamTimeout, observed, both.Token);
         using (call)
         {
             await foreach (TResult item in call.Items.WithCancellation(both.Token).ConfigureAwait(false))
@@ -153,12 +254,20 @@ public sealed class RpcBoundMethod<TResult>
         }
     }
 
-    private async ValueTask<TResult> ConnectAndInvokeAsync<TArgs>(TArgs args, CancellationToken ct)
+    private async ValueTask<TResult> ConnectAndInvokeAsync<TArgs>(TArgs args, CancellationToken ct, RpcClientCall? observed = null)
         where TArgs : struct, IRpcArguments =>
-        await Start(await ReadyConnectionAsync(ct).ConfigureAwait(false), args, null, _timeout, ct).Task.ConfigureAwait(false);
+        await Start(await ReadyConnectionAsync(ct).ConfigureAwait(false), args, null, _timeout, ct, observed).Task.ConfigureAwait(false);
 
-    private async ValueTask ConnectAndSendAsync<TArgs>(TArgs args, CancellationToken ct)
-        where TArgs : struct, IRpcArguments => SendOneWay(await ReadyConnectionAsync(ct).ConfigureAwait(false), args, ct);
+    private async ValueTask<TResult> ConnectAndInvokeAsync<TArgs>(Func<RpcOutgoing, TArgs> attach, CancellationToken ct, RpcClientCall? observed = null)
+        where TArgs : struct, IRpcArguments
+    {
+        RpcConnection connection = await ReadyConnectionAsync(ct).ConfigureAwait(false);
+        var outgoing = new RpcOutgoing(connection);
+        return await Start(connection, attach(outgoing), outgoing, _streamTimeout, ct, observed).Task.ConfigureAwait(false);
+    }
+
+    private async ValueTask ConnectAndSendAsync<TArgs>(TArgs args, CancellationToken ct, RpcClientCall? observed = null)
+        where TArgs : struct, IRpcArguments => SendOneWay(await ReadyConnectionAsync(ct).ConfigureAwait(false), args, ct, observed);
 
     /// <summary>A connection that takes a call now.</summary>
     private async ValueTask<RpcConnection> ReadyConnectionAsync(CancellationToken ct)
@@ -185,12 +294,12 @@ public sealed class RpcBoundMethod<TResult>
         return connection;
     }
 
-    private PendingCall<TResult> Start<TArgs>(RpcConnection connection, in TArgs args, RpcOutgoing? outgoing, int timeout, CancellationToken ct)
+    private PendingCall<TResult> Start<TArgs>(RpcConnection connection, in TArgs args, RpcOutgoing? outgoing, int timeout, CancellationToken ct, RpcClientCall? observed = null)
         where TArgs : struct, IRpcArguments
     {
         long deadline = timeout == 0 ? long.MaxValue : Environment.TickCount64 + timeout;
         PendingCall<TResult> call = PendingCall<TResult>.Rent(connection, _method, _name, deadline);
-        Begin(connection, call, args, outgoing, timeout, ct);
+        Begin(connection, call, args, outgoing, timeout, observed, ct);
         if (ct.CanBeCanceled)
         {
             call.CancelWith(ct);
@@ -199,7 +308,7 @@ public sealed class RpcBoundMethod<TResult>
         return call;
     }
 
-    private void Begin<TArgs>(RpcConnection connection, PendingCall call, in TArgs args, RpcOutgoing? outgoing, int timeout, CancellationToken ct)
+    private void Begin<TArgs>(RpcConnection connection, PendingCall call, in TArgs args, RpcOutgoing? outgoing, int timeout, RpcClientCall? observed, CancellationToken ct)
         where TArgs : struct, IRpcArguments
     {
         ct.ThrowIfCancellationRequested();
@@ -208,7 +317,7 @@ public sealed class RpcBoundMethod<TResult>
         connection.Register(call);
         try
         {
-            connection.Send(Write(call.Id, method, args, timeout, 0));
+            connection.Send(Write(call.Id, method, args, timeout, 0, observed?.Sent));
         }
         catch
         {
@@ -219,12 +328,12 @@ public sealed class RpcBoundMethod<TResult>
         outgoing?.Start(call.Id);
     }
 
-    private void SendOneWay<TArgs>(RpcConnection connection, in TArgs args, CancellationToken ct)
+    private void SendOneWay<TArgs>(RpcConnection connection, in TArgs args, CancellationToken ct, RpcClientCall? observed = null)
         where TArgs : struct, IRpcArguments
     {
         ct.ThrowIfCancellationRequested();
         uint method = MethodOn(connection);
-        if (!connection.Send(Write(0, method, args, 0, RequestFlags.OneWay), isUrgent: false))
+        if (!connection.Send(Write(0, method, args, 0, RequestFlags.OneWay, observed?.Sent), isUrgent: false))
         {
             throw new RpcException(RpcError.Connection, $"{_name}: the connection to {_source.Url} is closed", connection.CloseReason) { Url = _source.Url, Method = _name };
         }
@@ -242,11 +351,12 @@ public sealed class RpcBoundMethod<TResult>
         return binding.Id;
     }
 
-    private static FrameBuffer Write<TArgs>(uint call, uint method, in TArgs args, int timeout, uint flags)
+    private static FrameBuffer Write<TArgs>(uint call, uint method, in TArgs args, int timeout, uint flags, Dictionary<string, string>? metadata)
         where TArgs : struct, IRpcArguments
     {
         FrameBuffer frame = FrameBuffer.Begin(FrameType.Request, call);
         frame.WriteVarint(method);
+        flags |= metadata is null ? 0 : RequestFlags.Metadata;
         frame.WriteVarint(timeout == 0 ? flags : flags | RequestFlags.Deadline);
         if (timeout != 0)
         {
@@ -254,6 +364,11 @@ public sealed class RpcBoundMethod<TResult>
         }
 
         var writer = new MessagePackWriter(frame);
+        if (metadata is not null)
+        {
+            Metadata.Write(ref writer, metadata);
+        }
+
         args.Write(ref writer, RpcSerializer.Default);
         writer.Flush();
         return frame;

@@ -1,5 +1,6 @@
 #pragma warning disable RS0022 // meant to be derived from, by generated code only
 using System.ComponentModel;
+using GlooX.Interception;
 using GlooX.Streams;
 using GlooX.Wire;
 using Nerdbank.MessagePack;
@@ -20,6 +21,9 @@ public abstract class RpcRequest : IThreadPoolWorkItem
     private bool _isOneWay;
     private int _largeBytes;
     private long _deadline;
+    private string _method = "";
+    private RpcCall? _call;
+    private Pipeline? _pipeline;
 
     internal RpcRequest(bool cancellable) => _cancellable = cancellable;
 
@@ -29,8 +33,10 @@ public abstract class RpcRequest : IThreadPoolWorkItem
 
     internal CancellationToken Cancelled => _cancellation?.Token ?? CancellationToken.None;
 
-    /// <summary>What the caller still waits; null: without a limit.</summary>
-    internal TimeSpan? Remaining => _deadline == 0 ? null : TimeSpan.FromMilliseconds(Math.Max(0, _deadline - Environment.TickCount64));
+    internal RpcCall Call => _call ??= new RpcCall(Connection, _method, _deadline, Metadata.None);
+
+    /// <summary>Whether somebody stands between the call and its handler.</summary>
+    private protected bool IsIntercepted => _pipeline is not null;
 
     void IThreadPoolWorkItem.Execute()
     {
@@ -43,15 +49,17 @@ public abstract class RpcRequest : IThreadPoolWorkItem
     /// <summary>Takes its place on a connection.</summary>
     /// <param name="connection">Where the answer goes.</param>
     /// <param name="id">The request's id.</param>
+    /// <param name="method">What is called.</param>
     /// <param name="timeout">Milliseconds the caller waits; 0: no limit.</param>
     /// <param name="isOneWay">Whether no answer is wanted.</param>
     /// <param name="largeBytes">How many bytes it takes up of <see cref="RpcServerOptions.MaxInFlightBytes"/>.</param>
     /// <param name="streams">What the caller sends besides; null: nothing.</param>
     /// <exception cref="RpcException"><see cref="RpcError.Protocol"/>: the id is taken.</exception>
-    internal void Attach(RpcConnection connection, uint id, uint timeout, bool isOneWay, int largeBytes, List<IncomingStream>? streams)
+    internal void Attach(RpcConnection connection, uint id, string method, uint timeout, bool isOneWay, int largeBytes, List<IncomingStream>? streams)
     {
         Connection = connection;
         Id = id;
+        _method = method;
         _isOneWay = isOneWay;
         _largeBytes = largeBytes;
         _streams = streams;
@@ -70,6 +78,9 @@ public abstract class RpcRequest : IThreadPoolWorkItem
             }
         }
     }
+
+    /// <summary>What is known of the call already, and who is to see it run; null: nobody.</summary>
+    internal void Attach(RpcCall call, Pipeline? pipeline) => (_call, _pipeline) = (call, pipeline);
 
     /// <summary>The caller gave up or is gone. Never throws; runs what the handler registered with its token.</summary>
     internal void Cancel()
@@ -90,6 +101,21 @@ public abstract class RpcRequest : IThreadPoolWorkItem
     }
 
     private protected abstract void Run();
+
+    /// <summary>Runs the handler inside the interceptors, which may have gone to another thread when they come to it.</summary>
+    private protected ValueTask<T> InterceptAsync<T>(Func<ValueTask<T>> handler) => _pipeline!.ServeAsync(Call, () =>
+    {
+        RpcRequest? outer = RpcCall.Running;
+        RpcCall.Running = this;
+        try
+        {
+            return handler();
+        }
+        finally
+        {
+            RpcCall.Running = outer;
+        }
+    });
 
     private protected void Answer(Action<FrameBuffer> write)
     {
@@ -188,7 +214,7 @@ public abstract class RpcRequest<TResult> : RpcRequest
         ValueTask<TResult> running;
         try
         {
-            running = InvokeAsync(Cancelled);
+            running = IsIntercepted ? InterceptAsync(() => InvokeAsync(Cancelled)) : InvokeAsync(Cancelled);
             if (running.IsCompletedSuccessfully && !Connection.IsCongested)
             {
                 Reply(running.Result);
@@ -253,7 +279,7 @@ public abstract class RpcVoidRequest : RpcRequest
         ValueTask running;
         try
         {
-            running = InvokeAsync(Cancelled);
+            running = IsIntercepted ? InterceptAsync() : InvokeAsync(Cancelled);
             if (running.IsCompletedSuccessfully)
             {
                 running.GetAwaiter().GetResult();
@@ -269,6 +295,12 @@ public abstract class RpcVoidRequest : RpcRequest
 
         _ = AwaitAsync(running);
     }
+
+    private async ValueTask InterceptAsync() => await InterceptAsync(async () =>
+    {
+        await InvokeAsync(Cancelled).ConfigureAwait(false);
+        return default(RpcVoid);
+    }).ConfigureAwait(false);
 
     private async Task AwaitAsync(ValueTask running)
     {
@@ -310,11 +342,20 @@ public abstract class RpcStreamRequest<T> : RpcRequest
 
     private protected sealed override void Run() => _ = RunAsync();
 
+    private Task<bool> SendAsync() => new OutgoingStream(Connection, 0) { Call = Id }.SendAsync(Invoke(Cancelled), WriteItem, Cancelled);
+
     private async Task RunAsync()
     {
         try
         {
-            await new OutgoingStream(Connection, 0) { Call = Id }.SendAsync(Invoke(Cancelled), WriteItem, Cancelled).ConfigureAwait(false);
+            if (IsIntercepted)
+            {
+                await InterceptAsync(async () => await SendAsync().ConfigureAwait(false)).ConfigureAwait(false);
+            }
+            else
+            {
+                await SendAsync().ConfigureAwait(false);
+            }
         }
         catch (Exception e)
         {

@@ -1,29 +1,53 @@
 using GlooX.RpcRuntime;
+using GlooX.Wire;
 
 namespace GlooX;
 
-/// <summary>What a handler can know about the call that it serves.</summary>
-/// <remarks>Tied to the thread, so that calls which do not ask pay nothing: ask before the handler's first await, and keep what you need.</remarks>
+/// <summary>What a handler or an interceptor can know about the call that it serves.</summary>
+/// <remarks>
+/// <see cref="Current"/> is tied to the thread, so that calls which do not ask pay nothing: ask before the handler's first await, and keep
+/// what you get.
+/// </remarks>
 public sealed class RpcCall
 {
     [ThreadStatic]
     private static RpcRequest? t_running;
 
-    private readonly RpcRequest _request;
+    private readonly RpcConnection _connection;
+    private readonly long _deadline;
 
-    private RpcCall(RpcRequest request) => _request = request;
+    /// <param name="connection">Where it came.</param>
+    /// <param name="method">What is called.</param>
+    /// <param name="deadline">In <see cref="Environment.TickCount64"/>; 0: none.</param>
+    /// <param name="metadata">What came with it.</param>
+    internal RpcCall(RpcConnection connection, string method, long deadline, IReadOnlyDictionary<string, string> metadata)
+    {
+        _connection = connection;
+        _deadline = deadline;
+        Method = method;
+        Metadata = metadata;
+    }
 
     /// <summary>The call that this thread serves.</summary>
     /// <exception cref="InvalidOperationException">This thread serves none, or no more since an await.</exception>
     public static RpcCall Current => t_running is { } running
-        ? new RpcCall(running)
+        ? running.Call
         : throw new InvalidOperationException("this thread serves no call: ask for RpcCall.Current in a handler, before its first await");
 
+    /// <summary>What is called, as <c>service/method</c> or <c>method</c>.</summary>
+    public string Method { get; }
+
     /// <summary>How long the caller still waits; null: without a limit.</summary>
-    public TimeSpan? Remaining => _request.Remaining;
+    public TimeSpan? Remaining => _deadline == 0 ? null : TimeSpan.FromMilliseconds(Math.Max(0, _deadline - Environment.TickCount64));
 
     /// <summary>The caller, as <c>host:port</c>.</summary>
-    public string Caller => _request.Connection.Remote;
+    public string Caller => _connection.Remote;
+
+    /// <summary>What the caller's interceptors sent with the call. The caller can write anything there: it proves nothing by itself.</summary>
+    public IReadOnlyDictionary<string, string> Metadata { get; }
+
+    /// <summary>Where this process was called, as <c>host:port</c>; null where it does not listen.</summary>
+    internal string? ServedAt => _connection.ServedAt;
 
     internal static RpcRequest? Running
     {

@@ -59,6 +59,7 @@ namespace GlooX
         private readonly ConcurrentDictionary<ServerConnection, bool> _connections = new();
         private readonly List<(SslApplicationProtocol Protocol, Func<TlsConnection, Task> Handler, RpcRole? Role)> _routes = [];
         private TlsListener? _listener;
+        private TlsListener? _door; // for connections that others accept
         private int _disposed;
 
         /// <summary>Makes a server that does not listen yet.</summary>
@@ -72,6 +73,13 @@ namespace GlooX
         /// <summary>Where it listens, as <c>host:port</c> with the real port.</summary>
         /// <exception cref="InvalidOperationException">It does not listen.</exception>
         public string Url => new RpcEndpoint(Listener.EndPoint.Address.ToString(), Listener.EndPoint.Port).ToString();
+
+        /// <summary><see cref="Url"/>; null: it does not listen.</summary>
+        internal string? ListensAt => _listener is null ? null : Url;
+
+        internal bool IsStopping => Volatile.Read(ref _disposed) != 0;
+
+        internal int ConnectionCount => _connections.Count;
 
         internal TlsListener Listener => _listener ?? throw new InvalidOperationException("the server does not listen: call StartAsync first");
 
@@ -118,18 +126,41 @@ namespace GlooX
         }
 
         /// <summary>
+        /// Answers on a connection that somebody else has accepted, such as a web server. TLS is spoken over it as over the server's own port,
+        /// and callers are trusted by the same rule. The server need not listen.
+        /// </summary>
+        /// <param name="transport">Reads and writes asynchronously, and ends a read when it is disposed. Owned by the server from now on.</param>
+        /// <param name="caller">The caller as <c>host:port</c>, for messages.</param>
+        /// <param name="ct">Breaks the connection.</param>
+        /// <returns>Completes when the connection has ended, whatever the reason.</returns>
+        /// <exception cref="ObjectDisposedException">The server was stopped.</exception>
+        /// <exception cref="IdentityException">The certificates cannot be used.</exception>
+        public Task ServeAsync(Stream transport, string caller, CancellationToken ct = default)
+        {
+            ArgumentNullException.ThrowIfNull(transport);
+            ArgumentNullException.ThrowIfNull(caller);
+            ObjectDisposedException.ThrowIf(IsStopping, this);
+            return LazyInitializer.EnsureInitialized(ref _door, MakeDoor).ServeAsync(transport, caller, ct);
+        }
+
+        /// <summary>
         /// Stops: the port closes, callers are told, calls in flight may finish for <see cref="RpcServerOptions.DrainTimeout"/>.
         /// </summary>
         /// <returns>Completes when everything is closed.</returns>
         public async ValueTask DisposeAsync()
         {
-            if (Interlocked.Exchange(ref _disposed, 1) != 0 || _listener is null)
+            if (Interlocked.Exchange(ref _disposed, 1) != 0)
             {
                 return;
             }
 
             // First, for a caller that is told to go elsewhere must not be let in here again.
-            await _listener.StopAcceptingAsync().ConfigureAwait(false);
+            List<TlsListener> doors = [.. new[] { _listener, Volatile.Read(ref _door) }.OfType<TlsListener>()];
+            foreach (TlsListener door in doors)
+            {
+                await door.StopAcceptingAsync().ConfigureAwait(false);
+            }
+
             foreach (ServerConnection connection in _connections.Keys)
             {
                 connection.AnnounceShutdown();
@@ -142,7 +173,10 @@ namespace GlooX
             }
 
             await Task.WhenAll(_connections.Keys.Select(c => c.FinishAsync(ShuttingDown(), TimeSpan.FromSeconds(1)))).ConfigureAwait(false);
-            await _listener.DisposeAsync().ConfigureAwait(false);
+            foreach (TlsListener door in doors)
+            {
+                await door.DisposeAsync().ConfigureAwait(false);
+            }
         }
 
         /// <summary>Another protocol on the same port, for callers of a role, or for all (null); before <see cref="StartAsync"/>.</summary>
@@ -197,6 +231,13 @@ namespace GlooX
 
         private static RpcException ShuttingDown() => new(RpcError.ShuttingDown, "the process is shutting down");
 
+        private TlsListener MakeDoor()
+        {
+            TlsListener door = TlsListener.Unbound(_options.Identity ?? Identity.Load(), _options.MaxConnections, [TlsConnection.Rpc], _logger);
+            door.Route(TlsConnection.Rpc, ServeAsync, RpcRole.None);
+            return door;
+        }
+
         private async Task ServeAsync(TlsConnection tls)
         {
             var connection = new ServerConnection(this, tls, _options);
@@ -204,7 +245,7 @@ namespace GlooX
             using var greeting = new Timer(static c => ((ServerConnection)c!).CloseUnlessGreeted(), connection, _options.HandshakeTimeout, Timeout.InfiniteTimeSpan);
             try
             {
-                if (Volatile.Read(ref _disposed) != 0)
+                if (IsStopping)
                 {
                     connection.Close(ShuttingDown()); // let in just before the port closed: nobody else may know of it
                 }

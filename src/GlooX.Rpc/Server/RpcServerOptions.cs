@@ -55,6 +55,9 @@ public sealed record RpcServerOptions
     /// <summary>Whether callers are sent the stack of a handler's exception. Default false: stacks tell strangers about the code.</summary>
     public bool SendStackTraces { get; init; }
 
+    /// <summary>Who stands between calls and handlers, outermost first. Default: nobody, at no cost. Each call pays for each of them.</summary>
+    public IReadOnlyList<RpcInterceptor> Interceptors { get; init; } = [];
+
     /// <summary>Where refusals and faults are logged. Null (default): nowhere.</summary>
     public ILoggerFactory? LoggerFactory { get; init; }
 }

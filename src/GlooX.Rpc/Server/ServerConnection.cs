@@ -1,3 +1,4 @@
+using GlooX.Interception;
 using GlooX.Tls;
 using GlooX.Wire;
 
@@ -8,7 +9,7 @@ namespace GlooX.Server;
 /// until it has caught up.
 /// </summary>
 internal sealed class ServerConnection(RpcServer server, TlsConnection connection, RpcServerOptions options)
-    : RpcConnection(connection, options.MaxFrameBytes, options.MaxBufferedBytes, options.MaxInFlight)
+    : RpcConnection(connection, options.MaxFrameBytes, options.MaxBufferedBytes, options.MaxInFlight, new Pipeline(options.Interceptors))
 {
     private Caller _caller = new(connection.Peer, Hello.NoTokens);
     private bool _greeted;
@@ -16,6 +17,8 @@ internal sealed class ServerConnection(RpcServer server, TlsConnection connectio
     public bool IsIdle => InFlight == 0;
 
     protected override long MaxServedBytes => options.MaxInFlightBytes;
+
+    public override string? ServedAt => server.ListensAt;
 
     protected override bool SendsStacks => options.SendStackTraces;
 

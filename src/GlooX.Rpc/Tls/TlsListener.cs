@@ -25,7 +25,7 @@ internal sealed partial class TlsListener : IAsyncDisposable
     private static readonly TimeSpan s_fairTime = TimeSpan.FromSeconds(2);
     private static readonly TimeSpan s_linger = TimeSpan.FromSeconds(1);
 
-    private readonly Socket _socket;
+    private readonly Socket? _socket;
     private readonly Identity _identity;
     private readonly int _maxConnections;
     private readonly ILogger _logger;
@@ -37,13 +37,13 @@ internal sealed partial class TlsListener : IAsyncDisposable
     private Task _accepting = Task.CompletedTask;
     private IdentityException? _problem;
 
-    private TlsListener(Socket socket, Identity identity, int maxConnections, IEnumerable<SslApplicationProtocol> protocols, ILogger logger)
+    private TlsListener(Socket? socket, Identity identity, int maxConnections, IEnumerable<SslApplicationProtocol> protocols, ILogger logger)
     {
         _socket = socket;
         _identity = identity;
         _maxConnections = maxConnections;
         _logger = logger;
-        EndPoint = (IPEndPoint)socket.LocalEndPoint!;
+        EndPoint = socket?.LocalEndPoint as IPEndPoint ?? new IPEndPoint(IPAddress.None, 0);
         _protocols = [.. protocols];
     }
 
@@ -51,6 +51,9 @@ internal sealed partial class TlsListener : IAsyncDisposable
 
     /// <summary>How long a handshake may take; before <see cref="Start"/>.</summary>
     public TimeSpan HandshakeTimeout { get; set; } = TimeSpan.FromSeconds(10);
+    /// <summary>One without a port: serves what others accept, see <see cref="ServeAsync(Stream, string, CancellationToken)"/>.</summary>
+    public static TlsListener Unbound(Identity identity, int maxConnections, IEnumerable<SslApplicationProtocol> protocols, ILogger logger) =>
+        new(null, identity, maxConnections, protocols, logger);
 
     /// <summary>Binds; nothing is accepted before <see cref="Start"/>.</summary>
     /// <exception cref="RpcException"><see cref="RpcError.Connection"/>: the port is in use or the address is not this machine's.</exception>
@@ -92,7 +95,7 @@ internal sealed partial class TlsListener : IAsyncDisposable
     public async Task StopAcceptingAsync()
     {
         await _stop.CancelAsync().ConfigureAwait(false);
-        _socket.Dispose();
+        _socket?.Dispose();
         await _accepting.ConfigureAwait(false);
     }
 
@@ -109,7 +112,7 @@ internal sealed partial class TlsListener : IAsyncDisposable
         {
             try
             {
-                Socket socket = await _socket.AcceptAsync(_stop.Token).ConfigureAwait(false);
+                Socket socket = await _socket!.AcceptAsync(_stop.Token).ConfigureAwait(false);
                 if (_connections.Count >= _maxConnections)
                 {
                     LogTooMany(_logger, _maxConnections);
@@ -128,14 +131,7 @@ internal sealed partial class TlsListener : IAsyncDisposable
                     return;
                 }
 
-                Task serving;
-                using (ExecutionContext.SuppressFlow())
-                {
-                    serving = Task.Run(() => ServeAsync(socket, slot)); // handlers are not to see what flows here
-                }
-
-                _connections[serving] = true;
-                _ = serving.ContinueWith(t => _connections.TryRemove(t, out _), TaskScheduler.Default);
+                _ = Begin(() => Open(socket), socket, slot);
             }
             catch (OperationCanceledException)
             {
@@ -157,7 +153,52 @@ internal sealed partial class TlsListener : IAsyncDisposable
         }
     }
 
-    private async Task ServeAsync(Socket socket, HandshakeSlots.Slot slot)
+    /// <summary>Serves a connection that somebody else accepted, and owns it from now on. Completes when it has ended; never throws.</summary>
+    public async Task ServeAsync(Stream transport, string remote, CancellationToken ct)
+    {
+        using CancellationTokenRegistration ending = ct.UnsafeRegister(static s => ((Stream)s!).Dispose(), transport);
+        if (_connections.Count >= _maxConnections)
+        {
+            LogTooMany(_logger, _maxConnections);
+            await transport.DisposeAsync().ConfigureAwait(false);
+            return;
+        }
+
+        HandshakeSlots.Slot slot;
+        try
+        {
+            slot = await _handshakes.TakeAsync(_stop.Token).ConfigureAwait(false);
+        }
+        catch (Exception e) when (e is OperationCanceledException or ObjectDisposedException)
+        {
+            await transport.DisposeAsync().ConfigureAwait(false);
+            return;
+        }
+
+        await Begin(() => (transport, remote, null), transport, slot).ConfigureAwait(false);
+    }
+
+    private static (Stream Transport, string Remote, IPAddress? Local) Open(Socket socket)
+    {
+        string remote = socket.RemoteEndPoint?.ToString() ?? "unknown";
+        SocketTuning.Apply(socket);
+        return (SocketStream.Open(socket), remote, (socket.LocalEndPoint as IPEndPoint)?.Address);
+    }
+
+    private Task Begin(Func<(Stream Transport, string Remote, IPAddress? Local)> open, IDisposable owner, HandshakeSlots.Slot slot)
+    {
+        Task serving;
+        using (ExecutionContext.SuppressFlow())
+        {
+            serving = Task.Run(() => ServeAsync(open, owner, slot)); // handlers are not to see what flows here
+        }
+
+        _connections[serving] = true;
+        _ = serving.ContinueWith(t => _connections.TryRemove(t, out _), TaskScheduler.Default);
+        return serving;
+    }
+
+    private async Task ServeAsync(Func<(Stream Transport, string Remote, IPAddress? Local)> open, IDisposable owner, HandshakeSlots.Slot slot)
     {
         string remote = "unknown";
         SslStream? stream = null;
@@ -167,13 +208,10 @@ internal sealed partial class TlsListener : IAsyncDisposable
             TlsConnection connection;
             try
             {
-                remote = socket.RemoteEndPoint?.ToString() ?? remote;
-                SocketTuning.Apply(socket);
-                Stream transport = SocketStream.Open(socket);
+                (Stream transport, remote, IPAddress? local) = open();
                 stream = new SslStream(transport, leaveInnerStreamOpen: false);
                 using var limit = CancellationTokenSource.CreateLinkedTokenSource(_stop.Token, slot.Late);
                 limit.CancelAfter(HandshakeTimeout);
-                IPAddress? local = (socket.LocalEndPoint as IPEndPoint)?.Address;
                 IdentityParts mine = Identity(local);
                 string? refusal = null;
                 Peer? peer = null;
@@ -227,7 +265,7 @@ internal sealed partial class TlsListener : IAsyncDisposable
                 await stream.DisposeAsync().ConfigureAwait(false);
             }
 
-            socket.Dispose();
+            owner.Dispose();
         }
     }
 

@@ -1,6 +1,7 @@
 using System.Collections.Concurrent;
 using System.Text;
 using GlooX.Client;
+using GlooX.Interception;
 using GlooX.RpcRuntime;
 using GlooX.Server;
 using GlooX.Streams;
@@ -37,9 +38,10 @@ internal abstract class RpcConnection : WireConnection, ICallSource
     private readonly ConcurrentDictionary<(bool IsResult, uint Call, uint Number), OutgoingStream> _outgoing = new();
     private readonly CallbackTable _callbacks = new();
 
-    protected RpcConnection(TlsConnection connection, int maxFrame, int highWater, int maxInFlight)
+    protected RpcConnection(TlsConnection connection, int maxFrame, int highWater, int maxInFlight, Pipeline pipeline)
         : base(connection, maxFrame, highWater)
     {
+        Pipeline = pipeline;
         MaxServed = maxInFlight;
         Inbound = new RpcInbound(this);
     }
@@ -54,6 +56,12 @@ internal abstract class RpcConnection : WireConnection, ICallSource
     TimeSpan ICallSource.CallTimeout => TimeSpan.FromSeconds(30);
 
     public CallbackTable Callbacks => _callbacks;
+
+    /// <summary>Who sees the calls in both directions.</summary>
+    public Pipeline Pipeline { get; }
+
+    /// <summary>Where this side listens, as <c>host:port</c>; null: it does not.</summary>
+    public virtual string? ServedAt => null;
 
     /// <summary>Bytes that the other side lets each stream have under way.</summary>
     public int PeerWindow { get; protected set; } = Hello.LeastWindow;
@@ -416,34 +424,44 @@ internal abstract class RpcConnection : WireConnection, ICallSource
             }
 
             var reader = new MessagePackReader(body[^rest.Length..]);
-            if ((flags & RequestFlags.Metadata) != 0)
+            RpcCall? call = null;
+            bool isWatched = !Pipeline.IsIdle;
+            if ((flags & RequestFlags.Metadata) != 0 || isWatched)
             {
-                reader.Skip(new SerializationContext());
+                IReadOnlyDictionary<string, string> metadata = (flags & RequestFlags.Metadata) != 0 ? Metadata.Read(ref reader) : Metadata.None;
+                call = new RpcCall(this, definition.Name, timeout == 0 ? 0 : Environment.TickCount64 + timeout, metadata);
+                Pipeline.Admit(call);
             }
 
             Inbound.Begin(id);
             RpcRequest request = definition.Dispatcher!.Read(definition.Index, definition.Target!, ref reader, RpcSerializer.Default, Inbound);
-            request.Attach(this, id, timeout, isOneWay, large, Inbound.End());
+            request.Attach(this, id, definition.Name, timeout, isOneWay, large, Inbound.End());
+            if (call is not null)
+            {
+                request.Attach(call, isWatched ? Pipeline : null);
+            }
+
             Ready(request);
         }
         catch (RpcException e) when (e.Code == RpcError.Protocol)
         {
-            Refuse(id, isOneWay: true, large, e);
+            Refuse(id, definition, isOneWay: true, large, e);
             throw;
         }
         catch (RpcException e)
         {
-            Refuse(id, isOneWay, large, e.Code is RpcError.BadArguments or RpcError.BadResult ? new RpcException(RpcError.BadArguments, $"{definition.Name}: {e.Message}") : e);
+            Refuse(id, definition, isOneWay, large, e.Code is RpcError.BadArguments or RpcError.BadResult ? new RpcException(RpcError.BadArguments, $"{definition.Name}: {e.Message}") : e);
         }
         catch (Exception e)
         {
             // Whatever a converter throws over hostile or unfit bytes concerns this call only.
-            Refuse(id, isOneWay, large, new RpcException(RpcError.BadArguments, $"{definition.Name}: the arguments do not fit: {Innermost(e).Message}", e));
+            Refuse(id, definition, isOneWay, large, new RpcException(RpcError.BadArguments, $"{definition.Name}: the arguments do not fit: {Innermost(e).Message}", e));
         }
     }
 
-    private void Refuse(uint id, bool isOneWay, int large, RpcException e)
+    private void Refuse(uint id, Definition definition, bool isOneWay, int large, RpcException e)
     {
+        RpcTelemetry.Refused(definition.Dispatcher is null ? null : definition.Name, ServedAt, e);
         Inbound.Abandon();
         if (!isOneWay)
         {

@@ -28,7 +28,7 @@ internal static class FuzzTarget
     public static int ServerReads(IReadOnlyList<byte[]> script, bool endsWithLastCall)
     {
         var stream = new ScriptedStream(script, endsWithLastCall ? s_lastAnswer : []);
-        var connection = new ServerConnection(s_server, new TlsConnection(stream, Stream.Null, "the caller", null), s_serverOptions);
+        var connection = new ServerConnection(s_server, new TlsConnection(stream, Stream.Null, "the caller", null, Peer.Nobody), s_serverOptions);
         Run(connection, script);
         Assert.True(SpinWait.SpinUntil(() => connection.IsIdle, s_patience), "a call never ended");
         List<(FrameType Type, ReadOnlyMemory<byte> Body)> said = Parse(stream.Written);
@@ -45,7 +45,7 @@ internal static class FuzzTarget
     public static int ClientReads(IReadOnlyList<byte[]> script)
     {
         var stream = new ScriptedStream(script, []);
-        ClientConnection connection = MakeClient(new TlsConnection(stream, Stream.Null, "the server", null), s_clientOptions);
+        ClientConnection connection = MakeClient(new TlsConnection(stream, Stream.Null, "the server", null, Peer.Nobody), s_clientOptions);
         Question[] questions = [.. Corpus.Questions.Select(make => make())];
         Array.ForEach(questions, q => q.Ask(connection));
         Run(connection, script);

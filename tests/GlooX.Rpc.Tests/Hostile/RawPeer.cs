@@ -16,7 +16,7 @@ internal sealed class RawPeer(TlsConnection connection) : IAsyncDisposable
 
     /// <summary>Dials; nothing is said yet.</summary>
     public static async Task<RawPeer> DialAsync(string url) =>
-        new(await TlsConnection.DialAsync(RpcEndpoint.Parse(url), TlsConnection.Rpc, Harness.Shared, TestContext.Current.CancellationToken));
+        new(await TlsConnection.DialAsync(RpcEndpoint.Parse(url), TlsConnection.Rpc, Harness.Shared, null, RpcRole.None, TestContext.Current.CancellationToken));
 
     /// <summary>Dials and greets; <paramref name="methods"/> are 0, 1, 2, …</summary>
     public static async Task<RawPeer> GreetAsync(string url, params string[] methods)

@@ -123,7 +123,7 @@ public sealed class FrameVectorTests
                 Assert.Equal(Greeting(vector), Bodies.ReadHello(body));
                 break;
             case FrameType.Define:
-                Assert.Equal(vector.Text("method"), Bodies.ReadText(body));
+                Assert.Equal(vector.Text("method"), Bodies.ReadName(body));
                 break;
             case FrameType.Request:
                 Assert.Equal((vector.Number("method"), vector.Number("flags")), (Frame.ReadVarint(ref rest), Frame.ReadVarint(ref rest)));
