@@ -13,6 +13,7 @@ var root = new RootCommand("""
     """)
 {
     AgentCommand.Create(), StatusCommand.Create(), SpawnCommand.Create(), PsCommand.Create(), CallCommand.Create(), KillCommand.Create(),
+    TokenCommand.Create(), JoinCommand.Create(), CertsCommand.Create(), DenyCommand.Create(),
 };
 
 ParseResult parsed = root.Parse(args);

@@ -29,6 +29,7 @@ public class Agent : IAsyncDisposable
     private Spawner? _spawner;
     private HostPool? _hosts;
     private StatusBoard? _board;
+    private Upkeep? _upkeep;
     private Task _telling = Task.CompletedTask;
     private double _weight = 1;
     private Identity _identity = null!;
@@ -58,6 +59,8 @@ public class Agent : IAsyncDisposable
     internal Spawner Spawner => _spawner ?? throw new InvalidOperationException("this process is no agent of a grid: it spawns nothing");
 
     internal StatusBoard Board => _board ?? throw new InvalidOperationException("this process is no agent of a grid: it hears of no nodes");
+
+    internal Upkeep Upkeep => _upkeep ?? throw new InvalidOperationException("this process is no agent of a grid: it denies nothing");
 
     internal GridMembership Grid => _grid ?? throw new InvalidOperationException("the agent is not started: use Agent.StartAsync");
 
@@ -258,6 +261,7 @@ public class Agent : IAsyncDisposable
 
         _weight = options.Weight;
         _board = new StatusBoard(Describe, () => Peers, Service);
+        _upkeep = new Upkeep(identity, () => Peers, Service, (options.LoggerFactory ?? NullLoggerFactory.Instance).CreateLogger("GlooX.Trust"));
         ILogger spawning = (options.LoggerFactory ?? NullLoggerFactory.Instance).CreateLogger("GlooX.Spawning");
         _hosts = new HostPool(options.WarmHosts, spawning);
         _spawner = new Spawner(new ChildIdentity(identity, spawning), _ledger, _machine, _hosts, _board.Changed);
@@ -290,10 +294,11 @@ public class Agent : IAsyncDisposable
         grid.Changed += (_, change) =>
         {
             _board.OnGridChange(change);
+            _upkeep.OnGridChange(change);
             Changed?.Invoke(this, change);
         };
         _grid = grid;
-        _telling = Task.Run(() => _board.RunAsync(_stop.Token), CancellationToken.None);
+        _telling = Task.WhenAll(Task.Run(() => _board.RunAsync(_stop.Token), CancellationToken.None), Task.Run(() => _upkeep.RunAsync(_stop.Token), CancellationToken.None));
         await grid.StartAsync(peers, ct).ConfigureAwait(false);
         if (peers.Length > 0)
         {

@@ -17,6 +17,7 @@ internal static class AgentAccess
             ["wait"] = Looks,
             ["spawn"] = Runs,
             ["kill"] = Runs,
+            ["deny"] = Runs,
             ["spawn_here"] = RpcRole.Agent,
             ["probe"] = RpcRole.Agent,
             ["status"] = RpcRole.Agent,

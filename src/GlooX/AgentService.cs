@@ -41,6 +41,10 @@ internal interface IAgentService
     [Rpc("kill")]
     ValueTask<bool> KillAsync(string id, CancellationToken ct = default);
 
+    /// <summary>Certificates that are refused from now on, in the whole grid.</summary>
+    [Rpc("deny")]
+    ValueTask DenyAsync(string[] serials, CancellationToken ct = default);
+
     /// <summary>Waits for the end of a process of this node: exit code and signal.</summary>
     [Rpc("wait", TimeoutMilliseconds = -1)]
     ValueTask<int[]> WaitAsync(string id, CancellationToken ct = default);
@@ -70,6 +74,12 @@ internal sealed class AgentService(Agent agent) : IAgentService
     public async ValueTask<SpawnReply> SpawnHereAsync(SpawnRequest request, CancellationToken ct) => await agent.Spawner.SpawnAsync(request, agent.Url, ct).ConfigureAwait(false);
 
     public ValueTask<bool> KillAsync(string id, CancellationToken ct) => new(agent.Spawner.Kill(id));
+
+    public ValueTask DenyAsync(string[] serials, CancellationToken ct)
+    {
+        agent.Upkeep.Deny(serials);
+        return default;
+    }
 
     public async ValueTask<int[]> WaitAsync(string id, CancellationToken ct) =>
         await agent.Spawner.WaitAsync(id, ct).ConfigureAwait(false) is { } exit

@@ -41,6 +41,9 @@ public sealed class CommandTests
     [InlineData(2, "-1 warm hosts are less than none", "agent", "--url", "127.0.0.1:0", "--warm", "-1")]
     [InlineData(2, "the weight 0 is not more than 0", "agent", "--url", "127.0.0.1:0", "--weight", "0")]
     [InlineData(1, "nobody listens there", "call", "127.0.0.1:1", "method")]
+    [InlineData(2, "there are agent, client, observer", "token", "--role", "king")]
+    [InlineData(2, "at most a day", "token", "--minutes", "9999")]
+    [InlineData(1, "this is no token", "join", "127.0.0.1:1", "nonsense")]
     [InlineData(1, "nobody listens there", "status", "--agent", "127.0.0.1:1")]
     [InlineData(1, "nobody listens there", "spawn", "Child", "child.cs", "--agent", "127.0.0.1:1")]
     public async Task What_cannot_work_is_one_line_and_an_exit_code(int code, string says, params string[] arguments)
@@ -61,6 +64,10 @@ public sealed class CommandTests
     [InlineData("ps")]
     [InlineData("call")]
     [InlineData("kill")]
+    [InlineData("certs")]
+    [InlineData("deny")]
+    [InlineData("token")]
+    [InlineData("join")]
     public async Task The_help_of_each_command_has_an_example(string command)
     {
         await using var shell = new Shell();
@@ -69,7 +76,7 @@ public sealed class CommandTests
         Assert.Contains($"Example:{Environment.NewLine}    gloox {command}", outcome.Output, StringComparison.Ordinal);
     }
 
-    private static async Task<Outcome> UntilAsync(Func<Task<Outcome>> run, Func<Outcome, bool> holds)
+    internal static async Task<Outcome> UntilAsync(Func<Task<Outcome>> run, Func<Outcome, bool> holds)
     {
         using var limit = new CancellationTokenSource(TimeSpan.FromMinutes(1));
         while (true)

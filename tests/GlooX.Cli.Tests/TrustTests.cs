@@ -6,6 +6,66 @@ namespace GlooX.Cli.Tests;
 /// <summary>Certificates through the tool, as people of different machines use it.</summary>
 public sealed class TrustTests
 {
+    private const string Payload = "tests/GlooX.Tests.Payload/bin/Release/net10.0/GlooX.Tests.Payload.dll";
+
+    [Fact]
+    public async Task A_machine_that_was_a_stranger_joins_with_a_token_and_is_a_node_of_the_grid()
+    {
+        await using var here = new Shell();
+        await using var there = new Shell();
+        string first = Shell.FreeUrl(), second = Shell.FreeUrl();
+        await here.AgentAsync("--url", first);
+        Outcome stranger = await there.GlooXAsync("status", "--agent", first);
+        Assert.Equal(1, stranger.Code);
+        Assert.Contains("not by the authority trusted here", stranger.Errors, StringComparison.Ordinal);
+
+        string token = (await here.GlooXAsync("token", "--minutes", "5")).Output.Split('\n')[0];
+        Outcome joined = await there.GlooXAsync("join", first, token);
+        Assert.Equal((0, ""), (joined.Code, joined.Errors));
+        Assert.Contains($"joined the authority of {first}", joined.Output, StringComparison.Ordinal);
+        Outcome again = await there.GlooXAsync("join", first, token);
+        Assert.Equal(1, again.Code);
+        Assert.Contains("used already", again.Errors, StringComparison.Ordinal);
+
+        await there.AgentAsync("--url", second, "--peer", first);
+        await CommandTests.UntilAsync(() => here.GlooXAsync("status", "--agent", first), o => o.Output.Contains("2 nodes", StringComparison.Ordinal));
+        Outcome spawned = await here.GlooXAsync("spawn", "Good", Payload, "--agent", second, "--strategy", "direct");
+        Assert.Equal((0, ""), (spawned.Code, spawned.Errors));
+        Assert.Contains($"runs on {second}", spawned.Output, StringComparison.Ordinal);
+        string child = spawned.Output.Split("url ")[1].Split([' ', '\n', ','])[0];
+        Assert.Equal("\"yes!\"", (await here.GlooXAsync("call", child, "all_well?")).Output.Trim());
+        Assert.Equal("\"yes!\"", (await there.GlooXAsync("call", child, "all_well?")).Output.Trim());
+    }
+
+    [Fact]
+    public async Task A_node_that_is_denied_at_one_agent_is_refused_by_all()
+    {
+        await using var here = new Shell();
+        await using var there = new Shell();
+        await using var lost = new Shell();
+        string first = Shell.FreeUrl(), second = Shell.FreeUrl();
+        await here.AgentAsync("--url", first);
+        foreach (Shell other in new[] { there, lost })
+        {
+            string token = (await here.GlooXAsync("token")).Output.Split('\n')[0];
+            Assert.Equal(0, (await other.GlooXAsync("join", first, token)).Code);
+        }
+
+        await there.AgentAsync("--url", second, "--peer", first);
+        await CommandTests.UntilAsync(() => here.GlooXAsync("status", "--agent", first), o => o.Output.Contains("2 nodes", StringComparison.Ordinal));
+        Assert.Equal(0, (await lost.GlooXAsync("status", "--agent", second)).Code);
+
+        string node = (await lost.GlooXAsync("certs")).Output.Split("this machine (")[1].Split(')')[0];
+        Outcome denied = await here.GlooXAsync("deny", node, "--agent", first);
+        Assert.Equal((0, ""), (denied.Code, denied.Errors));
+        Assert.Equal(3, denied.Output.Split(':')[^1].Split(',').Length);
+        Outcome refused = await CommandTests.UntilAsync(() => lost.GlooXAsync("status", "--agent", second), o => o.Code != 0);
+        Assert.Contains("was denied", refused.Errors, StringComparison.Ordinal);
+        Assert.Equal(1, (await lost.GlooXAsync("status", "--agent", first)).Code);
+        Assert.Equal(0, (await there.GlooXAsync("status", "--agent", first)).Code);
+        Assert.Contains("denied", (await here.GlooXAsync("certs")).Output, StringComparison.Ordinal);
+    }
+
     [Theory]
     [InlineData(true)]
     [InlineData(false)]
@@ -31,7 +91,7 @@ public sealed class TrustTests
         string first = Shell.FreeUrl(), second = Shell.FreeUrl();
         Process agent = await shell.AgentAsync("--url", first);
         await shell.AgentAsync("--url", second, "--peer", first);
-        Outcome spawned = await shell.GlooXAsync("spawn", "Child", "samples/demo/child.cs", "--agent", first, "--strategy", "direct");
+        Outcome spawned = await shell.GlooXAsync("spawn", "Good", Payload, "--agent", first, "--strategy", "direct");
         Assert.Equal((0, ""), (spawned.Code, spawned.Errors));
         string child = spawned.Output.Split("url ")[1].Split([' ', '\n', ','])[0];
         Assert.Equal("\"yes!\"", (await shell.GlooXAsync("call", child, "all_well?")).Output.Trim());

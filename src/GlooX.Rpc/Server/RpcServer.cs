@@ -104,6 +104,7 @@ namespace GlooX
 
             RpcEndpoint endpoint = RpcEndpoint.Parse(url);
             Identity identity = (_options.Identity ?? Identity.Load()).ReachedBy(endpoint.IsAny ? _options.Names : [endpoint.Host, .. _options.Names]);
+            identity.DenyForNow(_options.DeniedSerials);
             SslApplicationProtocol[] protocols = [TlsConnection.Rpc, .. _routes.Select(r => r.Protocol)];
             _listener = await TlsListener.BindAsync(endpoint, identity, _options.MaxConnections, protocols, _logger, ct).ConfigureAwait(false);
             _listener.HandshakeTimeout = _options.HandshakeTimeout;

@@ -16,6 +16,12 @@ public sealed record RpcServerOptions
     /// </summary>
     public IReadOnlyList<string> Names { get; init; } = [];
 
+    /// <summary>
+    /// Serial numbers of certificates, in hexadecimal, that are refused although they are valid; for all that shares the identity, as long as
+    /// the process runs. See <see cref="Identity.Deny"/> for later ones.
+    /// </summary>
+    public IReadOnlyList<string> DeniedSerials { get; init; } = [];
+
     /// <summary>Largest message accepted, in bytes. Default 16 MiB. Raising it lets one caller make this process hold that much at once.</summary>
     public int MaxFrameBytes { get; init; } = 16 * 1024 * 1024;
 

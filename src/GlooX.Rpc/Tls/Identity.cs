@@ -147,6 +147,19 @@ public sealed class Identity
         }
     }
 
+    /// <summary>The certificates of this identity, and those that its store's authority has made for other machines.</summary>
+    /// <returns>One entry for each.</returns>
+    /// <exception cref="IdentityException">The store cannot be read.</exception>
+    public IReadOnlyList<CertificateInfo> Certificates()
+    {
+        IdentityParts parts = Current;
+        CertificateInfo Own(string kind, X509Certificate2 c) => new(
+            kind, Denials.Normal(c.SerialNumber), CertificateNames.Node(c) ?? "", CertificateNames.Roles(c) ?? RpcRole.Any, c.NotAfter.ToUniversalTime(), CertificateNames.Hosts(c), parts.Denials.Contains(Denials.Normal(c.SerialNumber)), Own: true);
+        IEnumerable<CertificateInfo> others = (Store?.Issued.Read() ?? []).Select(i => new CertificateInfo(
+            i.Kind, i.Serial, i.Node, i.Role, i.Until.ToDateTime(TimeOnly.MaxValue, DateTimeKind.Utc), i.Hosts, parts.Denials.Contains(i.Serial), Own: false));
+        return [Own("server", parts.Server), Own("client", parts.Client), .. parts.Children is { } children ? [Own("children", children)] : Array.Empty<CertificateInfo>(), .. others];
+    }
+
     /// <summary>An identity that nobody else has: its own authority, gone with the process. For tests and for warming up.</summary>
     internal static Identity Ephemeral(string name)
     {
@@ -161,6 +174,16 @@ public sealed class Identity
             [],
             Issue("children", RpcRole.Child | RpcRole.Client, CertificateUse.Children),
             new Denials()));
+    }
+
+    /// <summary>As <see cref="Deny"/>, for as long as the process runs.</summary>
+    internal void DenyForNow(IEnumerable<string> serials)
+    {
+        Denials denials = Current.Denials;
+        if (denials.Add(serials).Count > 0)
+        {
+            EndDenied(denials);
+        }
     }
 
     /// <summary>This one is what <see cref="Load"/> gives in this process from now on.</summary>
@@ -289,6 +312,17 @@ public sealed class Identity
         }
     }
 }
+
+/// <summary>A certificate, as it is shown to people.</summary>
+/// <param name="Kind">server: shown to callers; client: shown when calling; children: makes those of spawned processes.</param>
+/// <param name="Serial">Its serial number, for <see cref="Identity.Deny"/>.</param>
+/// <param name="Node">The node that it is for.</param>
+/// <param name="Role">What its holder may do.</param>
+/// <param name="ValidUntil">When it ends (UTC).</param>
+/// <param name="Names">The hosts and addresses that it is made for.</param>
+/// <param name="Denied">Whether it is denied.</param>
+/// <param name="Own">Whether it is this machine's own.</param>
+public sealed record CertificateInfo(string Kind, string Serial, string Node, RpcRole Role, DateTime ValidUntil, IReadOnlyList<string> Names, bool Denied, bool Own);
 
 /// <summary>Where an identity's certificates come from, again and again.</summary>
 internal interface IIdentitySource

@@ -13,6 +13,7 @@ namespace GlooX.Tls;
 internal sealed class IdentityStore : IIdentitySource
 {
     private const string JoinedFile = "joined";
+    private const string WithheldFile = "withheld";
     private const UnixFileMode OwnerFile = UnixFileMode.UserRead | UnixFileMode.UserWrite;
     private const UnixFileMode OthersMask = (UnixFileMode)0b000_111_111;
 
@@ -147,7 +148,7 @@ internal sealed class IdentityStore : IIdentitySource
     /// <summary>Takes the place of what was there, which is kept in a folder.</summary>
     /// <exception cref="JoinException"><see cref="JoinFailure.OwnAuthority"/>.</exception>
     /// <exception cref="IdentityException">It cannot be written.</exception>
-    public void Adopt(X509Certificate2 authority, X509Certificate2?[] pairs, string url, bool replace)
+    public void Adopt(X509Certificate2 authority, X509Certificate2?[] pairs, string url, IReadOnlyList<string> withheld, bool replace)
     {
         try
         {
@@ -164,6 +165,7 @@ internal sealed class IdentityStore : IIdentitySource
             }
 
             Write(Path(JoinedFile), url);
+            Write(Path(WithheldFile), string.Join('\n', withheld));
             Write(Path("ca.crt"), authority.ExportCertificatePem());
             foreach (((string name, _, _), X509Certificate2? pair) in s_pairs.Zip(pairs))
             {
@@ -192,6 +194,19 @@ internal sealed class IdentityStore : IIdentitySource
 
     private static bool CanDelegate(X509Certificate2 authority) =>
         authority.Extensions.OfType<X509BasicConstraintsExtension>().FirstOrDefault() is { CertificateAuthority: true, PathLengthConstraint: > 0 };
+
+    /// <summary>Whether certificates that came from joining are about to end, or lack an address that this machine has by now.</summary>
+    public bool ShouldRenew(IdentityParts parts)
+    {
+        if (JoinedAt is null)
+        {
+            return false;
+        }
+
+        string[] withheld = File.Exists(Path(WithheldFile)) ? File.ReadAllLines(Path(WithheldFile)) : [];
+        return new[] { parts.Server, parts.Client }.Any(c => IsOld(c, parts.Authority))
+            || CertificateNames.OfThisMachine().Except(withheld, StringComparer.Ordinal).Any(h => !parts.Hosts.Contains(h));
+    }
 
     private IdentityParts LoadJoined(string url, Denials denials)
     {

@@ -33,24 +33,24 @@ internal sealed class RaktrVariables : IIdentitySource
     private readonly Func<string, string?> _variable;
     private readonly Lazy<DeniedFile> _denied = new(() => new DeniedFile(Path.Combine(GlooXHome.Path, DeniedFile.Name)));
 
-    private RaktrVariables(Func<string, string?> variable) => _variable = variable;
+    private RaktrVariables(Func<string, string?> variable, TimeProvider time) => (_variable, Time) = (variable, time);
 
     public string Key => string.Join('\n', s_all.Select(v => $"{v}={_variable(v)}"));
 
-    public TimeProvider Time => TimeProvider.System;
+    public TimeProvider Time { get; }
 
     public bool Issues => false;
 
     /// <summary>Null: none of the seven is set.</summary>
-    public static RaktrVariables? Source(Func<string, string?>? variable = null)
+    public static RaktrVariables? Source(Func<string, string?>? variable = null, TimeProvider? time = null)
     {
         variable ??= Environment.GetEnvironmentVariable;
-        return s_seven.All(v => string.IsNullOrEmpty(variable(v))) ? null : new RaktrVariables(variable);
+        return s_seven.All(v => string.IsNullOrEmpty(variable(v))) ? null : new RaktrVariables(variable, time ?? TimeProvider.System);
     }
 
     /// <summary>The identity that the variables describe, which follows their files; null if none of them is set.</summary>
     /// <exception cref="IdentityException">A variable is missing beside the others, or what it names is unusable.</exception>
-    public static Identity? Load(Func<string, string?> variable) => Source(variable) is { } source ? new Identity(source, []) : null;
+    public static Identity? Load(Func<string, string?> variable, TimeProvider? time = null) => Source(variable, time) is { } source ? new Identity(source, []) : null;
 
     public string Stamp() => FileStamp.Of(s_all.Where(v => !v.EndsWith(PasswordSuffix, StringComparison.Ordinal)).Select(v => _variable(v) ?? "").Where(p => p.Length > 0));
 

@@ -67,6 +67,9 @@ internal abstract class RpcConnection : WireConnection, ICallSource
     /// <summary>Most calls that this side makes at once.</summary>
     protected int MaxMade { get; set; } = int.MaxValue;
 
+    // One-way calls beyond the limit are not refused, since nobody would hear of it: they wait.
+    protected override bool IsFull => InFlight > MaxServed;
+
     private int MaxServed { get; }
 
     private RpcInbound Inbound { get; }

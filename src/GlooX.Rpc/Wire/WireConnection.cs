@@ -92,6 +92,9 @@ internal abstract class WireConnection : IThreadPoolWorkItem, IInlineWork
     /// <summary>Largest frame that the other side accepts.</summary>
     protected int PeerMaxFrame { get; set; } = int.MaxValue;
 
+    /// <summary>True while no more may be read because this side has too much to do that it cannot refuse.</summary>
+    protected virtual bool IsFull => false;
+
     protected int InFlight => Volatile.Read(ref _inFlight);
 
     void IThreadPoolWorkItem.Execute()
@@ -247,6 +250,12 @@ internal abstract class WireConnection : IThreadPoolWorkItem, IInlineWork
                         // Here and not after them all: small frames may have large answers.
                         QueueHelper();
                         await DrainAsync(CancellationToken.None).ConfigureAwait(false);
+                    }
+
+                    while (IsFull && !IsClosed)
+                    {
+                        QueueHelper();
+                        await Task.Delay(1).ConfigureAwait(false);
                     }
                 }
 

@@ -15,8 +15,6 @@ public sealed class CallerTests
     [InlineData(5)] // Response
     [InlineData(6)] // Error
     [InlineData(2)] // HelloAck
-    [InlineData(8)] // StreamItem
-    [InlineData(10)] // Credit
     [InlineData(0)]
     [InlineData(255)]
     public Task What_a_caller_has_no_business_to_say_ends_its_connection(byte type) =>
@@ -54,7 +52,7 @@ public sealed class CallerTests
         await using Harness it = await Harness.StartAsync();
         await using RawPeer peer = await RawPeer.DialAsync(it.Server.Url);
         var hello = new FrameBuffer(64);
-        Bodies.WriteHello(hello, new Hello(9, 9, 0, 0, new string('x', 1_000_000)));
+        Bodies.WriteHello(hello, new Hello(9, 9, 0, 0, new string('x', 1_000_000), 0));
         await peer.SayAsync(new Piece(FrameType.Hello, 0, hello.Written.ToArray()));
         Assert.Equal(RpcError.Protocol, await peer.HearEndAsync());
     }
@@ -173,6 +171,66 @@ public sealed class CallerTests
     }
 
     [Fact]
+    public async Task Streams_of_calls_that_there_are_not_do_nothing()
+    {
+        await using Harness it = await Harness.StartAsync();
+        await using Bystander bystander = await Bystander.OfAsync(it);
+        await using RawPeer peer = await RawPeer.GreetAsync(it.Server.Url, "Add");
+        foreach (FrameType type in (FrameType[])[FrameType.StreamItem, FrameType.StreamEnd, FrameType.Credit])
+        {
+            await peer.SayAsync([.. Enumerable.Range(0, 20_000).SelectMany(i => new Piece(type, (uint)i, [(byte)(i % 3), 1]).ToBytes())]);
+        }
+
+        await IsAnsweredAsync(peer);
+        await bystander.IsServedAsync();
+    }
+
+    [Fact]
+    public async Task A_stream_that_goes_beyond_its_window_ends_the_connection_and_its_handler()
+    {
+        await using Harness it = await Harness.StartAsync();
+        var patient = new Patient();
+        it.Server.Add(patient, "patient");
+        await using Bystander bystander = await Bystander.OfAsync(it);
+        await using RawPeer peer = await RawPeer.GreetAsync(it.Server.Url, "patient/Ignore");
+        byte[] item = [1, MessagePackCode.Bin16, 0x10, 0, .. new byte[0x1000]];
+        await peer.SayAsync(RawPeer.Call(1, 0, 0x91, 1));
+        await peer.SayAsync([.. Enumerable.Repeat(new Piece(FrameType.StreamItem, 1, item).ToBytes(), 100).SelectMany(b => b)]);
+        Assert.Equal(RpcError.Protocol, await peer.HearEndAsync());
+        await patient.EveryCallHasEndedAsync();
+        await bystander.IsServedAsync();
+    }
+
+    [Fact]
+    public async Task A_call_with_a_stream_made_again_before_it_was_answered_ends_the_connection_and_both_handlers()
+    {
+        await using Harness it = await Harness.StartAsync();
+        var patient = new Patient();
+        it.Server.Add(patient, "patient");
+        await using RawPeer peer = await RawPeer.GreetAsync(it.Server.Url, "patient/Read");
+        await peer.SayAsync(RawPeer.Call(1, 0, 0x91, 1), RawPeer.Call(1, 0, 0x91, 1));
+        Assert.Equal(RpcError.Protocol, await peer.HearEndAsync());
+        await patient.EveryCallHasEndedAsync();
+    }
+
+    [Fact]
+    public async Task Credit_beyond_all_bounds_ends_the_connection()
+    {
+        await using Harness it = await Harness.StartAsync();
+        var patient = new Patient();
+        it.Server.Add(patient, "patient");
+        await using Bystander bystander = await Bystander.OfAsync(it);
+        await using RawPeer peer = await RawPeer.GreetAsync(it.Server.Url, "patient/Drip");
+        await peer.SayAsync(RawPeer.Call(1, 0, 0x90));
+        await patient.HasBegunAsync(1);
+        Piece credit = new(FrameType.Credit, 1, [0, 0xFF, 0xFF, 0xFF, 0xFF, 0x07]);
+        await peer.SayAsync(credit, credit);
+        Assert.Equal(RpcError.Protocol, await peer.HearEndAsync());
+        await patient.EveryCallHasEndedAsync();
+        await bystander.IsServedAsync();
+    }
+
+    [Fact]
     public async Task Cancelling_calls_that_there_are_not_does_nothing()
     {
         await using Harness it = await Harness.StartAsync();
@@ -217,6 +275,23 @@ public sealed class CallerTests
         await peer.SayAsync(RawPeer.Call(3, 1, large), new Piece(FrameType.Cancel, 3, []));
         Assert.Equal(RpcError.Cancelled, await HearErrorAsync(peer, 3));
         await bystander.IsServedAsync();
+    }
+
+    [Fact]
+    public async Task One_way_calls_beyond_the_limit_wait_at_the_callers()
+    {
+        await using Harness it = await Harness.StartAsync(new RpcServerOptions { MaxInFlight = 10, DrainTimeout = TimeSpan.Zero });
+        var patient = new Patient();
+        it.Server.Add(patient, "patient");
+        await using Bystander bystander = await Bystander.OfAsync(it);
+        await using RawPeer peer = await RawPeer.GreetAsync(it.Server.Url, "Add", "patient/Hold");
+        await peer.SayAsync([.. Enumerable.Repeat(new Piece(FrameType.Request, 0, [1, (byte)RequestFlags.OneWay, 0x90]).ToBytes(), 1000).SelectMany(b => b)]);
+        await patient.HasBegunAsync(10);
+        await bystander.IsServedAsync();
+        patient.Release(1000);
+        await patient.HasBegunAsync(990);
+        await IsAnsweredAsync(peer);
+        Assert.InRange(patient.MostHeld, 10, 11);
     }
 
     [Fact]

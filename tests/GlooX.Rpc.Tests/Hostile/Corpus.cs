@@ -38,6 +38,9 @@ internal static class Corpus
         [new object?[] { 1L, "two", null, new Dictionary<string, object?>(StringComparer.Ordinal) { ["deep"] = new object?[] { true, 1.5 } } }],
         [s_moment, 3],
         [],
+        [1, 2],
+        [s_order, 5],
+        ["this"],
     ];
 
     /// <summary>What a caller says first: it greets, and names the methods 0, 1, 2, … and at last one that there is not.</summary>
@@ -55,6 +58,9 @@ internal static class Corpus
         Greeting[0], Greeting[^1],
         .. s_methods.Zip(s_arguments).SelectMany((call, i) => new[] { Request((uint)i, call.First, call.Second, timeout: 0), Request((uint)i + 100, call.First, call.Second, timeout: 60_000) }),
         new Piece(FrameType.Request, 90, [(byte)s_methods.Length, 0, MessagePackCode.MinFixArray]),
+        .. Streamed(9), .. Streamed(109), new Piece(FrameType.Credit, 10, [0, 100]), new Piece(FrameType.Credit, 110, [0, 0]),
+        new Piece(FrameType.Request, 91, [(byte)(s_methods.Length - 1), (byte)RequestFlags.OneWay, 0x91, 0xA1, 0x78]),
+        new Piece(FrameType.Request, 92, [8, (byte)RequestFlags.Metadata, 0x81, 0xA1, 0x78, 1, 0x90]),
         new Piece(FrameType.Cancel, 2, []), new Piece(FrameType.Ping, 1, []), new Piece(FrameType.Pong, 1, []), GoAway(),
     ];
 
@@ -62,8 +68,9 @@ internal static class Corpus
     public static IReadOnlyList<Piece> ToClient { get; } =
     [
         Acknowledgement, GoAway(), new Piece(FrameType.Ping, 1, []), new Piece(FrameType.Pong, 1, []),
-        .. s_arguments.Select((values, i) => new Piece(FrameType.Response, (uint)i, Written(values.Length == 0 ? null : values[0]))),
-        .. s_arguments.Select((_, i) => Error((uint)i, i % 2 == 0 ? null : "System.Exception", i % 3 == 0 ? null : "at Somewhere")),
+        new Piece(FrameType.StreamItem, 9, [0, .. Written(s_order)]), new Piece(FrameType.StreamItem, 9, [0, .. Written(null)]), new Piece(FrameType.Credit, 9, [1, 100]),
+        .. s_arguments.Take(10).Select((values, i) => new Piece(FrameType.Response, (uint)i, Written(values.Length == 0 ? null : values[0]))),
+        .. s_arguments.Take(10).Select((_, i) => Error((uint)i, i % 2 == 0 ? null : "System.Exception", i % 3 == 0 ? null : "at Somewhere")),
     ];
 
     /// <summary>How a client reads the answers to its calls 0, 1, 2, …</summary>
@@ -78,6 +85,7 @@ internal static class Corpus
         () => new Question<object?>((ref MessagePackReader r, RpcSerializer s) => s.Read<object>(ref r)),
         () => new Question<Moment?>((ref MessagePackReader r, RpcSerializer s) => s.Read<Moment>(ref r)),
         () => new Question<RpcVoid>(RpcVoid.Read),
+        () => new StreamQuestion<Order?>((ref MessagePackReader r, RpcSerializer s) => s.Read<Order>(ref r)),
     ];
 
     public static Piece Request(uint id, string method, object?[] arguments, uint timeout)
@@ -110,10 +118,17 @@ internal static class Corpus
         return body.Written.ToArray();
     }
 
+    // The items of a call's two streams, and their ends.
+    private static Piece[] Streamed(uint call) =>
+    [
+        new(FrameType.StreamItem, call, [1, 7]), new(FrameType.StreamItem, call, [2, .. Written(s_order)]), new(FrameType.StreamEnd, call, [1]),
+        new(FrameType.StreamEnd, call, [2, .. Error(0, "System.Exception", null).Body]),
+    ];
+
     private static Piece Greet(FrameType type)
     {
         var body = new FrameBuffer(64);
-        Bodies.WriteHello(body, new Hello(Hello.Version, Hello.Version, 1 << 20, 1000, "gloox/1.2.3"));
+        Bodies.WriteHello(body, new Hello(Hello.Version, Hello.Version, 1 << 20, 1000, "gloox/1.2.3", 1000));
         return new Piece(type, 0, body.Written.ToArray());
     }
 

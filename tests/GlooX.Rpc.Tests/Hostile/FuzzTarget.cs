@@ -32,7 +32,7 @@ internal static class FuzzTarget
         Run(connection, script);
         Assert.True(SpinWait.SpinUntil(() => connection.IsIdle, s_patience), "a call never ended");
         List<(FrameType Type, ReadOnlyMemory<byte> Body)> said = Parse(stream.Written);
-        Assert.True(said.TrueForAll(f => f.Type is FrameType.HelloAck or FrameType.Response or FrameType.Error or FrameType.Pong or FrameType.GoAway), "a server does not say that");
+        Assert.True(said.TrueForAll(f => f.Type is FrameType.HelloAck or FrameType.Response or FrameType.Error or FrameType.StreamItem or FrameType.Credit or FrameType.Pong or FrameType.GoAway), "a server does not say that");
         bool refused = said.Exists(f => f.Type == FrameType.GoAway);
         Assert.Equal(refused, Assert.IsType<RpcException>(connection.CloseReason).Code is RpcError.Protocol or RpcError.TooLarge);
         Assert.True(refused || stream.HasHeard, "the last call was not answered");
@@ -51,7 +51,7 @@ internal static class FuzzTarget
         Run(connection, script);
         Assert.True(SpinWait.SpinUntil(() => Array.TrueForAll(questions, q => q.IsDone), s_patience), "a call never ended");
         Array.ForEach(questions, q => q.End());
-        Assert.True(Parse(stream.Written).TrueForAll(f => f.Type is FrameType.Pong or FrameType.GoAway), "a client does not say that");
+        Assert.True(Parse(stream.Written).TrueForAll(f => f.Type is FrameType.Pong or FrameType.GoAway or FrameType.Error or FrameType.Credit or FrameType.Cancel), "a client does not say that");
         Assert.IsType<RpcException>(connection.CloseReason);
         return stream.Taken;
     }
@@ -141,4 +141,26 @@ internal sealed class Question<T>(RpcResultReader<T> read) : Question
             // typed: that is all that is asked
         }
     }
+}
+
+/// <summary>A call that waits for a stream.</summary>
+internal sealed class StreamQuestion<T>(RpcResultReader<T> read) : Question
+{
+    private Task _reading = Task.CompletedTask;
+
+    public override bool IsDone => _reading.IsCompleted;
+
+    public override void Ask(ClientConnection connection)
+    {
+        var call = new PendingStream<T>(connection, "Ask", read, long.MaxValue);
+        connection.Register(call);
+        _reading = Task.Run(async () =>
+        {
+            await foreach (T _ in call.Items)
+            {
+            }
+        });
+    }
+
+    public override void End() => Assert.True(_reading.Exception is null or { InnerException: RpcException }, $"{_reading.Exception}");
 }

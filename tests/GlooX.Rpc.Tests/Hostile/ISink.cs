@@ -21,6 +21,13 @@ public interface ISink
     Task<Moment> MomentAsync(Moment moment, DayOfWeek day, CancellationToken ct);
 
     Task NothingAsync();
+
+    Task<long> CountAsync(IAsyncEnumerable<int> numbers, IAsyncEnumerable<Order> orders);
+
+    IAsyncEnumerable<Order> RepeatAsync(Order order, byte times);
+
+    [Rpc(OneWay = true)]
+    Task ForgetAsync(string what);
 }
 
 public sealed record Moment(DateTime At, DateTimeOffset Precisely, TimeSpan For, Guid Id, decimal? Price, HashSet<string> Tags, Dictionary<string, Order>? Parts);
@@ -45,4 +52,32 @@ public sealed class Sink : ISink
     public Task<Moment> MomentAsync(Moment moment, DayOfWeek day, CancellationToken ct) => Task.FromResult(moment);
 
     public Task NothingAsync() => Task.CompletedTask;
+
+    public async Task<long> CountAsync(IAsyncEnumerable<int> numbers, IAsyncEnumerable<Order> orders)
+    {
+        long count = 0;
+        await foreach (int _ in numbers)
+        {
+            count++;
+        }
+
+        await foreach (Order _ in orders)
+        {
+            count++;
+        }
+
+        return count;
+    }
+
+    public async IAsyncEnumerable<Order> RepeatAsync(Order order, byte times)
+    {
+        for (int i = 0; i < times; i++)
+        {
+            yield return order;
+        }
+
+        await Task.CompletedTask;
+    }
+
+    public Task ForgetAsync(string what) => Task.CompletedTask;
 }

@@ -1,3 +1,5 @@
+using System.Runtime.CompilerServices;
+
 namespace GlooX.Rpc.Tests.Hostile;
 
 [RpcService]
@@ -6,6 +8,17 @@ public interface IPatient
     Task WaitAsync(CancellationToken ct);
 
     Task KeepAsync(byte[] bytes, CancellationToken ct);
+
+    /// <summary>Reads all.</summary>
+    Task ReadAsync(IAsyncEnumerable<byte[]> items);
+
+    /// <summary>Reads nothing.</summary>
+    Task IgnoreAsync(IAsyncEnumerable<byte[]> items, CancellationToken ct);
+
+    IAsyncEnumerable<int> DripAsync(CancellationToken ct);
+
+    [Rpc(OneWay = true)]
+    Task HoldAsync();
 }
 
 /// <summary>Its calls end when they are cancelled, and not before.</summary>
@@ -14,7 +27,13 @@ public sealed class Patient : IPatient
     private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(60);
     private readonly SemaphoreSlim _begun = new(0);
     private readonly SemaphoreSlim _ended = new(0);
+    private readonly SemaphoreSlim _release = new(0);
+    private readonly Lock _gate = new();
     private int _calls;
+    private int _held;
+
+    /// <summary>Most calls that were held at once.</summary>
+    public int MostHeld { get; private set; }
 
     public async Task WaitAsync(CancellationToken ct)
     {
@@ -31,6 +50,49 @@ public sealed class Patient : IPatient
     }
 
     public Task KeepAsync(byte[] bytes, CancellationToken ct) => WaitAsync(ct);
+
+    public async Task ReadAsync(IAsyncEnumerable<byte[]> items)
+    {
+        Interlocked.Increment(ref _calls);
+        _begun.Release();
+        try
+        {
+            await foreach (byte[] _ in items)
+            {
+            }
+        }
+        finally
+        {
+            _ended.Release();
+        }
+    }
+
+    public Task IgnoreAsync(IAsyncEnumerable<byte[]> items, CancellationToken ct) => WaitAsync(ct);
+
+    public async IAsyncEnumerable<int> DripAsync([EnumeratorCancellation] CancellationToken ct)
+    {
+        yield return 1;
+        await WaitAsync(ct);
+    }
+
+    public async Task HoldAsync()
+    {
+        lock (_gate)
+        {
+            MostHeld = Math.Max(MostHeld, ++_held);
+        }
+
+        _begun.Release();
+        await _release.WaitAsync();
+        lock (_gate)
+        {
+            _held--;
+        }
+
+        _ended.Release();
+    }
+
+    public void Release(int calls) => _release.Release(calls);
 
     public async Task HasBegunAsync(int calls)
     {

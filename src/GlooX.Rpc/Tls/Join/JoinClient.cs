@@ -56,7 +56,7 @@ internal static class JoinClient
                     throw new JoinException(reply.Failure, $"{endpoint}: {reply.Message}");
                 }
 
-                store.Adopt(authority, Pairs(reply, keys, authority), endpoint.ToString(), options.Replace || identity is not null);
+                store.Adopt(authority, Pairs(reply, keys, authority), endpoint.ToString(), reply.Withheld, options.Replace || identity is not null);
                 return reply.Withheld;
             }
         }

@@ -1,0 +1,28 @@
+using System.CommandLine;
+using Spectre.Console;
+
+namespace GlooX.Cli;
+
+/// <summary><c>gloox certs</c>: the certificates of this user.</summary>
+internal static class CertsCommand
+{
+    public static Command Create()
+    {
+        Command command = Shared.Command("certs", "Shows the certificates of this user, and those that were made for machines that joined.", "gloox certs");
+        command.SetAction(_ => Run());
+        return command;
+    }
+
+    private static int Run()
+    {
+        Table table = new Table().Border(TableBorder.Simple).AddColumns("serial", "for", "kind", "role", "valid until (UTC)", "names");
+        foreach (CertificateInfo c in Identity.Load().Certificates())
+        {
+            table.AddRow(
+                c.Serial, c.Own ? $"this machine ({c.Node})" : c.Node, c.Kind, $"{c.Role}".ToLowerInvariant(), c.Denied ? "denied" : $"{c.ValidUntil:yyyy-MM-dd}", Markup.Escape(string.Join(' ', c.Names)));
+        }
+
+        Screen.Write(table);
+        return ExitCode.Done;
+    }
+}
