@@ -21,14 +21,14 @@ internal sealed class LimitPeer : IPeer
     public async Task<IAsyncDisposable> ServeAsync(Identity identity, Action<int> listening, CancellationToken ct)
     {
         var server = new RpcServer(new RpcServerOptions { Identity = identity });
-        server.Route(s_protocol, AnswerAsync);
+        server.Route(s_protocol, AnswerAsync, RpcRole.None);
         await server.StartAsync("127.0.0.1:0", ct);
         listening(RpcEndpoint.Parse(server.Url).Port);
         return server;
     }
 
     public async Task<IEchoClient> ConnectAsync(int port, Identity identity, CancellationToken ct) =>
-        new Client(await TlsConnection.DialAsync(new RpcEndpoint("127.0.0.1", port), s_protocol, identity, ct));
+        new Client(await TlsConnection.DialAsync(new RpcEndpoint("127.0.0.1", port), s_protocol, identity, null, RpcRole.None, ct));
 
     private static async Task AnswerAsync(TlsConnection connection)
     {

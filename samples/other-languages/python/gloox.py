@@ -34,7 +34,7 @@ import msgpack
 HELLO, HELLO_ACK, DEFINE, REQUEST, RESPONSE, ERROR, CANCEL, STREAM_ITEM, STREAM_END, CREDIT, PING, PONG, GO_AWAY = range(1, 14)
 DEADLINE, ONE_WAY, METADATA = 1, 2, 4
 (REMOTE, CONNECTION, TLS, TIMEOUT, UNAUTHORIZED, SERVICE_NOT_FOUND, METHOD_NOT_FOUND, BAD_ARGUMENTS, OVERLOADED, TOO_LARGE, PROTOCOL,
- CANCELLED, BAD_RESULT, SHUTTING_DOWN) = range(1, 15)
+ CANCELLED, BAD_RESULT, SHUTTING_DOWN, FORBIDDEN) = range(1, 16)
 VERSION = 1
 MAX_FRAME = 16 * 1024 * 1024
 MAX_VARINT = 5
@@ -139,15 +139,15 @@ def tls_context(home):
     return context
 
 
-async def connect(url, home=None, timeout=5.0):
-    """Dials and waits until the other side has let this one in."""
+async def connect(url, home=None, timeout=5.0, tokens=None):
+    """Dials and waits until the other side has let this one in. tokens: what services ask for beside a certificate, by their names."""
     host, _, port = url.rpartition(":")
     if not port.isdigit():
         raise ValueError(f"'{url}' is no URL of a process: write host:port")
     host = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "*": "127.0.0.1", "::": "::1"}.get(host.strip("[]"), host.strip("[]"))
     context = tls_context(home or home_folder())
     try:
-        return await asyncio.wait_for(_open(host, int(port), url, context), timeout)
+        return await asyncio.wait_for(_open(host, int(port), url, context, tokens), timeout)
     except asyncio.TimeoutError:
         raise Error(TIMEOUT, f"cannot connect to {url}: no answer within {timeout} s") from None
     except ssl.SSLError as e:
@@ -156,13 +156,13 @@ async def connect(url, home=None, timeout=5.0):
         raise Error(CONNECTION, f"cannot connect to {url}: {e.strerror or e}") from e
 
 
-async def _open(host, port, url, context):
+async def _open(host, port, url, context, tokens):
     reader, writer = await asyncio.open_connection(host, port, ssl=context)
     node = Node(url, reader, writer)
     try:
         if writer.get_extra_info("ssl_object").selected_alpn_protocol() != "gloox/1":
             raise Error(PROTOCOL, f"{url} does not speak gloox/1: is it a GlooX process?")
-        writer.write(frame(HELLO, 0, pack([VERSION, VERSION, MAX_FRAME, 0, SOFTWARE, WINDOW])))
+        writer.write(frame(HELLO, 0, pack([VERSION, VERSION, MAX_FRAME, 0, SOFTWARE, WINDOW] + ([tokens] if tokens else []))))
         await node._greeted
         return node
     except BaseException:

@@ -120,7 +120,9 @@ public sealed class FrameVectorTests
         switch (type)
         {
             case FrameType.Hello or FrameType.HelloAck:
-                Assert.Equal(Greeting(vector), Bodies.ReadHello(body));
+                (Hello expected, Hello said) = (Greeting(vector), Bodies.ReadHello(body));
+                Assert.Equal(expected.Tokens, said.Tokens);
+                Assert.Equal(expected with { Tokens = Hello.NoTokens }, said with { Tokens = Hello.NoTokens });
                 break;
             case FrameType.Define:
                 Assert.Equal(vector.Text("method"), Bodies.ReadName(body));
@@ -174,7 +176,10 @@ public sealed class FrameVectorTests
         (int)vector.Number("maxFrame"),
         (int)vector.Number("maxInFlight"),
         vector.Text("software"),
-        vector.TryGetProperty("window", out JsonElement window) ? window.GetInt32() : Hello.LeastWindow);
+        vector.TryGetProperty("window", out JsonElement window) ? window.GetInt32() : Hello.LeastWindow)
+    {
+        Tokens = vector.TryGetProperty("tokens", out JsonElement tokens) ? tokens.Deserialize<Dictionary<string, string>>()! : Hello.NoTokens,
+    };
 
     private static void WriteError(FrameBuffer frame, JsonElement vector) =>
         Bodies.WriteError(frame, (RpcError)vector.Number("code"), vector.Text("message"), vector.Text("remoteType"), vector.Text("stack"));

@@ -15,6 +15,7 @@ public sealed class PythonClientTests : IDisposable
     {
         await using Harness it = await Harness.StartAsync(new RpcServerOptions { Identity = new IdentityStore(_home).Load(), DrainTimeout = TimeSpan.Zero });
         it.Server.Add(new Feed(), "feed");
+        it.Server.Add(new Calculator(), "safe", new RpcAccess { Token = "s3cret" });
         var start = new ProcessStartInfo(File.Exists(Debian) ? Debian : "python3")
         {
             ArgumentList =

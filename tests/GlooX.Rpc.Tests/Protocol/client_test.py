@@ -110,6 +110,9 @@ async def check_calls():
         await node.close()
         await fails_with(gloox.CONNECTION, lost)
         await fails_with(gloox.CONNECTION, node.call("Add", 2, 3))
+    async with await gloox.connect(url, home) as without, await gloox.connect(url, home, tokens={"safe": "s3cret"}) as node:
+        await fails_with(gloox.FORBIDDEN, without.call("safe/Add", 2, 3))
+        assert await node.call("safe/Add", 2, 3) == 5
     await fails_with(gloox.CONNECTION, gloox.connect("127.0.0.1:1", home))
     await fails_with(gloox.TLS, gloox.connect(url, os.path.join(home, "nowhere")))
 
