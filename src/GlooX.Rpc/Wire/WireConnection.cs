@@ -2,7 +2,6 @@ using System.Collections.Concurrent;
 using System.Diagnostics;
 using System.Net.Security;
 using System.Runtime.CompilerServices;
-using System.Security.Cryptography;
 using GlooX.Sockets;
 using GlooX.Tls;
 using Nerdbank.MessagePack;
@@ -205,9 +204,9 @@ internal abstract class WireConnection : IThreadPoolWorkItem, IInlineWork
         {
             await _stream.ShutdownAsync().WaitAsync(TimeSpan.FromSeconds(1)).ConfigureAwait(false);
         }
-        catch (Exception e) when (e is IOException or ObjectDisposedException or InvalidOperationException or TimeoutException or CryptographicException)
+        catch (Exception)
         {
-            // the other side is gone already: closing is all that is left
+            // The other side is gone already, and OpenSSL has exceptions of its own for that: closing is all that is left.
         }
 
         Close(reason);

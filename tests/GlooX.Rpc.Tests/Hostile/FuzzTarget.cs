@@ -16,6 +16,7 @@ internal static class FuzzTarget
     private const int MaxFrame = 1 << 20;
     private const long AllowedBytes = 4 << 20;
     private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(60);
+    private static readonly Peer s_peer = new("the peer", RpcRole.Client | RpcRole.Agent, []);
     private static readonly byte[] s_lastAnswer = new Piece(FrameType.Response, Corpus.LastCall.Id, [Nerdbank.MessagePack.MessagePackCode.Nil]).ToBytes();
     private static readonly RpcServerOptions s_serverOptions = new() { MaxFrameBytes = MaxFrame };
     private static readonly RpcClientOptions s_clientOptions = new() { MaxFrameBytes = MaxFrame };
@@ -28,7 +29,7 @@ internal static class FuzzTarget
     public static int ServerReads(IReadOnlyList<byte[]> script, bool endsWithLastCall)
     {
         var stream = new ScriptedStream(script, endsWithLastCall ? s_lastAnswer : []);
-        var connection = new ServerConnection(s_server, new TlsConnection(stream, Stream.Null, "the caller", null, Peer.Nobody), s_serverOptions);
+        var connection = new ServerConnection(s_server, new TlsConnection(stream, Stream.Null, "the caller", null, s_peer), s_serverOptions);
         Run(connection, script);
         Assert.True(SpinWait.SpinUntil(() => connection.IsIdle, s_patience), "a call never ended");
         List<(FrameType Type, ReadOnlyMemory<byte> Body)> said = Parse(stream.Written);
@@ -45,7 +46,7 @@ internal static class FuzzTarget
     public static int ClientReads(IReadOnlyList<byte[]> script)
     {
         var stream = new ScriptedStream(script, []);
-        ClientConnection connection = MakeClient(new TlsConnection(stream, Stream.Null, "the server", null, Peer.Nobody), s_clientOptions);
+        ClientConnection connection = MakeClient(new TlsConnection(stream, Stream.Null, "the server", null, s_peer), s_clientOptions);
         Question[] questions = [.. Corpus.Questions.Select(make => make())];
         Array.ForEach(questions, q => q.Ask(connection));
         Run(connection, script);
