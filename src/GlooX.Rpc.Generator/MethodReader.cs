@@ -52,7 +52,8 @@ internal static class MethodReader
             parameters.ToEquatableArray(),
             Required: parameters.FindLastIndex(static p => p.Default is null) + 1,
             cancellation,
-            TimeoutMilliseconds(rpc));
+            Named<int>(rpc, "TimeoutMilliseconds"),
+            Named<bool>(rpc, "Idempotent"));
 
         void Refuse(ISymbol symbol, DiagnosticDescriptor descriptor, params string[] arguments)
         {
@@ -70,8 +71,9 @@ internal static class MethodReader
             : method.Name;
     }
 
-    private static int TimeoutMilliseconds(AttributeData? rpc) =>
-        rpc?.NamedArguments.FirstOrDefault(static a => a.Key == "TimeoutMilliseconds").Value.Value as int? ?? 0;
+    private static T Named<T>(AttributeData? rpc, string name)
+        where T : struct =>
+        rpc?.NamedArguments.FirstOrDefault(a => a.Key == name).Value.Value as T? ?? default;
 
     private static (ReturnKind Kind, ITypeSymbol? Result) ReadReturn(IMethodSymbol method)
     {

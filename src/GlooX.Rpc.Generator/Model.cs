@@ -30,6 +30,7 @@ internal sealed record TypeModel(
 /// <param name="Required">How many of them a caller must send.</param>
 /// <param name="Cancellation">The name of the cancellation token; null when it takes none.</param>
 /// <param name="TimeoutMilliseconds">From <c>[Rpc]</c>.</param>
+/// <param name="Idempotent">From <c>[Rpc]</c>.</param>
 internal sealed record MethodModel(
     string WireName,
     string Name,
@@ -40,7 +41,8 @@ internal sealed record MethodModel(
     EquatableArray<ParameterModel> Parameters,
     int Required,
     string? Cancellation,
-    int TimeoutMilliseconds);
+    int TimeoutMilliseconds,
+    bool Idempotent);
 
 /// <summary>One argument.</summary>
 /// <param name="Name">Ready to write: keywords are escaped.</param>

@@ -29,7 +29,7 @@ internal static class ProxyWriter
         code.Line($"private static readonly {Runtime}.RpcMethod<{result}> __method{index} = new(");
         code.Line($"    {Literal(method.WireName)},");
         code.Line($"    {read},");
-        code.Line($"    {method.TimeoutMilliseconds});");
+        code.Line($"    {method.TimeoutMilliseconds}{(method.Idempotent ? ", idempotent: true" : "")});");
         code.Line();
         code.Line($"private readonly {Runtime}.RpcBoundMethod<{result}> __bound{index} = __invoker.Bind(__method{index});");
         code.Line();

@@ -4,7 +4,10 @@ using GlooX.Wire;
 
 namespace GlooX.Client;
 
-/// <summary>The caller's end of a connection. When it closes, every call in flight fails with the reason; none is repeated.</summary>
+/// <summary>
+/// The caller's end of a connection. When it closes, every call in flight fails with the reason. When the server says that it shuts down,
+/// the calls in flight go on, new ones are refused, and the connection closes when the last one has ended.
+/// </summary>
 internal sealed class ClientConnection : WireConnection
 {
     private static readonly TimeSpan s_sweep = TimeSpan.FromMilliseconds(100);
@@ -13,22 +16,28 @@ internal sealed class ClientConnection : WireConnection
     private readonly TaskCompletionSource _greeted = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly Timer _sweeper;
     private int _maxInFlight = int.MaxValue;
-    private bool _draining;
 
-    private ClientConnection(TlsConnection connection, RpcClientOptions options)
+    private ClientConnection(TlsConnection connection, RpcClientOptions options, int lane)
         : base(connection, options.MaxFrameBytes, options.MaxBufferedBytes)
     {
         LocalAddress = connection.LocalAddress;
+        Lane = lane;
         _sweeper = new Timer(static s => ((ClientConnection)s!).FailExpired(), this, s_sweep, s_sweep);
     }
 
     public System.Net.IPAddress? LocalAddress { get; }
 
+    /// <summary>Which of the client's connections it is.</summary>
+    public int Lane { get; }
+
     /// <summary>Whether a new call may begin here.</summary>
-    public bool IsUsable => !IsClosed && !Volatile.Read(ref _draining);
+    public bool IsUsable => !_calls.IsClosed && !IsClosed;
+
+    /// <summary>How many calls are in flight.</summary>
+    public int Load => InFlight;
 
     /// <summary>Dials, proves both identities, and waits for the other side's greeting: only then is it known that the caller was let in.</summary>
-    public static async Task<ClientConnection> OpenAsync(RpcEndpoint endpoint, Identity identity, RpcClientOptions options, CancellationToken ct)
+    public static async Task<ClientConnection> OpenAsync(RpcEndpoint endpoint, Identity identity, RpcClientOptions options, int lane, CancellationToken ct)
     {
         using var limit = CancellationTokenSource.CreateLinkedTokenSource(ct);
         limit.CancelAfter(options.ConnectTimeout);
@@ -36,7 +45,7 @@ internal sealed class ClientConnection : WireConnection
         try
         {
             TlsConnection tls = await TlsConnection.DialAsync(endpoint, TlsConnection.Rpc, identity, limit.Token).ConfigureAwait(false);
-            connection = new ClientConnection(tls, options);
+            connection = new ClientConnection(tls, options, lane);
             FrameBuffer hello = FrameBuffer.Begin(FrameType.Hello, 0);
             Bodies.WriteHello(hello, new Hello(Hello.Version, Hello.Version, options.MaxFrameBytes, int.MaxValue, RpcServer.Software));
             connection.Send(hello);
@@ -57,16 +66,19 @@ internal sealed class ClientConnection : WireConnection
         }
     }
 
-    /// <summary>Gives the call an id.</summary>
-    /// <exception cref="RpcException">The connection is closed or full.</exception>
-    public void Register(PendingCall call)
+    /// <summary>Gives the call an id. False: no call may begin here any more.</summary>
+    /// <exception cref="RpcException"><see cref="RpcError.Overloaded"/>.</exception>
+    public bool TryRegister(PendingCall call)
     {
-        if (_calls.Add(call, _maxInFlight) is { } refusal)
+        if (_calls.Add(call, _maxInFlight))
         {
-            throw refusal is RpcException rpc ? new RpcException(rpc.Code, rpc.Message, rpc) { Url = Remote, Method = call.Method } : refusal;
+            CallStarted();
+            return true;
         }
 
-        CallStarted();
+        return _calls.IsClosed
+            ? false
+            : throw new RpcException(RpcError.Overloaded, $"{_maxInFlight} calls are in flight on this connection, more {Remote} does not accept") { Url = Remote, Method = call.Method };
     }
 
     /// <summary>Takes back a call that was never sent.</summary>
@@ -75,6 +87,7 @@ internal sealed class ClientConnection : WireConnection
         if (_calls.Take(call.Id, out _))
         {
             CallEnded();
+            CloseIfDraining();
         }
     }
 
@@ -128,6 +141,7 @@ internal sealed class ClientConnection : WireConnection
                     Ready(call);
                 }
 
+                CloseIfDraining();
                 break;
             case FrameType.Error:
                 if (!_calls.Take(id, out PendingCall? failed))
@@ -143,6 +157,7 @@ internal sealed class ClientConnection : WireConnection
                     Ready(failed);
                 }
 
+                CloseIfDraining();
                 break;
             case FrameType.HelloAck:
                 Hello hello = Bodies.ReadHello(body);
@@ -157,7 +172,7 @@ internal sealed class ClientConnection : WireConnection
                     Close(new RpcException(why, why == RpcError.Unauthorized ? $"{Remote} refused this process: {said}" : $"{Remote} ended the connection: {said}") { Url = Remote });
                 }
 
-                Volatile.Write(ref _draining, true);
+                Drain();
                 break;
             case FrameType.Ping:
                 FrameBuffer pong = FrameBuffer.Begin(FrameType.Pong, id);
@@ -174,11 +189,28 @@ internal sealed class ClientConnection : WireConnection
     {
         _sweeper.Dispose();
         _greeted.TrySetException(reason);
-        foreach (PendingCall call in _calls.Close(reason))
+        foreach (PendingCall call in _calls.Close())
         {
             call.FailSoon(reason is RpcException rpc
                 ? new RpcException(rpc.Code, $"{call.Method}: {rpc.Message}", rpc) { Url = Remote, Method = call.Method }
                 : reason);
+        }
+    }
+
+    private void CloseIfDraining()
+    {
+        if (_calls.IsClosed)
+        {
+            Drain();
+        }
+    }
+
+    // The server waits for the end of the connection: until then a call may be on the way to it.
+    private void Drain()
+    {
+        if (_calls.Drain())
+        {
+            Close(new RpcException(RpcError.ShuttingDown, $"{Remote} is shutting down") { Url = Remote });
         }
     }
 

@@ -8,17 +8,34 @@ public sealed record RpcClientOptions
     /// <summary>Who the client is and whom it trusts. Null (default): <see cref="GlooX.Identity.Load"/>.</summary>
     public Identity? Identity { get; init; }
 
-    /// <summary>How long a call may take before it fails with <see cref="RpcError.Timeout"/>, unless its contract says otherwise. Default 30 s.</summary>
+    /// <summary>
+    /// How long a call may take, connecting included, before it fails with <see cref="RpcError.Timeout"/>, unless its contract says otherwise.
+    /// Default 30 s.
+    /// </summary>
     public TimeSpan CallTimeout { get; init; } = TimeSpan.FromSeconds(30);
 
     /// <summary>How long one attempt to connect may take, TLS included. Default 5 s.</summary>
     public TimeSpan ConnectTimeout { get; init; } = TimeSpan.FromSeconds(5);
 
     /// <summary>
-    /// How long connecting is tried again when nobody listens, with a growing, jittered pause. Default 0: a refused connection is reported at once.
-    /// A call itself is never repeated.
+    /// How long connecting is tried again when the server cannot be reached or takes no more connections. Default 0: that is reported at
+    /// once. Longer hides the restart of a server, and hides for as long that there is none. A call itself is never repeated by this; see
+    /// <see cref="RpcAttribute.Idempotent"/>.
     /// </summary>
     public TimeSpan RetryConnectFor { get; init; } = TimeSpan.Zero;
+
+    /// <summary>
+    /// The longest pause between two attempts to connect. Default 1 s. The first pause is about 20 ms and each next one twice as long.
+    /// Longer spares a server to which many callers come back; shorter finds sooner that it is there again.
+    /// </summary>
+    public TimeSpan MaxConnectPause { get; init; } = TimeSpan.FromSeconds(1);
+
+    /// <summary>
+    /// Most connections to the server. Default 1, which is the fastest for small calls, since they travel together. More let large messages
+    /// not hold up small ones, and let several cores encrypt. The second is opened when a call begins while the first is in use, and so on;
+    /// each call goes to the one with the fewest calls in flight. Calls on different connections may overtake each other.
+    /// </summary>
+    public int Connections { get; init; } = 1;
 
     /// <summary>Largest answer accepted, in bytes. Default 16 MiB.</summary>
     public int MaxFrameBytes { get; init; } = 16 * 1024 * 1024;

@@ -42,14 +42,18 @@ public readonly struct RpcVoid
 /// <param name="name">Name on the wire.</param>
 /// <param name="readResult">Reads the result.</param>
 /// <param name="timeoutMilliseconds">0: the client's default; -1: no limit.</param>
+/// <param name="idempotent">Whether a call may be made again when its connection broke.</param>
 [EditorBrowsable(EditorBrowsableState.Never)]
-public sealed class RpcMethod<TResult>(string name, RpcResultReader<TResult> readResult, int timeoutMilliseconds = 0)
+public sealed class RpcMethod<TResult>(string name, RpcResultReader<TResult> readResult, int timeoutMilliseconds = 0, bool idempotent = false)
 {
     /// <summary>Name on the wire.</summary>
     public string Name { get; } = name;
 
     /// <summary>0: the client's default; -1: no limit.</summary>
     public int TimeoutMilliseconds { get; } = timeoutMilliseconds;
+
+    /// <summary>Whether a call may be made again when its connection broke.</summary>
+    public bool Idempotent { get; } = idempotent;
 
     internal RpcResultReader<TResult> ReadResult { get; } = readResult;
 }

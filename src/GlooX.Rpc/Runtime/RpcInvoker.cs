@@ -27,21 +27,27 @@ public sealed class RpcInvoker
     public RpcBoundMethod<TResult> Bind<TResult>(RpcMethod<TResult> method) => new(this, method);
 }
 
-/// <summary>A method of a service of a client. Remembers its id on the connection at hand, so that a call costs one comparison. Thread-safe.</summary>
+/// <summary>
+/// A method of a service of a client. Remembers its id on each connection at hand, so that a call costs one comparison. Thread-safe.
+/// </summary>
 /// <typeparam name="TResult">What it returns.</typeparam>
 [EditorBrowsable(EditorBrowsableState.Never)]
 public sealed class RpcBoundMethod<TResult>
 {
+    // Connections on end that close before a call is made: more are no coincidence.
+    private const int MaxRefusals = 3;
+
     private readonly RpcClient _client;
     private readonly RpcMethod<TResult> _method;
     private readonly string _name;
     private readonly int _timeout;
-    private Binding? _binding;
+    private readonly Binding?[] _bindings;
 
     internal RpcBoundMethod(RpcInvoker invoker, RpcMethod<TResult> method)
     {
         _client = invoker.Client;
         _method = method;
+        _bindings = new Binding?[_client.Options.Connections];
         _name = invoker.Service.Length == 0 ? method.Name : $"{invoker.Service}/{method.Name}";
         double standard = _client.Options.CallTimeout.TotalMilliseconds;
         _timeout = method.TimeoutMilliseconds switch
@@ -61,19 +67,20 @@ public sealed class RpcBoundMethod<TResult>
     public ValueTask<TResult> InvokeAsync<TArgs>(in TArgs args, CancellationToken ct)
         where TArgs : struct, IRpcArguments
     {
-        if (_client.Current is { IsCongested: false } connection)
+        try
         {
-            try
+            long deadline = Deadline();
+            if (_client.Pick() is not { IsCongested: false } connection || Start(connection, args, deadline, ct) is not { } call)
             {
-                return Start(connection, args, ct).Task;
+                return InvokeSoonAsync(args, deadline, ct);
             }
-            catch (Exception e)
-            {
-                return ValueTask.FromException<TResult>(e);
-            }
-        }
 
-        return ConnectAndInvokeAsync(args, ct);
+            return _method.Idempotent ? RepeatAsync(call, connection, args, deadline, ct) : call.Task;
+        }
+        catch (Exception e)
+        {
+            return ValueTask.FromException<TResult>(e);
+        }
     }
 
     /// <summary>Calls a method that returns nothing.</summary>
@@ -85,60 +92,110 @@ public sealed class RpcBoundMethod<TResult>
     public ValueTask InvokeVoidAsync<TArgs>(in TArgs args, CancellationToken ct)
         where TArgs : struct, IRpcArguments
     {
-        if (_client.Current is { IsCongested: false } connection)
+        try
         {
-            try
+            long deadline = Deadline();
+            if (_client.Pick() is not { IsCongested: false } connection || Start(connection, args, deadline, ct) is not { } call)
             {
-                return Start(connection, args, ct).VoidTask;
+                return new ValueTask(InvokeSoonAsync(args, deadline, ct).AsTask());
             }
-            catch (Exception e)
-            {
-                return ValueTask.FromException(e);
-            }
-        }
 
-        return new ValueTask(ConnectAndInvokeAsync(args, ct).AsTask());
+            return _method.Idempotent ? new ValueTask(RepeatAsync(call, connection, args, deadline, ct).AsTask()) : call.VoidTask;
+        }
+        catch (Exception e)
+        {
+            return ValueTask.FromException(e);
+        }
     }
 
-    private async ValueTask<TResult> ConnectAndInvokeAsync<TArgs>(TArgs args, CancellationToken ct)
+    private long Deadline() => _timeout == 0 ? long.MaxValue : Environment.TickCount64 + _timeout;
+
+    private async ValueTask<TResult> InvokeSoonAsync<TArgs>(TArgs args, long deadline, CancellationToken ct)
         where TArgs : struct, IRpcArguments
     {
-        ClientConnection connection = await _client.ConnectionAsync(ct).ConfigureAwait(false);
-        if (connection.IsCongested)
-        {
-            using var limit = CancellationTokenSource.CreateLinkedTokenSource(ct);
-            if (_timeout > 0)
-            {
-                limit.CancelAfter(_timeout);
-            }
+        (PendingCall<TResult> call, ClientConnection connection) = await StartSoonAsync(args, deadline, ct).ConfigureAwait(false);
+        return _method.Idempotent
+            ? await RepeatAsync(call, connection, args, deadline, ct).ConfigureAwait(false)
+            : await call.Task.ConfigureAwait(false);
+    }
 
-            try
+    /// <summary>Makes the call as soon as there is a connection that takes it.</summary>
+    private async ValueTask<(PendingCall<TResult> Call, ClientConnection Connection)> StartSoonAsync<TArgs>(TArgs args, long deadline, CancellationToken ct)
+        where TArgs : struct, IRpcArguments
+    {
+        using var limit = CancellationTokenSource.CreateLinkedTokenSource(ct);
+        if (_timeout > 0)
+        {
+            limit.CancelAfter(TimeSpan.FromMilliseconds(Math.Max(0, deadline - Environment.TickCount64)));
+        }
+
+        for (int refusals = 0; refusals < MaxRefusals || _method.Idempotent; refusals++)
+        {
+            ClientConnection connection = await ConnectAsync(deadline, limit.Token, ct).ConfigureAwait(false);
+            if (Start(connection, args, deadline, ct) is { } call)
             {
-                await connection.DrainAsync(limit.Token).ConfigureAwait(false);
-            }
-            catch (OperationCanceledException) when (!ct.IsCancellationRequested)
-            {
-                throw new RpcException(RpcError.Timeout, $"{_name}: {_client.Url} reads too slowly, the call could not be sent within {_timeout} ms") { Url = _client.Url, Method = _name };
+                return (call, connection);
             }
         }
 
-        return await Start(connection, args, ct).Task.ConfigureAwait(false);
+        throw new RpcException(RpcError.Connection, $"{_name}: {_client.Url} closed {MaxRefusals} connections on end before a call could be made") { Url = _client.Url };
     }
 
-    private PendingCall<TResult> Start<TArgs>(ClientConnection connection, in TArgs args, CancellationToken ct)
+    private async ValueTask<ClientConnection> ConnectAsync(long deadline, CancellationToken limit, CancellationToken ct)
+    {
+        bool isConnected = false;
+        try
+        {
+            ClientConnection connection = await _client.ConnectionAsync(limit, _method.Idempotent && _client.WasConnected ? deadline : 0).ConfigureAwait(false);
+            isConnected = true;
+            await connection.DrainAsync(limit).ConfigureAwait(false);
+            return connection;
+        }
+        catch (OperationCanceledException) when (!ct.IsCancellationRequested)
+        {
+            throw isConnected
+                ? new RpcException(RpcError.Timeout, $"{_name}: {_client.Url} reads too slowly, the call could not be sent within {_timeout} ms") { Url = _client.Url }
+                : new RpcException(RpcError.Timeout, $"{_name}: no connection within {_timeout} ms: {_client.ConnectFailure?.Message ?? $"{_client.Url} does not answer"}", _client.ConnectFailure) { Url = _client.Url };
+        }
+    }
+
+    /// <summary>Waits for the answer; makes the call again for as long as its connection breaks.</summary>
+    private async ValueTask<TResult> RepeatAsync<TArgs>(PendingCall<TResult> call, ClientConnection connection, TArgs args, long deadline, CancellationToken ct)
+        where TArgs : struct, IRpcArguments
+    {
+        while (true)
+        {
+            try
+            {
+                return await call.Task.ConfigureAwait(false);
+            }
+            catch (RpcException e) when (e.Code == RpcError.Connection && connection.IsClosed && !_client.IsDisposed)
+            {
+                // if it is the handler that failed so, over a connection of its own, then this one is gone all the same
+            }
+
+            (call, connection) = await StartSoonAsync(args, deadline, ct).ConfigureAwait(false);
+        }
+    }
+
+    /// <summary>Makes the call. Null: it was not sent, for the connection takes no more.</summary>
+    private PendingCall<TResult>? Start<TArgs>(ClientConnection connection, in TArgs args, long deadline, CancellationToken ct)
         where TArgs : struct, IRpcArguments
     {
         ct.ThrowIfCancellationRequested();
-        Binding? binding = _binding;
+        Binding? binding = _bindings[connection.Lane];
         if (binding is null || binding.Connection != connection)
         {
             binding = new Binding(connection, connection.Define(_name));
-            _binding = binding;
+            _bindings[connection.Lane] = binding;
         }
 
-        long deadline = _timeout == 0 ? long.MaxValue : Environment.TickCount64 + _timeout;
         PendingCall<TResult> call = PendingCall<TResult>.Rent(connection, _method, _name, deadline);
-        connection.Register(call);
+        if (!connection.TryRegister(call))
+        {
+            return null;
+        }
+
         try
         {
             FrameBuffer frame = FrameBuffer.Begin(FrameType.Request, call.Id);
@@ -146,13 +203,17 @@ public sealed class RpcBoundMethod<TResult>
             frame.WriteVarint(_timeout == 0 ? 0 : RequestFlags.Deadline);
             if (_timeout != 0)
             {
-                frame.WriteVarint((uint)_timeout);
+                frame.WriteVarint((uint)Math.Max(1, deadline - Environment.TickCount64));
             }
 
             var writer = new MessagePackWriter(frame);
             args.Write(ref writer, RpcSerializer.Default);
             writer.Flush();
-            connection.Send(frame);
+            if (!connection.Send(frame))
+            {
+                connection.Unregister(call); // or the closing has taken it, to fail it: nobody waits for that
+                return null;
+            }
         }
         catch
         {

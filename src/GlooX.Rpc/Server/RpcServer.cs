@@ -111,7 +111,8 @@ namespace GlooX
         }
 
         /// <summary>
-        /// Stops: the port closes, callers are told, calls in flight may finish for <see cref="RpcServerOptions.DrainTimeout"/>.
+        /// Stops: the port closes, callers are told to go elsewhere, and calls that have come or are on the way are served for
+        /// <see cref="RpcServerOptions.DrainTimeout"/>. Another server may have the port at once.
         /// </summary>
         /// <returns>Completes when everything is closed.</returns>
         public async ValueTask DisposeAsync()
@@ -128,12 +129,8 @@ namespace GlooX
                 connection.AnnounceShutdown();
             }
 
-            long until = Environment.TickCount64 + (long)_options.DrainTimeout.TotalMilliseconds;
-            while (Environment.TickCount64 < until && _connections.Keys.Any(c => !c.IsIdle))
-            {
-                await Task.Delay(10).ConfigureAwait(false);
-            }
-
+            // Callers close their connections when they have no more calls here; only they know when that is.
+            await Task.WhenAll(_connections.Keys.Select(static c => c.Closed)).WaitAsync(_options.DrainTimeout).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
             await Task.WhenAll(_connections.Keys.Select(c => c.FinishAsync(ShuttingDown(), TimeSpan.FromSeconds(1)))).ConfigureAwait(false);
             await _listener.DisposeAsync().ConfigureAwait(false);
         }

@@ -23,7 +23,10 @@ public sealed record RpcServerOptions
     /// <summary>Most connections at once. Default 10,000. An idle connection costs about 25 KB.</summary>
     public int MaxConnections { get; init; } = 10_000;
 
-    /// <summary>How long calls in flight may go on when the server stops. Default 2 s.</summary>
+    /// <summary>
+    /// How long calls in flight may go on when the server stops. Default 2 s. It stops sooner when all callers have closed their
+    /// connections, as they do when their calls have ended. Longer loses fewer calls; shorter stops sooner when a caller hangs.
+    /// </summary>
     public TimeSpan DrainTimeout { get; init; } = TimeSpan.FromSeconds(2);
 
     /// <summary>Whether callers are sent the stack of a handler's exception. Default false: stacks tell strangers about the code.</summary>

@@ -19,7 +19,6 @@ internal sealed class ServerConnection : WireConnection
     private readonly List<Definition> _methods = [];
     private readonly ConcurrentDictionary<uint, RpcRequest> _cancellable = new();
     private bool _greeted;
-    private bool _closing;
 
     public ServerConnection(RpcServer server, TlsConnection connection, RpcServerOptions options)
         : base(connection, options.MaxFrameBytes, options.MaxBufferedBytes)
@@ -27,8 +26,6 @@ internal sealed class ServerConnection : WireConnection
         _server = server;
         _options = options;
     }
-
-    public bool IsIdle => InFlight == 0;
 
     public void Watch(uint id, RpcRequest request)
     {
@@ -43,10 +40,12 @@ internal sealed class ServerConnection : WireConnection
 
     public void RequestEnded() => CallEnded();
 
-    /// <summary>Tells the caller to make no more calls here; those in flight go on.</summary>
+    /// <summary>
+    /// Tells the caller to make no more calls here. Those in flight go on, and those on the way are served: the caller closes the connection
+    /// when its last call has ended.
+    /// </summary>
     public void AnnounceShutdown()
     {
-        Volatile.Write(ref _closing, true);
         FrameBuffer goAway = FrameBuffer.Begin(FrameType.GoAway, 0);
         Bodies.WriteGoAway(goAway, RpcError.ShuttingDown, "the process is shutting down");
         Send(goAway);
@@ -176,11 +175,6 @@ internal sealed class ServerConnection : WireConnection
             if (InFlight > _options.MaxInFlight)
             {
                 throw new RpcException(RpcError.Overloaded, $"more than {_options.MaxInFlight} calls in flight on one connection");
-            }
-
-            if (Volatile.Read(ref _closing))
-            {
-                throw new RpcException(RpcError.ShuttingDown, "the process is shutting down");
             }
 
             var reader = new MessagePackReader(body[^rest.Length..]);

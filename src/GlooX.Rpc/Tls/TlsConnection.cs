@@ -19,7 +19,7 @@ internal sealed record TlsConnection(SslStream Stream, Stream Transport, string 
     public ValueTask DisposeAsync() => Stream.DisposeAsync();
 
     /// <summary>Dials and verifies the other side's certificate.</summary>
-    /// <exception cref="RpcException"><see cref="RpcError.Connection"/> (inner: the <see cref="SocketException"/>) or <see cref="RpcError.Tls"/>.</exception>
+    /// <exception cref="RpcException"><see cref="RpcError.Connection"/> (inner: the <see cref="SocketException"/> or <see cref="IOException"/>) or <see cref="RpcError.Tls"/>.</exception>
     public static async Task<TlsConnection> DialAsync(RpcEndpoint endpoint, SslApplicationProtocol protocol, Identity identity, CancellationToken ct)
     {
         string remote = endpoint.ToString();
@@ -71,7 +71,7 @@ internal sealed record TlsConnection(SslStream Stream, Stream Transport, string 
                 SocketException { SocketErrorCode: SocketError.ConnectionRefused } => new RpcException(RpcError.Connection, $"cannot connect to {remote}: nobody listens there. Is the agent running?", e) { Url = remote },
                 SocketException => new RpcException(RpcError.Connection, $"cannot connect to {remote}: {e.Message}", e) { Url = remote },
                 AuthenticationException => new RpcException(RpcError.Tls, $"{remote} is not trusted: {refusal ?? e.InnerException?.Message ?? e.Message}", e) { Url = remote },
-                IOException => new RpcException(RpcError.Tls, $"{remote} ended the TLS handshake: {e.InnerException?.Message ?? e.Message}. Is it a GlooX process?", e) { Url = remote },
+                IOException => new RpcException(RpcError.Connection, $"{remote} ended the TLS handshake: {e.InnerException?.Message ?? e.Message}. Is it a GlooX process?", e) { Url = remote },
                 _ => e,
             };
         }
