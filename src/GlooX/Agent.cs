@@ -236,6 +236,11 @@ public class Agent : IAsyncDisposable
     private async Task RunAsync(string url, string? peer, AgentOptions options, CancellationToken ct)
     {
         RpcEndpoint endpoint = RpcEndpoint.Parse(url);
+        if (endpoint.Path is not null)
+        {
+            throw new ArgumentException($"an agent cannot listen on '{url}', for its grid is reached over the network: give host:port", nameof(url));
+        }
+
         string[] peers = peer is null ? [] : [RpcEndpoint.Parse(peer).Dialable.ToString()];
         Identity identity = options.Identity ?? Identity.Load();
         MachineStatus machine = _machine.Read();
@@ -262,7 +267,7 @@ public class Agent : IAsyncDisposable
         // The port is bound before the engine exists, since the engine's name holds the port; a caller in between is told to come again.
         _server.Route(TlsConnection.Grid, AcceptGridAsync);
         await _server.StartAsync(url, ct).ConfigureAwait(false);
-        int port = _server.Listener.EndPoint.Port;
+        int port = _server.Listener.Endpoint.Port;
         var grid = new GridMembership(
             new GridOptions
             {

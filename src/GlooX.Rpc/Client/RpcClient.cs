@@ -52,7 +52,7 @@ public sealed class RpcClient : IAsyncDisposable
     internal Exception? ConnectFailure => _lanes[0].Failure;
 
     /// <summary>Makes a client; nothing is sent before the first call.</summary>
-    /// <param name="url"><c>host:port</c>; an "any" address such as 0.0.0.0 means this machine.</param>
+    /// <param name="url"><c>host:port</c>, where an "any" address such as 0.0.0.0 means this machine; or <c>unix:/path</c>.</param>
     /// <param name="options">Null: the defaults.</param>
     /// <returns>The client.</returns>
     /// <exception cref="ArgumentException">The URL is malformed.</exception>
@@ -61,9 +61,9 @@ public sealed class RpcClient : IAsyncDisposable
         RpcEndpoint endpoint = RpcEndpoint.Parse(url).Dialable;
         options ??= new RpcClientOptions();
         ArgumentOutOfRangeException.ThrowIfLessThan(options.Connections, 1, nameof(options));
-        return endpoint.Port == 0
-            ? throw new ArgumentException($"'{url}' cannot be called: it has no port", nameof(url))
-            : new RpcClient(endpoint, options);
+        return endpoint.IsDialable
+            ? new RpcClient(endpoint, options)
+            : throw new ArgumentException($"'{url}' cannot be called: it has no port", nameof(url));
     }
 
     /// <summary>Connects now, to learn early whether it works.</summary>

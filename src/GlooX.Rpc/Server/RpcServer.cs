@@ -65,9 +65,9 @@ namespace GlooX
             _logger = (_options.LoggerFactory ?? NullLoggerFactory.Instance).CreateLogger("GlooX.Rpc");
         }
 
-        /// <summary>Where it listens, as <c>host:port</c> with the real port.</summary>
+        /// <summary>Where it listens, as <c>host:port</c> with the real port, or <c>unix:/path</c>.</summary>
         /// <exception cref="InvalidOperationException">It does not listen.</exception>
-        public string Url => new RpcEndpoint(Listener.EndPoint.Address.ToString(), Listener.EndPoint.Port).ToString();
+        public string Url => Listener.Endpoint.ToString();
 
         internal TlsListener Listener => _listener ?? throw new InvalidOperationException("the server does not listen: call StartAsync first");
 
@@ -84,11 +84,14 @@ namespace GlooX
         }
 
         /// <summary>Binds the port and begins to answer.</summary>
-        /// <param name="url"><c>host:port</c>; port 0: any that is free, see <see cref="Url"/>.</param>
+        /// <param name="url">
+        /// <c>host:port</c>; port 0: any that is free, see <see cref="Url"/>. Or <c>unix:/path</c>: a UNIX-domain socket, which only this user
+        /// can reach; certificates are asked for all the same.
+        /// </param>
         /// <param name="ct">Gives up.</param>
         /// <returns>Completes when the port is bound.</returns>
         /// <exception cref="ArgumentException">The URL is malformed.</exception>
-        /// <exception cref="RpcException">The port is in use, or the address is not this machine's.</exception>
+        /// <exception cref="RpcException">The port or path is in use, or the address is not this machine's.</exception>
         /// <exception cref="IdentityException">The certificates cannot be used.</exception>
         public async Task StartAsync(string url, CancellationToken ct = default)
         {

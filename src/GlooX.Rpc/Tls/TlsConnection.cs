@@ -80,6 +80,11 @@ internal sealed record TlsConnection(SslStream Stream, Stream Transport, string 
     /// <summary>Tries each address of the host in turn.</summary>
     private static async Task<(Stream Transport, IPAddress? Local)> ConnectAsync(RpcEndpoint endpoint, CancellationToken ct)
     {
+        if (endpoint.Path is { } path)
+        {
+            return (await ConnectUnixAsync(path, ct).ConfigureAwait(false), null);
+        }
+
         IPAddress[] addresses = IPAddress.TryParse(endpoint.Host, out IPAddress? only) ? [only] : await Dns.GetHostAddressesAsync(endpoint.Host, ct).ConfigureAwait(false);
         for (int i = 0; ; i++)
         {
@@ -106,6 +111,31 @@ internal sealed record TlsConnection(SslStream Stream, Stream Transport, string 
             }
         }
     }
+
+    // Such a socket connects at once, or its server has no room: then the kernel offers nothing to wait for.
+    private static async Task<Stream> ConnectUnixAsync(string path, CancellationToken ct)
+    {
+        while (true)
+        {
+            var socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+            try
+            {
+                socket.Blocking = false;
+                socket.Connect(new UnixDomainSocketEndPoint(path));
+                return SocketStream.Open(socket);
+            }
+            catch (SocketException e) when (e.SocketErrorCode == SocketError.WouldBlock)
+            {
+                socket.Dispose();
+                await Task.Delay(10, ct).ConfigureAwait(false);
+            }
+            catch
+            {
+                socket.Dispose();
+                throw;
+            }
+        }
+    }
 }
 
 /// <summary>Settings of every socket.</summary>
@@ -118,6 +148,11 @@ internal static class SocketTuning
 
     public static void Apply(Socket socket)
     {
+        if (socket.AddressFamily == AddressFamily.Unix)
+        {
+            return;
+        }
+
         socket.NoDelay = true;
         socket.SetSocketOption(SocketOptionLevel.Socket, SocketOptionName.KeepAlive, true);
         if (OperatingSystem.IsLinux())

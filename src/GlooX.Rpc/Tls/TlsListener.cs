@@ -20,11 +20,13 @@ namespace GlooX.Tls;
 internal sealed partial class TlsListener : IAsyncDisposable
 {
     private const int MaxHandshakes = 256;
+    private const int Backlog = 1024;
     private static readonly TimeSpan s_handshakeTimeout = TimeSpan.FromSeconds(10);
 
     private static readonly TimeSpan s_linger = TimeSpan.FromSeconds(1);
 
     private readonly Socket _socket;
+    private readonly UnixSocketFile? _file;
     private readonly Identity _identity;
     private readonly int _maxConnections;
     private readonly ILogger _logger;
@@ -35,13 +37,14 @@ internal sealed partial class TlsListener : IAsyncDisposable
     private readonly ConcurrentDictionary<Task, bool> _connections = new();
     private Task _accepting = Task.CompletedTask;
 
-    private TlsListener(Socket socket, Identity identity, int maxConnections, IEnumerable<SslApplicationProtocol> protocols, ILogger logger)
+    private TlsListener(RpcEndpoint endpoint, Socket socket, UnixSocketFile? file, Identity identity, int maxConnections, IEnumerable<SslApplicationProtocol> protocols, ILogger logger)
     {
         _socket = socket;
+        _file = file;
         _identity = identity;
         _maxConnections = maxConnections;
         _logger = logger;
-        EndPoint = (IPEndPoint)socket.LocalEndPoint!;
+        Endpoint = socket.LocalEndPoint is IPEndPoint bound ? new RpcEndpoint(bound.Address.ToString(), bound.Port) : endpoint;
         _options = new SslServerAuthenticationOptions
         {
             ServerCertificateContext = identity.ServerContext,
@@ -57,7 +60,8 @@ internal sealed partial class TlsListener : IAsyncDisposable
         };
     }
 
-    public IPEndPoint EndPoint { get; }
+    /// <summary>Where it listens, with the real port.</summary>
+    public RpcEndpoint Endpoint { get; }
 
     /// <summary>Binds; nothing is accepted before <see cref="Start"/>.</summary>
     /// <exception cref="RpcException"><see cref="RpcError.Connection"/>: the port is in use or the address is not this machine's.</exception>
@@ -65,19 +69,33 @@ internal sealed partial class TlsListener : IAsyncDisposable
         RpcEndpoint endpoint, Identity identity, int maxConnections, IEnumerable<SslApplicationProtocol> protocols, ILogger logger, CancellationToken ct)
     {
         Socket? socket = null;
+        UnixSocketFile? file = null;
         try
         {
-            IPEndPoint address = await endpoint.ResolveForBindAsync(ct).ConfigureAwait(false);
-            socket = new Socket(address.AddressFamily, SocketType.Stream, ProtocolType.Tcp);
-            socket.Bind(address);
-            socket.Listen(1024);
-            return new TlsListener(socket, identity, maxConnections, protocols, logger);
+            if (endpoint.Path is { } path)
+            {
+                (socket, file) = UnixSocketFile.Listen(path, Backlog);
+            }
+            else
+            {
+                IPEndPoint address = await endpoint.ResolveForBindAsync(ct).ConfigureAwait(false);
+                socket = new Socket(address.AddressFamily, SocketType.Stream, ProtocolType.Tcp);
+                socket.Bind(address);
+                socket.Listen(Backlog);
+            }
+
+            return new TlsListener(endpoint, socket, file, identity, maxConnections, protocols, logger);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new RpcException(RpcError.Connection, $"cannot listen on {endpoint}: {e.Message}", e) { Url = endpoint.ToString() };
         }
         catch (SocketException e)
         {
             socket?.Dispose();
             string why = e.SocketErrorCode switch
             {
+                SocketError.AddressAlreadyInUse when endpoint.Path is not null => "another process listens there",
                 SocketError.AddressAlreadyInUse => "another process listens on that port. Choose another one, or port 0 for any that is free",
                 SocketError.AddressNotAvailable => "that address is not one of this machine's. 0.0.0.0 means all of them",
                 SocketError.AccessDenied => "this user may not listen on that port. Ports from 1024 up are free to all",
@@ -97,6 +115,7 @@ internal sealed partial class TlsListener : IAsyncDisposable
     {
         await _stop.CancelAsync().ConfigureAwait(false);
         _socket.Dispose();
+        _file?.Dispose();
         await _accepting.ConfigureAwait(false);
     }
 
@@ -164,7 +183,7 @@ internal sealed partial class TlsListener : IAsyncDisposable
             TlsConnection connection;
             try
             {
-                remote = socket.RemoteEndPoint?.ToString() ?? remote;
+                remote = Endpoint.Path is not null ? Endpoint.ToString() : socket.RemoteEndPoint?.ToString() ?? remote;
                 SocketTuning.Apply(socket);
                 Stream transport = SocketStream.Open(socket);
                 stream = new SslStream(transport, leaveInnerStreamOpen: false);
