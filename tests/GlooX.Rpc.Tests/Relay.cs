@@ -14,6 +14,7 @@ internal sealed class Relay : IAsyncDisposable
     private readonly IPEndPoint _target;
     private volatile TaskCompletionSource _open = Gate(isOpen: true);
     private int _accepted;
+    private int _passed;
 
     public Relay(string target)
     {
@@ -26,6 +27,9 @@ internal sealed class Relay : IAsyncDisposable
 
     /// <summary>How many connections have come.</summary>
     public int Accepted => Volatile.Read(ref _accepted);
+
+    /// <summary>How many pieces of data have passed.</summary>
+    public int Passed => Volatile.Read(ref _passed);
 
     /// <summary>Ends new connections as soon as they come.</summary>
     public bool Refuses { get; set; }
@@ -133,6 +137,7 @@ internal sealed class Relay : IAsyncDisposable
             {
                 await _open.Task;
                 await to.SendAsync(buffer.AsMemory(0, read), _stop.Token);
+                Interlocked.Increment(ref _passed);
             }
         }
         catch (Exception e) when (e is OperationCanceledException or SocketException or ObjectDisposedException)

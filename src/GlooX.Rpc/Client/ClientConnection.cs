@@ -15,6 +15,7 @@ internal sealed class ClientConnection : WireConnection
     private readonly Dictionary<string, uint> _methods = new(StringComparer.Ordinal);
     private readonly TaskCompletionSource _greeted = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly Timer _sweeper;
+    private readonly TimeSpan _keepAlive;
     private int _maxInFlight = int.MaxValue;
 
     private ClientConnection(TlsConnection connection, RpcClientOptions options, int lane)
@@ -22,7 +23,8 @@ internal sealed class ClientConnection : WireConnection
     {
         LocalAddress = connection.LocalAddress;
         Lane = lane;
-        _sweeper = new Timer(static s => ((ClientConnection)s!).FailExpired(), this, s_sweep, s_sweep);
+        _keepAlive = options.KeepAliveInterval;
+        _sweeper = new Timer(static s => ((ClientConnection)s!).Sweep(), this, s_sweep, s_sweep);
     }
 
     public System.Net.IPAddress? LocalAddress { get; }
@@ -214,9 +216,11 @@ internal sealed class ClientConnection : WireConnection
         }
     }
 
-    private void FailExpired()
+    private void Sweep()
     {
-        foreach (PendingCall call in _calls.TakeExpired(Environment.TickCount64) ?? [])
+        long now = Environment.TickCount64;
+        CheckPeer(now, _keepAlive);
+        foreach (PendingCall call in _calls.TakeExpired(now) ?? [])
         {
             FrameBuffer cancel = FrameBuffer.Begin(FrameType.Cancel, call.Id);
             Send(cancel);

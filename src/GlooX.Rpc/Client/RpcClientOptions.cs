@@ -37,11 +37,24 @@ public sealed record RpcClientOptions
     /// </summary>
     public int Connections { get; init; } = 1;
 
-    /// <summary>Largest answer accepted, in bytes. Default 16 MiB.</summary>
+    /// <summary>
+    /// Largest answer accepted, in bytes. Default 16 MiB. A larger one fails its call with <see cref="RpcError.TooLarge"/>. Raising it lets the
+    /// server make this process hold that much at once.
+    /// </summary>
     public int MaxFrameBytes { get; init; } = 16 * 1024 * 1024;
 
-    /// <summary>Bytes of calls kept for a server that does not read. Default 4 MiB; at the limit further calls wait before they are sent.</summary>
+    /// <summary>
+    /// Bytes of calls kept for a server that does not read. Default 4 MiB; at the limit further calls wait before they are sent, until their
+    /// deadline. Raising it costs memory; lowering it makes callers wait for each other on slow links.
+    /// </summary>
     public int MaxBufferedBytes { get; init; } = 4 * 1024 * 1024;
+
+    /// <summary>
+    /// After how long a silence the server is asked whether it is there. Default 30 s; 0: never. When as long again nothing comes, and nothing
+    /// can be sent, the connection counts as lost. Shorter notices a server that vanished or hangs sooner, costs a packet in each interval
+    /// while the connection is idle, and gives up on a server that only stands still, as in a debugger or on a very slow link.
+    /// </summary>
+    public TimeSpan KeepAliveInterval { get; init; } = TimeSpan.FromSeconds(30);
 
     /// <summary>Where lost connections are logged. Null (default): nowhere.</summary>
     public ILoggerFactory? LoggerFactory { get; init; }

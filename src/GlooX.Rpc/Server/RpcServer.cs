@@ -55,6 +55,7 @@ namespace GlooX
         private readonly ConcurrentDictionary<ServerConnection, bool> _connections = new();
         private readonly List<(SslApplicationProtocol Protocol, Func<TlsConnection, Task> Handler)> _routes = [];
         private TlsListener? _listener;
+        private Timer? _sweeper;
         private int _disposed;
 
         /// <summary>Makes a server that does not listen yet.</summary>
@@ -103,7 +104,7 @@ namespace GlooX
             RpcEndpoint endpoint = RpcEndpoint.Parse(url);
             Identity identity = _options.Identity ?? Identity.Load();
             SslApplicationProtocol[] protocols = [TlsConnection.Rpc, .. _routes.Select(r => r.Protocol)];
-            _listener = await TlsListener.BindAsync(endpoint, identity, _options.MaxConnections, protocols, _logger, ct).ConfigureAwait(false);
+            _listener = await TlsListener.BindAsync(endpoint, identity, new ListenerLimits(_options.MaxConnections, _options.MaxConnectionsPerPeer, _options.HandshakeTimeout), protocols, _logger, ct).ConfigureAwait(false);
             _listener.Route(TlsConnection.Rpc, ServeAsync);
             foreach ((SslApplicationProtocol protocol, Func<TlsConnection, Task> handler) in _routes)
             {
@@ -111,6 +112,8 @@ namespace GlooX
             }
 
             _listener.Start();
+            TimeSpan period = SweepPeriod(_options);
+            _sweeper = new Timer(static s => ((RpcServer)s!).Sweep(), this, period, period);
         }
 
         /// <summary>
@@ -129,13 +132,14 @@ namespace GlooX
             await _listener.StopAcceptingAsync().ConfigureAwait(false);
             foreach (ServerConnection connection in _connections.Keys)
             {
-                connection.AnnounceShutdown();
+                connection.AnnounceShutdown("the process is shutting down");
             }
 
             // Callers close their connections when they have no more calls here; only they know when that is.
             await Task.WhenAll(_connections.Keys.Select(static c => c.Closed)).WaitAsync(_options.DrainTimeout).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
             await Task.WhenAll(_connections.Keys.Select(c => c.FinishAsync(ShuttingDown(), TimeSpan.FromSeconds(1)))).ConfigureAwait(false);
             await _listener.DisposeAsync().ConfigureAwait(false);
+            await _sweeper!.DisposeAsync().ConfigureAwait(false);
         }
 
         /// <summary>Another protocol on the same port; before <see cref="StartAsync"/>.</summary>
@@ -178,6 +182,23 @@ namespace GlooX
             }
 
             return new Definition(name, service.Dispatcher, service.Target, index, null);
+        }
+
+        /// <summary>Often enough to be late by no more than a quarter of the shortest time that is watched.</summary>
+        private static TimeSpan SweepPeriod(RpcServerOptions options)
+        {
+            double shortest = new[] { options.HandshakeTimeout, options.KeepAliveInterval, options.IdleTimeout }
+                .Where(static t => t > TimeSpan.Zero).Select(static t => t.TotalMilliseconds).DefaultIfEmpty(double.MaxValue).Min();
+            return TimeSpan.FromMilliseconds(Math.Clamp(shortest / 4, 10, 1000));
+        }
+
+        private void Sweep()
+        {
+            long now = Environment.TickCount64;
+            foreach ((ServerConnection connection, _) in _connections)
+            {
+                connection.Sweep(now);
+            }
         }
 
         private static RpcException ShuttingDown() => new(RpcError.ShuttingDown, "the process is shutting down");

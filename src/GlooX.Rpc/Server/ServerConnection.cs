@@ -18,7 +18,12 @@ internal sealed class ServerConnection : WireConnection
     private readonly RpcServerOptions _options;
     private readonly List<Definition> _methods = [];
     private readonly ConcurrentDictionary<uint, RpcRequest> _cancellable = new();
+    private readonly long _opened = Environment.TickCount64;
     private bool _greeted;
+    private int _requests;
+    private int _requestsSeen;
+    private long _idleSince = Environment.TickCount64;
+    private bool _isTold;
 
     public ServerConnection(RpcServer server, TlsConnection connection, RpcServerOptions options)
         : base(connection, options.MaxFrameBytes, options.MaxBufferedBytes)
@@ -40,14 +45,41 @@ internal sealed class ServerConnection : WireConnection
 
     public void RequestEnded() => CallEnded();
 
+    /// <summary>Looks at the clock: for a greeting that does not come, a caller that is gone, a connection that nobody uses. Called now and then.</summary>
+    public void Sweep(long now)
+    {
+        CheckPeer(now, _options.KeepAliveInterval);
+        if (!Volatile.Read(ref _greeted))
+        {
+            if (!_isTold && _options.HandshakeTimeout > TimeSpan.Zero && now - _opened >= _options.HandshakeTimeout.TotalMilliseconds)
+            {
+                _isTold = true;
+                _ = SayGoAwayAsync(new RpcException(RpcError.Timeout, $"no greeting within {_options.HandshakeTimeout.TotalSeconds:0.###} s") { Url = Remote }); // ends within its own limit
+            }
+
+            return;
+        }
+
+        int requests = Volatile.Read(ref _requests);
+        if (InFlight > 0 || requests != _requestsSeen)
+        {
+            (_requestsSeen, _idleSince) = (requests, now);
+        }
+        else if (_options.IdleTimeout > TimeSpan.Zero && now - _idleSince >= _options.IdleTimeout.TotalMilliseconds && !_isTold)
+        {
+            _isTold = true; // a call that is on the way is served all the same
+            AnnounceShutdown("the connection was not used");
+        }
+    }
+
     /// <summary>
     /// Tells the caller to make no more calls here. Those in flight go on, and those on the way are served: the caller closes the connection
     /// when its last call has ended.
     /// </summary>
-    public void AnnounceShutdown()
+    public void AnnounceShutdown(string why)
     {
         FrameBuffer goAway = FrameBuffer.Begin(FrameType.GoAway, 0);
-        Bodies.WriteGoAway(goAway, RpcError.ShuttingDown, "the process is shutting down");
+        Bodies.WriteGoAway(goAway, RpcError.ShuttingDown, why);
         Send(goAway);
     }
 
@@ -114,6 +146,9 @@ internal sealed class ServerConnection : WireConnection
         }
     }
 
+    /// <summary>A caller that does not read gets no further call begun, lest its answers pile up.</summary>
+    protected override bool HoldsWork => IsCongested && !IsClosed;
+
     protected override void OnClosed(Exception reason)
     {
         foreach (RpcRequest request in _cancellable.Values)
@@ -139,7 +174,7 @@ internal sealed class ServerConnection : WireConnection
         FrameBuffer ack = FrameBuffer.Begin(FrameType.HelloAck, 0);
         Bodies.WriteHello(ack, new Hello(Hello.Version, Hello.Version, _options.MaxFrameBytes, _options.MaxInFlight, RpcServer.Software));
         Send(ack);
-        _greeted = true;
+        Volatile.Write(ref _greeted, true);
     }
 
     private void OnDefine(uint id, ReadOnlyMemory<byte> body)
@@ -164,6 +199,7 @@ internal sealed class ServerConnection : WireConnection
         }
 
         CallStarted();
+        _requests++;
         Definition definition = _methods[(int)method];
         try
         {

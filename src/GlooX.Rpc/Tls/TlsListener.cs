@@ -3,6 +3,7 @@ using System.Net;
 using System.Net.Security;
 using System.Net.Sockets;
 using System.Security.Authentication;
+using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
 using GlooX.Sockets;
 using GlooX.Wire;
@@ -15,20 +16,20 @@ namespace GlooX.Tls;
 /// </summary>
 /// <remarks>
 /// TLS itself accepts any certificate; trust is decided right after the handshake, before a byte is read, so that a refused caller can be
-/// told why in a GoAway frame instead of seeing a broken connection. Handshakes are limited in number and time.
+/// told why in a GoAway frame instead of seeing a broken connection; so is one who comes when there are too many. Handshakes are limited in
+/// number and time, so those that are not let in cost little.
 /// </remarks>
 internal sealed partial class TlsListener : IAsyncDisposable
 {
     private const int MaxHandshakes = 256;
     private const int Backlog = 1024;
-    private static readonly TimeSpan s_handshakeTimeout = TimeSpan.FromSeconds(10);
-
     private static readonly TimeSpan s_linger = TimeSpan.FromSeconds(1);
 
     private readonly Socket _socket;
     private readonly UnixSocketFile? _file;
     private readonly Identity _identity;
-    private readonly int _maxConnections;
+    private readonly ListenerLimits _limits;
+    private readonly Turnstile _turnstile;
     private readonly ILogger _logger;
     private readonly SslServerAuthenticationOptions _options;
     private readonly SemaphoreSlim _handshakes = new(MaxHandshakes);
@@ -37,12 +38,13 @@ internal sealed partial class TlsListener : IAsyncDisposable
     private readonly ConcurrentDictionary<Task, bool> _connections = new();
     private Task _accepting = Task.CompletedTask;
 
-    private TlsListener(RpcEndpoint endpoint, Socket socket, UnixSocketFile? file, Identity identity, int maxConnections, IEnumerable<SslApplicationProtocol> protocols, ILogger logger)
+    private TlsListener(RpcEndpoint endpoint, Socket socket, UnixSocketFile? file, Identity identity, ListenerLimits limits, IEnumerable<SslApplicationProtocol> protocols, ILogger logger)
     {
         _socket = socket;
         _file = file;
         _identity = identity;
-        _maxConnections = maxConnections;
+        _limits = limits;
+        _turnstile = new Turnstile(limits.Connections, limits.ConnectionsPerPeer);
         _logger = logger;
         Endpoint = socket.LocalEndPoint is IPEndPoint bound ? new RpcEndpoint(bound.Address.ToString(), bound.Port) : endpoint;
         _options = new SslServerAuthenticationOptions
@@ -66,7 +68,7 @@ internal sealed partial class TlsListener : IAsyncDisposable
     /// <summary>Binds; nothing is accepted before <see cref="Start"/>.</summary>
     /// <exception cref="RpcException"><see cref="RpcError.Connection"/>: the port is in use or the address is not this machine's.</exception>
     public static async Task<TlsListener> BindAsync(
-        RpcEndpoint endpoint, Identity identity, int maxConnections, IEnumerable<SslApplicationProtocol> protocols, ILogger logger, CancellationToken ct)
+        RpcEndpoint endpoint, Identity identity, ListenerLimits limits, IEnumerable<SslApplicationProtocol> protocols, ILogger logger, CancellationToken ct)
     {
         Socket? socket = null;
         UnixSocketFile? file = null;
@@ -84,7 +86,7 @@ internal sealed partial class TlsListener : IAsyncDisposable
                 socket.Listen(Backlog);
             }
 
-            return new TlsListener(endpoint, socket, file, identity, maxConnections, protocols, logger);
+            return new TlsListener(endpoint, socket, file, identity, limits, protocols, logger);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
@@ -135,14 +137,6 @@ internal sealed partial class TlsListener : IAsyncDisposable
             {
                 await _handshakes.WaitAsync(_stop.Token).ConfigureAwait(false);
                 Socket socket = await _socket.AcceptAsync(_stop.Token).ConfigureAwait(false);
-                if (_connections.Count >= _maxConnections)
-                {
-                    LogTooMany(_logger, _maxConnections);
-                    socket.Dispose();
-                    _handshakes.Release();
-                    continue;
-                }
-
                 Task serving;
                 using (ExecutionContext.SuppressFlow())
                 {
@@ -176,6 +170,7 @@ internal sealed partial class TlsListener : IAsyncDisposable
     private async Task ServeAsync(Socket socket)
     {
         string remote = "unknown";
+        string? inside = null;
         SslStream? stream = null;
         try
         {
@@ -188,7 +183,7 @@ internal sealed partial class TlsListener : IAsyncDisposable
                 Stream transport = SocketStream.Open(socket);
                 stream = new SslStream(transport, leaveInnerStreamOpen: false);
                 using var limit = CancellationTokenSource.CreateLinkedTokenSource(_stop.Token);
-                limit.CancelAfter(s_handshakeTimeout);
+                limit.CancelAfter(_limits.Handshake);
                 await stream.AuthenticateAsServerAsync(_options, limit.Token).ConfigureAwait(false);
                 connection = new TlsConnection(stream, transport, remote, (socket.LocalEndPoint as IPEndPoint)?.Address);
                 if (await AdmitAsync(connection, limit.Token).ConfigureAwait(false) is not null)
@@ -201,6 +196,16 @@ internal sealed partial class TlsListener : IAsyncDisposable
                     LogRefused(_logger, remote, $"it asks for the protocol '{stream.NegotiatedApplicationProtocol}', which is not served here");
                     return;
                 }
+
+                string peer = stream.RemoteCertificate!.GetCertHashString(HashAlgorithmName.SHA256);
+                if (_turnstile.Enter(peer) is { } full)
+                {
+                    LogFull(_logger, remote, full);
+                    await RefuseAsync(stream, RpcError.Overloaded, full, limit.Token).ConfigureAwait(false);
+                    return;
+                }
+
+                inside = peer;
             }
             finally
             {
@@ -215,7 +220,7 @@ internal sealed partial class TlsListener : IAsyncDisposable
         }
         catch (Exception e) when (e is IOException or SocketException or System.ComponentModel.Win32Exception or ObjectDisposedException or OperationCanceledException or InvalidOperationException)
         {
-            LogHandshake(_logger, remote, e is OperationCanceledException ? $"no handshake within {s_handshakeTimeout.TotalSeconds} s" : e.Message);
+            LogHandshake(_logger, remote, e is OperationCanceledException ? $"no handshake within {_limits.Handshake.TotalSeconds:0.###} s" : e.Message);
         }
         finally
         {
@@ -225,6 +230,10 @@ internal sealed partial class TlsListener : IAsyncDisposable
             }
 
             socket.Dispose();
+            if (inside is not null)
+            {
+                _turnstile.Leave(inside);
+            }
         }
     }
 
@@ -237,29 +246,34 @@ internal sealed partial class TlsListener : IAsyncDisposable
         if (refusal is not null)
         {
             LogRefused(_logger, connection.Remote, refusal); // before the caller knows: it may be gone before it is told
-            FrameBuffer goAway = FrameBuffer.Begin(FrameType.GoAway, 0);
-            Bodies.WriteGoAway(goAway, RpcError.Unauthorized, refusal);
-            byte[] last = goAway.End().ToArray();
-            await connection.Stream.WriteAsync(last, ct).ConfigureAwait(false);
-            await connection.Stream.ShutdownAsync().WaitAsync(ct).ConfigureAwait(false);
-
-            // Closing with unread bytes would send a reset that overtakes the refusal: read until the caller has hung up.
-            using var linger = CancellationTokenSource.CreateLinkedTokenSource(ct);
-            linger.CancelAfter(s_linger);
-            byte[] sink = new byte[4096];
-            try
-            {
-                for (int i = 0; i < 16 && await connection.Stream.ReadAsync(sink, linger.Token).ConfigureAwait(false) > 0; i++)
-                {
-                }
-            }
-            catch (Exception e) when (e is IOException or OperationCanceledException)
-            {
-                // it hung up, or it does not: either way it has had its chance to read
-            }
+            await RefuseAsync(connection.Stream, RpcError.Unauthorized, refusal, ct).ConfigureAwait(false);
         }
 
         return refusal;
+    }
+
+    private static async Task RefuseAsync(SslStream stream, RpcError code, string refusal, CancellationToken ct)
+    {
+        FrameBuffer goAway = FrameBuffer.Begin(FrameType.GoAway, 0);
+        Bodies.WriteGoAway(goAway, code, refusal);
+        byte[] last = goAway.End().ToArray();
+        await stream.WriteAsync(last, ct).ConfigureAwait(false);
+        await stream.ShutdownAsync().WaitAsync(ct).ConfigureAwait(false);
+
+        // Closing with unread bytes would send a reset that overtakes the refusal: read until the caller has hung up.
+        using var linger = CancellationTokenSource.CreateLinkedTokenSource(ct);
+        linger.CancelAfter(s_linger);
+        byte[] sink = new byte[4096];
+        try
+        {
+            for (int i = 0; i < 16 && await stream.ReadAsync(sink, linger.Token).ConfigureAwait(false) > 0; i++)
+            {
+            }
+        }
+        catch (Exception e) when (e is IOException or OperationCanceledException)
+        {
+            // it hung up, or it does not: either way it has had its chance to read
+        }
     }
 
     [LoggerMessage(1001, LogLevel.Warning, "Refused {Remote}: {Reason}")]
@@ -268,8 +282,8 @@ internal sealed partial class TlsListener : IAsyncDisposable
     [LoggerMessage(1002, LogLevel.Information, "The TLS handshake with {Remote} failed: {Reason}")]
     private static partial void LogHandshake(ILogger logger, string remote, string reason);
 
-    [LoggerMessage(1003, LogLevel.Warning, "A connection was closed at once: the limit of {Limit} connections is reached")]
-    private static partial void LogTooMany(ILogger logger, int limit);
+    [LoggerMessage(1003, LogLevel.Warning, "{Remote} was not let in: {Reason}")]
+    private static partial void LogFull(ILogger logger, string remote, string reason);
 
     [LoggerMessage(1004, LogLevel.Warning, "Accepting a connection failed: {Reason}")]
     private static partial void LogAccept(ILogger logger, string reason);

@@ -35,6 +35,9 @@ internal abstract class WireConnection : IThreadPoolWorkItem, IInlineWork
     // One TLS record: beyond it, waiting for more saves nothing.
     private const int FullBatch = 16 * 1024;
 
+    // What is written at once: each piece that had to wait, and went through, tells that the other side lives.
+    private const int WriteSlice = 64 * 1024;
+
     // The clock is read once for so many pieces of work.
     private const int Slice = 16;
 
@@ -66,6 +69,9 @@ internal abstract class WireConnection : IThreadPoolWorkItem, IInlineWork
     private int _unguarded; // the thread that runs work unguarded
     private int _penalty;
     private int _suspicion;
+    private int _held; // work waits for the next batch to be taken
+    private long _heard = Environment.TickCount64;
+    private long _asked;
 
     protected WireConnection(TlsConnection connection, int maxFrame, int highWater)
     {
@@ -93,6 +99,9 @@ internal abstract class WireConnection : IThreadPoolWorkItem, IInlineWork
     protected int PeerMaxFrame { get; set; } = int.MaxValue;
 
     protected int InFlight => Volatile.Read(ref _inFlight);
+
+    /// <summary>Whether work that was read is to wait: until the other side has read what was sent to it.</summary>
+    protected virtual bool HoldsWork => false;
 
     void IThreadPoolWorkItem.Execute()
     {
@@ -233,6 +242,7 @@ internal abstract class WireConnection : IThreadPoolWorkItem, IInlineWork
                     break;
                 }
 
+                Volatile.Write(ref _heard, Environment.TickCount64);
                 end += read;
                 bool full = end == buffer.Length;
                 int needed;
@@ -294,6 +304,30 @@ internal abstract class WireConnection : IThreadPoolWorkItem, IInlineWork
         }
 
         Close(reason);
+    }
+
+    /// <summary>
+    /// Asks the other side whether it is there when it was silent for <paramref name="interval"/>, and closes the connection when it is
+    /// silent for as long again. It is not silent while it takes what is sent to it. Called now and then, by one thread at a time.
+    /// </summary>
+    protected void CheckPeer(long now, TimeSpan interval)
+    {
+        long silence = now - Volatile.Read(ref _heard);
+        if (interval <= TimeSpan.Zero || silence < interval.TotalMilliseconds)
+        {
+            return;
+        }
+
+        if (_asked <= now - silence)
+        {
+            _asked = now;
+            FrameBuffer ping = FrameBuffer.Begin(FrameType.Ping, 0);
+            Send(ping);
+        }
+        else if (now - _asked >= interval.TotalMilliseconds)
+        {
+            Close(new RpcException(RpcError.Connection, $"the connection to {Remote} is lost: nothing was heard of it for {silence / 1000.0:0.#} s, though it was asked") { Url = Remote });
+        }
     }
 
     protected void CallStarted() => Interlocked.Increment(ref _inFlight);
@@ -362,7 +396,7 @@ internal abstract class WireConnection : IThreadPoolWorkItem, IInlineWork
         int done = 0;
         long worked = 0;
         long start = Stopwatch.GetTimestamp();
-        while (_ready.TryDequeue(out IThreadPoolWorkItem? work))
+        while (!HoldsWork && _ready.TryDequeue(out IThreadPoolWorkItem? work))
         {
             if (isGuarded && (!_ready.IsEmpty || Volatile.Read(ref _filling).Length > 0))
             {
@@ -403,6 +437,15 @@ internal abstract class WireConnection : IThreadPoolWorkItem, IInlineWork
             }
 
             start = now;
+        }
+
+        if (HoldsWork && !_ready.IsEmpty)
+        {
+            Interlocked.Exchange(ref _held, 1);
+            if (!HoldsWork)
+            {
+                QueueHelper(); // the batch went out before it could know
+            }
         }
 
         worked += Stopwatch.GetTimestamp() - start;
@@ -475,7 +518,22 @@ internal abstract class WireConnection : IThreadPoolWorkItem, IInlineWork
                     }
                 }
 
-                await _stream.WriteAsync(batch.Written).ConfigureAwait(false);
+                if (Volatile.Read(ref _held) != 0 && Interlocked.Exchange(ref _held, 0) != 0)
+                {
+                    QueueHelper();
+                }
+
+                for (ReadOnlyMemory<byte> rest = batch.Written; !rest.IsEmpty; rest = rest[Math.Min(rest.Length, WriteSlice)..])
+                {
+                    ValueTask writing = _stream.WriteAsync(rest[..Math.Min(rest.Length, WriteSlice)]);
+                    bool waits = !writing.IsCompleted;
+                    await writing.ConfigureAwait(false);
+                    if (waits)
+                    {
+                        Volatile.Write(ref _heard, Environment.TickCount64);
+                    }
+                }
+
                 batch.Clear(KeepBatch);
             }
         }
