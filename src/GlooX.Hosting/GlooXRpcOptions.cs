@@ -6,7 +6,7 @@ namespace GlooX;
 /// <summary>The RPC server of a host: see <see cref="GlooXHosting.AddGlooXRpc"/>.</summary>
 public sealed class GlooXRpcOptions
 {
-    private readonly List<(string Name, Func<IServiceProvider, object> Make)> _services = [];
+    private readonly List<(string Name, RpcAccess? Access, Func<IServiceProvider, object> Make)> _services = [];
     private readonly List<Func<IServiceProvider, RpcInterceptor>> _interceptors = [];
 
     /// <summary>
@@ -24,11 +24,12 @@ public sealed class GlooXRpcOptions
     /// </summary>
     /// <typeparam name="T">A class with <see cref="RpcAttribute"/> on methods or with contracts, or a contract that is registered.</typeparam>
     /// <param name="name">The service's name; empty (default) is what a caller reaches without naming a service.</param>
+    /// <param name="access">Who may call it. Null: agents, clients and children, without a token.</param>
     /// <returns>This.</returns>
-    public GlooXRpcOptions AddService<T>(string name = "")
+    public GlooXRpcOptions AddService<T>(string name = "", RpcAccess? access = null)
         where T : class
     {
-        _services.Add((name, static provider => ActivatorUtilities.GetServiceOrCreateInstance<T>(provider)));
+        _services.Add((name, access, static provider => ActivatorUtilities.GetServiceOrCreateInstance<T>(provider)));
         return this;
     }
 
@@ -49,9 +50,9 @@ public sealed class GlooXRpcOptions
             LoggerFactory = Server.LoggerFactory ?? provider.GetService<ILoggerFactory>(),
             Interceptors = [.. Server.Interceptors, .. _interceptors.Select(make => make(provider))],
         });
-        foreach ((string name, Func<IServiceProvider, object> make) in _services)
+        foreach ((string name, RpcAccess? access, Func<IServiceProvider, object> make) in _services)
         {
-            server.Add(make(provider), name);
+            server.Add(make(provider), name, access);
         }
 
         return server;

@@ -40,9 +40,7 @@ public sealed class HostingTests
 
         string url = Url(host);
         await host.StopAsync(Ct).WaitAsync(s_limit, Ct);
-        await using RpcClient late = RpcClient.Connect(url, s_client); // the other may not have heard yet
-        RpcException gone = await Assert.ThrowsAsync<RpcException>(() => late.OpenAsync(Ct));
-        Assert.Equal(RpcError.Connection, gone.Code);
+        await AssertGoneAsync(url);
     }
 
     [Fact]
@@ -170,8 +168,7 @@ public sealed class HostingTests
         Assert.Equal([large.Length, large.Length, large.Length, large.Length], sizes);
 
         await app.StopAsync(Ct).WaitAsync(s_limit, Ct);
-        RpcException gone = await Assert.ThrowsAsync<RpcException>(async () => await client.As<ICalculator>().AddAsync(2, 3));
-        Assert.Equal(RpcError.Connection, gone.Code);
+        await AssertGoneAsync(url);
     }
 
     [Fact]
@@ -198,6 +195,25 @@ public sealed class HostingTests
 
         await using RpcClient friend = RpcClient.Connect(url, s_client);
         Assert.Equal(5, await friend.As<ICalculator>().AddAsync(2, 3));
+    }
+
+    [Fact]
+    public async Task On_an_endpoint_of_the_web_server_a_denied_certificate_is_refused()
+    {
+        var identity = Identity.Ephemeral("denying");
+        await using WebApplication app = await StartWebAsync(
+            o => o.Server = o.Server with { Identity = identity, DeniedSerials = [identity.Client.SerialNumber] },
+            static o => o.Listen(IPAddress.Loopback, 0, static l => l.UseGlooXRpc()));
+        await using RpcClient client = RpcClient.Connect(new Uri(app.Urls.ElementAt(1)).Authority, new RpcClientOptions { Identity = identity });
+        RpcException e = await Assert.ThrowsAsync<RpcException>(() => client.OpenAsync(Ct));
+        Assert.Equal(RpcError.Unauthorized, e.Code);
+    }
+
+    private static async Task AssertGoneAsync(string url)
+    {
+        await using RpcClient late = RpcClient.Connect(url, s_client);
+        RpcException gone = await Assert.ThrowsAsync<RpcException>(() => late.OpenAsync(Ct));
+        Assert.Equal(RpcError.Connection, gone.Code);
     }
 
     private static string Url(IHost host) => host.Services.GetRequiredService<RpcServer>().Url;

@@ -63,6 +63,15 @@ public sealed class InterceptorTests
     }
 
     [Fact]
+    public async Task An_interceptor_knows_the_callers_certificate()
+    {
+        var book = new Visitors();
+        await using Harness it = await StartAsync([book], []);
+        Assert.Equal(5, await it.Remote.AddAsync(2, 3));
+        Assert.Equal(("CN=test client", RpcRole.Client), book.Last);
+    }
+
+    [Fact]
     public async Task A_fault_in_an_interceptor_is_told_like_one_in_a_handler()
     {
         await using Harness it = await StartAsync([new Broken(admits: false)], []);
@@ -260,6 +269,13 @@ public sealed class InterceptorTests
                 throw new RpcException(RpcError.Unauthorized, $"{call.Method}: say the word");
             }
         }
+    }
+
+    private sealed class Visitors : RpcInterceptor
+    {
+        public (string Subject, RpcRole Roles) Last { get; private set; }
+
+        public override void Admit(RpcCall call) => Last = (call.CallerSubject, call.CallerRoles);
     }
 
     private sealed class Detour : RpcInterceptor

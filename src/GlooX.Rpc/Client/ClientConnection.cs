@@ -12,11 +12,9 @@ internal sealed class ClientConnection : RpcConnection
     private bool _draining;
 
     private ClientConnection(TlsConnection connection, RpcClientOptions options)
-        : base(connection, options.MaxFrameBytes, options.MaxBufferedBytes, MaxCallbacksInFlight, new Pipeline(options.Interceptors)) => (LocalAddress, Peer) = (connection.LocalAddress, connection.Peer);
+        : base(connection, options.MaxFrameBytes, options.MaxBufferedBytes, MaxCallbacksInFlight, new Pipeline(options.Interceptors)) => LocalAddress = connection.LocalAddress;
 
     public System.Net.IPAddress? LocalAddress { get; }
-
-    public Peer Peer { get; }
 
     public override bool IsUsable => !IsClosed && !Volatile.Read(ref _draining);
 

@@ -43,6 +43,12 @@ public sealed class RpcCall
     /// <summary>The caller, as <c>host:port</c>.</summary>
     public string Caller => _connection.Remote;
 
+    /// <summary>The subject of the caller's certificate.</summary>
+    public string CallerSubject => _connection.Peer.Subject;
+
+    /// <summary>The roles in the caller's certificate.</summary>
+    public RpcRole CallerRoles => _connection.Peer.Roles;
+
     /// <summary>What the caller's interceptors sent with the call. The caller can write anything there: it proves nothing by itself.</summary>
     public IReadOnlyDictionary<string, string> Metadata { get; }
 

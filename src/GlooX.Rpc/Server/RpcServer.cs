@@ -233,7 +233,10 @@ namespace GlooX
 
         private TlsListener MakeDoor()
         {
-            TlsListener door = TlsListener.Unbound(_options.Identity ?? Identity.Load(), _options.MaxConnections, [TlsConnection.Rpc], _logger);
+            Identity identity = (_options.Identity ?? Identity.Load()).ReachedBy(_options.Names);
+            identity.DenyForNow(_options.DeniedSerials);
+            TlsListener door = TlsListener.Unbound(identity, _options.MaxConnections, [TlsConnection.Rpc], _logger);
+            door.HandshakeTimeout = _options.HandshakeTimeout;
             door.Route(TlsConnection.Rpc, ServeAsync, RpcRole.None);
             return door;
         }

@@ -51,6 +51,7 @@ internal sealed partial class TlsListener : IAsyncDisposable
 
     /// <summary>How long a handshake may take; before <see cref="Start"/>.</summary>
     public TimeSpan HandshakeTimeout { get; set; } = TimeSpan.FromSeconds(10);
+
     /// <summary>One without a port: serves what others accept, see <see cref="ServeAsync(Stream, string, CancellationToken)"/>.</summary>
     public static TlsListener Unbound(Identity identity, int maxConnections, IEnumerable<SslApplicationProtocol> protocols, ILogger logger) =>
         new(null, identity, maxConnections, protocols, logger);

@@ -42,6 +42,7 @@ internal abstract class RpcConnection : WireConnection, ICallSource
         : base(connection, maxFrame, highWater)
     {
         Pipeline = pipeline;
+        Peer = connection.Peer;
         MaxServed = maxInFlight;
         Inbound = new RpcInbound(this);
     }
@@ -56,6 +57,9 @@ internal abstract class RpcConnection : WireConnection, ICallSource
     TimeSpan ICallSource.CallTimeout => TimeSpan.FromSeconds(30);
 
     public CallbackTable Callbacks => _callbacks;
+
+    /// <summary>Who the other side is.</summary>
+    public Peer Peer { get; }
 
     /// <summary>Who sees the calls in both directions.</summary>
     public Pipeline Pipeline { get; }
