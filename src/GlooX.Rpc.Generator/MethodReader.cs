@@ -39,9 +39,9 @@ internal static class MethodReader
         (ReturnKind kind, ITypeSymbol? result) = ReadReturn(method);
         if (WhyCannotReturn(method, kind, result) is { } complaint)
             Refuse(method, Diagnostics.ReturnType, method.ToMessage(), method.ReturnType.ToMessage(), complaint);
-        if (IsOneWay(rpc) && kind is not (ReturnKind.Task or ReturnKind.ValueTask or ReturnKind.Nothing))
+        if (Named<bool>(rpc, "OneWay") && kind is not (ReturnKind.Task or ReturnKind.ValueTask or ReturnKind.Nothing))
             Refuse(method, Diagnostics.ReturnType, method.ToMessage(), method.ReturnType.ToMessage(), "a one-way call brings nothing back; return Task or ValueTask");
-        if (IsOneWay(rpc) && parameters.Any(static p => p.Carriage == Carriage.Stream))
+        if (Named<bool>(rpc, "OneWay") && parameters.Any(static p => p.Carriage == Carriage.Stream))
             Refuse(method, Diagnostics.ReturnType, method.ToMessage(), method.ReturnType.ToMessage(), "a one-way call has no end that a stream could last until; let it be answered");
         if (!sound)
             return null;
@@ -56,8 +56,9 @@ internal static class MethodReader
             parameters.ToEquatableArray(),
             Required: parameters.FindLastIndex(static p => p.Default is null) + 1,
             cancellation,
-            TimeoutMilliseconds(rpc),
-            IsOneWay(rpc));
+            Named<int>(rpc, "TimeoutMilliseconds"),
+            Named<bool>(rpc, "OneWay"),
+            Named<bool>(rpc, "Idempotent"));
 
         void Refuse(ISymbol symbol, DiagnosticDescriptor descriptor, params string[] arguments)
         {
@@ -75,11 +76,9 @@ internal static class MethodReader
             : method.Name;
     }
 
-    private static int TimeoutMilliseconds(AttributeData? rpc) =>
-        rpc?.NamedArguments.FirstOrDefault(static a => a.Key == "TimeoutMilliseconds").Value.Value as int? ?? 0;
-
-    private static bool IsOneWay(AttributeData? rpc) =>
-        rpc?.NamedArguments.FirstOrDefault(static a => a.Key == "OneWay").Value.Value as bool? ?? false;
+    private static T Named<T>(AttributeData? rpc, string name)
+        where T : struct =>
+        rpc?.NamedArguments.FirstOrDefault(a => a.Key == name).Value.Value as T? ?? default;
 
     private static ParameterModel ReadParameter(IParameterSymbol parameter, string name)
     {

@@ -30,7 +30,8 @@ internal static class ProxyWriter
         code.Line($"    {Literal(method.WireName)},");
         code.Line($"    {read},");
         code.Line($"    {method.TimeoutMilliseconds},");
-        code.Line($"    {(method.IsOneWay ? "true" : "false")});");
+        code.Line($"    {(method.IsOneWay ? "true" : "false")},");
+        code.Line($"    {(method.Idempotent ? "true" : "false")});");
         code.Line();
         code.Line($"private readonly {Runtime}.RpcBoundMethod<{result}> __bound{index} = __invoker.Bind(__method{index});");
         code.Line();

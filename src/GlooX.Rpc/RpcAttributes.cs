@@ -23,7 +23,7 @@ public sealed class RpcAttribute(string? name = null) : Attribute
     public string? Name { get; } = name;
 
     /// <summary>
-    /// How long a call may take, in milliseconds, before it fails with <see cref="RpcError.Timeout"/>.
+    /// How long a call may take, in milliseconds and connecting included, before it fails with <see cref="RpcError.Timeout"/>.
     /// 0 (default): the client's <see cref="RpcClientOptions.CallTimeout"/>; -1: no limit.
     /// </summary>
     public int TimeoutMilliseconds { get; set; }
@@ -33,4 +33,12 @@ public sealed class RpcAttribute(string? name = null) : Attribute
     /// Only for methods that return nothing. Default false.
     /// </summary>
     public bool OneWay { get; set; }
+
+    /// <summary>
+    /// Whether it does no harm to execute a call twice. Then a call whose connection broke before the answer came is made again on a new
+    /// connection, until its deadline; connecting again is tried for as long. Default false: such a call fails with
+    /// <see cref="RpcError.Connection"/> and is never repeated. Counts on contracts only, and neither for one-way calls nor for those that
+    /// carry streams or lent objects.
+    /// </summary>
+    public bool Idempotent { get; set; }
 }

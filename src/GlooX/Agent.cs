@@ -242,6 +242,11 @@ public class Agent : IAsyncDisposable
     private async Task RunAsync(string url, string? peer, AgentOptions options, CancellationToken ct)
     {
         RpcEndpoint endpoint = RpcEndpoint.Parse(url);
+        if (endpoint.Path is not null)
+        {
+            throw new ArgumentException($"an agent cannot listen on '{url}', for its grid is reached over the network: give host:port", nameof(url));
+        }
+
         string[] peers = peer is null ? [] : [RpcEndpoint.Parse(peer).Dialable.ToString()];
         IEnumerable<string> names = ((RpcEndpoint?[])[endpoint, options.AdvertisedUrl is { } known ? RpcEndpoint.Parse(known) : null])
             .OfType<RpcEndpoint>().Where(e => !e.IsAny).Select(e => e.Host).Concat(options.Names);
@@ -279,7 +284,7 @@ public class Agent : IAsyncDisposable
         var desk = new JoinDesk(identity, (options.LoggerFactory ?? NullLoggerFactory.Instance).CreateLogger("GlooX.Join"));
         _server.Route(TlsConnection.Join, connection => desk.ServeAsync(connection, _stop.Token), null);
         await _server.StartAsync(url, ct).ConfigureAwait(false);
-        int port = _server.Listener.EndPoint.Port;
+        int port = _server.Listener.Endpoint.Port;
         var grid = new GridMembership(
             new GridOptions
             {

@@ -148,4 +148,15 @@ public sealed class GeneratedCodeTests
         Assert.Contains("\"go \\\"now\\\"\",", proxy, StringComparison.Ordinal);
         Assert.Contains("250,", proxy, StringComparison.Ordinal);
     }
+
+    [Fact]
+    public void That_a_method_is_idempotent_reaches_the_proxy()
+    {
+        string proxy = Generated.From("""
+            [RpcService] public interface IChild { [Rpc(Idempotent = true)] Task RunAsync(); [Rpc(Idempotent = false)] Task StopAsync(); Task GoAsync(); }
+            """).IsClean().File("IChild.Proxy.g.cs");
+
+        string[] methods = proxy.Split("private static readonly global::GlooX.RpcRuntime.RpcMethod<");
+        Assert.Equal([true, false, false], methods.Skip(1).Select(static m => m[..m.IndexOf(");", StringComparison.Ordinal)].EndsWith("true", StringComparison.Ordinal)));
+    }
 }

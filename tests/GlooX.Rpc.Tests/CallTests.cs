@@ -172,6 +172,7 @@ public sealed class CallTests
     public async Task A_deadline_ends_the_handler_and_the_call_with_Timeout()
     {
         await using Harness it = await Harness.StartAsync();
+        await it.Client.OpenAsync(Ct); // which counts towards the deadline
         var error = await Assert.ThrowsAsync<RpcException>(() => it.Remote.ImpatientAsync(Ct));
         Assert.Equal(RpcError.Timeout, error.Code);
         await it.Calculator.Ended.Task;
@@ -181,6 +182,7 @@ public sealed class CallTests
     public async Task A_deadline_ends_the_call_of_a_handler_that_cannot_be_cancelled_and_its_late_answer_reaches_nobody()
     {
         await using Harness it = await Harness.StartAsync();
+        await it.Client.OpenAsync(Ct);
         var error = await Assert.ThrowsAsync<RpcException>(it.Remote.DeafAsync);
         Assert.Equal(RpcError.Timeout, error.Code);
         Assert.Equal("deaf", error.Method);

@@ -257,6 +257,7 @@ public sealed class Library : ILibrary
 [RpcService]
 public interface IShop
 {
+    [Rpc(Idempotent = true)]
     ValueTask<bool> IsOpenAsync();
 }
 

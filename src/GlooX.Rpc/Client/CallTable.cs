@@ -12,16 +12,19 @@ internal sealed class CallTable
     private uint[] _free = new uint[16];
     private int _freeCount;
     private int _top;
-    private Exception? _closed;
+    private bool _closed;
 
-    /// <summary>Gives the call an id. Null: done. Else why not.</summary>
-    public Exception? Add(PendingCall call, int limit)
+    /// <summary>Whether it takes no more calls; for good.</summary>
+    public bool IsClosed => Volatile.Read(ref _closed);
+
+    /// <summary>Gives the call an id. False: it is closed, or <paramref name="limit"/> calls are in flight.</summary>
+    public bool Add(PendingCall call, int limit)
     {
         lock (_gate)
         {
-            if (_closed is not null)
+            if (_closed)
             {
-                return _closed;
+                return false;
             }
 
             if (_freeCount > 0)
@@ -32,7 +35,7 @@ internal sealed class CallTable
             {
                 if (_top >= limit)
                 {
-                    return new RpcException(RpcError.Overloaded, $"{limit} calls are in flight on this connection, more the server does not accept");
+                    return false;
                 }
 
                 if (_top == _slots.Length)
@@ -45,7 +48,7 @@ internal sealed class CallTable
             }
 
             _slots[call.Id] = call;
-            return null;
+            return true;
         }
     }
 
@@ -113,12 +116,22 @@ internal sealed class CallTable
         return expired;
     }
 
-    /// <summary>No more calls; those that wait are the caller's to complete.</summary>
-    public List<PendingCall> Close(Exception reason)
+    /// <summary>No more calls; those in flight go on. True: there are none, nor abandoned ones.</summary>
+    public bool Drain()
     {
         lock (_gate)
         {
-            _closed = reason;
+            Volatile.Write(ref _closed, true);
+            return _top == _freeCount;
+        }
+    }
+
+    /// <summary>No more calls; those that wait are the caller's to complete.</summary>
+    public List<PendingCall> Close()
+    {
+        lock (_gate)
+        {
+            Volatile.Write(ref _closed, true);
             List<PendingCall> waiting = [.. _slots.OfType<PendingCall>()];
             waiting.ForEach(static c => c.Ending());
             Array.Clear(_slots);

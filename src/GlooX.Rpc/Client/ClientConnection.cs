@@ -4,22 +4,34 @@ using GlooX.Wire;
 
 namespace GlooX.Client;
 
-/// <summary>The end that dialled.</summary>
+/// <summary>
+/// The end that dialled. When the server says that it shuts down, the calls in flight go on, new ones are refused, and the connection closes
+/// when the last one has ended.
+/// </summary>
 internal sealed class ClientConnection : RpcConnection
 {
     private const int MaxCallbacksInFlight = 16_384;
     private readonly TaskCompletionSource _greeted = new(TaskCreationOptions.RunContinuationsAsynchronously);
-    private bool _draining;
+    private readonly TimeSpan _keepAlive;
 
-    private ClientConnection(TlsConnection connection, RpcClientOptions options)
-        : base(connection, options.MaxFrameBytes, options.MaxBufferedBytes, MaxCallbacksInFlight, new Pipeline(options.Interceptors)) => LocalAddress = connection.LocalAddress;
+    private ClientConnection(TlsConnection connection, RpcClientOptions options, int lane)
+        : base(connection, options.MaxFrameBytes, options.MaxBufferedBytes, MaxCallbacksInFlight, new Pipeline(options.Interceptors))
+    {
+        LocalAddress = connection.LocalAddress;
+        Lane = lane;
+        _keepAlive = options.KeepAliveInterval;
+        StartSweeper();
+    }
 
     public System.Net.IPAddress? LocalAddress { get; }
 
-    public override bool IsUsable => !IsClosed && !Volatile.Read(ref _draining);
+    public override int Lane { get; }
+
+    /// <summary>How many calls are in flight.</summary>
+    public int Load => InFlight;
 
     /// <summary>Dials, proves both identities, and waits for the other side's greeting: only then is it known that the caller was let in.</summary>
-    public static async Task<ClientConnection> OpenAsync(RpcEndpoint endpoint, Identity identity, RpcClientOptions options, CancellationToken ct)
+    public static async Task<ClientConnection> OpenAsync(RpcEndpoint endpoint, Identity identity, RpcClientOptions options, int lane, CancellationToken ct)
     {
         using var limit = CancellationTokenSource.CreateLinkedTokenSource(ct);
         limit.CancelAfter(options.ConnectTimeout);
@@ -27,7 +39,7 @@ internal sealed class ClientConnection : RpcConnection
         try
         {
             TlsConnection tls = await TlsConnection.DialAsync(endpoint, TlsConnection.Rpc, identity, options.ServerName, options.ServerRole, limit.Token).ConfigureAwait(false);
-            connection = new ClientConnection(tls, options);
+            connection = new ClientConnection(tls, options, lane);
             FrameBuffer hello = FrameBuffer.Begin(FrameType.Hello, 0);
             Bodies.WriteHello(hello, new Hello(Hello.Version, Hello.Version, options.MaxFrameBytes, MaxCallbacksInFlight, RpcServer.Software, Streams.IncomingStream.Window) { Tokens = options.Tokens });
             connection.Send(hello);
@@ -46,6 +58,18 @@ internal sealed class ClientConnection : RpcConnection
             connection?.Close(e);
             throw;
         }
+    }
+
+    protected override bool AlwaysReads => true;
+
+    protected override void Sweep(long now)
+    {
+        if (_greeted.Task.IsCompleted)
+        {
+            CheckPeer(now, _keepAlive);
+        }
+
+        base.Sweep(now);
     }
 
     protected override Definition Resolve(string name) => throw new RpcException(RpcError.ServiceNotFound, "the caller offers nothing but what it has lent");
@@ -68,7 +92,7 @@ internal sealed class ClientConnection : RpcConnection
                     Close(new RpcException(why, why == RpcError.Unauthorized ? $"{Remote} refused this process: {said}" : $"{Remote} ended the connection: {said}") { Url = Remote });
                 }
 
-                Volatile.Write(ref _draining, true);
+                Drain();
                 break;
             default:
                 throw new RpcException(RpcError.Protocol, $"unexpected frame of type {(byte)type}");

@@ -17,6 +17,20 @@ internal interface ICallSource
     /// <summary>Who sees the calls.</summary>
     Pipeline Pipeline { get; }
 
+    /// <summary>How many connections it may have at once.</summary>
+    int Lanes => 1;
+
+    bool IsDisposed => false;
+
+    /// <summary>Whether there ever was a connection: then the server is one that comes back.</summary>
+    bool WasConnected => false;
+
+    /// <summary>Why connecting failed the last time; null when it did not.</summary>
+    Exception? ConnectFailure => null;
+
+    /// <summary>A connection for new calls.</summary>
+    /// <param name="ct">Waits no longer.</param>
+    /// <param name="until">How long to try again when connecting fails, in <see cref="Environment.TickCount64"/>.</param>
     /// <exception cref="RpcException">There is none to be had.</exception>
-    ValueTask<RpcConnection> ConnectionAsync(CancellationToken ct);
+    ValueTask<RpcConnection> ConnectionAsync(CancellationToken ct, long until = 0);
 }

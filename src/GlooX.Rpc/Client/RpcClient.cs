@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using GlooX.Client;
 using GlooX.Interception;
 using GlooX.RpcRuntime;
@@ -8,16 +9,22 @@ using Nerdbank.MessagePack;
 namespace GlooX;
 
 /// <summary>
-/// Calls one process over one connection: any number of calls at once, from any thread. It connects on the first call, and again when
-/// the connection was lost; calls that were in flight then fail, for nobody can know whether they were executed.
+/// Calls one process over one connection, or a few: any number of calls at once, from any thread. It connects on the first call. When the
+/// connection is lost, the next call connects again; calls that were in flight fail with <see cref="RpcError.Connection"/>, for nobody can
+/// know whether they were executed, unless their method is idempotent (<see cref="RpcAttribute.Idempotent"/>): then they are made again.
+/// When the server shuts down, calls in flight go on, and new ones go to a new connection.
 /// </summary>
+/// <remarks>
+/// A server that cannot be reached is not hammered: all callers share one attempt, and attempts are made with a growing, jittered pause.
+/// An <see cref="RpcException"/> without a <see cref="RpcException.Method"/> says that the call was never sent.
+/// </remarks>
 public sealed class RpcClient : IAsyncDisposable, ICallSource
 {
     private readonly RpcEndpoint _endpoint;
     private readonly Lazy<Identity> _identity;
-    private readonly SemaphoreSlim _connecting = new(1);
     private readonly CancellationTokenSource _disposed = new();
-    private ClientConnection? _current;
+    private readonly ConcurrentDictionary<ClientConnection, bool> _connections = new();
+    private readonly Lane[] _lanes;
 
     private RpcClient(RpcEndpoint endpoint, RpcClientOptions options)
     {
@@ -25,35 +32,49 @@ public sealed class RpcClient : IAsyncDisposable, ICallSource
         Options = options;
         Pipeline = new Pipeline(options.Interceptors);
         _identity = new(() => options.Identity ?? Identity.Load());
+        _lanes = [.. Enumerable.Range(0, options.Connections).Select(i => new Lane(ct => DialAsync(i, ct), options.MaxConnectPause, TimeProvider.System, _disposed.Token))];
     }
 
-    /// <summary>Whom it calls, as <c>host:port</c>.</summary>
+    /// <summary>Whom it calls, as <c>host:port</c> or <c>unix:/path</c>.</summary>
     public string Url => _endpoint.ToString();
 
     internal RpcClientOptions Options { get; }
 
     internal Pipeline Pipeline { get; }
 
+    /// <summary>The open connection with the fewest calls in flight; null when there is none that new calls may use.</summary>
+    internal ClientConnection? Current => _lanes.Length == 1 ? _lanes[0].Open : LeastLoaded();
+
+    /// <summary>All connections, those that only finish their calls included.</summary>
+    internal ICollection<ClientConnection> Connections => _connections.Keys;
+
     Pipeline ICallSource.Pipeline => Pipeline;
 
-    /// <summary>The open connection; null when there is none that new calls may use.</summary>
-    internal ClientConnection? Current => Volatile.Read(ref _current) is { IsUsable: true } connection ? connection : null;
+    int ICallSource.Lanes => _lanes.Length;
+
+    bool ICallSource.IsDisposed => _disposed.IsCancellationRequested;
+
+    bool ICallSource.WasConnected => _lanes[0].WasOpen;
+
+    Exception? ICallSource.ConnectFailure => _lanes[0].Failure;
 
     RpcConnection? ICallSource.Current => Current;
 
     TimeSpan ICallSource.CallTimeout => Options.CallTimeout;
 
     /// <summary>Makes a client; nothing is sent before the first call.</summary>
-    /// <param name="url"><c>host:port</c>; an "any" address such as 0.0.0.0 means this machine.</param>
+    /// <param name="url"><c>host:port</c>, where an "any" address such as 0.0.0.0 means this machine; or <c>unix:/path</c>.</param>
     /// <param name="options">Null: the defaults.</param>
     /// <returns>The client.</returns>
     /// <exception cref="ArgumentException">The URL is malformed.</exception>
     public static RpcClient Connect(string url, RpcClientOptions? options = null)
     {
         RpcEndpoint endpoint = RpcEndpoint.Parse(url).Dialable;
-        return endpoint.Port == 0
-            ? throw new ArgumentException($"'{url}' cannot be called: it has no port", nameof(url))
-            : new RpcClient(endpoint, options ?? new RpcClientOptions());
+        options ??= new RpcClientOptions();
+        ArgumentOutOfRangeException.ThrowIfLessThan(options.Connections, 1, nameof(options));
+        return endpoint.IsDialable
+            ? new RpcClient(endpoint, options)
+            : throw new ArgumentException($"'{url}' cannot be called: it has no port", nameof(url));
     }
 
     /// <summary>Connects now, to learn early whether it works.</summary>
@@ -93,67 +114,80 @@ public sealed class RpcClient : IAsyncDisposable, ICallSource
         return invoker.Bind(untyped).InvokeAsync(new UntypedArguments(arguments), ct);
     }
 
-    /// <summary>Closes the connection; calls in flight fail.</summary>
-    /// <returns>Completes when it is closed.</returns>
+    /// <summary>Closes all connections; calls in flight fail.</summary>
+    /// <returns>Completes when they are closed.</returns>
     public async ValueTask DisposeAsync()
     {
         await _disposed.CancelAsync().ConfigureAwait(false);
-        ClientConnection? connection = Interlocked.Exchange(ref _current, null);
-        if (connection is not null)
-        {
-            await connection.FinishAsync(new RpcException(RpcError.Connection, "the client was disposed") { Url = Url }, TimeSpan.FromSeconds(1)).ConfigureAwait(false);
-        }
+        await Task.WhenAll(_lanes.Select(static l => l.SettleAsync())).ConfigureAwait(false);
+        var reason = new RpcException(RpcError.Connection, "the client was disposed") { Url = Url };
+        await Task.WhenAll(Connections.Select(c => c.FinishAsync(reason, TimeSpan.FromSeconds(1)))).ConfigureAwait(false);
     }
 
-    async ValueTask<RpcConnection> ICallSource.ConnectionAsync(CancellationToken ct) => await ConnectionAsync(ct).ConfigureAwait(false);
+    async ValueTask<RpcConnection> ICallSource.ConnectionAsync(CancellationToken ct, long until) => await ConnectionAsync(ct, until).ConfigureAwait(false);
 
-    internal async ValueTask<ClientConnection> ConnectionAsync(CancellationToken ct)
+    /// <summary>A connection that new calls may use.</summary>
+    /// <param name="ct">Waits no longer; an attempt to connect that is under way goes on for others.</param>
+    /// <param name="until">How long to try again when connecting fails, in <see cref="Environment.TickCount64"/>; the options may say longer.</param>
+    internal async ValueTask<ClientConnection> ConnectionAsync(CancellationToken ct, long until = 0)
     {
-        if (Current is { } open)
+        until = Math.Max(until, Environment.TickCount64 + (long)Options.RetryConnectFor.TotalMilliseconds);
+        while (true)
         {
-            return open;
-        }
-
-        ObjectDisposedException.ThrowIf(_disposed.IsCancellationRequested, this);
-        using var stop = CancellationTokenSource.CreateLinkedTokenSource(ct, _disposed.Token);
-        await _connecting.WaitAsync(stop.Token).ConfigureAwait(false);
-        try
-        {
-            if (Current is { } meanwhile)
+            if (Current is { } open)
             {
-                return meanwhile;
+                return open;
             }
 
-            ClientConnection connection = await OpenWithRetriesAsync(stop.Token).ConfigureAwait(false);
-            Volatile.Write(ref _current, connection);
-            return connection;
-        }
-        catch (OperationCanceledException) when (_disposed.IsCancellationRequested && !ct.IsCancellationRequested)
-        {
-            throw new ObjectDisposedException(nameof(RpcClient));
-        }
-        finally
-        {
-            _connecting.Release();
-        }
-    }
-
-    // Full jitter (Brooker, "Exponential Backoff and Jitter", AWS Architecture Blog, 2015).
-    private async Task<ClientConnection> OpenWithRetriesAsync(CancellationToken ct)
-    {
-        long until = Environment.TickCount64 + (long)Options.RetryConnectFor.TotalMilliseconds;
-        for (int attempt = 0; ; attempt++)
-        {
+            ObjectDisposedException.ThrowIf(_disposed.IsCancellationRequested, this);
             try
             {
-                return await ClientConnection.OpenAsync(_endpoint, _identity.Value, Options, ct).ConfigureAwait(false);
+                return await _lanes[0].ConnectAsync().WaitAsync(ct).ConfigureAwait(false);
             }
-            catch (RpcException e) when (e.Code is RpcError.Connection or RpcError.Timeout && Environment.TickCount64 < until)
+            catch (RpcException e) when (MayPass(e.Code) && Environment.TickCount64 < until)
             {
-                int ceiling = Math.Min(1000, 20 << Math.Min(attempt, 6));
-                await Task.Delay(Random.Shared.Next(ceiling / 2, ceiling), ct).ConfigureAwait(false);
+                // the next attempt is made after a pause
+            }
+            catch (OperationCanceledException) when (_disposed.IsCancellationRequested && !ct.IsCancellationRequested)
+            {
+                throw new ObjectDisposedException(nameof(RpcClient));
             }
         }
+    }
+
+    private static bool MayPass(RpcError error) => error is RpcError.Connection or RpcError.Timeout or RpcError.Overloaded or RpcError.ShuttingDown;
+
+    private async Task<ClientConnection> DialAsync(int lane, CancellationToken ct)
+    {
+        ClientConnection connection = await ClientConnection.OpenAsync(_endpoint, _identity.Value, Options, lane, ct).ConfigureAwait(false);
+        _connections[connection] = true;
+        _ = connection.Closed.ContinueWith(_ => _connections.TryRemove(connection, out bool _), TaskScheduler.Default);
+        return connection;
+    }
+
+    /// <summary>Opens a further connection, for later calls, when all those that are open are in use.</summary>
+    private ClientConnection? LeastLoaded()
+    {
+        ClientConnection? best = null;
+        Lane? closed = null;
+        foreach (Lane lane in _lanes)
+        {
+            if (lane.Open is not { } open)
+            {
+                closed ??= lane.IsConnecting ? null : lane;
+            }
+            else if (best is null || open.Load < best.Load)
+            {
+                best = open;
+            }
+        }
+
+        if (closed is not null && best is { Load: > 0 } && !_disposed.IsCancellationRequested)
+        {
+            _ = closed.ConnectAsync(); // the lane keeps it; when it fails, the calls go on with the others
+        }
+
+        return best;
     }
 
     private readonly struct UntypedArguments(object?[] values) : IRpcArguments

@@ -43,8 +43,9 @@ public readonly struct RpcVoid
 /// <param name="readResult">Reads the result.</param>
 /// <param name="timeoutMilliseconds">0: the client's default; -1: no limit.</param>
 /// <param name="isOneWay">Whether no answer is wanted.</param>
+/// <param name="isIdempotent">Whether a call may be made again when its connection broke.</param>
 [EditorBrowsable(EditorBrowsableState.Never)]
-public sealed class RpcMethod<TResult>(string name, RpcResultReader<TResult> readResult, int timeoutMilliseconds = 0, bool isOneWay = false)
+public sealed class RpcMethod<TResult>(string name, RpcResultReader<TResult> readResult, int timeoutMilliseconds = 0, bool isOneWay = false, bool isIdempotent = false)
 {
     /// <summary>Name on the wire.</summary>
     public string Name { get; } = name;
@@ -54,6 +55,9 @@ public sealed class RpcMethod<TResult>(string name, RpcResultReader<TResult> rea
 
     /// <summary>Whether no answer is wanted.</summary>
     public bool IsOneWay { get; } = isOneWay;
+
+    /// <summary>Whether a call may be made again when its connection broke.</summary>
+    public bool IsIdempotent { get; } = isIdempotent;
 
     internal RpcResultReader<TResult> ReadResult { get; } = readResult;
 }

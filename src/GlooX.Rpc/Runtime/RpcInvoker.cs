@@ -29,24 +29,30 @@ public sealed class RpcInvoker
     public RpcBoundMethod<TResult> Bind<TResult>(RpcMethod<TResult> method) => new(this, method);
 }
 
-/// <summary>A method of a service of a client. Remembers its id on the connection at hand, so that a call costs one comparison. Thread-safe.</summary>
+/// <summary>
+/// A method of a service of a client. Remembers its id on each connection at hand, so that a call costs one comparison. Thread-safe.
+/// </summary>
 /// <typeparam name="TResult">What it returns.</typeparam>
 [EditorBrowsable(EditorBrowsableState.Never)]
 public sealed class RpcBoundMethod<TResult>
 {
+    // Connections on end that close before a call is made: more are no coincidence.
+    private const int MaxRefusals = 3;
+
     private readonly ICallSource _source;
     private readonly RpcMethod<TResult> _method;
     private readonly Pipeline _pipeline;
     private readonly string _name;
     private readonly int _timeout;
     private readonly int _streamTimeout; // a stream lives as long as it must, unless its contract says otherwise
-    private Binding? _binding;
+    private readonly Binding?[] _bindings;
 
     internal RpcBoundMethod(RpcInvoker invoker, RpcMethod<TResult> method)
     {
         _source = invoker.Source;
         _pipeline = _source.Pipeline;
         _method = method;
+        _bindings = new Binding?[_source.Lanes];
         _name = invoker.Service.Length == 0 ? method.Name : $"{invoker.Service}/{method.Name}";
         _streamTimeout = Math.Max(0, method.TimeoutMilliseconds);
         double standard = _source.CallTimeout.TotalMilliseconds;
@@ -72,19 +78,20 @@ public sealed class RpcBoundMethod<TResult>
             return InterceptAsync(args, ct);
         }
 
-        if (_source.Current is { IsCongested: false } connection)
+        try
         {
-            try
+            long deadline = Deadline(_timeout);
+            if (_source.Current is not { IsCongested: false } connection || Start(connection, args, null, deadline, _timeout, null, ct) is not { } call)
             {
-                return Start(connection, args, null, _timeout, ct).Task;
+                return InvokeSoonAsync(args, deadline, null, ct);
             }
-            catch (Exception e)
-            {
-                return ValueTask.FromException<TResult>(e);
-            }
-        }
 
-        return ConnectAndInvokeAsync(args, ct);
+            return _method.IsIdempotent ? RepeatAsync(call, connection, args, deadline, null, ct) : call.Task;
+        }
+        catch (Exception e)
+        {
+            return ValueTask.FromException<TResult>(e);
+        }
     }
 
     /// <summary>Calls a method that returns nothing.</summary>
@@ -101,25 +108,26 @@ public sealed class RpcBoundMethod<TResult>
             return InterceptVoidAsync(args, ct);
         }
 
-        if (_source.Current is { IsCongested: false } connection)
+        try
         {
-            try
+            long deadline = Deadline(_timeout);
+            RpcConnection? connection = _source.Current is { IsCongested: false } ready ? ready : null;
+            if (_method.IsOneWay)
             {
-                if (!_method.IsOneWay)
-                {
-                    return Start(connection, args, null, _timeout, ct).VoidTask;
-                }
+                return connection is not null && SendOneWay(connection, args, null, ct) ? default : SendSoonAsync(args, deadline, null, ct);
+            }
 
-                SendOneWay(connection, args, ct);
-                return default;
-            }
-            catch (Exception e)
+            if (connection is null || Start(connection, args, null, deadline, _timeout, null, ct) is not { } call)
             {
-                return ValueTask.FromException(e);
+                return new ValueTask(InvokeSoonAsync(args, deadline, null, ct).AsTask());
             }
+
+            return _method.IsIdempotent ? new ValueTask(RepeatAsync(call, connection, args, deadline, null, ct).AsTask()) : call.VoidTask;
         }
-
-        return _method.IsOneWay ? ConnectAndSendAsync(args, ct) : new ValueTask(ConnectAndInvokeAsync(args, ct).AsTask());
+        catch (Exception e)
+        {
+            return ValueTask.FromException(e);
+        }
     }
 
     /// <summary>Calls a method whose arguments are not all values.</summary>
@@ -129,7 +137,7 @@ public sealed class RpcBoundMethod<TResult>
     /// <returns>The result.</returns>
     /// <exception cref="RpcException">The call failed.</exception>
     public ValueTask<TResult> InvokeAsync<TArgs>(Func<RpcOutgoing, TArgs> attach, CancellationToken ct)
-        where TArgs : struct, IRpcArguments => _pipeline.IsIdle ? ConnectAndInvokeAsync(attach, ct) : InterceptAsync(attach, ct);
+        where TArgs : struct, IRpcArguments => _pipeline.IsIdle ? InvokeSoonAsync(attach, null, ct) : InterceptAsync(attach, ct);
 
     /// <inheritdoc cref="InvokeAsync{TArgs}(Func{RpcOutgoing, TArgs}, CancellationToken)"/>
     public async ValueTask InvokeVoidAsync<TArgs>(Func<RpcOutgoing, TArgs> attach, CancellationToken ct)
@@ -149,14 +157,14 @@ public sealed class RpcBoundMethod<TResult>
         where TArgs : struct, IRpcArguments
     {
         RpcClientCall call = Observe(ct);
-        return _pipeline.CallAsync(call, () => ConnectAndInvokeAsync(args, ct, call));
+        return _pipeline.CallAsync(call, () => InvokeSoonAsync(args, Deadline(_timeout), call, ct));
     }
 
     private ValueTask<TResult> InterceptAsync<TArgs>(Func<RpcOutgoing, TArgs> attach, CancellationToken ct)
         where TArgs : struct, IRpcArguments
     {
         RpcClientCall call = Observe(ct);
-        return _pipeline.CallAsync(call, () => ConnectAndInvokeAsync(attach, ct, call));
+        return _pipeline.CallAsync(call, () => InvokeSoonAsync(attach, call, ct));
     }
 
     private async ValueTask InterceptVoidAsync<TArgs>(TArgs args, CancellationToken ct)
@@ -169,10 +177,10 @@ public sealed class RpcBoundMethod<TResult>
             {
                 if (!_method.IsOneWay)
                 {
-                    return await ConnectAndInvokeAsync(args, ct, call).ConfigureAwait(false);
+                    return await InvokeSoonAsync(args, Deadline(_timeout), call, ct).ConfigureAwait(false);
                 }
 
-                await ConnectAndSendAsync(args, ct, call).ConfigureAwait(false);
+                await SendSoonAsync(args, Deadline(_timeout), call, ct).ConfigureAwait(false);
                 return default!;
             }).ConfigureAwait(false);
     }
@@ -241,10 +249,16 @@ public sealed class RpcBoundMethod<TResult>
         where TArgs : struct, IRpcArguments
     {
         using var both = CancellationTokenSource.CreateLinkedTokenSource(declared, ct);
-        RpcConnection connection = await ReadyConnectionAsync(both.Token).ConfigureAwait(false);
-        var outgoing = new RpcOutgoing(connection);
-        var call = new PendingStream<TResult>(connection, _name, _method.ReadResult, _streamTimeout == 0 ? long.MaxValue : Environment.TickCount64 + _streamTimeout);
-        Begin(connection, call, attach(outgoing), outgoing, _streamTimeout, observed, both.Token);
+        long deadline = Deadline(_streamTimeout);
+        (PendingStream<TResult> call, _) = await StartSoonAsync(
+            connection =>
+            {
+                var outgoing = new RpcOutgoing(connection);
+                var begun = new PendingStream<TResult>(connection, _name, _method.ReadResult, deadline);
+                return Begin(connection, begun, attach(outgoing), outgoing, Remaining(deadline), observed, both.Token) ? begun : null;
+            },
+            deadline,
+            both.Token).ConfigureAwait(false);
         using (call)
         {
             await foreach (TResult item in call.Items.WithCancellation(both.Token).ConfigureAwait(false))
@@ -254,52 +268,111 @@ public sealed class RpcBoundMethod<TResult>
         }
     }
 
-    private async ValueTask<TResult> ConnectAndInvokeAsync<TArgs>(TArgs args, CancellationToken ct, RpcClientCall? observed = null)
-        where TArgs : struct, IRpcArguments =>
-        await Start(await ReadyConnectionAsync(ct).ConfigureAwait(false), args, null, _timeout, ct, observed).Task.ConfigureAwait(false);
+    private static long Deadline(int timeout) => timeout == 0 ? long.MaxValue : Environment.TickCount64 + timeout;
 
-    private async ValueTask<TResult> ConnectAndInvokeAsync<TArgs>(Func<RpcOutgoing, TArgs> attach, CancellationToken ct, RpcClientCall? observed = null)
+    private static int Remaining(long deadline) => deadline == long.MaxValue ? 0 : (int)Math.Max(1, deadline - Environment.TickCount64);
+
+    private async ValueTask<TResult> InvokeSoonAsync<TArgs>(TArgs args, long deadline, RpcClientCall? observed, CancellationToken ct)
         where TArgs : struct, IRpcArguments
     {
-        RpcConnection connection = await ReadyConnectionAsync(ct).ConfigureAwait(false);
-        var outgoing = new RpcOutgoing(connection);
-        return await Start(connection, attach(outgoing), outgoing, _streamTimeout, ct, observed).Task.ConfigureAwait(false);
+        (PendingCall<TResult> call, RpcConnection connection) = await StartSoonAsync(c => Start(c, args, null, deadline, Remaining(deadline), observed, ct), deadline, ct).ConfigureAwait(false);
+        return _method.IsIdempotent
+            ? await RepeatAsync(call, connection, args, deadline, observed, ct).ConfigureAwait(false)
+            : await call.Task.ConfigureAwait(false);
     }
 
-    private async ValueTask ConnectAndSendAsync<TArgs>(TArgs args, CancellationToken ct, RpcClientCall? observed = null)
-        where TArgs : struct, IRpcArguments => SendOneWay(await ReadyConnectionAsync(ct).ConfigureAwait(false), args, ct, observed);
-
-    /// <summary>A connection that takes a call now.</summary>
-    private async ValueTask<RpcConnection> ReadyConnectionAsync(CancellationToken ct)
+    /// <summary>What it carries besides values was made for one connection, and may have been used up: it is never made again.</summary>
+    private async ValueTask<TResult> InvokeSoonAsync<TArgs>(Func<RpcOutgoing, TArgs> attach, RpcClientCall? observed, CancellationToken ct)
+        where TArgs : struct, IRpcArguments
     {
-        RpcConnection connection = await _source.ConnectionAsync(ct).ConfigureAwait(false);
-        if (connection.IsCongested)
-        {
-            using var limit = CancellationTokenSource.CreateLinkedTokenSource(ct);
-            if (_timeout > 0)
+        long deadline = Deadline(_streamTimeout);
+        (PendingCall<TResult> call, _) = await StartSoonAsync(
+            connection =>
             {
-                limit.CancelAfter(_timeout);
-            }
+                var outgoing = new RpcOutgoing(connection);
+                return Start(connection, attach(outgoing), outgoing, deadline, Remaining(deadline), observed, ct);
+            },
+            deadline,
+            ct).ConfigureAwait(false);
+        return await call.Task.ConfigureAwait(false);
+    }
 
-            try
+    private async ValueTask SendSoonAsync<TArgs>(TArgs args, long deadline, RpcClientCall? observed, CancellationToken ct)
+        where TArgs : struct, IRpcArguments => await StartSoonAsync(c => SendOneWay(c, args, observed, ct) ? this : null, deadline, ct).ConfigureAwait(false);
+
+    /// <summary>Makes the call as soon as there is a connection that takes it.</summary>
+    private async ValueTask<(TCall Call, RpcConnection Connection)> StartSoonAsync<TCall>(Func<RpcConnection, TCall?> start, long deadline, CancellationToken ct)
+        where TCall : class
+    {
+        using var limit = CancellationTokenSource.CreateLinkedTokenSource(ct);
+        if (deadline != long.MaxValue)
+        {
+            limit.CancelAfter(TimeSpan.FromMilliseconds(Math.Max(0, deadline - Environment.TickCount64)));
+        }
+        else if (_timeout > 0)
+        {
+            limit.CancelAfter(_timeout); // a stream may last, but not the wait for its beginning
+        }
+
+        for (int refusals = 0; refusals < MaxRefusals || _method.IsIdempotent; refusals++)
+        {
+            RpcConnection connection = await ReadyConnectionAsync(deadline, limit.Token, ct).ConfigureAwait(false);
+            if (start(connection) is { } call)
             {
-                await connection.DrainAsync(limit.Token).ConfigureAwait(false);
-            }
-            catch (OperationCanceledException) when (!ct.IsCancellationRequested)
-            {
-                throw new RpcException(RpcError.Timeout, $"{_name}: {_source.Url} reads too slowly, the call could not be sent within {_timeout} ms") { Url = _source.Url, Method = _name };
+                return (call, connection);
             }
         }
 
-        return connection;
+        throw new RpcException(RpcError.Connection, $"{_name}: {_source.Url} closed {MaxRefusals} connections on end before a call could be made") { Url = _source.Url };
     }
 
-    private PendingCall<TResult> Start<TArgs>(RpcConnection connection, in TArgs args, RpcOutgoing? outgoing, int timeout, CancellationToken ct, RpcClientCall? observed = null)
+    private async ValueTask<RpcConnection> ReadyConnectionAsync(long deadline, CancellationToken limit, CancellationToken ct)
+    {
+        bool isConnected = false;
+        try
+        {
+            RpcConnection connection = await _source.ConnectionAsync(limit, _method.IsIdempotent && _source.WasConnected ? deadline : 0).ConfigureAwait(false);
+            isConnected = true;
+            await connection.DrainAsync(limit).ConfigureAwait(false);
+            return connection;
+        }
+        catch (OperationCanceledException) when (!ct.IsCancellationRequested)
+        {
+            throw isConnected
+                ? new RpcException(RpcError.Timeout, $"{_name}: {_source.Url} reads too slowly, the call could not be sent within {_timeout} ms") { Url = _source.Url }
+                : new RpcException(RpcError.Timeout, $"{_name}: no connection within {_timeout} ms: {_source.ConnectFailure?.Message ?? $"{_source.Url} does not answer"}", _source.ConnectFailure) { Url = _source.Url };
+        }
+    }
+
+    /// <summary>Waits for the answer; makes the call again for as long as its connection breaks.</summary>
+    private async ValueTask<TResult> RepeatAsync<TArgs>(PendingCall<TResult> call, RpcConnection connection, TArgs args, long deadline, RpcClientCall? observed, CancellationToken ct)
         where TArgs : struct, IRpcArguments
     {
-        long deadline = timeout == 0 ? long.MaxValue : Environment.TickCount64 + timeout;
+        while (true)
+        {
+            try
+            {
+                return await call.Task.ConfigureAwait(false);
+            }
+            catch (RpcException e) when (e.Code == RpcError.Connection && connection.IsClosed && !_source.IsDisposed)
+            {
+                // if it is the handler that failed so, over a connection of its own, then this one is gone all the same
+            }
+
+            (call, connection) = await StartSoonAsync(c => Start(c, args, null, deadline, Remaining(deadline), observed, ct), deadline, ct).ConfigureAwait(false);
+        }
+    }
+
+    /// <summary>Makes the call. Null: it was not sent, for the connection takes no more.</summary>
+    private PendingCall<TResult>? Start<TArgs>(RpcConnection connection, in TArgs args, RpcOutgoing? outgoing, long deadline, int timeout, RpcClientCall? observed, CancellationToken ct)
+        where TArgs : struct, IRpcArguments
+    {
         PendingCall<TResult> call = PendingCall<TResult>.Rent(connection, _method, _name, deadline);
-        Begin(connection, call, args, outgoing, timeout, observed, ct);
+        if (!Begin(connection, call, args, outgoing, timeout, observed, ct))
+        {
+            return null;
+        }
+
         if (ct.CanBeCanceled)
         {
             call.CancelWith(ct);
@@ -308,16 +381,25 @@ public sealed class RpcBoundMethod<TResult>
         return call;
     }
 
-    private void Begin<TArgs>(RpcConnection connection, PendingCall call, in TArgs args, RpcOutgoing? outgoing, int timeout, RpcClientCall? observed, CancellationToken ct)
+    /// <summary>Sends the call. False: it was not sent, for the connection takes no more.</summary>
+    private bool Begin<TArgs>(RpcConnection connection, PendingCall call, in TArgs args, RpcOutgoing? outgoing, int timeout, RpcClientCall? observed, CancellationToken ct)
         where TArgs : struct, IRpcArguments
     {
         ct.ThrowIfCancellationRequested();
         uint method = MethodOn(connection);
         call.Outgoing = outgoing;
-        connection.Register(call);
+        if (!connection.TryRegister(call))
+        {
+            return false;
+        }
+
         try
         {
-            connection.Send(Write(call.Id, method, args, timeout, 0, observed?.Sent));
+            if (!connection.Send(Write(call.Id, method, args, timeout, 0, observed?.Sent)))
+            {
+                connection.Unregister(call); // or the closing has taken it, to fail it: nobody waits for that
+                return false;
+            }
         }
         catch
         {
@@ -326,26 +408,26 @@ public sealed class RpcBoundMethod<TResult>
         }
 
         outgoing?.Start(call.Id);
+        return true;
     }
 
-    private void SendOneWay<TArgs>(RpcConnection connection, in TArgs args, CancellationToken ct, RpcClientCall? observed = null)
+    /// <summary>False: it was not sent, for the connection takes no more.</summary>
+    private bool SendOneWay<TArgs>(RpcConnection connection, in TArgs args, RpcClientCall? observed, CancellationToken ct)
         where TArgs : struct, IRpcArguments
     {
         ct.ThrowIfCancellationRequested();
         uint method = MethodOn(connection);
-        if (!connection.Send(Write(0, method, args, 0, RequestFlags.OneWay, observed?.Sent), isUrgent: false))
-        {
-            throw new RpcException(RpcError.Connection, $"{_name}: the connection to {_source.Url} is closed", connection.CloseReason) { Url = _source.Url, Method = _name };
-        }
+        return connection.Send(Write(0, method, args, 0, RequestFlags.OneWay, observed?.Sent), isUrgent: false);
     }
 
     private uint MethodOn(RpcConnection connection)
     {
-        Binding? binding = _binding;
+        ref Binding? place = ref _bindings[connection.Lane];
+        Binding? binding = place;
         if (binding is null || binding.Connection != connection)
         {
             binding = new Binding(connection, connection.Define(_name));
-            _binding = binding;
+            place = binding;
         }
 
         return binding.Id;

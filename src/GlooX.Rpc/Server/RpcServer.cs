@@ -60,6 +60,7 @@ namespace GlooX
         private readonly List<(SslApplicationProtocol Protocol, Func<TlsConnection, Task> Handler, RpcRole? Role)> _routes = [];
         private TlsListener? _listener;
         private TlsListener? _door; // for connections that others accept
+        private Timer? _sweeper;
         private int _disposed;
 
         /// <summary>Makes a server that does not listen yet.</summary>
@@ -70,12 +71,14 @@ namespace GlooX
             _logger = (_options.LoggerFactory ?? NullLoggerFactory.Instance).CreateLogger("GlooX.Rpc");
         }
 
-        /// <summary>Where it listens, as <c>host:port</c> with the real port.</summary>
+        /// <summary>Where it listens, as <c>host:port</c> with the real port, or <c>unix:/path</c>.</summary>
         /// <exception cref="InvalidOperationException">It does not listen.</exception>
-        public string Url => new RpcEndpoint(Listener.EndPoint.Address.ToString(), Listener.EndPoint.Port).ToString();
+        public string Url => Listener.Endpoint.ToString();
 
         /// <summary><see cref="Url"/>; null: it does not listen.</summary>
         internal string? ListensAt => _listener is null ? null : Url;
+
+        private ListenerLimits Limits => new(_options.MaxConnections, _options.MaxConnectionsPerPeer, _options.HandshakeTimeout);
 
         internal bool IsStopping => Volatile.Read(ref _disposed) != 0;
 
@@ -97,11 +100,14 @@ namespace GlooX
         }
 
         /// <summary>Binds the port and begins to answer.</summary>
-        /// <param name="url"><c>host:port</c>; port 0: any that is free, see <see cref="Url"/>.</param>
+        /// <param name="url">
+        /// <c>host:port</c>; port 0: any that is free, see <see cref="Url"/>. Or <c>unix:/path</c>: a UNIX-domain socket, which only this user
+        /// can reach; certificates are asked for all the same.
+        /// </param>
         /// <param name="ct">Gives up.</param>
         /// <returns>Completes when the port is bound.</returns>
         /// <exception cref="ArgumentException">The URL is malformed.</exception>
-        /// <exception cref="RpcException">The port is in use, or the address is not this machine's.</exception>
+        /// <exception cref="RpcException">The port or path is in use, or the address is not this machine's.</exception>
         /// <exception cref="IdentityException">The certificates cannot be used.</exception>
         public async Task StartAsync(string url, CancellationToken ct = default)
         {
@@ -114,8 +120,7 @@ namespace GlooX
             Identity identity = (_options.Identity ?? Identity.Load()).ReachedBy(endpoint.IsAny ? _options.Names : [endpoint.Host, .. _options.Names]);
             identity.DenyForNow(_options.DeniedSerials);
             SslApplicationProtocol[] protocols = [TlsConnection.Rpc, .. _routes.Select(r => r.Protocol)];
-            _listener = await TlsListener.BindAsync(endpoint, identity, _options.MaxConnections, protocols, _logger, ct).ConfigureAwait(false);
-            _listener.HandshakeTimeout = _options.HandshakeTimeout;
+            _listener = await TlsListener.BindAsync(endpoint, identity, Limits, protocols, _logger, ct).ConfigureAwait(false);
             _listener.Route(TlsConnection.Rpc, ServeAsync, RpcRole.None);
             foreach ((SslApplicationProtocol protocol, Func<TlsConnection, Task> handler, RpcRole? role) in _routes)
             {
@@ -144,7 +149,8 @@ namespace GlooX
         }
 
         /// <summary>
-        /// Stops: the port closes, callers are told, calls in flight may finish for <see cref="RpcServerOptions.DrainTimeout"/>.
+        /// Stops: the port closes, callers are told to go elsewhere, and calls that have come or are on the way are served for
+        /// <see cref="RpcServerOptions.DrainTimeout"/>. Another server may have the port at once.
         /// </summary>
         /// <returns>Completes when everything is closed.</returns>
         public async ValueTask DisposeAsync()
@@ -163,19 +169,20 @@ namespace GlooX
 
             foreach (ServerConnection connection in _connections.Keys)
             {
-                connection.AnnounceShutdown();
+                connection.AnnounceShutdown("the process is shutting down");
             }
 
-            long until = Environment.TickCount64 + (long)_options.DrainTimeout.TotalMilliseconds;
-            while (Environment.TickCount64 < until && _connections.Keys.Any(c => !c.IsIdle))
-            {
-                await Task.Delay(10).ConfigureAwait(false);
-            }
-
+            // Callers close their connections when they have no more calls here; only they know when that is.
+            await Task.WhenAll(_connections.Keys.Select(static c => c.Closed)).WaitAsync(_options.DrainTimeout).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
             await Task.WhenAll(_connections.Keys.Select(c => c.FinishAsync(ShuttingDown(), TimeSpan.FromSeconds(1)))).ConfigureAwait(false);
             foreach (TlsListener door in doors)
             {
                 await door.DisposeAsync().ConfigureAwait(false);
+            }
+
+            if (Volatile.Read(ref _sweeper) is { } sweeper)
+            {
+                await sweeper.DisposeAsync().ConfigureAwait(false);
             }
         }
 
@@ -229,14 +236,36 @@ namespace GlooX
                 : new Definition(name, service.Dispatcher, service.Target, index);
         }
 
+        /// <summary>Often enough to be late by no more than a quarter of the shortest time that is watched.</summary>
+        private static TimeSpan SweepPeriod(RpcServerOptions options)
+        {
+            double shortest = new[] { options.HandshakeTimeout, options.KeepAliveInterval, options.IdleTimeout }
+                .Where(static t => t > TimeSpan.Zero).Select(static t => t.TotalMilliseconds).DefaultIfEmpty(double.MaxValue).Min();
+            return TimeSpan.FromMilliseconds(Math.Clamp(shortest / 4, 10, 1000));
+        }
+
+        private Timer MakeSweeper()
+        {
+            TimeSpan period = SweepPeriod(_options);
+            return new Timer(static s => ((RpcServer)s!).Sweep(), this, period, period);
+        }
+
+        private void Sweep()
+        {
+            long now = Environment.TickCount64;
+            foreach ((ServerConnection connection, _) in _connections)
+            {
+                connection.Watch(now);
+            }
+        }
+
         private static RpcException ShuttingDown() => new(RpcError.ShuttingDown, "the process is shutting down");
 
         private TlsListener MakeDoor()
         {
             Identity identity = (_options.Identity ?? Identity.Load()).ReachedBy(_options.Names);
             identity.DenyForNow(_options.DeniedSerials);
-            TlsListener door = TlsListener.Unbound(identity, _options.MaxConnections, [TlsConnection.Rpc], _logger);
-            door.HandshakeTimeout = _options.HandshakeTimeout;
+            TlsListener door = TlsListener.Unbound(identity, Limits, [TlsConnection.Rpc], _logger);
             door.Route(TlsConnection.Rpc, ServeAsync, RpcRole.None);
             return door;
         }
@@ -245,7 +274,7 @@ namespace GlooX
         {
             var connection = new ServerConnection(this, tls, _options);
             _connections[connection] = true;
-            using var greeting = new Timer(static c => ((ServerConnection)c!).CloseUnlessGreeted(), connection, _options.HandshakeTimeout, Timeout.InfiniteTimeSpan);
+            LazyInitializer.EnsureInitialized(ref _sweeper, MakeSweeper);
             try
             {
                 if (IsStopping)

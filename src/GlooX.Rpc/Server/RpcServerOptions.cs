@@ -22,10 +22,16 @@ public sealed record RpcServerOptions
     /// </summary>
     public IReadOnlyList<string> DeniedSerials { get; init; } = [];
 
-    /// <summary>Largest message accepted, in bytes. Default 16 MiB. Raising it lets one caller make this process hold that much at once.</summary>
+    /// <summary>
+    /// Largest message accepted, in bytes. Default 16 MiB. A larger one fails on the caller's side with <see cref="RpcError.TooLarge"/>. Raising
+    /// it lets one caller make this process hold that much at once.
+    /// </summary>
     public int MaxFrameBytes { get; init; } = 16 * 1024 * 1024;
 
-    /// <summary>Most calls in flight on one connection. Default 16,384. Calls beyond it fail with <see cref="RpcError.Overloaded"/>.</summary>
+    /// <summary>
+    /// Most calls in flight on one connection. Default 16,384. Calls beyond it fail with <see cref="RpcError.Overloaded"/>. Raising it lets
+    /// one caller keep more of this process's memory and threads busy; lowering it stops callers that wait for many slow calls at once.
+    /// </summary>
     public int MaxInFlight { get; init; } = 16_384;
 
     /// <summary>
@@ -35,21 +41,48 @@ public sealed record RpcServerOptions
     public long MaxInFlightBytes { get; init; } = StandardInFlightBytes;
 
     /// <summary>
-    /// Bytes of answers kept for a caller that does not read. Default 4 MiB. At the limit nothing more is read from that caller until it
-    /// catches up; others are not affected.
+    /// Bytes of answers kept for a caller that does not read. Default 4 MiB. At the limit no further call of that caller is begun and nothing
+    /// more is read from it until it catches up; others are not affected. One answer, and those of calls that have begun, may come on top.
+    /// Raising it costs memory for each slow caller; lowering it makes callers far away wait in the midst of large answers.
     /// </summary>
     public int MaxBufferedBytes { get; init; } = 4 * 1024 * 1024;
 
-    /// <summary>Most connections at once. Default 10,000. An idle connection costs about 25 KB.</summary>
+    /// <summary>
+    /// Most connections at once, of all protocols on the port. Default 10,000. A caller beyond it is told so in its own words:
+    /// <see cref="RpcError.Overloaded"/>. An idle connection costs about 25 KB and a descriptor.
+    /// </summary>
     public int MaxConnections { get; init; } = 10_000;
 
     /// <summary>
+    /// Most connections at once with one certificate. Default 2,000. A caller beyond it fails with <see cref="RpcError.Overloaded"/>. Lower it
+    /// where each caller has a certificate of its own, so that none can take all of <see cref="MaxConnections"/>; raise it where very many
+    /// processes share one, as those of one user do.
+    /// </summary>
+    public int MaxConnectionsPerPeer { get; init; } = 2_000;
+
+    /// <summary>
     /// How long a caller may take for TLS, and again for its greeting, before it is hung up on. Default 10 s; 2 s for TLS while so many
-    /// are at it that others wait.
+    /// are at it that others wait. A shorter time lets in others sooner while strangers hang there; a longer one lets in those on bad links.
     /// </summary>
     public TimeSpan HandshakeTimeout { get; init; } = TimeSpan.FromSeconds(10);
 
-    /// <summary>How long calls in flight may go on when the server stops. Default 2 s.</summary>
+    /// <summary>
+    /// After how long a silence a caller is asked whether it is there. Default 30 s; 0: never. When as long again nothing comes, and nothing
+    /// can be sent, the connection is closed and its calls are cancelled. Shorter frees what a dead caller holds sooner, costs a packet in
+    /// each interval for each idle connection, and gives up on a caller that stands still, as in a debugger or on a very slow link.
+    /// </summary>
+    public TimeSpan KeepAliveInterval { get; init; } = TimeSpan.FromSeconds(30);
+
+    /// <summary>
+    /// How long a connection may have no call before the caller is asked to close it. Default 0: for ever. The caller's next call connects
+    /// again. Set it where very many callers call seldom: each of those calls then costs a handshake.
+    /// </summary>
+    public TimeSpan IdleTimeout { get; init; } = TimeSpan.Zero;
+
+    /// <summary>
+    /// How long calls in flight may go on when the server stops. Default 2 s. It stops sooner when all callers have closed their
+    /// connections, as they do when their calls have ended. Longer loses fewer calls; shorter stops sooner when a caller hangs.
+    /// </summary>
     public TimeSpan DrainTimeout { get; init; } = TimeSpan.FromSeconds(2);
 
     /// <summary>Whether callers are sent the stack of a handler's exception. Default false: stacks tell strangers about the code.</summary>

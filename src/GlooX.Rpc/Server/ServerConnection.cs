@@ -11,10 +11,15 @@ namespace GlooX.Server;
 internal sealed class ServerConnection(RpcServer server, TlsConnection connection, RpcServerOptions options)
     : RpcConnection(connection, options.MaxFrameBytes, options.MaxBufferedBytes, options.MaxInFlight, new Pipeline(options.Interceptors))
 {
+    private readonly long _opened = Environment.TickCount64;
     private Caller _caller = new(connection.Peer, Hello.NoTokens);
     private bool _greeted;
+    private int _requests;
+    private int _requestsSeen;
+    private long _idleSince = Environment.TickCount64;
+    private bool _isTold;
 
-    public bool IsIdle => InFlight == 0;
+    public bool IsResting => InFlight == 0;
 
     protected override long MaxServedBytes => options.MaxInFlightBytes;
 
@@ -22,22 +27,45 @@ internal sealed class ServerConnection(RpcServer server, TlsConnection connectio
 
     protected override bool SendsStacks => options.SendStackTraces;
 
-    /// <summary>Tells the caller to make no more calls here; those in flight go on.</summary>
-    public void AnnounceShutdown()
-    {
-        RefuseCalls();
-        FrameBuffer goAway = FrameBuffer.Begin(FrameType.GoAway, 0);
-        Bodies.WriteGoAway(goAway, RpcError.ShuttingDown, "the process is shutting down");
-        Send(goAway);
-    }
+    // Lest answers pile up. Not to read would not be enough: one read brings thousands of small requests.
+    protected override bool HoldsWork => IsCongested && !IsClosed;
 
-    /// <summary>A caller that got through TLS has greeted by now, or goes.</summary>
-    public void CloseUnlessGreeted()
+    /// <summary>Looks at the clock: for a greeting that does not come, a caller that is gone, a connection that nobody uses. Called now and then.</summary>
+    public void Watch(long now)
     {
         if (!Volatile.Read(ref _greeted))
         {
-            Close(new RpcException(RpcError.Timeout, $"{Remote} said nothing within {options.HandshakeTimeout.TotalSeconds:0.#} s") { Url = Remote });
+            if (!_isTold && options.HandshakeTimeout > TimeSpan.Zero && now - _opened >= options.HandshakeTimeout.TotalMilliseconds)
+            {
+                _isTold = true;
+                _ = SayGoAwayAsync(new RpcException(RpcError.Timeout, $"no greeting within {options.HandshakeTimeout.TotalSeconds:0.###} s") { Url = Remote }); // ends within its own limit
+            }
+
+            return;
         }
+
+        CheckPeer(now, options.KeepAliveInterval);
+        int requests = Volatile.Read(ref _requests);
+        if (!IsResting || requests != _requestsSeen)
+        {
+            (_requestsSeen, _idleSince) = (requests, now);
+        }
+        else if (options.IdleTimeout > TimeSpan.Zero && now - _idleSince >= options.IdleTimeout.TotalMilliseconds && !_isTold)
+        {
+            _isTold = true; // a call that is on the way is served all the same
+            AnnounceShutdown("the connection was not used");
+        }
+    }
+
+    /// <summary>
+    /// Tells the caller to make no more calls here. Those in flight go on, and those on the way are served: the caller closes the connection
+    /// when its last call has ended.
+    /// </summary>
+    public void AnnounceShutdown(string why)
+    {
+        FrameBuffer goAway = FrameBuffer.Begin(FrameType.GoAway, 0);
+        Bodies.WriteGoAway(goAway, RpcError.ShuttingDown, why);
+        Send(goAway);
     }
 
     protected override Definition Resolve(string name) => server.Resolve(name, _caller);
@@ -46,6 +74,7 @@ internal sealed class ServerConnection(RpcServer server, TlsConnection connectio
     {
         if (_greeted)
         {
+            _requests += type == FrameType.Request ? 1 : 0;
             base.OnFrame(type, id, body);
         }
         else

@@ -27,7 +27,7 @@ internal sealed record TlsConnection(SslStream Stream, Stream Transport, string 
     /// <param name="serverName">The host, address or node that the certificate must carry; null: the host dialled.</param>
     /// <param name="serverRole">The role that it must have.</param>
     /// <param name="ct">Gives up.</param>
-    /// <exception cref="RpcException"><see cref="RpcError.Connection"/> (inner: the <see cref="SocketException"/>) or <see cref="RpcError.Tls"/>.</exception>
+    /// <exception cref="RpcException"><see cref="RpcError.Connection"/> (inner: the <see cref="SocketException"/> or <see cref="IOException"/>) or <see cref="RpcError.Tls"/>.</exception>
     public static Task<TlsConnection> DialAsync(
         RpcEndpoint endpoint, SslApplicationProtocol protocol, Identity identity, string? serverName, RpcRole serverRole, CancellationToken ct)
     {
@@ -60,7 +60,7 @@ internal sealed record TlsConnection(SslStream Stream, Stream Transport, string 
     /// <param name="verdict">Asked after the handshake.</param>
     /// <param name="ct">Gives up.</param>
     /// <param name="identity">Ends the connection when the other side is denied; null: nobody does.</param>
-    /// <exception cref="RpcException"><see cref="RpcError.Connection"/> (inner: the <see cref="SocketException"/>) or <see cref="RpcError.Tls"/>.</exception>
+    /// <exception cref="RpcException"><see cref="RpcError.Connection"/> (inner: the <see cref="SocketException"/> or <see cref="IOException"/>) or <see cref="RpcError.Tls"/>.</exception>
     public static async Task<TlsConnection> DialAsync(
         RpcEndpoint endpoint, SslApplicationProtocol protocol, SslClientAuthenticationOptions options, Func<(string? Refusal, Peer? Peer)> verdict, CancellationToken ct, Identity? identity = null)
     {
@@ -94,7 +94,7 @@ internal sealed record TlsConnection(SslStream Stream, Stream Transport, string 
                 SocketException { SocketErrorCode: SocketError.ConnectionRefused } => new RpcException(RpcError.Connection, $"cannot connect to {remote}: nobody listens there. Is the agent running?", e) { Url = remote },
                 SocketException => new RpcException(RpcError.Connection, $"cannot connect to {remote}: {e.Message}", e) { Url = remote },
                 AuthenticationException => new RpcException(RpcError.Tls, $"{remote} is not trusted: {verdict().Refusal ?? e.InnerException?.Message ?? e.Message}", e) { Url = remote },
-                IOException => new RpcException(RpcError.Tls, $"{remote} ended the TLS handshake: {e.InnerException?.Message ?? e.Message}. Is it a GlooX process?", e) { Url = remote },
+                IOException => new RpcException(RpcError.Connection, $"{remote} ended the TLS handshake: {e.InnerException?.Message ?? e.Message}. Is it a GlooX process?", e) { Url = remote },
                 _ => e,
             };
         }
@@ -103,6 +103,11 @@ internal sealed record TlsConnection(SslStream Stream, Stream Transport, string 
     /// <summary>Tries each address of the host in turn.</summary>
     private static async Task<(Stream Transport, IPAddress? Local)> ConnectAsync(RpcEndpoint endpoint, CancellationToken ct)
     {
+        if (endpoint.Path is { } path)
+        {
+            return (await ConnectUnixAsync(path, ct).ConfigureAwait(false), null);
+        }
+
         IPAddress[] addresses = IPAddress.TryParse(endpoint.Host, out IPAddress? only) ? [only] : await Dns.GetHostAddressesAsync(endpoint.Host, ct).ConfigureAwait(false);
         for (int i = 0; ; i++)
         {
@@ -129,6 +134,31 @@ internal sealed record TlsConnection(SslStream Stream, Stream Transport, string 
             }
         }
     }
+
+    // Such a socket connects at once, or its server has no room: then the kernel offers nothing to wait for.
+    private static async Task<Stream> ConnectUnixAsync(string path, CancellationToken ct)
+    {
+        while (true)
+        {
+            var socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+            try
+            {
+                socket.Blocking = false;
+                socket.Connect(new UnixDomainSocketEndPoint(path));
+                return SocketStream.Open(socket);
+            }
+            catch (SocketException e) when (e.SocketErrorCode == SocketError.WouldBlock)
+            {
+                socket.Dispose();
+                await Task.Delay(10, ct).ConfigureAwait(false);
+            }
+            catch
+            {
+                socket.Dispose();
+                throw;
+            }
+        }
+    }
 }
 
 /// <summary>Settings of every socket.</summary>
@@ -146,6 +176,11 @@ internal static class SocketTuning
 
     public static void Apply(Socket socket)
     {
+        if (socket.AddressFamily == AddressFamily.Unix)
+        {
+            return;
+        }
+
         socket.NoDelay = true;
         socket.SetSocketOption(SocketOptionLevel.Socket, SocketOptionName.KeepAlive, true);
         socket.SetSocketOption(SocketOptionLevel.Tcp, SocketOptionName.TcpKeepAliveTime, AskAfterSilence);

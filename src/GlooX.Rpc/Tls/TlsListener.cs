@@ -3,6 +3,7 @@ using System.Net;
 using System.Net.Security;
 using System.Net.Sockets;
 using System.Security.Authentication;
+using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
 using GlooX.Sockets;
 using GlooX.Wire;
@@ -15,19 +16,23 @@ namespace GlooX.Tls;
 /// </summary>
 /// <remarks>
 /// TLS itself accepts any certificate; trust is decided right after the handshake, before a byte is read, so that a refused caller can be
-/// told why in a GoAway frame instead of seeing a broken connection. Handshakes are limited in number and time.
+/// told why in a GoAway frame instead of seeing a broken connection; so is one who comes when there are too many. Handshakes are limited in
+/// number and time, so those that are not let in cost little.
 /// </remarks>
 internal sealed partial class TlsListener : IAsyncDisposable
 {
     private const int MaxHandshakes = 256;
+    private const int Backlog = 1024;
 
     // What everybody has for the handshake however many wait; on a busy machine a good one takes a while.
     private static readonly TimeSpan s_fairTime = TimeSpan.FromSeconds(2);
     private static readonly TimeSpan s_linger = TimeSpan.FromSeconds(1);
 
     private readonly Socket? _socket;
+    private readonly UnixSocketFile? _file;
     private readonly Identity _identity;
-    private readonly int _maxConnections;
+    private readonly ListenerLimits _limits;
+    private readonly Turnstile _turnstile;
     private readonly ILogger _logger;
     private readonly List<SslApplicationProtocol> _protocols;
     private readonly HandshakeSlots _handshakes = new(MaxHandshakes, s_fairTime, TimeProvider.System);
@@ -37,44 +42,58 @@ internal sealed partial class TlsListener : IAsyncDisposable
     private Task _accepting = Task.CompletedTask;
     private IdentityException? _problem;
 
-    private TlsListener(Socket? socket, Identity identity, int maxConnections, IEnumerable<SslApplicationProtocol> protocols, ILogger logger)
+    private TlsListener(RpcEndpoint endpoint, Socket? socket, UnixSocketFile? file, Identity identity, ListenerLimits limits, IEnumerable<SslApplicationProtocol> protocols, ILogger logger)
     {
         _socket = socket;
+        _file = file;
         _identity = identity;
-        _maxConnections = maxConnections;
+        _limits = limits;
+        _turnstile = new Turnstile(limits.Connections, limits.ConnectionsPerPeer);
         _logger = logger;
-        EndPoint = socket?.LocalEndPoint as IPEndPoint ?? new IPEndPoint(IPAddress.None, 0);
+        Endpoint = socket?.LocalEndPoint is IPEndPoint bound ? new RpcEndpoint(bound.Address.ToString(), bound.Port) : endpoint;
         _protocols = [.. protocols];
     }
 
-    public IPEndPoint EndPoint { get; }
-
-    /// <summary>How long a handshake may take; before <see cref="Start"/>.</summary>
-    public TimeSpan HandshakeTimeout { get; set; } = TimeSpan.FromSeconds(10);
+    /// <summary>Where it listens, with the real port.</summary>
+    public RpcEndpoint Endpoint { get; }
 
     /// <summary>One without a port: serves what others accept, see <see cref="ServeAsync(Stream, string, CancellationToken)"/>.</summary>
-    public static TlsListener Unbound(Identity identity, int maxConnections, IEnumerable<SslApplicationProtocol> protocols, ILogger logger) =>
-        new(null, identity, maxConnections, protocols, logger);
+    public static TlsListener Unbound(Identity identity, ListenerLimits limits, IEnumerable<SslApplicationProtocol> protocols, ILogger logger) =>
+        new(default, null, null, identity, limits, protocols, logger);
 
     /// <summary>Binds; nothing is accepted before <see cref="Start"/>.</summary>
     /// <exception cref="RpcException"><see cref="RpcError.Connection"/>: the port is in use or the address is not this machine's.</exception>
     public static async Task<TlsListener> BindAsync(
-        RpcEndpoint endpoint, Identity identity, int maxConnections, IEnumerable<SslApplicationProtocol> protocols, ILogger logger, CancellationToken ct)
+        RpcEndpoint endpoint, Identity identity, ListenerLimits limits, IEnumerable<SslApplicationProtocol> protocols, ILogger logger, CancellationToken ct)
     {
         Socket? socket = null;
+        UnixSocketFile? file = null;
         try
         {
-            IPEndPoint address = await endpoint.ResolveForBindAsync(ct).ConfigureAwait(false);
-            socket = new Socket(address.AddressFamily, SocketType.Stream, ProtocolType.Tcp);
-            socket.Bind(address);
-            socket.Listen(1024);
-            return new TlsListener(socket, identity, maxConnections, protocols, logger);
+            if (endpoint.Path is { } path)
+            {
+                (socket, file) = UnixSocketFile.Listen(path, Backlog);
+            }
+            else
+            {
+                IPEndPoint address = await endpoint.ResolveForBindAsync(ct).ConfigureAwait(false);
+                socket = new Socket(address.AddressFamily, SocketType.Stream, ProtocolType.Tcp);
+                socket.Bind(address);
+                socket.Listen(Backlog);
+            }
+
+            return new TlsListener(endpoint, socket, file, identity, limits, protocols, logger);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new RpcException(RpcError.Connection, $"cannot listen on {endpoint}: {e.Message}", e) { Url = endpoint.ToString() };
         }
         catch (SocketException e)
         {
             socket?.Dispose();
             string why = e.SocketErrorCode switch
             {
+                SocketError.AddressAlreadyInUse when endpoint.Path is not null => "another process listens there",
                 SocketError.AddressAlreadyInUse => "another process listens on that port. Choose another one, or port 0 for any that is free",
                 SocketError.AddressNotAvailable => "that address is not one of this machine's. 0.0.0.0 means all of them",
                 SocketError.AccessDenied => "this user may not listen on that port. Ports from 1024 up are free to all",
@@ -97,6 +116,7 @@ internal sealed partial class TlsListener : IAsyncDisposable
     {
         await _stop.CancelAsync().ConfigureAwait(false);
         _socket?.Dispose();
+        _file?.Dispose();
         await _accepting.ConfigureAwait(false);
     }
 
@@ -114,13 +134,6 @@ internal sealed partial class TlsListener : IAsyncDisposable
             try
             {
                 Socket socket = await _socket!.AcceptAsync(_stop.Token).ConfigureAwait(false);
-                if (_connections.Count >= _maxConnections)
-                {
-                    LogTooMany(_logger, _maxConnections);
-                    socket.Dispose();
-                    continue;
-                }
-
                 HandshakeSlots.Slot slot;
                 try
                 {
@@ -158,13 +171,6 @@ internal sealed partial class TlsListener : IAsyncDisposable
     public async Task ServeAsync(Stream transport, string remote, CancellationToken ct)
     {
         using CancellationTokenRegistration ending = ct.UnsafeRegister(static s => ((Stream)s!).Dispose(), transport);
-        if (_connections.Count >= _maxConnections)
-        {
-            LogTooMany(_logger, _maxConnections);
-            await transport.DisposeAsync().ConfigureAwait(false);
-            return;
-        }
-
         HandshakeSlots.Slot slot;
         try
         {
@@ -179,9 +185,9 @@ internal sealed partial class TlsListener : IAsyncDisposable
         await Begin(() => (transport, remote, null), transport, slot).ConfigureAwait(false);
     }
 
-    private static (Stream Transport, string Remote, IPAddress? Local) Open(Socket socket)
+    private (Stream Transport, string Remote, IPAddress? Local) Open(Socket socket)
     {
-        string remote = socket.RemoteEndPoint?.ToString() ?? "unknown";
+        string remote = Endpoint.Path is not null ? Endpoint.ToString() : socket.RemoteEndPoint?.ToString() ?? "unknown";
         SocketTuning.Apply(socket);
         return (SocketStream.Open(socket), remote, (socket.LocalEndPoint as IPEndPoint)?.Address);
     }
@@ -202,6 +208,7 @@ internal sealed partial class TlsListener : IAsyncDisposable
     private async Task ServeAsync(Func<(Stream Transport, string Remote, IPAddress? Local)> open, IDisposable owner, HandshakeSlots.Slot slot)
     {
         string remote = "unknown";
+        string? inside = null;
         SslStream? stream = null;
         try
         {
@@ -212,7 +219,7 @@ internal sealed partial class TlsListener : IAsyncDisposable
                 (Stream transport, remote, IPAddress? local) = open();
                 stream = new SslStream(transport, leaveInnerStreamOpen: false);
                 using var limit = CancellationTokenSource.CreateLinkedTokenSource(_stop.Token, slot.Late);
-                limit.CancelAfter(HandshakeTimeout);
+                limit.CancelAfter(_limits.Handshake);
                 IdentityParts mine = Identity(local);
                 string? refusal = null;
                 Peer? peer = null;
@@ -236,10 +243,21 @@ internal sealed partial class TlsListener : IAsyncDisposable
 
                 if (refusal is not null || peer is null)
                 {
-                    await RefuseAsync(stream, remote, refusal ?? "its certificate was not checked", limit.Token).ConfigureAwait(false);
+                    refusal ??= "its certificate was not checked";
+                    LogRefused(_logger, remote, refusal); // before the caller knows: it may be gone before it is told
+                    await RefuseAsync(stream, RpcError.Unauthorized, refusal, limit.Token).ConfigureAwait(false);
                     return;
                 }
 
+                string certificate = stream.RemoteCertificate?.GetCertHashString(HashAlgorithmName.SHA256) ?? "";
+                if (_turnstile.Enter(certificate) is { } full)
+                {
+                    LogFull(_logger, remote, full);
+                    await RefuseAsync(stream, RpcError.Overloaded, full, limit.Token).ConfigureAwait(false);
+                    return;
+                }
+
+                inside = certificate;
                 _identity.Watch(stream, peer);
                 connection = new TlsConnection(stream, transport, remote, local, peer);
                 handler = route.Handler;
@@ -267,6 +285,10 @@ internal sealed partial class TlsListener : IAsyncDisposable
             }
 
             owner.Dispose();
+            if (inside is not null)
+            {
+                _turnstile.Leave(inside);
+            }
         }
     }
 
@@ -301,11 +323,10 @@ internal sealed partial class TlsListener : IAsyncDisposable
 #pragma warning restore CA5359
     };
 
-    private async Task RefuseAsync(SslStream stream, string remote, string refusal, CancellationToken ct)
+    private static async Task RefuseAsync(SslStream stream, RpcError code, string refusal, CancellationToken ct)
     {
-        LogRefused(_logger, remote, refusal); // before the caller knows: it may be gone before it is told
         FrameBuffer goAway = FrameBuffer.Begin(FrameType.GoAway, 0);
-        Bodies.WriteGoAway(goAway, RpcError.Unauthorized, refusal);
+        Bodies.WriteGoAway(goAway, code, refusal);
         byte[] last = goAway.End().ToArray();
         await stream.WriteAsync(last, ct).ConfigureAwait(false);
         await stream.ShutdownAsync().WaitAsync(ct).ConfigureAwait(false);
@@ -332,8 +353,8 @@ internal sealed partial class TlsListener : IAsyncDisposable
     [LoggerMessage(1002, LogLevel.Information, "The TLS handshake with {Remote} failed: {Reason}")]
     private static partial void LogHandshake(ILogger logger, string remote, string reason);
 
-    [LoggerMessage(1003, LogLevel.Warning, "A connection was closed at once: the limit of {Limit} connections is reached")]
-    private static partial void LogTooMany(ILogger logger, int limit);
+    [LoggerMessage(1003, LogLevel.Warning, "{Remote} was not let in: {Reason}")]
+    private static partial void LogFull(ILogger logger, string remote, string reason);
 
     [LoggerMessage(1004, LogLevel.Warning, "Accepting a connection failed: {Reason}")]
     private static partial void LogAccept(ILogger logger, string reason);

@@ -12,7 +12,7 @@ namespace GlooX.Wire;
 
 /// <summary>
 /// A connection on which either side may call the other: the calls it makes, the calls it serves, and the streams of both. When it closes,
-/// every call made fails with the reason and none is repeated; handlers that can be cancelled are.
+/// every call made fails with the reason; handlers that can be cancelled are.
 /// </summary>
 internal abstract class RpcConnection : WireConnection, ICallSource
 {
@@ -31,7 +31,7 @@ internal abstract class RpcConnection : WireConnection, ICallSource
     private readonly List<Definition> _defined = [];
     private readonly ConcurrentDictionary<uint, RpcRequest> _cancellable = new();
     private long _largeBytes;
-    private bool _refusesCalls;
+    private int _finishing;
 
     // Streams: what this side reads from the calls that it serves, and all that it writes.
     private readonly ConcurrentDictionary<(uint Call, uint Number), IncomingStream> _incoming = new();
@@ -48,7 +48,10 @@ internal abstract class RpcConnection : WireConnection, ICallSource
     }
 
     /// <summary>Whether a new call may begin here.</summary>
-    public virtual bool IsUsable => !IsClosed;
+    public bool IsUsable => !_calls.IsClosed && !IsClosed;
+
+    /// <summary>Which of its client's connections it is.</summary>
+    public virtual int Lane => 0;
 
     RpcConnection? ICallSource.Current => IsUsable ? this : null;
 
@@ -86,17 +89,19 @@ internal abstract class RpcConnection : WireConnection, ICallSource
 
     private RpcInbound Inbound { get; }
 
-    ValueTask<RpcConnection> ICallSource.ConnectionAsync(CancellationToken ct) => IsUsable
+    ValueTask<RpcConnection> ICallSource.ConnectionAsync(CancellationToken ct, long until) => IsUsable
         ? new ValueTask<RpcConnection>(this)
         : ValueTask.FromException<RpcConnection>(new RpcException(RpcError.Connection, $"{Remote} is gone, and so is whatever it lent to this process", CloseReason) { Url = Remote });
 
-    /// <summary>Gives the call an id.</summary>
-    /// <exception cref="RpcException">The connection is closed or full.</exception>
-    public void Register(PendingCall call)
+    /// <summary>Gives the call an id. False: no call may begin here any more.</summary>
+    /// <exception cref="RpcException"><see cref="RpcError.Overloaded"/>.</exception>
+    public bool TryRegister(PendingCall call)
     {
-        if (_calls.Add(call, MaxMade) is { } refusal)
+        if (!_calls.Add(call, MaxMade))
         {
-            throw refusal is RpcException rpc ? new RpcException(rpc.Code, rpc.Message, rpc) { Url = Remote, Method = call.Method } : refusal;
+            return _calls.IsClosed
+                ? false
+                : throw new RpcException(RpcError.Overloaded, $"{MaxMade} calls are in flight on this connection, more {Remote} does not accept") { Url = Remote, Method = call.Method };
         }
 
         CallStarted();
@@ -104,6 +109,8 @@ internal abstract class RpcConnection : WireConnection, ICallSource
         {
             StartSweeper();
         }
+
+        return true;
     }
 
     /// <summary>Takes back a call that was never sent.</summary>
@@ -112,6 +119,7 @@ internal abstract class RpcConnection : WireConnection, ICallSource
         if (_calls.Take(call.Id, out _))
         {
             CallEnded();
+            FinishIfDrained();
         }
     }
 
@@ -180,6 +188,7 @@ internal abstract class RpcConnection : WireConnection, ICallSource
         }
 
         CallEnded();
+        FinishIfDrained();
     }
 
     /// <summary>A stream that the caller of <paramref name="call"/> sends.</summary>
@@ -244,8 +253,35 @@ internal abstract class RpcConnection : WireConnection, ICallSource
         }
     }
 
-    /// <summary>From now on, calls of the other side are refused.</summary>
-    protected void RefuseCalls() => Volatile.Write(ref _refusesCalls, true);
+    /// <summary>
+    /// Makes no more calls here. Those in flight go on, in both directions; with the last of them the connection closes, for the other side
+    /// waits for that: until then a call may be on the way to it.
+    /// </summary>
+    protected void Drain()
+    {
+        _calls.Drain();
+        FinishIfDrained();
+    }
+
+    /// <summary>Looks at the clock; called now and then.</summary>
+    protected virtual void Sweep(long now)
+    {
+        foreach (PendingCall call in _calls.TakeExpired(now) ?? [])
+        {
+            FrameBuffer cancel = FrameBuffer.Begin(FrameType.Cancel, call.Id);
+            Send(cancel);
+            call.FailSoon(new RpcException(RpcError.Timeout, $"{call.Method}: no answer from {Remote} within the deadline") { Url = Remote, Method = call.Method });
+        }
+    }
+
+    protected void StartSweeper()
+    {
+        var sweeper = new Timer(static s => ((RpcConnection)s!).Sweep(Environment.TickCount64), this, s_sweep, s_sweep);
+        if (Interlocked.CompareExchange(ref _sweeper, sweeper, null) is not null || IsClosed)
+        {
+            sweeper.Dispose();
+        }
+    }
 
     /// <summary>What a name means on this side.</summary>
     /// <exception cref="RpcException"><see cref="RpcError.ServiceNotFound"/> or <see cref="RpcError.MethodNotFound"/>.</exception>
@@ -265,6 +301,7 @@ internal abstract class RpcConnection : WireConnection, ICallSource
                     Ready(call);
                 }
 
+                FinishIfDrained();
                 break;
             case FrameType.Error:
                 (RpcError code, string message, string? remoteType, string? stack) = Bodies.ReadError(body);
@@ -274,6 +311,7 @@ internal abstract class RpcConnection : WireConnection, ICallSource
                     Ready(failed);
                 }
 
+                FinishIfDrained();
                 break;
             case FrameType.Request:
                 OnRequest(id, body);
@@ -294,6 +332,8 @@ internal abstract class RpcConnection : WireConnection, ICallSource
             case FrameType.Credit:
                 OnStream(type, id, body);
                 break;
+            case FrameType.Ping when IsCongested:
+                break; // it does not read, and what it has read already shows it that somebody is here
             case FrameType.Ping:
                 FrameBuffer pong = FrameBuffer.Begin(FrameType.Pong, id);
                 Send(pong);
@@ -324,11 +364,19 @@ internal abstract class RpcConnection : WireConnection, ICallSource
             stream.Stop();
         }
 
-        foreach (PendingCall call in _calls.Close(reason))
+        foreach (PendingCall call in _calls.Close())
         {
             call.FailSoon(reason is RpcException rpc
                 ? new RpcException(rpc.Code, $"{call.Method}: {rpc.Message}", rpc) { Url = Remote, Method = call.Method }
                 : reason);
+        }
+    }
+
+    private void FinishIfDrained()
+    {
+        if (_calls.IsClosed && !IsClosed && InFlight == 0 && _calls.Drain() && Interlocked.Exchange(ref _finishing, 1) == 0)
+        {
+            _ = FinishAsync(new RpcException(RpcError.ShuttingDown, $"{Remote} is shutting down") { Url = Remote }, TimeSpan.FromSeconds(1)); // ends within its own limit
         }
     }
 
@@ -422,11 +470,6 @@ internal abstract class RpcConnection : WireConnection, ICallSource
                 throw new RpcException(RpcError.Overloaded, $"calls of more than {MaxServedBytes} bytes in flight on one connection");
             }
 
-            if (Volatile.Read(ref _refusesCalls))
-            {
-                throw new RpcException(RpcError.ShuttingDown, "the process is shutting down");
-            }
-
             var reader = new MessagePackReader(body[^rest.Length..]);
             RpcCall? call = null;
             bool isWatched = !Pipeline.IsIdle;
@@ -467,31 +510,17 @@ internal abstract class RpcConnection : WireConnection, ICallSource
     {
         RpcTelemetry.Refused(definition.Dispatcher is null ? null : definition.Name, ServedAt, e);
         Inbound.Abandon();
+        if (!isOneWay && AlwaysReads && IsFlooded)
+        {
+            throw new RpcException(RpcError.Overloaded, $"{Remote} makes calls and does not read what becomes of them") { Url = Remote };
+        }
+
         if (!isOneWay)
         {
             SendError(id, e);
         }
 
         RequestEnded(large);
-    }
-
-    private void StartSweeper()
-    {
-        var sweeper = new Timer(static s => ((RpcConnection)s!).FailExpired(), this, s_sweep, s_sweep);
-        if (Interlocked.CompareExchange(ref _sweeper, sweeper, null) is not null || IsClosed)
-        {
-            sweeper.Dispose();
-        }
-    }
-
-    private void FailExpired()
-    {
-        foreach (PendingCall call in _calls.TakeExpired(Environment.TickCount64) ?? [])
-        {
-            FrameBuffer cancel = FrameBuffer.Begin(FrameType.Cancel, call.Id);
-            Send(cancel);
-            call.FailSoon(new RpcException(RpcError.Timeout, $"{call.Method}: no answer from {Remote} within the deadline") { Url = Remote, Method = call.Method });
-        }
     }
 
     private static RpcException MadeTwice(uint id) => new(RpcError.Protocol, $"call {id} was made again before it was answered");

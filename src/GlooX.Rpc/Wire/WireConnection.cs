@@ -34,6 +34,9 @@ internal abstract class WireConnection : IThreadPoolWorkItem, IInlineWork
     // One TLS record: beyond it, waiting for more saves nothing.
     private const int FullBatch = 16 * 1024;
 
+    // What is written at once: each piece that had to wait, and went through, tells that the other side lives.
+    private const int WriteSlice = 64 * 1024;
+
     // The clock is read once for so many pieces of work.
     private const int Slice = 16;
 
@@ -65,6 +68,9 @@ internal abstract class WireConnection : IThreadPoolWorkItem, IInlineWork
     private int _unguarded; // the thread that runs work unguarded
     private int _penalty;
     private int _suspicion;
+    private int _held; // work waits for the next batch to be taken
+    private long _heard = Environment.TickCount64;
+    private long _asked;
 
     protected WireConnection(TlsConnection connection, int maxFrame, int highWater)
     {
@@ -88,13 +94,24 @@ internal abstract class WireConnection : IThreadPoolWorkItem, IInlineWork
     /// <summary>True while the other side reads slower than this side writes: wait with <see cref="DrainAsync"/> before sending more.</summary>
     public bool IsCongested => Volatile.Read(ref _filling).Length > _highWater;
 
+    /// <summary>True when far more waits to be sent than can be this side's own doing.</summary>
+    protected bool IsFlooded => Volatile.Read(ref _filling).Length > 4L * _highWater;
+
     /// <summary>Largest frame that the other side accepts.</summary>
     protected int PeerMaxFrame { get; set; } = int.MaxValue;
 
     /// <summary>True while no more may be read because this side has too much to do that it cannot refuse.</summary>
     protected virtual bool IsFull => false;
 
+    /// <summary>
+    /// Whether this side reads on though the other does not read. Of two sides one must, or each might wait for the other.
+    /// </summary>
+    protected virtual bool AlwaysReads => false;
+
     protected int InFlight => Volatile.Read(ref _inFlight);
+
+    /// <summary>Whether work that was read is to wait: until the other side has read what was sent to it.</summary>
+    protected virtual bool HoldsWork => false;
 
     void IThreadPoolWorkItem.Execute()
     {
@@ -237,6 +254,7 @@ internal abstract class WireConnection : IThreadPoolWorkItem, IInlineWork
                     break;
                 }
 
+                Volatile.Write(ref _heard, Environment.TickCount64);
                 end += read;
                 bool full = end == buffer.Length;
                 int needed;
@@ -244,7 +262,7 @@ internal abstract class WireConnection : IThreadPoolWorkItem, IInlineWork
                 {
                     OnFrame(type, id, buffer.AsMemory(start + offset, length));
                     start += offset + length;
-                    if (IsCongested)
+                    if (IsCongested && !AlwaysReads)
                     {
                         // Here and not after them all: small frames may have large answers.
                         QueueHelper();
@@ -304,6 +322,30 @@ internal abstract class WireConnection : IThreadPoolWorkItem, IInlineWork
         }
 
         Close(reason);
+    }
+
+    /// <summary>
+    /// Asks the other side whether it is there when it was silent for <paramref name="interval"/>, and closes the connection when it is
+    /// silent for as long again. It is not silent while it takes what is sent to it. Called now and then, by one thread at a time.
+    /// </summary>
+    protected void CheckPeer(long now, TimeSpan interval)
+    {
+        long silence = now - Volatile.Read(ref _heard);
+        if (interval <= TimeSpan.Zero || silence < interval.TotalMilliseconds)
+        {
+            return;
+        }
+
+        if (_asked <= now - silence)
+        {
+            _asked = now;
+            FrameBuffer ping = FrameBuffer.Begin(FrameType.Ping, 0);
+            Send(ping);
+        }
+        else if (now - _asked >= interval.TotalMilliseconds)
+        {
+            Close(new RpcException(RpcError.Connection, $"the connection to {Remote} is lost: nothing was heard of it for {silence / 1000.0:0.#} s, though it was asked") { Url = Remote });
+        }
     }
 
     protected void CallStarted() => Interlocked.Increment(ref _inFlight);
@@ -372,7 +414,7 @@ internal abstract class WireConnection : IThreadPoolWorkItem, IInlineWork
         int done = 0;
         long worked = 0;
         long start = Stopwatch.GetTimestamp();
-        while (_ready.TryDequeue(out IThreadPoolWorkItem? work))
+        while (!HoldsWork && _ready.TryDequeue(out IThreadPoolWorkItem? work))
         {
             if (isGuarded && (!_ready.IsEmpty || Volatile.Read(ref _filling).Length > 0))
             {
@@ -413,6 +455,15 @@ internal abstract class WireConnection : IThreadPoolWorkItem, IInlineWork
             }
 
             start = now;
+        }
+
+        if (HoldsWork && !_ready.IsEmpty)
+        {
+            Interlocked.Exchange(ref _held, 1);
+            if (!HoldsWork)
+            {
+                QueueHelper(); // the batch went out before it could know
+            }
         }
 
         worked += Stopwatch.GetTimestamp() - start;
@@ -485,7 +536,22 @@ internal abstract class WireConnection : IThreadPoolWorkItem, IInlineWork
                     }
                 }
 
-                await _stream.WriteAsync(batch.Written).ConfigureAwait(false);
+                if (Volatile.Read(ref _held) != 0 && Interlocked.Exchange(ref _held, 0) != 0)
+                {
+                    QueueHelper();
+                }
+
+                for (ReadOnlyMemory<byte> rest = batch.Written; !rest.IsEmpty; rest = rest[Math.Min(rest.Length, WriteSlice)..])
+                {
+                    ValueTask writing = _stream.WriteAsync(rest[..Math.Min(rest.Length, WriteSlice)]);
+                    bool waits = !writing.IsCompleted;
+                    await writing.ConfigureAwait(false);
+                    if (waits)
+                    {
+                        Volatile.Write(ref _heard, Environment.TickCount64);
+                    }
+                }
+
                 batch.Clear(KeepBatch);
             }
         }

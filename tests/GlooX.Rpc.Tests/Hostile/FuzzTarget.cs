@@ -31,7 +31,7 @@ internal static class FuzzTarget
         var stream = new ScriptedStream(script, endsWithLastCall ? s_lastAnswer : []);
         var connection = new ServerConnection(s_server, new TlsConnection(stream, Stream.Null, "the caller", null, s_peer), s_serverOptions);
         Run(connection, script);
-        Assert.True(SpinWait.SpinUntil(() => connection.IsIdle, s_patience), "a call never ended");
+        Assert.True(SpinWait.SpinUntil(() => connection.IsResting, s_patience), "a call never ended");
         List<(FrameType Type, ReadOnlyMemory<byte> Body)> said = Parse(stream.Written);
         Assert.True(said.TrueForAll(f => f.Type is FrameType.HelloAck or FrameType.Response or FrameType.Error or FrameType.StreamItem or FrameType.Credit or FrameType.Pong or FrameType.GoAway), "a server does not say that");
         bool refused = said.Exists(f => f.Type == FrameType.GoAway);
@@ -46,7 +46,7 @@ internal static class FuzzTarget
     public static int ClientReads(IReadOnlyList<byte[]> script)
     {
         var stream = new ScriptedStream(script, []);
-        ClientConnection connection = MakeClient(new TlsConnection(stream, Stream.Null, "the server", null, s_peer), s_clientOptions);
+        ClientConnection connection = MakeClient(new TlsConnection(stream, Stream.Null, "the server", null, s_peer), s_clientOptions, 0);
         Question[] questions = [.. Corpus.Questions.Select(make => make())];
         Array.ForEach(questions, q => q.Ask(connection));
         Run(connection, script);
@@ -96,7 +96,7 @@ internal static class FuzzTarget
     }
 
     [UnsafeAccessor(UnsafeAccessorKind.Constructor)]
-    private static extern ClientConnection MakeClient(TlsConnection connection, RpcClientOptions options);
+    private static extern ClientConnection MakeClient(TlsConnection connection, RpcClientOptions options, int lane);
 }
 
 /// <summary>A call that waits for its answer.</summary>
@@ -123,7 +123,7 @@ internal sealed class Question<T>(RpcResultReader<T> read) : Question
     {
         PendingCall<T> call = PendingCall<T>.Rent(connection, _method, _method.Name, long.MaxValue);
         _answer = call.Task;
-        connection.Register(call);
+        Assert.True(connection.TryRegister(call));
     }
 
     public override void End()
@@ -154,7 +154,7 @@ internal sealed class StreamQuestion<T>(RpcResultReader<T> read) : Question
     public override void Ask(ClientConnection connection)
     {
         var call = new PendingStream<T>(connection, "Ask", read, long.MaxValue);
-        connection.Register(call);
+        Assert.True(connection.TryRegister(call));
         _reading = Task.Run(async () =>
         {
             await foreach (T _ in call.Items)

@@ -88,9 +88,9 @@ public sealed class HandshakeTests
     }
 
     [Fact]
-    public async Task More_connections_than_are_allowed_are_closed_at_once_and_those_before_go_on()
+    public async Task More_connections_than_are_allowed_are_not_let_in_and_those_before_go_on()
     {
-        await using Harness it = await Harness.StartAsync(new RpcServerOptions { MaxConnections = 3, DrainTimeout = TimeSpan.Zero });
+        await using Harness it = await Harness.StartAsync(new RpcServerOptions { MaxConnections = 3, HandshakeTimeout = TimeSpan.FromSeconds(2), DrainTimeout = TimeSpan.Zero });
         await using (RawPeer first = await RawPeer.GreetAsync(it.Server.Url, "Add"))
         {
             await using RawPeer second = await RawPeer.GreetAsync(it.Server.Url);

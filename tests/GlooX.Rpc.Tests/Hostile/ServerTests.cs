@@ -98,10 +98,10 @@ public sealed class ServerTests
 
         public async Task<ICalculator> StartAsync(RpcClientOptions? options = null)
         {
-            _listener = await TlsListener.BindAsync(RpcEndpoint.Parse("127.0.0.1:0"), Harness.Shared, 100, [TlsConnection.Rpc], NullLogger.Instance, TestContext.Current.CancellationToken);
+            _listener = await TlsListener.BindAsync(RpcEndpoint.Parse("127.0.0.1:0"), Harness.Shared, new ListenerLimits(100, 100, TimeSpan.FromSeconds(10)), [TlsConnection.Rpc], NullLogger.Instance, TestContext.Current.CancellationToken);
             _listener.Route(TlsConnection.Rpc, ServeAsync, RpcRole.None);
             _listener.Start();
-            _client = RpcClient.Connect($"127.0.0.1:{_listener.EndPoint.Port}", (options ?? new RpcClientOptions()) with { Identity = Harness.Shared });
+            _client = RpcClient.Connect($"127.0.0.1:{_listener.Endpoint.Port}", (options ?? new RpcClientOptions()) with { Identity = Harness.Shared });
             return _client.As<ICalculator>();
         }
 
