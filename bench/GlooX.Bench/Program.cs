@@ -6,7 +6,7 @@ namespace GlooX.Bench;
 
 internal static class Program
 {
-    private const string Usage = "usage: GlooX.Bench <rpc|spawn> [--quick] [--json FILE]\n       GlooX.Bench soak [--minutes N] [--json FILE]";
+    private const string Usage = "usage: GlooX.Bench rpc [--quick] [--only WORKLOAD] [--json FILE]\n       GlooX.Bench spawn [--quick] [--json FILE]\n       GlooX.Bench soak [--minutes N] [--json FILE]";
 
     private static async Task<int> Main(string[] args)
     {
@@ -37,8 +37,8 @@ internal static class Program
                 case ["spawn", .. var rest] when TryRead(rest, out bool quick, out string? json):
                     await SpawnTopic.RunAsync(quick, json, stop.Token);
                     return 0;
-                case ["rpc", .. var rest] when TryRead(rest, out bool quick, out string? json):
-                    await RpcTopic.RunAsync(quick, json, stop.Token);
+                case ["rpc", .. var rest] when TryReadOnly(ref rest, out string? only) && TryRead(rest, out bool quick, out string? json):
+                    await RpcTopic.RunAsync(quick, only, json, stop.Token);
                     return 0;
                 default:
                     await Console.Error.WriteLineAsync(Usage);
@@ -63,6 +63,20 @@ internal static class Program
         bool read = at + 1 < options.Length && double.TryParse(options[at + 1], NumberStyles.Float, CultureInfo.InvariantCulture, out minutes) && minutes > 0 && minutes < 100_000;
         options = [.. options[..at], .. options.Skip(at + 2)];
         return read;
+    }
+
+    private static bool TryReadOnly(ref string[] options, out string? only)
+    {
+        only = null;
+        int at = Array.IndexOf(options, "--only");
+        if (at < 0)
+        {
+            return true;
+        }
+
+        only = at + 1 < options.Length ? options[at + 1] : null;
+        options = [.. options[..at], .. options.Skip(at + 2)];
+        return RpcTopic.Workloads.Contains(only, StringComparer.Ordinal);
     }
 
     private static bool TryRead(string[] options, out bool quick, out string? json)

@@ -27,7 +27,7 @@ internal static class Codec
     private static string Read(ValueModel value) => value.Primitive switch
     {
         null => $"__serializer.Read<{value.Type}>(ref __reader)",
-        "Bytes" => "(__reader.TryReadNil() ? null : global::System.Buffers.BuffersExtensions.ToArray(__reader.ReadBytes().GetValueOrDefault()))",
+        "Bytes" => "global::GlooX.RpcRuntime.RpcSerializer.ReadBytes(ref __reader)",
         _ => $"__reader.Read{value.Primitive}()",
     };
 }

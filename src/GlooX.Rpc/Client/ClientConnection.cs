@@ -69,6 +69,7 @@ internal sealed class ClientConnection : RpcConnection
             CheckPeer(now, _keepAlive);
         }
 
+        Trim(now);
         base.Sweep(now);
     }
 

@@ -119,7 +119,7 @@ public sealed class RpcSerializer
                 return large > long.MaxValue ? reader.ReadUInt64() : reader.ReadInt64();
             case MessagePackType.Float: return reader.ReadDouble();
             case MessagePackType.String: return reader.ReadString();
-            case MessagePackType.Binary: return Bytes(ref reader);
+            case MessagePackType.Binary: return ReadBytes(ref reader);
             case MessagePackType.Array:
                 // The count is only a promise: the list grows with what is really there.
                 int items = reader.ReadArrayHeader();
@@ -153,10 +153,20 @@ public sealed class RpcSerializer
     private static bool IsNegative(byte code) =>
         code >= MessagePackCode.MinNegativeFixInt || code is MessagePackCode.Int8 or MessagePackCode.Int16 or MessagePackCode.Int32 or MessagePackCode.Int64;
 
-    private static byte[]? Bytes(ref MessagePackReader reader)
+    /// <summary>Reads bytes, or null.</summary>
+    /// <param name="reader">Where from.</param>
+    /// <returns>An array of the caller's own.</returns>
+    public static byte[]? ReadBytes(ref MessagePackReader reader)
     {
-        System.Buffers.ReadOnlySequence<byte>? sequence = reader.ReadBytes();
-        return sequence is { } s ? System.Buffers.BuffersExtensions.ToArray(s) : null;
+        if (reader.TryReadNil())
+        {
+            return null;
+        }
+
+        System.Buffers.ReadOnlySequence<byte> there = reader.ReadBytes().GetValueOrDefault();
+        byte[] bytes = GC.AllocateUninitializedArray<byte>(checked((int)there.Length)); // all of it is written next
+        System.Buffers.BuffersExtensions.CopyTo(there, bytes);
+        return bytes;
     }
 
     private static ITypeShape ShapeOf(Type type) =>

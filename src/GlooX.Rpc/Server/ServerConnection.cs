@@ -44,6 +44,7 @@ internal sealed class ServerConnection(RpcServer server, TlsConnection connectio
             return;
         }
 
+        Trim(now);
         CheckPeer(now, options.KeepAliveInterval);
         int requests = Volatile.Read(ref _requests);
         if (!IsResting || requests != _requestsSeen)

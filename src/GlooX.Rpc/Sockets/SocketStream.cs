@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Net;
 using System.Net.Sockets;
 using System.Threading.Tasks.Sources;
@@ -29,6 +30,8 @@ internal sealed class SocketStream : Stream, IValueTaskSource<int>
     private bool _drained;
     private volatile bool _ended;
     private TaskCompletionSource? _writable;
+    private byte[]? _corked;
+    private int _corkedBytes;
     private int _disposed;
 
     private SocketStream(Socket socket) => _socket = socket;
@@ -142,8 +145,33 @@ internal sealed class SocketStream : Stream, IValueTaskSource<int>
         return task;
     }
 
+    /// <summary>What is written from now on is kept, and leaves as one with <see cref="UncorkAsync"/>: for writes that follow each other at once.</summary>
+    /// <param name="size">About how many bytes that will be.</param>
+    public void Cork(int size) => _corked = ArrayPool<byte>.Shared.Rent(size);
+
+    /// <summary>Writes what was kept.</summary>
+    public async ValueTask UncorkAsync(CancellationToken ct)
+    {
+        byte[] corked = _corked!;
+        _corked = null;
+        try
+        {
+            await WriteAsync(corked.AsMemory(0, _corkedBytes), ct).ConfigureAwait(false);
+        }
+        finally
+        {
+            _corkedBytes = 0;
+            ArrayPool<byte>.Shared.Return(corked);
+        }
+    }
+
     public override ValueTask WriteAsync(ReadOnlyMemory<byte> buffer, CancellationToken cancellationToken = default)
     {
+        if (_corked is not null)
+        {
+            return KeepAsync(buffer, cancellationToken);
+        }
+
         try
         {
             return TryWrite(ref buffer) ? default : new ValueTask(WriteRestAsync(buffer, cancellationToken));
@@ -299,6 +327,24 @@ internal sealed class SocketStream : Stream, IValueTaskSource<int>
         }
 
         return true;
+    }
+
+    private ValueTask KeepAsync(ReadOnlyMemory<byte> buffer, CancellationToken ct)
+    {
+        if (buffer.Length <= _corked!.Length - _corkedBytes)
+        {
+            buffer.Span.CopyTo(_corked.AsSpan(_corkedBytes));
+            _corkedBytes += buffer.Length;
+            return default;
+        }
+
+        return OverflowAsync(buffer, ct);
+    }
+
+    private async ValueTask OverflowAsync(ReadOnlyMemory<byte> buffer, CancellationToken ct)
+    {
+        await UncorkAsync(ct).ConfigureAwait(false);
+        await WriteAsync(buffer, ct).ConfigureAwait(false);
     }
 
     private async Task WriteRestAsync(ReadOnlyMemory<byte> rest, CancellationToken ct)

@@ -29,13 +29,17 @@ internal abstract class WireConnection : IThreadPoolWorkItem, IInlineWork
 {
     private const int SmallBuffer = 4 * 1024;
     private const int ReadBuffer = 64 * 1024;
-    private const int KeepBatch = 256 * 1024;
+    // Kept while the connection is in use: to make it anew for each batch costs a collection of the oldest generation now and then.
+    private const int KeepBatch = 1024 * 1024;
 
-    // One TLS record: beyond it, waiting for more saves nothing.
-    private const int FullBatch = 16 * 1024;
+    // What is written at once: beyond it, waiting for more saves little. Each such piece that had to wait, and went through, tells that the
+    // other side lives.
+    private const int FullBatch = 64 * 1024;
 
-    // What is written at once: each piece that had to wait, and went through, tells that the other side lives.
-    private const int WriteSlice = 64 * 1024;
+    private const int TlsRecord = 16 * 1024;
+
+    // In milliseconds; then the room for batches is given back.
+    private const int Quiet = 1000;
 
     // The clock is read once for so many pieces of work.
     private const int Slice = 16;
@@ -203,6 +207,7 @@ internal abstract class WireConnection : IThreadPoolWorkItem, IInlineWork
     /// <summary>Sends what waits, then closes: for a last word such as a refusal.</summary>
     public async Task FinishAsync(Exception reason, TimeSpan limit)
     {
+        Flush();
         long until = Environment.TickCount64 + (long)limit.TotalMilliseconds;
         while (Environment.TickCount64 < until)
         {
@@ -345,6 +350,24 @@ internal abstract class WireConnection : IThreadPoolWorkItem, IInlineWork
         else if (now - _asked >= interval.TotalMilliseconds)
         {
             Close(new RpcException(RpcError.Connection, $"the connection to {Remote} is lost: nothing was heard of it for {silence / 1000.0:0.#} s, though it was asked") { Url = Remote });
+        }
+    }
+
+    /// <summary>Gives back the room for batches of a connection that is quiet. Called now and then.</summary>
+    protected void Trim(long now)
+    {
+        if (now - Volatile.Read(ref _heard) < Quiet || (_filling.Capacity == SmallBuffer && _sending.Capacity == SmallBuffer))
+        {
+            return;
+        }
+
+        lock (_gate)
+        {
+            if (!_flushing && _filling.Length == 0)
+            {
+                Volatile.Write(ref _filling, new FrameBuffer(SmallBuffer));
+                _sending = new FrameBuffer(SmallBuffer);
+            }
         }
     }
 
@@ -541,9 +564,9 @@ internal abstract class WireConnection : IThreadPoolWorkItem, IInlineWork
                     QueueHelper();
                 }
 
-                for (ReadOnlyMemory<byte> rest = batch.Written; !rest.IsEmpty; rest = rest[Math.Min(rest.Length, WriteSlice)..])
+                for (ReadOnlyMemory<byte> rest = batch.Written; !rest.IsEmpty; rest = rest[Math.Min(rest.Length, FullBatch)..])
                 {
-                    ValueTask writing = _stream.WriteAsync(rest[..Math.Min(rest.Length, WriteSlice)]);
+                    ValueTask writing = WriteAsync(rest[..Math.Min(rest.Length, FullBatch)]);
                     bool waits = !writing.IsCompleted;
                     await writing.ConfigureAwait(false);
                     if (waits)
@@ -559,6 +582,16 @@ internal abstract class WireConnection : IThreadPoolWorkItem, IInlineWork
         {
             Close(new RpcException(RpcError.Connection, $"the connection to {Remote} broke: {e.InnerException?.Message ?? e.Message}", e) { Url = Remote });
         }
+    }
+
+    private ValueTask WriteAsync(ReadOnlyMemory<byte> slice) => _socket is null || slice.Length <= TlsRecord ? _stream.WriteAsync(slice) : WriteAsOneAsync(_socket, slice);
+
+    /// <summary>Several TLS records in one go.</summary>
+    private async ValueTask WriteAsOneAsync(SocketStream socket, ReadOnlyMemory<byte> slice)
+    {
+        socket.Cork(slice.Length + (slice.Length / TlsRecord * 64) + 64);
+        await _stream.WriteAsync(slice).ConfigureAwait(false);
+        await socket.UncorkAsync(CancellationToken.None).ConfigureAwait(false);
     }
 
     /// <summary>Awaits a read; when it has not come at once, runs what is ready meanwhile: after the continuation is in place.</summary>
