@@ -1,5 +1,6 @@
 using System.Collections.ObjectModel;
 using System.Diagnostics;
+using GlooX.Addons;
 using GlooX.Grid;
 using GlooX.RpcRuntime;
 using GlooX.Slots;
@@ -30,6 +31,7 @@ public class Agent : IAsyncDisposable
     private HostPool? _hosts;
     private StatusBoard? _board;
     private Upkeep? _upkeep;
+    private AddonDesk? _addons;
     private Task _telling = Task.CompletedTask;
     private double _weight = 1;
     private Identity _identity = null!;
@@ -43,6 +45,9 @@ public class Agent : IAsyncDisposable
     /// <summary>Raised, outside locks and in order, when another node joined, became unreachable, came back or was removed.</summary>
     public event EventHandler<GridChange>? Changed;
 
+    /// <summary>Raised when background work of an add-on has failed; see <see cref="AddonContext.Run"/>.</summary>
+    public event EventHandler<AddonFault>? AddonFaulted;
+
     /// <summary>Where this agent is reached, as <c>host:port</c>.</summary>
     public string Url => _grid?.Address ?? _server.Url;
 
@@ -53,12 +58,17 @@ public class Agent : IAsyncDisposable
     /// <summary>What this process was spawned with; empty in an agent that was started otherwise.</summary>
     public ProcessOptions Options { get; private set; } = new();
 
+    /// <summary>The names of the add-ons that are attached.</summary>
+    public IReadOnlyList<string> Addons => Desk.Names;
+
     /// <summary>How many hosts are warm now.</summary>
     internal int WarmHosts => _hosts?.Count ?? 0;
 
     internal Spawner Spawner => _spawner ?? throw new InvalidOperationException("this process is no agent of a grid: it spawns nothing");
 
     internal StatusBoard Board => _board ?? throw new InvalidOperationException("this process is no agent of a grid: it hears of no nodes");
+
+    private AddonDesk Desk => _addons ?? throw new InvalidOperationException("the agent is not started: use Agent.StartAsync");
 
     internal Upkeep Upkeep => _upkeep ?? throw new InvalidOperationException("this process is no agent of a grid: it denies nothing");
 
@@ -120,6 +130,57 @@ public class Agent : IAsyncDisposable
         return [.. answers.OfType<NodeInfo>().Append(Describe()).OrderBy(n => n.Url, StringComparer.Ordinal)];
     }
 
+    /// <summary>Attaches an add-on: a named service that clients of this node can call from now on.</summary>
+    /// <param name="name">1 to 100 letters, digits, dots, dashes and underscores.</param>
+    /// <param name="handler">
+    /// Called for each call, from many threads at once. Its parameters are the call's arguments; one of type <see cref="AddonContext"/> or
+    /// <see cref="CancellationToken"/> is given. It may return a value, a task or a stream.
+    /// </param>
+    /// <param name="options">Null: the defaults.</param>
+    /// <param name="ct">Gives up.</param>
+    /// <returns>Completes when it can be called.</returns>
+    /// <exception cref="AddonException">The name is taken or malformed.</exception>
+    /// <exception cref="ArgumentException">A parameter cannot travel.</exception>
+    /// <example><code>await agent.AttachAddonAsync("poll", (string text) => $"polled: {text}");</code></example>
+    public Task AttachAddonAsync(string name, Delegate handler, AddonOptions? options = null, CancellationToken ct = default)
+    {
+        ArgumentNullException.ThrowIfNull(handler);
+        return Desk.AttachAsync(name, handler, options, ct);
+    }
+
+    /// <summary>Attaches an object as an add-on: all methods of its class with <see cref="RpcAttribute"/> and of its contracts can be called.</summary>
+    /// <param name="name">1 to 100 letters, digits, dots, dashes and underscores.</param>
+    /// <param name="service">The object; see <see cref="IAddon"/>. It is not disposed when it is detached.</param>
+    /// <param name="options">Null: the defaults.</param>
+    /// <param name="ct">Gives up.</param>
+    /// <returns>Completes when it can be called.</returns>
+    /// <exception cref="AddonException">The name is taken or malformed, or the add-on's start failed.</exception>
+    /// <exception cref="ArgumentException">Nothing of the object can be called.</exception>
+    public Task AttachAddonAsync(string name, object service, AddonOptions? options = null, CancellationToken ct = default)
+    {
+        ArgumentNullException.ThrowIfNull(service);
+        return service is AddonSource source ? AttachAddonAsync(name, source, options, ct) : Desk.AttachAsync(name, service, options, ct);
+    }
+
+    /// <summary>Loads an add-on from a file, in a context of its own, which is unloaded when it is detached.</summary>
+    /// <param name="name">1 to 100 letters, digits, dots, dashes and underscores.</param>
+    /// <param name="source">Where its code lies.</param>
+    /// <param name="options">Null: the defaults.</param>
+    /// <param name="ct">Gives up.</param>
+    /// <returns>Completes when it can be called.</returns>
+    /// <exception cref="AddonException">It cannot be attached; nothing was changed.</exception>
+    public Task AttachAddonAsync(string name, AddonSource source, AddonOptions? options = null, CancellationToken ct = default)
+    {
+        ArgumentNullException.ThrowIfNull(source);
+        return Desk.AttachAsync(name, source, options, ct);
+    }
+
+    /// <summary>Detaches an add-on: calls in flight go on, later ones fail, its background work is cancelled.</summary>
+    /// <param name="name">Its name.</param>
+    /// <returns>Completes when it has ended.</returns>
+    /// <exception cref="AddonException">There is none of that name.</exception>
+    public Task DetachAddonAsync(string name) => Desk.DetachAsync(name);
+
     /// <summary>Leaves the grid and stops; calls in flight may finish for two seconds.</summary>
     /// <returns>Completes when the port is closed.</returns>
     public async ValueTask DisposeAsync()
@@ -136,6 +197,11 @@ public class Agent : IAsyncDisposable
         if (_spawner is not null)
         {
             await _spawner.StopAsync().ConfigureAwait(false);
+        }
+
+        if (_addons is not null)
+        {
+            await _addons.DetachAllAsync().ConfigureAwait(false);
         }
 
         await _stop.CancelAsync().ConfigureAwait(false);
@@ -170,7 +236,9 @@ public class Agent : IAsyncDisposable
 
     /// <summary>A line to the agent named by <see cref="ProcessOptions.ParentUrl"/>; the caller disposes it.</summary>
     /// <returns>The line; it connects on the first call.</returns>
-    public GlooXClient ConnectToParent() => GlooXClient.Connect(Options.ParentUrl, new RpcClientOptions { Identity = _identity });
+    public GlooXClient ConnectToParent() => ConnectTo(Options.ParentUrl);
+
+    internal GlooXClient ConnectTo(string url) => GlooXClient.Connect(url, new RpcClientOptions { Identity = _identity });
 
     /// <summary>Runs in a spawned process that listens already and before it counts as started; an exception here fails the spawn.</summary>
     /// <param name="ct">Cancelled when the process stops.</param>
@@ -190,6 +258,7 @@ public class Agent : IAsyncDisposable
             _server.Add(this);
         }
 
+        _addons = new AddonDesk(this, _server, NullLoggerFactory.Instance, fault => AddonFaulted?.Invoke(this, fault));
         await _server.StartAsync(options.Url).ConfigureAwait(false);
         await OnStartedAsync(_stop.Token).ConfigureAwait(false);
     }
@@ -279,6 +348,8 @@ public class Agent : IAsyncDisposable
             _server.Add(this);
         }
 
+        _addons = new AddonDesk(this, _server, options.LoggerFactory ?? NullLoggerFactory.Instance, fault => AddonFaulted?.Invoke(this, fault));
+
         // The port is bound before the engine exists, since the engine's name holds the port; a caller in between is told to come again.
         _server.Route(TlsConnection.Grid, AcceptGridAsync, RpcRole.Agent);
         var desk = new JoinDesk(identity, (options.LoggerFactory ?? NullLoggerFactory.Instance).CreateLogger("GlooX.Join"));
@@ -308,6 +379,11 @@ public class Agent : IAsyncDisposable
         if (peers.Length > 0)
         {
             await JoinAsync(grid, peers, options, ct).ConfigureAwait(false);
+        }
+
+        foreach (AddonSpec addon in options.Addons)
+        {
+            await _addons.AttachAsync(addon.Name, addon.Source, addon.Options, ct).ConfigureAwait(false);
         }
     }
 

@@ -41,6 +41,9 @@ public sealed record AgentOptions
     /// </summary>
     public int WarmHosts { get; init; } = 1;
 
+    /// <summary>What the agent offers besides from its start; <see cref="Agent.StartAsync"/> fails when one cannot be attached. Default: nothing.</summary>
+    public IReadOnlyList<AddonSpec> Addons { get; init; } = [];
+
     /// <summary>Where the agent logs. Null (default): nowhere.</summary>
     public ILoggerFactory? LoggerFactory { get; init; }
 }

@@ -1,3 +1,4 @@
+using GlooX.Addons;
 using GlooX.Grid;
 using GlooX.Spawning;
 
@@ -45,6 +46,17 @@ internal interface IAgentService
     [Rpc("deny")]
     ValueTask DenyAsync(string[] serials, CancellationToken ct = default);
 
+    /// <summary>The names of this node's add-ons.</summary>
+    [Rpc("addons")]
+    ValueTask<string[]> AddonsAsync(CancellationToken ct = default);
+
+    /// <summary>Loads an add-on; tells what went wrong, or nothing.</summary>
+    [Rpc("attach_addon", TimeoutMilliseconds = 300_000)]
+    ValueTask<AddonReply> AttachAddonAsync(AddonRequest request, CancellationToken ct = default);
+
+    [Rpc("detach_addon", TimeoutMilliseconds = 60_000)]
+    ValueTask<AddonReply> DetachAddonAsync(string name, CancellationToken ct = default);
+
     /// <summary>Waits for the end of a process of this node: exit code and signal.</summary>
     [Rpc("wait", TimeoutMilliseconds = -1)]
     ValueTask<int[]> WaitAsync(string id, CancellationToken ct = default);
@@ -80,6 +92,13 @@ internal sealed class AgentService(Agent agent) : IAgentService
         agent.Upkeep.Deny(serials);
         return default;
     }
+
+    public ValueTask<string[]> AddonsAsync(CancellationToken ct) => new([.. agent.Addons]);
+
+    public ValueTask<AddonReply> AttachAddonAsync(AddonRequest request, CancellationToken ct) =>
+        AddonReply.OfAsync(() => agent.AttachAddonAsync(request.Name, request.Source, request.ToOptions(), ct));
+
+    public ValueTask<AddonReply> DetachAddonAsync(string name, CancellationToken ct) => AddonReply.OfAsync(() => agent.DetachAddonAsync(name));
 
     public async ValueTask<int[]> WaitAsync(string id, CancellationToken ct) =>
         await agent.Spawner.WaitAsync(id, ct).ConfigureAwait(false) is { } exit

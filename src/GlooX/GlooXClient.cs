@@ -1,3 +1,4 @@
+using GlooX.Addons;
 using GlooX.Slots;
 using GlooX.Spawning;
 using GlooX.Tls;
@@ -136,6 +137,54 @@ public sealed class GlooXClient : IAsyncDisposable
         await RequireAgentAsync(ct).ConfigureAwait(false);
         await _agent.DenyAsync([.. serials], ct).ConfigureAwait(false);
     }
+
+    /// <summary>The add-ons of the node.</summary>
+    /// <param name="ct">Gives up.</param>
+    /// <returns>Their names.</returns>
+    /// <exception cref="RpcException">The node does not answer.</exception>
+    public async Task<IReadOnlyList<string>> AddonsAsync(CancellationToken ct = default) => await _agent.AddonsAsync(ct).ConfigureAwait(false);
+
+    /// <summary>Has the node load an add-on, in a context of its own.</summary>
+    /// <param name="name">The name by which it is called.</param>
+    /// <param name="source">Where its code lies on the node's machine.</param>
+    /// <param name="options">Null: the defaults.</param>
+    /// <param name="ct">Gives up.</param>
+    /// <returns>Completes when it can be called.</returns>
+    /// <exception cref="AddonException">It cannot be attached; nothing was changed.</exception>
+    /// <exception cref="RpcException">The node does not answer, or is no agent.</exception>
+    public async Task AttachAddonAsync(string name, AddonSource source, AddonOptions? options = null, CancellationToken ct = default)
+    {
+        await RequireAgentAsync(ct).ConfigureAwait(false);
+        (await _agent.AttachAddonAsync(AddonRequest.Of(name, source, options), ct).ConfigureAwait(false)).Check();
+    }
+
+    /// <summary>Has the node detach an add-on; its calls in flight go on.</summary>
+    /// <param name="name">Its name.</param>
+    /// <param name="ct">Gives up.</param>
+    /// <returns>Completes when it has ended.</returns>
+    /// <exception cref="AddonException">There is none of that name.</exception>
+    /// <exception cref="RpcException">The node does not answer.</exception>
+    public async Task DetachAddonAsync(string name, CancellationToken ct = default) => (await _agent.DetachAddonAsync(name, ct).ConfigureAwait(false)).Check();
+
+    /// <summary>Calls an add-on that is a delegate, or a method of another.</summary>
+    /// <typeparam name="T">What it returns; with <see cref="object"/> whatever comes.</typeparam>
+    /// <param name="name">Its name, or <c>name/method</c>.</param>
+    /// <param name="arguments">Its arguments.</param>
+    /// <returns>The result.</returns>
+    /// <exception cref="RpcException">The call failed; <see cref="RpcError.ServiceNotFound"/>: there is no such add-on.</exception>
+    public ValueTask<T?> CallAddonAsync<T>(string name, params object?[] arguments)
+    {
+        ArgumentNullException.ThrowIfNull(name);
+        int slash = name.IndexOf('/', StringComparison.Ordinal);
+        return _rpc.CallAsync<T>(AddonDesk.ServiceOf(slash < 0 ? $"{name}/{DelegateDispatcher.Method}" : name), arguments);
+    }
+
+    /// <summary>An add-on as a contract.</summary>
+    /// <typeparam name="T">An interface with <see cref="RpcServiceAttribute"/>.</typeparam>
+    /// <param name="name">Its name.</param>
+    /// <returns>A proxy; keep it.</returns>
+    public T Addon<T>(string name)
+        where T : class => _rpc.As<T>(AddonDesk.ServiceOf(name));
 
     /// <summary>The other side as a contract.</summary>
     /// <typeparam name="T">An interface with <see cref="RpcServiceAttribute"/>.</typeparam>

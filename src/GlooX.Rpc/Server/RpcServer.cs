@@ -11,28 +11,32 @@ namespace GlooX.Server
     internal sealed class Service
     {
         private readonly Dictionary<string, int> _methods = new(StringComparer.Ordinal);
+        private Offer? _offer;
 
         public Service(object target, RpcDispatcher? dispatcher, RpcAccess access)
         {
-            Target = target;
             Access = access;
-            Dispatcher = dispatcher;
+            _offer = new Offer(target, dispatcher);
             for (int i = 0; i < (dispatcher?.Methods.Count ?? 0); i++)
             {
                 _methods[dispatcher!.Methods[i]] = i;
             }
         }
 
-        public object Target { get; }
+        /// <summary>What is called; null once it was taken back, so that connections that have called it keep nothing of it.</summary>
+        public Offer? Offered => Volatile.Read(ref _offer);
 
         public RpcAccess Access { get; }
-
-        public RpcDispatcher? Dispatcher { get; }
 
         public IEnumerable<string> Methods => _methods.Keys;
 
         public bool TryFind(string method, out int index) => _methods.TryGetValue(method, out index);
+
+        public void TakeBack() => Volatile.Write(ref _offer, null);
     }
+
+    /// <summary>An object and its dispatcher.</summary>
+    internal sealed record Offer(object Target, RpcDispatcher? Dispatcher);
 }
 
 namespace GlooX
@@ -97,6 +101,20 @@ namespace GlooX
             RpcDispatcher dispatcher = RpcRegistry.FindDispatcher(target.GetType())
                 ?? throw new ArgumentException($"nothing of {target.GetType()} can be called: no method has [Rpc], no interface has [RpcService], or its project does not run the GlooX source generator (it comes with the GlooX package)", nameof(target));
             AddService(service, new Service(target, dispatcher, access ?? new RpcAccess()));
+        }
+
+        /// <summary>Takes a service back: its calls in flight go on, later ones fail with <see cref="RpcError.ServiceNotFound"/>. The name is free.</summary>
+        /// <param name="service">The service's name.</param>
+        /// <returns>False: there is none of that name.</returns>
+        public bool Remove(string service)
+        {
+            if (!_services.TryRemove(service, out Service? removed))
+            {
+                return false;
+            }
+
+            removed.TakeBack();
+            return true;
         }
 
         /// <summary>Binds the port and begins to answer.</summary>
@@ -209,7 +227,7 @@ namespace GlooX
             int slash = name.IndexOf('/', StringComparison.Ordinal);
             string serviceName = slash < 0 ? "" : name[..slash];
             string method = name[(slash + 1)..];
-            if (!_services.TryGetValue(serviceName, out Service? service))
+            if (!_services.TryGetValue(serviceName, out Service? service) || service.Offered is not { } offered)
             {
                 string there = string.Join(", ", _services.Keys.Where(k => k.Length > 0).Order(StringComparer.Ordinal));
                 throw new RpcException(RpcError.ServiceNotFound, serviceName.Length == 0
@@ -225,7 +243,7 @@ namespace GlooX
             if (!service.TryFind(method, out int index))
             {
                 string methods = string.Join(", ", service.Methods.Order(StringComparer.Ordinal));
-                string where = serviceName.Length == 0 ? service.Target.GetType().Name : serviceName;
+                string where = serviceName.Length == 0 ? offered.Target.GetType().Name : serviceName;
                 throw new RpcException(RpcError.MethodNotFound, methods.Length == 0
                     ? $"{where} exposes no method '{method}'; in fact it exposes none (mark methods with [Rpc])"
                     : $"{where} exposes no method '{method}'; it exposes: {methods}");
@@ -233,7 +251,7 @@ namespace GlooX
 
             return caller.RoleRefusal(serviceName, method, service.Access) is { } noRole
                 ? throw new RpcException(RpcError.Forbidden, noRole)
-                : new Definition(name, service.Dispatcher, service.Target, index);
+                : new Definition(name, Index: index, Service: service);
         }
 
         /// <summary>Often enough to be late by no more than a quarter of the shortest time that is watched.</summary>

@@ -453,11 +453,13 @@ internal abstract class RpcConnection : WireConnection, ICallSource
         Definition definition = _defined[(int)method];
         try
         {
-            // At the first call: what is named in vain must cost nothing, and may be offered later.
-            if (definition.Dispatcher is null)
+            // At the first call: what is named in vain must cost nothing, and may be offered later. And when it was taken back.
+            (RpcDispatcher Dispatcher, object Target)? callee = definition.Callee;
+            if (callee is null)
             {
                 string name = definition.Name;
                 _defined[(int)method] = definition = name.StartsWith('#') ? _callbacks.Resolve(name) : Resolve(name);
+                callee = definition.Callee ?? throw new RpcException(RpcError.ServiceNotFound, $"{name} was taken back this moment");
             }
 
             if (InFlight > MaxServed && !isOneWay)
@@ -481,7 +483,7 @@ internal abstract class RpcConnection : WireConnection, ICallSource
             }
 
             Inbound.Begin(id);
-            RpcRequest request = definition.Dispatcher!.Read(definition.Index, definition.Target!, ref reader, RpcSerializer.Default, Inbound);
+            RpcRequest request = callee.Value.Dispatcher.Read(definition.Index, callee.Value.Target, ref reader, RpcSerializer.Default, Inbound);
             request.Attach(this, id, definition.Name, timeout, isOneWay, large, Inbound.End());
             if (call is not null)
             {
@@ -508,7 +510,7 @@ internal abstract class RpcConnection : WireConnection, ICallSource
 
     private void Refuse(uint id, Definition definition, bool isOneWay, int large, RpcException e)
     {
-        RpcTelemetry.Refused(definition.Dispatcher is null ? null : definition.Name, ServedAt, e);
+        RpcTelemetry.Refused(definition.Callee is null ? null : definition.Name, ServedAt, e);
         Inbound.Abandon();
         if (!isOneWay && AlwaysReads && IsFlooded)
         {
@@ -538,5 +540,11 @@ internal static class RequestFlags
     public const uint Metadata = 4;
 }
 
-/// <summary>What a method id means on a connection: whom to call. Without a dispatcher: not looked up yet, or in vain.</summary>
-internal sealed record Definition(string Name, RpcDispatcher? Dispatcher = null, object? Target = null, int Index = 0);
+/// <summary>What a method id means on a connection: a method of a service, or of an object that was lent.</summary>
+internal sealed record Definition(string Name, RpcDispatcher? Dispatcher = null, object? Target = null, int Index = 0, Service? Service = null)
+{
+    /// <summary>Whom to call. Null: not looked up yet, in vain, or taken back.</summary>
+    public (RpcDispatcher Dispatcher, object Target)? Callee => Service is not null
+        ? Service.Offered is { Dispatcher: { } dispatcher } offered ? (dispatcher, offered.Target) : null
+        : Dispatcher is not null && Target is not null ? (Dispatcher, Target) : null;
+}

@@ -1,6 +1,5 @@
 using System.Net.Sockets;
 using System.Reflection;
-using System.Runtime.Loader;
 
 namespace GlooX.Spawning;
 
@@ -73,22 +72,9 @@ public static class HostProcess
 
     private static Agent Load(string assembly, string className)
     {
-        var context = new PayloadContext(assembly);
+        var context = new PayloadContext("payload", assembly, isCollectible: false);
         Assembly loaded = assembly == typeof(Agent).Assembly.Location ? typeof(Agent).Assembly : context.LoadFromAssemblyPath(assembly);
         return (Agent)Activator.CreateInstance(loaded.GetType(className, throwOnError: true)!, nonPublic: true)!;
     }
 
-    /// <summary>The payload's own assemblies, but one GlooX for all.</summary>
-    private sealed class PayloadContext(string path) : AssemblyLoadContext("payload")
-    {
-        private static readonly string[] s_shared = ["GlooX", "Nerdbank.", "PolyType", "Microsoft.Extensions.", "Akka", "Google.Protobuf"];
-        private readonly AssemblyDependencyResolver _resolver = new(path);
-
-        protected override Assembly? Load(AssemblyName assemblyName) =>
-            s_shared.Any(s => assemblyName.Name!.StartsWith(s, StringComparison.Ordinal)) ? null
-            : _resolver.ResolveAssemblyToPath(assemblyName) is { } file ? LoadFromAssemblyPath(file) : null;
-
-        protected override nint LoadUnmanagedDll(string unmanagedDllName) =>
-            _resolver.ResolveUnmanagedDllToPath(unmanagedDllName) is { } file ? LoadUnmanagedDllFromPath(file) : 0;
-    }
 }

@@ -10,13 +10,7 @@ internal sealed record Payload(string Assembly, PayloadClass Class)
     /// <exception cref="SpawnException">The file is missing, does not compile, or has no such class.</exception>
     public static async Task<Payload> PrepareAsync(string className, string path, CancellationToken ct)
     {
-        string full = Find(path);
-        string assembly = Path.GetExtension(full) switch
-        {
-            ".dll" => full,
-            ".cs" => await BuildAsync(full, ct).ConfigureAwait(false),
-            _ => throw new SpawnException($"{full} cannot be spawned: a payload is a .cs file or a .dll"),
-        };
+        string assembly = await AssemblyOfAsync(path, ct).ConfigureAwait(false);
         IReadOnlyList<PayloadClass> classes;
         try
         {
@@ -37,6 +31,19 @@ internal sealed record Payload(string Assembly, PayloadClass Class)
         throw new SpawnException(noAgent
             ? $"{className} in {path} is no Agent: derive it from GlooX.Agent"
             : $"{path} has no class {className} that derives from GlooX.Agent; {there}");
+    }
+
+    /// <summary>The assembly of a <c>.dll</c>, or of a <c>.cs</c> file, which is built if its content was not built yet.</summary>
+    /// <exception cref="SpawnException">The file is missing or does not compile.</exception>
+    public static async Task<string> AssemblyOfAsync(string path, CancellationToken ct)
+    {
+        string full = Find(path);
+        return Path.GetExtension(full) switch
+        {
+            ".dll" => full,
+            ".cs" => await BuildAsync(full, ct).ConfigureAwait(false),
+            _ => throw new SpawnException($"{full} cannot be loaded: the code must be a .cs file or a .dll"),
+        };
     }
 
     private static string Find(string path)

@@ -1,0 +1,21 @@
+using System.Reflection;
+using System.Runtime.Loader;
+
+namespace GlooX.Spawning;
+
+/// <summary>Where the user's code is loaded: with assemblies of its own, but one GlooX for all.</summary>
+/// <param name="name">For diagnostics.</param>
+/// <param name="path">The main assembly, with its <c>.deps.json</c> beside it.</param>
+/// <param name="isCollectible">Whether it can be unloaded.</param>
+internal sealed class PayloadContext(string name, string path, bool isCollectible) : AssemblyLoadContext(name, isCollectible)
+{
+    private static readonly string[] s_shared = ["GlooX", "Nerdbank.", "PolyType", "Microsoft.Extensions.", "Akka", "Google.Protobuf"];
+    private readonly AssemblyDependencyResolver _resolver = new(path);
+
+    protected override Assembly? Load(AssemblyName assemblyName) =>
+        Array.Exists(s_shared, s => assemblyName.Name!.StartsWith(s, StringComparison.Ordinal)) ? null
+        : _resolver.ResolveAssemblyToPath(assemblyName) is { } file ? LoadFromAssemblyPath(file) : null;
+
+    protected override nint LoadUnmanagedDll(string unmanagedDllName) =>
+        _resolver.ResolveUnmanagedDllToPath(unmanagedDllName) is { } file ? LoadUnmanagedDllFromPath(file) : 0;
+}
