@@ -57,7 +57,8 @@ internal static class MethodReader
             Required: parameters.FindLastIndex(static p => p.Default is null) + 1,
             cancellation,
             TimeoutMilliseconds(rpc),
-            IsOneWay(rpc));
+            IsOneWay(rpc),
+            method.FindFaults().Select(static t => t.ToCode()).Distinct(StringComparer.Ordinal).ToEquatableArray());
 
         void Refuse(ISymbol symbol, DiagnosticDescriptor descriptor, params string[] arguments)
         {

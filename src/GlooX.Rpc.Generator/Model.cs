@@ -31,6 +31,7 @@ internal sealed record TypeModel(
 /// <param name="Cancellation">The name of the cancellation token; null when it takes none.</param>
 /// <param name="TimeoutMilliseconds">From <c>[Rpc]</c>.</param>
 /// <param name="IsOneWay">From <c>[Rpc]</c>.</param>
+/// <param name="Faults">The types of details from <c>[RpcFault]</c>.</param>
 internal sealed record MethodModel(
     string WireName,
     string Name,
@@ -42,7 +43,8 @@ internal sealed record MethodModel(
     int Required,
     string? Cancellation,
     int TimeoutMilliseconds,
-    bool IsOneWay)
+    bool IsOneWay,
+    EquatableArray<string> Faults)
 {
     /// <summary>Whether something travels that is no value.</summary>
     public bool IsAttached => Returns == ReturnKind.Stream || Parameters.Any(static p => p.Carriage != Carriage.Value);

@@ -30,7 +30,8 @@ internal static class ProxyWriter
         code.Line($"    {Literal(method.WireName)},");
         code.Line($"    {read},");
         code.Line($"    {method.TimeoutMilliseconds},");
-        code.Line($"    {(method.IsOneWay ? "true" : "false")});");
+        string faults = string.Join(", ", method.Faults.Select(static f => $"new {Runtime}.RpcFaultKind<{f}>()"));
+        code.Line($"    {(method.IsOneWay ? "true" : "false")}{(faults.Length == 0 ? "" : $", [{faults}]")});");
         code.Line();
         code.Line($"private readonly {Runtime}.RpcBoundMethod<{result}> __bound{index} = __invoker.Bind(__method{index});");
         code.Line();

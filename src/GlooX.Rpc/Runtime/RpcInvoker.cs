@@ -243,7 +243,7 @@ public sealed class RpcBoundMethod<TResult>
         using var both = CancellationTokenSource.CreateLinkedTokenSource(declared, ct);
         RpcConnection connection = await ReadyConnectionAsync(both.Token).ConfigureAwait(false);
         var outgoing = new RpcOutgoing(connection);
-        var call = new PendingStream<TResult>(connection, _name, _method.ReadResult, _streamTimeout == 0 ? long.MaxValue : Environment.TickCount64 + _streamTimeout);
+        var call = new PendingStream<TResult>(connection, _name, _method, _streamTimeout == 0 ? long.MaxValue : Environment.TickCount64 + _streamTimeout);
         Begin(connection, call, attach(outgoing), outgoing, _streamTimeout, observed, both.Token);
         using (call)
         {

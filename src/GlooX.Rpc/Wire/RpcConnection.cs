@@ -240,7 +240,17 @@ internal abstract class RpcConnection : WireConnection, ICallSource
         {
             string? stack = SendsStacks ? e.ToString() : null;
             string message = e is RpcException nested ? nested.Message : $"{e.GetType().FullName}: {e.Message}";
-            Bodies.WriteError(frame, RpcError.Remote, Bounded(message, 8 * 1024), (e as RpcException)?.RemoteType ?? e.GetType().FullName, stack is null ? null : Bounded(stack, 32 * 1024));
+            RpcFaultDetail? detail = null;
+            try
+            {
+                detail = (e as RpcException)?.DetailToSend();
+            }
+            catch (Exception unfit)
+            {
+                message += $" (its detail cannot be sent: {Innermost(unfit).Message})"; // the failure itself must arrive
+            }
+
+            Bodies.WriteError(frame, RpcError.Remote, Bounded(message, 8 * 1024), (e as RpcException)?.RemoteType ?? e.GetType().FullName, stack is null ? null : Bounded(stack, 32 * 1024), detail);
         }
     }
 
@@ -267,10 +277,9 @@ internal abstract class RpcConnection : WireConnection, ICallSource
 
                 break;
             case FrameType.Error:
-                (RpcError code, string message, string? remoteType, string? stack) = Bodies.ReadError(body);
                 if (TakeCall(id) is { } failed)
                 {
-                    failed.Fail(new RpcException(code, message) { Url = Remote, Method = failed.Method, RemoteType = remoteType, RemoteStack = stack });
+                    failed.Fail(Bodies.ReadFailure(body, Remote, failed.Method, failed.Faults));
                     Ready(failed);
                 }
 
@@ -367,8 +376,7 @@ internal abstract class RpcConnection : WireConnection, ICallSource
                 }
                 else
                 {
-                    (RpcError code, string message, string? remoteType, _) = Bodies.ReadError(content);
-                    ended.Fail(new RpcException(code, message) { Url = Remote, RemoteType = remoteType });
+                    ended.Fail(Bodies.ReadFailure(content, Remote, null, null));
                 }
 
                 break;
