@@ -48,10 +48,30 @@ public sealed class FaultTests
     [InlineData("delegate*<void> [|a|]")]
     [InlineData("IAsyncEnumerator<int> [|a|]")]
     [InlineData("IAsyncEnumerable<int>? [|a|]")]
-    [InlineData("IChild? [|a|]")]
+    [InlineData("Func<int> [|a|]")]
+    [InlineData("Func<int, string> [|a|]")]
+    [InlineData("Func<Func<Task>, Task> [|a|]")]
+    [InlineData("Action<IChild> [|a|]")]
+    [InlineData("Action<IAsyncEnumerable<int>> [|a|]")]
+    [InlineData("Predicate<string> [|a|]")]
     public void A_parameter_that_cannot_travel_is_refused(string parameter) => Refuses("GLOOX002", $$"""
         [RpcService] public unsafe interface IChild { Task RunAsync({{parameter}}); }
         """);
+
+    [Fact]
+    public void A_delegate_that_cannot_be_called_back_says_why()
+    {
+        Generated generated = Generated.From("""
+            public delegate Task Take(ref int number);
+            public delegate Task Late(CancellationToken ct, int number);
+            [RpcService] public interface IChild { Task OneAsync(Func<int, string> [|a|]); Task TwoAsync(Take [|b|]); Task ThreeAsync(Late [|c|]); }
+            """);
+
+        Assert.Equal("GLOOX002 a, GLOOX002 b, GLOOX002 c", generated.Faults);
+        Assert.Contains("the delegate 'Func<int, string>', which returns 'string' (a call over the network takes time", generated.Messages, StringComparison.Ordinal);
+        Assert.Contains("the delegate 'Take', whose parameter 'number' is passed by 'ref'", generated.Messages, StringComparison.Ordinal);
+        Assert.Contains("the delegate 'Late', which takes a CancellationToken before its last parameter", generated.Messages, StringComparison.Ordinal);
+    }
 
     [Fact]
     public void An_out_parameter_is_refused() => Refuses("GLOOX002", """

@@ -12,11 +12,15 @@ namespace GlooX.RpcRuntime;
 [EditorBrowsable(EditorBrowsableState.Never)]
 public sealed class RpcInvoker
 {
-    internal RpcInvoker(ICallSource source, string service)
+    internal RpcInvoker(ICallSource source, string service, Borrowed? borrowed = null)
     {
         Source = source;
         Service = service;
+        Borrowed = borrowed;
     }
+
+    /// <summary>To be held by whoever calls, if it calls what the other side lent.</summary>
+    internal Borrowed? Borrowed { get; }
 
     internal ICallSource Source { get; }
 
@@ -40,12 +44,14 @@ public sealed class RpcBoundMethod<TResult>
     private readonly string _name;
     private readonly int _timeout;
     private readonly int _streamTimeout; // a stream lives as long as it must, unless its contract says otherwise
+    private readonly Borrowed? _borrowed;
     private Binding? _binding;
 
     internal RpcBoundMethod(RpcInvoker invoker, RpcMethod<TResult> method)
     {
         _source = invoker.Source;
         _pipeline = _source.Pipeline;
+        _borrowed = invoker.Borrowed;
         _method = method;
         _name = invoker.Service.Length == 0 ? method.Name : $"{invoker.Service}/{method.Name}";
         _streamTimeout = Math.Max(0, method.TimeoutMilliseconds);
@@ -120,6 +126,27 @@ public sealed class RpcBoundMethod<TResult>
         }
 
         return _method.IsOneWay ? ConnectAndSendAsync(args, ct) : new ValueTask(ConnectAndInvokeAsync(args, ct).AsTask());
+    }
+
+    /// <summary>
+    /// Calls a one-way method from where nobody can await: returns when the call waits to be sent, and blocks while the other side reads too slowly.
+    /// </summary>
+    /// <typeparam name="TArgs">The arguments.</typeparam>
+    /// <param name="args">The arguments.</param>
+    /// <param name="ct">Gives up.</param>
+    /// <exception cref="RpcException">The connection has ended, or the call could not be sent in time.</exception>
+    public void Post<TArgs>(in TArgs args, CancellationToken ct)
+        where TArgs : struct, IRpcArguments
+    {
+        ValueTask sent = InvokeVoidAsync(args, ct);
+        if (sent.IsCompleted)
+        {
+            sent.GetAwaiter().GetResult();
+        }
+        else
+        {
+            sent.AsTask().GetAwaiter().GetResult();
+        }
     }
 
     /// <summary>Calls a method whose arguments are not all values.</summary>
@@ -322,10 +349,12 @@ public sealed class RpcBoundMethod<TResult>
         catch
         {
             connection.Unregister(call);
+            outgoing?.Abort();
             throw;
         }
 
         outgoing?.Start(call.Id);
+        GC.KeepAlive(_borrowed); // what is called is not given back before the call was sent
     }
 
     private void SendOneWay<TArgs>(RpcConnection connection, in TArgs args, CancellationToken ct, RpcClientCall? observed = null)
@@ -337,6 +366,8 @@ public sealed class RpcBoundMethod<TResult>
         {
             throw new RpcException(RpcError.Connection, $"{_name}: the connection to {_source.Url} is closed", connection.CloseReason) { Url = _source.Url, Method = _name };
         }
+
+        GC.KeepAlive(_borrowed);
     }
 
     private uint MethodOn(RpcConnection connection)
