@@ -43,6 +43,12 @@ internal static class MethodReader
             Refuse(method, Diagnostics.ReturnType, method.ToMessage(), method.ReturnType.ToMessage(), "a one-way call brings nothing back; return Task or ValueTask");
         if (IsOneWay(rpc) && parameters.Any(static p => p.Carriage == Carriage.Stream))
             Refuse(method, Diagnostics.ReturnType, method.ToMessage(), method.ReturnType.ToMessage(), "a one-way call has no end that a stream could last until; let it be answered");
+        foreach (ITypeSymbol detail in method.FindFaults())
+        {
+            if (TravelRules.WhyNot(detail) is { } unfit)
+                Refuse(method, Diagnostics.FaultDetail, method.ToMessage(), unfit);
+        }
+
         if (!sound)
             return null;
 
@@ -115,6 +121,8 @@ internal static class MethodReader
     {
         if (result is not null && IsStream(result))
             return "a stream needs no task around it; return the IAsyncEnumerable itself";
+        if (result is not null && IsLent(result))
+            return "only an argument can be called back; take it as a parameter of a method that the other side calls";
         if (kind is ReturnKind.Task or ReturnKind.TaskOfT && method.ReturnType.NullableAnnotation == NullableAnnotation.Annotated)
             return "the task itself may not be null; return a task";
         if (kind is ReturnKind.Value or ReturnKind.Nothing && method.ContainingType.TypeKind == TypeKind.Interface)
@@ -125,7 +133,7 @@ internal static class MethodReader
             return "a call over the network takes time; return Task, Task<T>, ValueTask, ValueTask<T>, or nothing";
         if (method.RefKind != RefKind.None || (result is not null && IsStackOnly(result)))
             return "it cannot travel over the network; return a plain type by value";
-        return null;
+        return result is not null && TravelRules.WhyNot(result) is { } why ? $"the result is {why} and cannot travel over the network" : null;
     }
 
     private static string? WhyCannotTravel(IParameterSymbol parameter)
@@ -142,7 +150,10 @@ internal static class MethodReader
             return "half of a stream";
         if (parameter.Type.NullableAnnotation == NullableAnnotation.Annotated && IsStream(parameter.Type))
             return "a stream that may be null";
-        return parameter.Type is INamedTypeSymbol { DelegateInvokeMethod: { } invoke } ? WhyCannotBeCalledBack(parameter, invoke) : null;
+        if (parameter.Type is INamedTypeSymbol { DelegateInvokeMethod: { } invoke })
+            return WhyCannotBeCalledBack(parameter, invoke);
+        ITypeSymbol type = IsStream(parameter.Type) ? ((INamedTypeSymbol)parameter.Type).TypeArguments[0] : parameter.Type;
+        return IsLent(type) && !IsStream(parameter.Type) || parameter.Type.DefinitionName() == "System.Threading.CancellationToken" ? null : TravelRules.WhyNot(type);
     }
 
     private static string? WhyCannotBeCalledBack(IParameterSymbol parameter, IMethodSymbol invoke)

@@ -26,7 +26,7 @@ public sealed class GeneratedCodeTests
             ValueTask<byte[]?> @class(byte[] a, byte[]? b);
             ValueTask<Point?> PointAsync(Point point);
             Task<int> IntAsync();
-            ValueTask<Guid> GuidAsync(Guid guid, nint native, DateTimeOffset time, TimeSpan span);
+            ValueTask<Guid> GuidAsync(Guid guid, DateTimeOffset time, TimeSpan span);
             Task<List<string>> ListAsync(IReadOnlyList<int> items, Color[,] matrix);
             Task<object> ObjectAsync(object value);
             static string Helper() => "not called over the network";
