@@ -67,6 +67,7 @@ internal sealed class TravelRules
     {
         var parameters = new HashSet<string>(
             type.InstanceConstructors.Where(CanBeCalled).SelectMany(static c => c.Parameters).Select(static p => p.Name), StringComparer.OrdinalIgnoreCase);
+        bool isFilled = IsFilledAfterwards(type);
         for (INamedTypeSymbol? t = type; t is not null && t.SpecialType != SpecialType.System_Object; t = t.BaseType)
         {
             foreach (ISymbol member in t.GetMembers())
@@ -82,8 +83,8 @@ internal sealed class TravelRules
                 };
                 if (held is not null && Check(held) is { } fault)
                     return fault.Member is null ? new(fault.Type, member, fault.Why) : fault;
-                if (held is null && member is IPropertySymbol lost && IsStored(lost))
-                    return new(lost.Type, lost, "not sent, for nobody who reads it could set it: give it a public set or init accessor or a constructor's parameter, or say [PropertyShape(Ignore = true)]");
+                if (held is null && member is IPropertySymbol lost && IsStored(lost) && !(isFilled && ElementTypes(lost.Type).Length > 0))
+                    return new(lost.Type, lost, "not sent, for its reader could not set it: give it a public set or init accessor or a constructor's parameter, or say [PropertyShape(Ignore = true)]");
             }
         }
 
@@ -95,10 +96,23 @@ internal sealed class TravelRules
 
     private static bool IsSettable(IPropertySymbol property) => property.SetMethod?.DeclaredAccessibility == Accessibility.Public;
 
-    /// <summary>A value that the object keeps, rather than one computed from others. Collections are filled where they are.</summary>
+    /// <summary>Whether the reader makes an empty object first and then sets what it reads: only then does it fill collections that it cannot set.</summary>
+    private static bool IsFilledAfterwards(INamedTypeSymbol type)
+    {
+        if (!type.InstanceConstructors.Any(static c => CanBeCalled(c) && c.Parameters.Length == 0))
+            return false;
+        for (INamedTypeSymbol? t = type; t is not null; t = t.BaseType)
+        {
+            if (t.GetMembers().OfType<IPropertySymbol>().Any(static p => p.IsRequired || p.SetMethod?.IsInitOnly == true))
+                return false;
+        }
+
+        return true;
+    }
+
+    /// <summary>A value that the object keeps, rather than one computed from others.</summary>
     private static bool IsStored(IPropertySymbol property) =>
         property.GetMethod is { DeclaredAccessibility: Accessibility.Public } && !property.IsOverride
-        && ElementTypes(property.Type).Length == 0
         && property.ContainingType.GetMembers().OfType<IFieldSymbol>().Any(f => SymbolEqualityComparer.Default.Equals(f.AssociatedSymbol, property));
 
     private static bool IsSpecial(ISymbol member) =>

@@ -85,6 +85,7 @@ public sealed class FaultTests
     [InlineData("List<Deep>[]", "whose 'Raw.Body' is a stream of bytes")]
     [InlineData("Held", "whose 'Held.Number' is not sent")]
     [InlineData("Half", "whose 'Half.B' is not sent")]
+    [InlineData("Listed", "whose 'Listed.Items' is not sent")]
     [InlineData("Animal", "whose 'Dog.Tail' is a stream of bytes")]
     [InlineData("(int, Raw)", "whose 'Raw.Body' is a stream of bytes")]
     public void What_cannot_be_serialized_is_refused(string type, string why)
@@ -98,6 +99,7 @@ public sealed class FaultTests
             public record Deep(Deep? Next, List<Raw?> Raws);
             public class Held { public int Number { get; private set; } }
             public class Half(int a) { public int A { get; } = a; public int B { get; } }
+            public record Listed(int A) { public List<int> Items { get; } = []; }
             [PolyType.DerivedTypeShape(typeof(Dog))] public abstract class Animal;
             public class Dog : Animal { public System.IO.Stream? Tail { get; set; } }
 
