@@ -62,6 +62,9 @@ internal static class GeneratedNames
 
     public static string Dispatcher(TypeModel type) => type.GeneratedName + "Dispatcher";
 
+    /// <summary>The class that calls a delegate among the parameters, or serves the calls of it.</summary>
+    public static string Callback(MethodModel method, int index, int parameter) => $"{method.Name}Callback{index}_{parameter}";
+
     public static string Identifier(string name) =>
         SyntaxFacts.GetKeywordKind(name) != SyntaxKind.None || SyntaxFacts.GetContextualKeywordKind(name) != SyntaxKind.None
             ? "@" + name

@@ -13,16 +13,23 @@ internal static class Codec
         : $"__writer.Write({expression});";
 
     /// <summary>An argument: null where the contract does not allow it is refused.</summary>
-    public static string ReadArgument(ParameterModel parameter) => (parameter.Carriage, parameter.Value.Nullness) switch
+    /// <param name="parameter">The argument.</param>
+    /// <param name="callback">The class that calls it, if it is a delegate.</param>
+    public static string ReadArgument(ParameterModel parameter, string callback) => (parameter.Carriage, parameter.Value.Nullness) switch
     {
         (Carriage.Stream, _) => $"__inbound.Stream<{parameter.Item!.Type}>(ref __reader, static (ref {MessagePackReader} __reader, {Runtime}.RpcSerializer __serializer) => {ReadResult(parameter.Item)})",
-        (Carriage.Lent, _) => $"__inbound.Borrow<{parameter.Value.Type}>(ref __reader)",
+        (Carriage.Lent, _) when parameter.Lent!.MayBeNull => $"(__reader.TryReadNil() ? null{(parameter.Value.Nullness == Nullness.Declared ? "" : "!")} : {Borrow(parameter.Lent, callback)})",
+        (Carriage.Lent, _) => Borrow(parameter.Lent!, callback),
         (_, Nullness.Never) => $"{Runtime}.RpcArguments.NotNull({Read(parameter.Value)}, {Literal(parameter.WireName)})",
         _ => ReadResult(parameter.Value),
     };
 
     /// <summary>A result, or an argument that may be null: taken as it comes, for the other side compiled the same contract.</summary>
     public static string ReadResult(ValueModel value) => value.Nullness == Nullness.Declared ? Read(value) : Read(value) + "!";
+
+    private static string Borrow(LentModel lent, string callback) => lent.Invoke is null
+        ? $"__inbound.Borrow<{lent.Type}>(ref __reader)"
+        : $"new {lent.Type}(new {callback}(__inbound.Borrow(ref __reader)).Invoke)";
 
     private static string Read(ValueModel value) => value.Primitive switch
     {

@@ -14,7 +14,7 @@ internal static class Diagnostics
     public static readonly DiagnosticDescriptor Parameter = Error(
         "GLOOX002",
         "A parameter that cannot travel",
-        "Parameter '{0}' of '{1}' is {2} and cannot travel over the network; pass a plain type by value");
+        "Parameter '{0}' of '{1}' is {2} and cannot travel over the network");
 
     public static readonly DiagnosticDescriptor ReturnType = Error(
         "GLOOX003",
@@ -50,6 +50,11 @@ internal static class Diagnostics
         "GLOOX009",
         "Empty name on the wire",
         "'{0}' has an empty name on the wire; give [Rpc] a name, or no argument to use the method's own");
+
+    public static readonly DiagnosticDescriptor FaultDetail = Error(
+        "GLOOX010",
+        "A detail of a failure that cannot travel",
+        "[RpcFault] of '{0}': the detail is {1} and cannot travel over the network; make a record of what the caller is to know");
 
     private static DiagnosticDescriptor Error(string id, string title, string message) =>
         new(id, title, message, "GlooX.Rpc", DiagnosticSeverity.Error, isEnabledByDefault: true);

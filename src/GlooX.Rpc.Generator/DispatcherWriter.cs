@@ -8,7 +8,14 @@ internal static class DispatcherWriter
     public static string Write(TypeModel type)
     {
         var code = new CodeWriter();
-        code.Open($"internal sealed class {Dispatcher(type)} : {Runtime}.RpcDispatcher");
+        WriteClass(code, type, $"internal sealed class {Dispatcher(type)}");
+        return code.ToString();
+    }
+
+    /// <summary>The class alone, to stand in a file of its own or in another class.</summary>
+    public static void WriteClass(CodeWriter code, TypeModel type, string head)
+    {
+        code.Open($"{head} : {Runtime}.RpcDispatcher");
         code.Line($"private static readonly string[] __methods = [{string.Join(", ", type.Methods.Select(static m => Literal(m.WireName)))}];");
         code.Line();
         code.Line("public override global::System.Collections.Generic.IReadOnlyList<string> Methods => __methods;");
@@ -25,10 +32,22 @@ internal static class DispatcherWriter
         {
             code.Line();
             WriteRequest(code, type.Methods[i], i);
+            WriteCallers(code, type.Methods[i], i);
         }
 
         code.Close();
-        return code.ToString();
+    }
+
+    /// <summary>What calls the delegates that a method is given.</summary>
+    private static void WriteCallers(CodeWriter code, MethodModel method, int index)
+    {
+        for (int i = 0; i < method.Parameters.Count; i++)
+        {
+            if (method.Parameters[i].Lent is not { Invoke: not null } lent)
+                continue;
+            code.Line();
+            ProxyWriter.WriteClass(code, lent.AsType(), $"private sealed class {Callback(method, index, i)}", isDelegate: true);
+        }
     }
 
     private static string Request(MethodModel method, int index) => $"{method.Name}Request{index}";
@@ -41,7 +60,7 @@ internal static class DispatcherWriter
         for (int i = 0; i < method.Parameters.Count; i++)
         {
             ParameterModel parameter = method.Parameters[i];
-            string read = Codec.ReadArgument(parameter);
+            string read = Codec.ReadArgument(parameter, Callback(method, index, i));
             code.Line(i < method.Required
                 ? $"{parameter.Value.Type} {parameter.Name} = {read};"
                 : $"{parameter.Value.Type} {parameter.Name} = __count > {i} ? {read} : {parameter.Default};");

@@ -43,6 +43,12 @@ internal static class MethodReader
             Refuse(method, Diagnostics.ReturnType, method.ToMessage(), method.ReturnType.ToMessage(), "a one-way call brings nothing back; return Task or ValueTask");
         if (Named<bool>(rpc, "OneWay") && parameters.Any(static p => p.Carriage == Carriage.Stream))
             Refuse(method, Diagnostics.ReturnType, method.ToMessage(), method.ReturnType.ToMessage(), "a one-way call has no end that a stream could last until; let it be answered");
+        foreach (ITypeSymbol detail in method.FindFaults())
+        {
+            if (TravelRules.WhyNot(detail) is { } unfit)
+                Refuse(method, Diagnostics.FaultDetail, method.ToMessage(), unfit);
+        }
+
         if (!sound)
             return null;
 
@@ -57,8 +63,9 @@ internal static class MethodReader
             Required: parameters.FindLastIndex(static p => p.Default is null) + 1,
             cancellation,
             Named<int>(rpc, "TimeoutMilliseconds"),
-            Named<bool>(rpc, "OneWay"),
-            Named<bool>(rpc, "Idempotent"));
+            Named<bool>(rpc, "OneWay") || (method.MethodKind == MethodKind.DelegateInvoke && method.ReturnsVoid),
+            Named<bool>(rpc, "Idempotent"),
+            method.FindFaults().Select(static t => t.ToCode()).Distinct(StringComparer.Ordinal).ToEquatableArray());
 
         void Refuse(ISymbol symbol, DiagnosticDescriptor descriptor, params string[] arguments)
         {
@@ -85,9 +92,13 @@ internal static class MethodReader
         ValueModel value = ValueReader.ReadParameter(parameter);
         if (IsStream(parameter.Type))
             return new(name, parameter.Name, value, null, Carriage.Stream, ValueReader.Read(((INamedTypeSymbol)parameter.Type).TypeArguments[0]));
-        return parameter.Type is INamedTypeSymbol type && type.IsContract()
-            ? new(name, parameter.Name, value, null, Carriage.Lent)
-            : new(name, parameter.Name, value, ValueReader.ReadDefault(parameter));
+        if (parameter.Type is not INamedTypeSymbol type || !IsLent(type))
+            return new(name, parameter.Name, value, ValueReader.ReadDefault(parameter));
+
+        string? byDefault = ValueReader.ReadDefault(parameter);
+        bool mayBeNull = byDefault is not null || type.NullableAnnotation == NullableAnnotation.Annotated;
+        MethodModel? invoke = type.DelegateInvokeMethod is { } method ? Read(method, static (_, _, _) => { }) : null;
+        return new(name, parameter.Name, value, byDefault, Carriage.Lent, Lent: new(type.WithNullableAnnotation(NullableAnnotation.NotAnnotated).ToCode(), mayBeNull, invoke));
     }
 
     private static (ReturnKind Kind, ITypeSymbol? Result) ReadReturn(IMethodSymbol method)
@@ -109,15 +120,19 @@ internal static class MethodReader
     {
         if (result is not null && IsStream(result))
             return "a stream needs no task around it; return the IAsyncEnumerable itself";
+        if (result is not null && IsLent(result))
+            return "only an argument can be called back; take it as a parameter of a method that the other side calls";
         if (kind is ReturnKind.Task or ReturnKind.TaskOfT && method.ReturnType.NullableAnnotation == NullableAnnotation.Annotated)
             return "the task itself may not be null; return a task";
         if (kind is ReturnKind.Value or ReturnKind.Nothing && method.ContainingType.TypeKind == TypeKind.Interface)
             return "a call over the network takes time; return Task, Task<T>, ValueTask or ValueTask<T>";
         if (kind == ReturnKind.Nothing && method.IsAsync)
             return "nobody can await it; return Task";
+        if (kind == ReturnKind.Value && method.MethodKind == MethodKind.DelegateInvoke)
+            return "a call over the network takes time; return Task, Task<T>, ValueTask, ValueTask<T>, or nothing";
         if (method.RefKind != RefKind.None || (result is not null && IsStackOnly(result)))
             return "it cannot travel over the network; return a plain type by value";
-        return null;
+        return result is not null && TravelRules.WhyNot(result) is { } why ? $"the result is {why} and cannot travel over the network" : null;
     }
 
     private static string? WhyCannotTravel(IParameterSymbol parameter)
@@ -132,10 +147,32 @@ internal static class MethodReader
             return $"of type '{parameter.Type.ToMessage()}'";
         if (parameter.Type.DefinitionName() == "System.Collections.Generic.IAsyncEnumerator<T>")
             return "half of a stream";
-        return parameter.Type.NullableAnnotation == NullableAnnotation.Annotated && (IsStream(parameter.Type) || parameter.Type is INamedTypeSymbol type && type.IsContract())
-            ? "a stream or contract that may be null"
-            : null;
+        if (parameter.Type.NullableAnnotation == NullableAnnotation.Annotated && IsStream(parameter.Type))
+            return "a stream that may be null";
+        if (parameter.Type is INamedTypeSymbol { DelegateInvokeMethod: { } invoke })
+            return WhyCannotBeCalledBack(parameter, invoke);
+        ITypeSymbol type = IsStream(parameter.Type) ? ((INamedTypeSymbol)parameter.Type).TypeArguments[0] : parameter.Type;
+        return IsLent(type) && !IsStream(parameter.Type) || parameter.Type.DefinitionName() == "System.Threading.CancellationToken" ? null : TravelRules.WhyNot(type);
     }
+
+    private static string? WhyCannotBeCalledBack(IParameterSymbol parameter, IMethodSymbol invoke)
+    {
+        string type = $"the delegate '{parameter.Type.ToMessage()}', ";
+        if (parameter.ContainingSymbol is IMethodSymbol { MethodKind: MethodKind.DelegateInvoke })
+            return type + "which another delegate takes";
+        if (invoke.ReturnsVoid && invoke.Parameters.Any(static p => IsStream(p.Type) || IsLent(p.Type)))
+            return type + "which returns nothing, so it can take values only";
+        string? why = null;
+        Read(invoke, (symbol, descriptor, arguments) => why ??= descriptor.Id switch
+        {
+            "GLOOX002" => $"whose parameter '{symbol.Name}' is {arguments[2]}",
+            "GLOOX003" => $"which returns '{arguments[1]}' ({arguments[2]})",
+            _ => "which takes a CancellationToken before its last parameter",
+        });
+        return why is null ? null : type + why;
+    }
+
+    private static bool IsLent(ITypeSymbol type) => type is INamedTypeSymbol named && (named.DelegateInvokeMethod is not null || named.IsContract());
 
     private static bool IsStream(ITypeSymbol type) => type.DefinitionName() == "System.Collections.Generic.IAsyncEnumerable<T>";
 

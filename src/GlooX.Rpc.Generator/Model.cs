@@ -32,6 +32,7 @@ internal sealed record TypeModel(
 /// <param name="TimeoutMilliseconds">From <c>[Rpc]</c>.</param>
 /// <param name="IsOneWay">From <c>[Rpc]</c>.</param>
 /// <param name="Idempotent">From <c>[Rpc]</c>.</param>
+/// <param name="Faults">The types of details from <c>[RpcFault]</c>.</param>
 internal sealed record MethodModel(
     string WireName,
     string Name,
@@ -44,7 +45,8 @@ internal sealed record MethodModel(
     string? Cancellation,
     int TimeoutMilliseconds,
     bool IsOneWay,
-    bool Idempotent)
+    bool Idempotent,
+    EquatableArray<string> Faults)
 {
     /// <summary>Whether something travels that is no value.</summary>
     public bool IsAttached => Returns == ReturnKind.Stream || Parameters.Any(static p => p.Carriage != Carriage.Value);
@@ -57,7 +59,19 @@ internal sealed record MethodModel(
 /// <param name="Default">The default as an expression; null when there is none that can be used.</param>
 /// <param name="Carriage">How it travels.</param>
 /// <param name="Item">The item, if it is a stream.</param>
-internal sealed record ParameterModel(string Name, string WireName, ValueModel Value, string? Default, Carriage Carriage = Carriage.Value, ValueModel? Item = null);
+/// <param name="Lent">Its type without a question mark and, of a delegate, its one method; if it stays with the caller.</param>
+internal sealed record ParameterModel(
+    string Name, string WireName, ValueModel Value, string? Default, Carriage Carriage = Carriage.Value, ValueModel? Item = null, LentModel? Lent = null);
+
+/// <summary>What stays with the caller and is called back.</summary>
+/// <param name="Type">A contract or a delegate.</param>
+/// <param name="MayBeNull">Then nil stands for none.</param>
+/// <param name="Invoke">How a delegate is called; null: it is a contract, which has a proxy and a dispatcher of its own.</param>
+internal sealed record LentModel(string Type, bool MayBeNull, MethodModel? Invoke)
+{
+    /// <summary>The delegate as a type with one method.</summary>
+    public TypeModel AsType() => new(Type, Type, "", IsContract: false, new[] { Invoke! }.ToEquatableArray());
+}
 
 internal enum Carriage
 {
@@ -66,7 +80,7 @@ internal enum Carriage
     /// <summary>A stream: its items follow the call.</summary>
     Stream,
 
-    /// <summary>A contract: the object stays, and is called back.</summary>
+    /// <summary>A contract or a delegate: it stays, and is called back.</summary>
     Lent,
 }
 

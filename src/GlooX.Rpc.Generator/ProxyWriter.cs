@@ -8,19 +8,25 @@ internal static class ProxyWriter
     public static string Write(TypeModel type)
     {
         var code = new CodeWriter();
-        code.Open($"internal sealed class {Proxy(type)}({Runtime}.RpcInvoker __invoker) : {type.Type}");
+        WriteClass(code, type, $"internal sealed class {Proxy(type)}", isDelegate: false);
+        return code.ToString();
+    }
+
+    /// <summary>The class alone, to stand in a file of its own or in another class.</summary>
+    public static void WriteClass(CodeWriter code, TypeModel type, string head, bool isDelegate)
+    {
+        code.Open($"{head}({Runtime}.RpcInvoker __invoker){(isDelegate ? "" : " : " + type.Type)}");
         for (int i = 0; i < type.Methods.Count; i++)
         {
             if (i > 0)
                 code.Line();
-            WriteMethod(code, type.Methods[i], i);
+            WriteMethod(code, type.Methods[i], i, isDelegate);
         }
 
         code.Close();
-        return code.ToString();
     }
 
-    private static void WriteMethod(CodeWriter code, MethodModel method, int index)
+    private static void WriteMethod(CodeWriter code, MethodModel method, int index, bool isDelegate)
     {
         string result = method.Result?.Type ?? $"{Runtime}.RpcVoid";
         string read = method.Result is null
@@ -30,8 +36,9 @@ internal static class ProxyWriter
         code.Line($"    {Literal(method.WireName)},");
         code.Line($"    {read},");
         code.Line($"    {method.TimeoutMilliseconds},");
+        string faults = string.Join(", ", method.Faults.Select(static f => $"new {Runtime}.RpcFaultKind<{f}>()"));
         code.Line($"    {(method.IsOneWay ? "true" : "false")},");
-        code.Line($"    {(method.Idempotent ? "true" : "false")});");
+        code.Line($"    {(method.Idempotent ? "true" : "false")}{(faults.Length == 0 ? "" : $", [{faults}]")});");
         code.Line();
         code.Line($"private readonly {Runtime}.RpcBoundMethod<{result}> __bound{index} = __invoker.Bind(__method{index});");
         code.Line();
@@ -42,22 +49,41 @@ internal static class ProxyWriter
             signature.Add($"{CancellationTokenType} {method.Cancellation}");
         string invoke = method.Result is null ? "InvokeVoidAsync" : "InvokeAsync";
         string asTask = method.Returns is ReturnKind.Task or ReturnKind.TaskOfT ? ".AsTask()" : "";
-        string values = string.Join(", ", method.Parameters.Select(Attach));
+        string values = string.Join(", ", method.Parameters.Select((p, i) => Attach(p, p.Lent?.Invoke is null ? "" : $", __callback{index}_{i}")));
         string made = method.IsAttached ? $"__call => new {arguments}({values})" : $"new {arguments}({values})";
         if (method.Returns == ReturnKind.Stream)
             invoke = "Stream";
-        code.Line($"{method.ReturnType} {method.Owner}.{Identifier(method.Name)}({string.Join(", ", signature)}) =>");
+        if (method.Returns == ReturnKind.Nothing)
+            invoke = "Post";
+        string name = isDelegate ? $"public {method.ReturnType} {method.Name}" : $"{method.ReturnType} {method.Owner}.{Identifier(method.Name)}";
+        code.Line($"{name}({string.Join(", ", signature)}) =>");
         code.Line($"    __bound{index}.{invoke}({made}, {method.Cancellation ?? "default"}){asTask};");
         code.Line();
         WriteArguments(code, method, arguments);
+        for (int i = 0; i < method.Parameters.Count; i++)
+        {
+            if (method.Parameters[i].Lent is not { Invoke: not null } lent)
+                continue;
+            code.Line();
+            DispatcherWriter.WriteClass(code, lent.AsType(), $"private sealed class {Callback(method, index, i)}");
+            code.Line();
+            code.Line($"private static readonly {Callback(method, index, i)} __callback{index}_{i} = new();");
+        }
     }
 
     /// <summary>The argument, or the number that stands for it.</summary>
-    private static string Attach(ParameterModel parameter) => parameter.Carriage switch
+    private static string Attach(ParameterModel parameter, string dispatcher) => parameter.Carriage switch
     {
         Carriage.Stream => $"__call.Stream<{parameter.Item!.Type}>({parameter.Name}, static (ref {MessagePackWriter} __writer, {parameter.Item.Type} __item, {Runtime}.RpcSerializer __serializer) => {Codec.Write(parameter.Item, "__item").TrimEnd(';')})",
-        Carriage.Lent => $"__call.Lend<{parameter.Value.Type}>({parameter.Name})",
+        Carriage.Lent => (parameter.Lent!.MayBeNull ? $"{parameter.Name} is null ? -1 : " : "") + $"__call.Lend<{parameter.Lent.Type}>({parameter.Name}{dispatcher})",
         _ => parameter.Name,
+    };
+
+    private static string WriteArgument(ParameterModel parameter) => parameter switch
+    {
+        { Carriage: Carriage.Value } => Codec.Write(parameter.Value, parameter.Name),
+        { Lent.MayBeNull: true } => $"if ({parameter.Name} < 0) __writer.WriteNil(); else __writer.Write({parameter.Name});",
+        _ => $"__writer.Write({parameter.Name});",
     };
 
     private static void WriteArguments(CodeWriter code, MethodModel method, string name)
@@ -67,7 +93,7 @@ internal static class ProxyWriter
         code.Open($"public void Write(ref {MessagePackWriter} __writer, {Runtime}.RpcSerializer __serializer)");
         code.Line($"__writer.WriteArrayHeader({method.Parameters.Count});");
         foreach (ParameterModel parameter in method.Parameters)
-            code.Line(parameter.Carriage == Carriage.Value ? Codec.Write(parameter.Value, parameter.Name) : $"__writer.Write({parameter.Name});");
+            code.Line(WriteArgument(parameter));
         code.Close();
         code.Close();
     }

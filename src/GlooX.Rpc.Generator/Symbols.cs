@@ -30,6 +30,13 @@ internal static class Symbols
 
     public static bool HasRpc(this IMethodSymbol method) => method.FindRpc() is not null;
 
+    /// <summary>What <c>[RpcFault]</c> says of the method and of its contract.</summary>
+    public static IEnumerable<ITypeSymbol> FindFaults(this IMethodSymbol method) =>
+        method.GetAttributes().Concat(method.ContainingType.GetAttributes())
+            .Where(static a => Is(a, "RpcFaultAttribute"))
+            .Select(static a => a.ConstructorArguments.FirstOrDefault().Value)
+            .OfType<ITypeSymbol>();
+
     public static bool IsContract(this INamedTypeSymbol type) =>
         type.TypeKind == TypeKind.Interface && Find(type, "RpcServiceAttribute") is not null;
 
@@ -78,7 +85,8 @@ internal static class Symbols
     }
 
     private static AttributeData? Find(ISymbol symbol, string name) =>
-        symbol.GetAttributes().FirstOrDefault(a =>
-            a.AttributeClass is { ContainingNamespace: { Name: "GlooX", ContainingNamespace.IsGlobalNamespace: true } } type
-            && type.Name == name);
+        symbol.GetAttributes().FirstOrDefault(a => Is(a, name));
+
+    private static bool Is(AttributeData attribute, string name) =>
+        attribute.AttributeClass is { ContainingNamespace: { Name: "GlooX", ContainingNamespace.IsGlobalNamespace: true } } type && type.Name == name;
 }

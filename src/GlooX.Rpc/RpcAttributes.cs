@@ -42,3 +42,15 @@ public sealed class RpcAttribute(string? name = null) : Attribute
     /// </summary>
     public bool Idempotent { get; set; }
 }
+
+/// <summary>
+/// Says that the methods of a contract, or one of them, may fail with an <see cref="RpcFault{T}"/> of a type, so that callers catch just
+/// that. Failures with other details arrive as <see cref="RpcException"/>.
+/// </summary>
+/// <param name="detail">The T of the <see cref="RpcFault{T}"/>.</param>
+[AttributeUsage(AttributeTargets.Interface | AttributeTargets.Method, AllowMultiple = true, Inherited = false)]
+public sealed class RpcFaultAttribute(Type detail) : Attribute
+{
+    /// <summary>The T of the <see cref="RpcFault{T}"/>.</summary>
+    public Type Detail { get; } = detail;
+}

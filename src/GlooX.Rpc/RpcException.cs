@@ -1,3 +1,4 @@
+#pragma warning disable RS0022 // not sealed for RpcFault alone
 namespace GlooX;
 
 /// <summary>The root of all exceptions that GlooX throws on purpose. The message says what failed, where, why and what to do.</summary>
@@ -58,8 +59,8 @@ public enum RpcError
     Forbidden = 15,
 }
 
-/// <summary>A call or a connection failed. <see cref="Code"/> says why.</summary>
-public sealed class RpcException : GlooXException
+/// <summary>A call or a connection failed. <see cref="Code"/> says why. The one kind beside it is <see cref="RpcFault{T}"/>.</summary>
+public class RpcException : GlooXException
 {
     /// <summary>Makes one.</summary>
     /// <param name="code">Why.</param>
@@ -82,6 +83,15 @@ public sealed class RpcException : GlooXException
 
     /// <summary>With <see cref="RpcError.Remote"/>: the stack on the other side, if that side was told to send it.</summary>
     public string? RemoteStack { get; init; }
+
+    /// <summary>
+    /// With <see cref="RpcError.Remote"/>: what the handler sent with an <see cref="RpcFault{T}"/>, unread; null: nothing. It is here too
+    /// when the caller knows no type for it.
+    /// </summary>
+    public RpcFaultDetail? RemoteDetail { get; init; }
+
+    /// <summary>What is sent with it; null: nothing. A failure that is only passed on keeps what came with it.</summary>
+    internal virtual RpcFaultDetail? DetailToSend() => RemoteDetail;
 }
 
 /// <summary>The certificates that this process should use cannot be used. The message names the file or variable and the cure.</summary>

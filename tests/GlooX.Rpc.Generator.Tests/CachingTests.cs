@@ -8,8 +8,8 @@ namespace GlooX.Generator;
 public sealed class CachingTests
 {
     private const string Source = """
-        [RpcService] public interface IChild { ValueTask<int> AddAsync(int a, int b); }
-        public class Child : IChild { public ValueTask<int> AddAsync(int a, int b) => new(a + b); }
+        [RpcService] [RpcFault(typeof(string))] public interface IChild { ValueTask<int> AddAsync(int a, int b); Task CallAsync(Func<int, Task> back, Action<string>? told = null); }
+        public class Child : IChild { public ValueTask<int> AddAsync(int a, int b) => new(a + b); public Task CallAsync(Func<int, Task> back, Action<string>? told) => Task.CompletedTask; }
         public class Other { [Rpc] public void Run() { } [Rpc] private void Faulty() { } }
         public class Third { [Rpc] public void Run() { } }
         """;

@@ -26,7 +26,7 @@ public sealed class GeneratedCodeTests
             ValueTask<byte[]?> @class(byte[] a, byte[]? b);
             ValueTask<Point?> PointAsync(Point point);
             Task<int> IntAsync();
-            ValueTask<Guid> GuidAsync(Guid guid, nint native, DateTimeOffset time, TimeSpan span);
+            ValueTask<Guid> GuidAsync(Guid guid, DateTimeOffset time, TimeSpan span);
             Task<List<string>> ListAsync(IReadOnlyList<int> items, Color[,] matrix);
             Task<object> ObjectAsync(object value);
             static string Helper() => "not called over the network";
@@ -38,17 +38,38 @@ public sealed class GeneratedCodeTests
         """).IsClean();
 
     [Fact]
+    public void Delegates_compile_without_a_warning_wherever_they_stand() => Generated.From("""
+        public sealed record Point(int X, int Y);
+        public delegate ValueTask<Point?> Move(Point @event, string? target, CancellationToken ct);
+        public delegate Task Listen(params int[] values);
+
+        [RpcService]
+        public interface IChild
+        {
+            Task OneAsync(Action progress, Action<int, Point?>? report = null, Func<Task>? done = null, CancellationToken ct = default);
+            ValueTask<int> TwoAsync(Move move, Move? perhaps, int number, IChild? other = null);
+            IAsyncEnumerable<int> ThreeAsync(Func<int, IAsyncEnumerable<string>> source, IAsyncEnumerable<int> numbers);
+            Task FourAsync(Listen listen, Func<IChild, Task<(int A, string? B)>> use, Func<string?, byte[], ValueTask<List<int>>> map);
+            [Rpc("five", OneWay = true)] Task FourAsync(Action<CancellationToken> stop);
+        }
+
+        public class Child { [Rpc] public void Run(Func<int, Task<int>> @class, Action<string> then) { } [Rpc("b")] public int Run(Func<Task>? f) => 1; }
+        """).IsClean();
+
+    [Fact]
     public void Code_without_nullable_annotations_compiles_without_a_warning() => Generated.From("""
         #nullable disable
         [RpcService]
         public interface IOld
         {
             Task<string> EchoAsync(string text, byte[] bytes, List<string> list, string optional = null);
+            Task CallAsync(Func<string, Task<string>> echo, Action<List<string>> done = null);
         }
 
         public class Old : IOld
         {
             public Task<string> EchoAsync(string text, byte[] bytes, List<string> list, string optional) => Task.FromResult(text);
+            public Task CallAsync(Func<string, Task<string>> echo, Action<List<string>> done) => Task.CompletedTask;
             [Rpc] public string Plain(string text) => text;
         }
         """).IsClean();

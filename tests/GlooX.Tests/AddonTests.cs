@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Runtime.CompilerServices;
 using GlooX.Tests.Payload;
 using Microsoft.Extensions.Logging;
@@ -162,7 +163,7 @@ public sealed class AddonTests
         await worker.Began.Task.WaitAsync(s_patience, Ct);
         AddonFault told = await fault.Task.WaitAsync(s_patience, Ct);
         Assert.Equal(("worker", "failing", "by design"), (told.Addon, told.Work, told.Exception.Message));
-        Assert.Contains(log.Lines, l => l.Level == LogLevel.Error && l.Text.Contains("failing", StringComparison.Ordinal));
+        Assert.Contains(log.Errors, static l => l.Contains("failing", StringComparison.Ordinal));
         Assert.False(worker.Ended.Task.IsCompleted);
         await node.DetachAddonAsync("worker");
         Assert.True(worker.Ended.Task.IsCompleted);
@@ -295,6 +296,35 @@ public sealed class AddonTests
         Assert.Empty(await grid.Client.AddonsAsync(Ct));
     }
 
+    /// <summary>Keeps errors.</summary>
+    private sealed class LogKeeper : ILoggerFactory, ILogger
+    {
+        public ConcurrentQueue<string> Errors { get; } = new();
+
+        public void AddProvider(ILoggerProvider provider)
+        {
+        }
+
+        public ILogger CreateLogger(string categoryName) => this;
+
+        public IDisposable? BeginScope<TState>(TState state)
+            where TState : notnull => null;
+
+        public bool IsEnabled(LogLevel logLevel) => logLevel >= LogLevel.Error;
+
+        public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter)
+        {
+            if (logLevel >= LogLevel.Error)
+            {
+                Errors.Enqueue(formatter(state, exception));
+            }
+        }
+
+        public void Dispose()
+        {
+        }
+    }
+
     private static Task<RpcException> FailAsync<T>(ValueTask<T> call) => Assert.ThrowsAsync<RpcException>(async () => await call);
 }
 
@@ -308,7 +338,7 @@ public sealed class Worker : IAddon
     public bool Fails { get; init; }
 
     [Rpc]
-    public static int Three() => 3;
+    public bool IsAtWork() => Began.Task.IsCompleted && !Ended.Task.IsCompleted;
 
     public Task StartAsync(AddonContext context, CancellationToken ct)
     {

@@ -16,6 +16,9 @@ internal abstract class PendingCall : IThreadPoolWorkItem
     /// <summary>In <see cref="Environment.TickCount64"/>; <see cref="long.MaxValue"/>: none.</summary>
     public long Deadline;
 
+    /// <summary>The details of failures that the caller knows; null: none.</summary>
+    public RpcFaultKind[]? Faults;
+
     /// <summary>What the call sends besides its arguments.</summary>
     public RpcOutgoing? Outgoing;
 
@@ -72,6 +75,7 @@ internal sealed class PendingCall<T> : PendingCall, IValueTaskSource<T>, IValueT
         call.Method = name;
         call.Deadline = deadline;
         call._read = method.ReadResult;
+        call.Faults = method.Faults;
         return call;
     }
 

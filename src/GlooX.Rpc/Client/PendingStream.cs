@@ -9,12 +9,13 @@ internal sealed class PendingStream<T> : PendingCall, IDisposable
 {
     private readonly IncomingStream<T> _items;
 
-    public PendingStream(RpcConnection connection, string name, RpcResultReader<T> read, long deadline)
+    public PendingStream(RpcConnection connection, string name, RpcMethod<T> method, long deadline)
     {
         Connection = connection;
         Method = name;
         Deadline = deadline;
-        _items = new IncomingStream<T>(0, read);
+        Faults = method.Faults;
+        _items = new IncomingStream<T>(0, method.ReadResult);
     }
 
     public IAsyncEnumerable<T> Items => _items;

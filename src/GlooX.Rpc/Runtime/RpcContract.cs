@@ -44,8 +44,10 @@ public readonly struct RpcVoid
 /// <param name="timeoutMilliseconds">0: the client's default; -1: no limit.</param>
 /// <param name="isOneWay">Whether no answer is wanted.</param>
 /// <param name="isIdempotent">Whether a call may be made again when its connection broke.</param>
+/// <param name="faults">The details that its failures may carry; null: none.</param>
 [EditorBrowsable(EditorBrowsableState.Never)]
-public sealed class RpcMethod<TResult>(string name, RpcResultReader<TResult> readResult, int timeoutMilliseconds = 0, bool isOneWay = false, bool isIdempotent = false)
+public sealed class RpcMethod<TResult>(
+    string name, RpcResultReader<TResult> readResult, int timeoutMilliseconds = 0, bool isOneWay = false, bool isIdempotent = false, RpcFaultKind[]? faults = null)
 {
     /// <summary>Name on the wire.</summary>
     public string Name { get; } = name;
@@ -60,6 +62,8 @@ public sealed class RpcMethod<TResult>(string name, RpcResultReader<TResult> rea
     public bool IsIdempotent { get; } = isIdempotent;
 
     internal RpcResultReader<TResult> ReadResult { get; } = readResult;
+
+    internal RpcFaultKind[]? Faults { get; } = faults;
 }
 
 /// <summary>Turns the requests for one class or contract into calls of its methods. Stateless; one instance for each type.</summary>

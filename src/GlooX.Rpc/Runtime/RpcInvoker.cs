@@ -12,11 +12,15 @@ namespace GlooX.RpcRuntime;
 [EditorBrowsable(EditorBrowsableState.Never)]
 public sealed class RpcInvoker
 {
-    internal RpcInvoker(ICallSource source, string service)
+    internal RpcInvoker(ICallSource source, string service, Borrowed? borrowed = null)
     {
         Source = source;
         Service = service;
+        Borrowed = borrowed;
     }
+
+    /// <summary>To be held by whoever calls, if it calls what the other side lent.</summary>
+    internal Borrowed? Borrowed { get; }
 
     internal ICallSource Source { get; }
 
@@ -45,12 +49,14 @@ public sealed class RpcBoundMethod<TResult>
     private readonly string _name;
     private readonly int _timeout;
     private readonly int _streamTimeout; // a stream lives as long as it must, unless its contract says otherwise
+    private readonly Borrowed? _borrowed;
     private readonly Binding?[] _bindings;
 
     internal RpcBoundMethod(RpcInvoker invoker, RpcMethod<TResult> method)
     {
         _source = invoker.Source;
         _pipeline = _source.Pipeline;
+        _borrowed = invoker.Borrowed;
         _method = method;
         _bindings = new Binding?[_source.Lanes];
         _name = invoker.Service.Length == 0 ? method.Name : $"{invoker.Service}/{method.Name}";
@@ -127,6 +133,27 @@ public sealed class RpcBoundMethod<TResult>
         catch (Exception e)
         {
             return ValueTask.FromException(e);
+        }
+    }
+
+    /// <summary>
+    /// Calls a one-way method from where nobody can await: returns when the call waits to be sent, and blocks while the other side reads too slowly.
+    /// </summary>
+    /// <typeparam name="TArgs">The arguments.</typeparam>
+    /// <param name="args">The arguments.</param>
+    /// <param name="ct">Gives up.</param>
+    /// <exception cref="RpcException">The connection has ended, or the call could not be sent in time.</exception>
+    public void Post<TArgs>(in TArgs args, CancellationToken ct)
+        where TArgs : struct, IRpcArguments
+    {
+        ValueTask sent = InvokeVoidAsync(args, ct);
+        if (sent.IsCompleted)
+        {
+            sent.GetAwaiter().GetResult();
+        }
+        else
+        {
+            sent.AsTask().GetAwaiter().GetResult();
         }
     }
 
@@ -254,7 +281,7 @@ public sealed class RpcBoundMethod<TResult>
             connection =>
             {
                 var outgoing = new RpcOutgoing(connection);
-                var begun = new PendingStream<TResult>(connection, _name, _method.ReadResult, deadline);
+                var begun = new PendingStream<TResult>(connection, _name, _method, deadline);
                 return Begin(connection, begun, attach(outgoing), outgoing, Remaining(deadline), observed, both.Token) ? begun : null;
             },
             deadline,
@@ -404,10 +431,12 @@ public sealed class RpcBoundMethod<TResult>
         catch
         {
             connection.Unregister(call);
+            outgoing?.Abort();
             throw;
         }
 
         outgoing?.Start(call.Id);
+        GC.KeepAlive(_borrowed); // what is called is not given back before the call was sent
         return true;
     }
 
@@ -417,7 +446,9 @@ public sealed class RpcBoundMethod<TResult>
     {
         ct.ThrowIfCancellationRequested();
         uint method = MethodOn(connection);
-        return connection.Send(Write(0, method, args, 0, RequestFlags.OneWay, observed?.Sent), isUrgent: false);
+        bool isSent = connection.Send(Write(0, method, args, 0, RequestFlags.OneWay, observed?.Sent), isUrgent: false);
+        GC.KeepAlive(_borrowed); // what is called is not given back before the call was sent
+        return isSent;
     }
 
     private uint MethodOn(RpcConnection connection)

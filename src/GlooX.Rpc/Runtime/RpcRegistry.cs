@@ -23,19 +23,36 @@ public static partial class RpcRegistry
             : throw new ArgumentException($"{typeof(T)} cannot be called remotely: it is no interface with [RpcService], or its project does not run the GlooX source generator (it comes with the GlooX package)", nameof(T));
     }
 
-    /// <summary>The dispatcher of a class or contract, or of the nearest base class that has one; null if nothing of it is exposed.</summary>
+    /// <summary>
+    /// The dispatcher of a class or contract, or of the nearest base class that has one, or of the contracts of a class that generated code
+    /// cannot name; null if nothing of it is exposed.
+    /// </summary>
     internal static RpcDispatcher? FindDispatcher(Type type)
     {
-        for (Type? t = type; t is not null && t != typeof(object); t = t.BaseType)
+        RpcDispatcher? found = null;
+        Type? at = type;
+        while (at is not null && at != typeof(object) && (found = Registered(at)) is null)
         {
-            RunInitializer(t);
-            if (s_dispatchers.TryGetValue(t, out RpcDispatcher? dispatcher))
-            {
-                return dispatcher;
-            }
+            at = at.BaseType;
         }
 
-        return null;
+        if (at == type)
+        {
+            return found;
+        }
+
+        RpcDispatcher[] contracts = [.. type.GetInterfaces()
+            .Where(static i => i.IsDefined(typeof(RpcServiceAttribute), inherit: false))
+            .OrderBy(static i => i.FullName, StringComparer.Ordinal)
+            .Select(Registered)
+            .OfType<RpcDispatcher>()];
+        return contracts.Length == 0 ? found : new ContractsDispatcher(found is null ? contracts : [found, .. contracts]);
+    }
+
+    private static RpcDispatcher? Registered(Type type)
+    {
+        RunInitializer(type);
+        return s_dispatchers.TryGetValue(type, out RpcDispatcher? dispatcher) ? dispatcher : null;
     }
 
     // Naming a type does not run its module's initializer, which registers the generated code.

@@ -26,7 +26,11 @@ public sealed class RpcSerializer
     // one wraps the exception of the next; the smallest stacks have 1.5 MB.
     private const int MaxDepth = 32;
 
-    private readonly MessagePackSerializer _inner = new() { StartingContext = new SerializationContext { MaxDepth = MaxDepth } };
+    private readonly MessagePackSerializer _inner = new()
+    {
+        StartingContext = new SerializationContext { MaxDepth = MaxDepth },
+        Converters = [new UntypedConverter()],
+    };
 
     private RpcSerializer()
     {
@@ -171,6 +175,23 @@ public sealed class RpcSerializer
 
     private static ITypeShape ShapeOf(Type type) =>
         s_shapes.GetOrAdd(type, static t => s_reflection.GetTypeShape(t) ?? throw new RpcException(RpcError.BadArguments, $"values of the type {t} cannot be sent"));
+
+    /// <summary>What is declared as object inside other values travels as an argument of that type does.</summary>
+    private sealed class UntypedConverter : MessagePackConverter<object>
+    {
+#pragma warning disable NBMsgPack031 // one value is read and written, elsewhere
+        public override void Write(ref MessagePackWriter writer, in object? value, SerializationContext context)
+        {
+            context.DepthStep();
+            Default.WriteUntyped(ref writer, value, MaxDepth - context.MaxDepth);
+        }
+
+        public override object? Read(ref MessagePackReader reader, SerializationContext context)
+        {
+            context.DepthStep();
+            return ReadUntyped(ref reader, MaxDepth - context.MaxDepth);
+        }
+    }
 
     private static class Shape<T>
     {

@@ -22,6 +22,7 @@ public sealed class RpcOutgoing
     private readonly RpcConnection _connection;
     private readonly CancellationTokenSource _ended = new();
     private readonly List<(OutgoingStream Stream, Func<OutgoingStream, Task> Send)> _uploads = [];
+    private List<int>? _lent;
 
     internal RpcOutgoing(RpcConnection connection) => _connection = connection;
 
@@ -46,7 +47,34 @@ public sealed class RpcOutgoing
         where T : class
     {
         ArgumentNullException.ThrowIfNull(target);
-        return _connection.Callbacks.Lend(target, typeof(T));
+        return Keep(_connection.Callbacks.Lend(target, typeof(T)));
+    }
+
+    /// <summary>Lends a delegate, for the connection's life.</summary>
+    /// <typeparam name="T">Its type.</typeparam>
+    /// <param name="target">What the other side may call.</param>
+    /// <param name="dispatcher">Serves the calls; the same one for each call of a method.</param>
+    /// <returns>What stands for the delegate among the arguments.</returns>
+    public int Lend<T>(T target, RpcDispatcher dispatcher)
+        where T : Delegate
+    {
+        ArgumentNullException.ThrowIfNull(target);
+        return Keep(_connection.Callbacks.Lend(target, dispatcher));
+    }
+
+    /// <summary>The call was never sent: nobody will give back what it lent.</summary>
+    internal void Abort()
+    {
+        foreach (int number in _lent ?? [])
+        {
+            _connection.Callbacks.Release((uint)number);
+        }
+    }
+
+    private int Keep(int number)
+    {
+        (_lent ??= []).Add(number);
+        return number;
     }
 
     /// <summary>The call was sent under this id.</summary>
@@ -134,7 +162,16 @@ public sealed class RpcInbound
     /// <returns>A proxy that works until the connection ends.</returns>
     public T Borrow<T>(ref MessagePackReader reader)
         where T : class =>
-        RpcRegistry.CreateProxy<T>(new RpcInvoker(_connection, "#" + reader.ReadUInt32().ToString(CultureInfo.InvariantCulture)));
+        RpcRegistry.CreateProxy<T>(Borrow(ref reader));
+
+    /// <summary>Reads what stands for a delegate that the caller has lent.</summary>
+    /// <param name="reader">Positioned at the argument.</param>
+    /// <returns>Calls its one method, until the connection ends.</returns>
+    public RpcInvoker Borrow(ref MessagePackReader reader)
+    {
+        uint number = reader.ReadUInt32();
+        return new RpcInvoker(_connection, "#" + number.ToString(CultureInfo.InvariantCulture), new Borrowed(_connection, number));
+    }
 
     internal void Begin(uint call) => (_call, _streams) = (call, null);
 

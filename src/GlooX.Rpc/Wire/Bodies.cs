@@ -1,4 +1,6 @@
+using System.Buffers;
 using System.Text;
+using GlooX.RpcRuntime;
 using Nerdbank.MessagePack;
 
 namespace GlooX.Wire;
@@ -82,14 +84,20 @@ internal static class Bodies
 
     public static void WriteGoAway(FrameBuffer target, RpcError code, string message) => WriteError(target, code, message, null, null);
 
-    public static void WriteError(FrameBuffer target, RpcError code, string message, string? type, string? stack)
+    public static void WriteError(FrameBuffer target, RpcError code, string message, string? type, string? stack, RpcFaultDetail? detail = null)
     {
         var writer = new MessagePackWriter(target);
-        writer.WriteArrayHeader(4);
+        writer.WriteArrayHeader(detail is null ? 4 : 6);
         writer.Write((uint)code);
         writer.Write(message);
         writer.Write(type);
         writer.Write(stack);
+        if (detail is not null)
+        {
+            writer.Write(detail.Type);
+            writer.WriteRaw(detail.MessagePack.Span);
+        }
+
         writer.Flush();
     }
 
@@ -103,6 +111,36 @@ internal static class Bodies
         }
 
         return ((RpcError)reader.ReadUInt32(), Text(ref reader) ?? "", Text(ref reader), Text(ref reader));
+    }
+
+    /// <summary>An Error as what the caller catches.</summary>
+    /// <param name="body">The Error.</param>
+    /// <param name="url">Where it comes from.</param>
+    /// <param name="method">What was called; null: nothing.</param>
+    /// <param name="faults">The details that the caller knows; null: none.</param>
+    public static RpcException ReadFailure(ReadOnlyMemory<byte> body, string url, string? method, RpcFaultKind[]? faults)
+    {
+        (RpcError code, string message, string? type, string? stack) = ReadError(body);
+        RpcFaultDetail? detail = ReadDetail(body);
+        var failure = new RpcException(code, message) { Url = url, Method = method, RemoteType = type, RemoteStack = stack, RemoteDetail = detail };
+        return (detail is null ? null : faults?.FirstOrDefault(f => f.Name == detail.Type)?.Read(failure, detail)) ?? failure;
+    }
+
+    private static RpcFaultDetail? ReadDetail(ReadOnlyMemory<byte> body)
+    {
+        var reader = new MessagePackReader(body);
+        if (reader.ReadArrayHeader() < 6)
+        {
+            return null;
+        }
+
+        var context = new SerializationContext();
+        for (int i = 0; i < 4; i++)
+        {
+            reader.Skip(context);
+        }
+
+        return Text(ref reader) is { } type ? new RpcFaultDetail(type, reader.ReadRaw(context).MsgPack.ToArray()) : null;
     }
 
     public static string ReadName(ReadOnlyMemory<byte> body)

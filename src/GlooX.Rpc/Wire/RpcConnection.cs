@@ -143,6 +143,11 @@ internal abstract class RpcConnection : WireConnection, ICallSource
         {
             if (!_named.TryGetValue(name, out uint id))
             {
+                if (_named.Count == MaxDefinitions)
+                {
+                    throw new RpcException(RpcError.Overloaded, $"{MaxDefinitions} methods are called over one connection already, those of lent objects counted each") { Url = Remote, Method = name };
+                }
+
                 byte[] bytes = Encoding.UTF8.GetBytes(name);
                 if (bytes.Length > Bodies.MaxName)
                 {
@@ -249,7 +254,17 @@ internal abstract class RpcConnection : WireConnection, ICallSource
         {
             string? stack = SendsStacks ? e.ToString() : null;
             string message = e is RpcException nested ? nested.Message : $"{e.GetType().FullName}: {e.Message}";
-            Bodies.WriteError(frame, RpcError.Remote, Bounded(message, 8 * 1024), (e as RpcException)?.RemoteType ?? e.GetType().FullName, stack is null ? null : Bounded(stack, 32 * 1024));
+            RpcFaultDetail? detail = null;
+            try
+            {
+                detail = (e as RpcException)?.DetailToSend();
+            }
+            catch (Exception unfit)
+            {
+                message += $" (its detail cannot be sent: {Innermost(unfit).Message})"; // the failure itself must arrive
+            }
+
+            Bodies.WriteError(frame, RpcError.Remote, Bounded(message, 8 * 1024), (e as RpcException)?.RemoteType ?? e.GetType().FullName, stack is null ? null : Bounded(stack, 32 * 1024), detail);
         }
     }
 
@@ -304,10 +319,12 @@ internal abstract class RpcConnection : WireConnection, ICallSource
                 FinishIfDrained();
                 break;
             case FrameType.Error:
-                (RpcError code, string message, string? remoteType, string? stack) = Bodies.ReadError(body);
+                // Read before it is taken: a call taken for a body that cannot be read would wait for ever.
+                PendingCall? asked = _calls.Find(id);
+                RpcException failure = Bodies.ReadFailure(body, Remote, asked?.Method, asked?.Faults);
                 if (TakeCall(id) is { } failed)
                 {
-                    failed.Fail(new RpcException(code, message) { Url = Remote, Method = failed.Method, RemoteType = remoteType, RemoteStack = stack });
+                    failed.Fail(failure);
                     Ready(failed);
                 }
 
@@ -415,8 +432,7 @@ internal abstract class RpcConnection : WireConnection, ICallSource
                 }
                 else
                 {
-                    (RpcError code, string message, string? remoteType, _) = Bodies.ReadError(content);
-                    ended.Fail(new RpcException(code, message) { Url = Remote, RemoteType = remoteType });
+                    ended.Fail(Bodies.ReadFailure(content, Remote, null, null));
                 }
 
                 break;
@@ -458,7 +474,14 @@ internal abstract class RpcConnection : WireConnection, ICallSource
             if (callee is null)
             {
                 string name = definition.Name;
-                _defined[(int)method] = definition = name.StartsWith('#') ? _callbacks.Resolve(name) : Resolve(name);
+                if (name == CallbackTable.GiveBack)
+                {
+                    TakeBack(body[^rest.Length..]);
+                    RequestEnded(large);
+                    return;
+                }
+
+                _defined[(int)method] = definition = name.StartsWith('#') ? _callbacks.Resolve(name, (int)method) : Resolve(name);
                 callee = definition.Callee ?? throw new RpcException(RpcError.ServiceNotFound, $"{name} was taken back this moment");
             }
 
@@ -508,6 +531,15 @@ internal abstract class RpcConnection : WireConnection, ICallSource
         }
     }
 
+    private void TakeBack(ReadOnlyMemory<byte> arguments)
+    {
+        var reader = new MessagePackReader(arguments);
+        foreach (int method in _callbacks.Release(GiveBackArguments.Read(ref reader)))
+        {
+            _defined[method] = new Definition(_defined[method].Name); // the number may come to mean another object
+        }
+    }
+
     private void Refuse(uint id, Definition definition, bool isOneWay, int large, RpcException e)
     {
         RpcTelemetry.Refused(definition.Callee is null ? null : definition.Name, ServedAt, e);
@@ -528,6 +560,26 @@ internal abstract class RpcConnection : WireConnection, ICallSource
     private static RpcException MadeTwice(uint id) => new(RpcError.Protocol, $"call {id} was made again before it was answered");
 
     private static Exception Innermost(Exception e) => e.InnerException is { } inner ? Innermost(inner) : e;
+
+    /// <summary>Tells the other side that one lending of an object of its own has come to an end here.</summary>
+    public void GiveBack(uint number)
+    {
+        try
+        {
+            uint method = Define(CallbackTable.GiveBack); // sends a frame of its own
+            FrameBuffer frame = FrameBuffer.Begin(FrameType.Request, 0);
+            frame.WriteVarint(method);
+            frame.WriteVarint(RequestFlags.OneWay);
+            var writer = new MessagePackWriter(frame);
+            new GiveBackArguments(number).Write(ref writer, RpcSerializer.Default);
+            writer.Flush();
+            Send(frame, isUrgent: false);
+        }
+        catch (RpcException)
+        {
+            // Nothing more can be defined on this connection: then the object is lent for its life, as is promised anyway.
+        }
+    }
 
     protected static string Bounded(string text, int length) => text.Length <= length ? text : text[..length] + "…";
 }

@@ -77,7 +77,7 @@ internal static class FuzzTarget
             ReadOnlyMemory<byte> body = bytes.AsMemory(at + offset, length);
             if (type is FrameType.Error or FrameType.GoAway)
             {
-                Bodies.ReadError(body);
+                Bodies.ReadFailure(body, "", null, null);
             }
 
             frames.Add((type, body));
@@ -153,7 +153,7 @@ internal sealed class StreamQuestion<T>(RpcResultReader<T> read) : Question
 
     public override void Ask(ClientConnection connection)
     {
-        var call = new PendingStream<T>(connection, "Ask", read, long.MaxValue);
+        var call = new PendingStream<T>(connection, "Ask", new RpcMethod<T>("Ask", read), long.MaxValue);
         Assert.True(connection.TryRegister(call));
         _reading = Task.Run(async () =>
         {

@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Text;
 using System.Text.Json;
 using GlooX.RpcRuntime;
@@ -182,11 +183,30 @@ public sealed class FrameVectorTests
     };
 
     private static void WriteError(FrameBuffer frame, JsonElement vector) =>
-        Bodies.WriteError(frame, (RpcError)vector.Number("code"), vector.Text("message"), vector.Text("remoteType"), vector.Text("stack"));
+        Bodies.WriteError(frame, (RpcError)vector.Number("code"), vector.Text("message"), vector.Text("remoteType"), vector.Text("stack"), Detail(vector));
 
-    private static void AssertError(JsonElement vector, ReadOnlyMemory<byte> body) => Assert.Equal(
-        ((RpcError)vector.Number("code"), vector.Text("message"), vector.Text("remoteType"), vector.Text("stack")),
-        Bodies.ReadError(body)!);
+    private static RpcFaultDetail? Detail(JsonElement vector)
+    {
+        if (!vector.TryGetProperty("detailType", out JsonElement type))
+        {
+            return null;
+        }
+
+        var bytes = new ArrayBufferWriter<byte>();
+        var writer = new MessagePackWriter(bytes);
+        RpcSerializer.Default.Write(ref writer, Vectors.Value(vector.GetProperty("detail")));
+        writer.Flush();
+        return new RpcFaultDetail(type.GetString()!, bytes.WrittenMemory);
+    }
+
+    private static void AssertError(JsonElement vector, ReadOnlyMemory<byte> body)
+    {
+        Assert.Equal(((RpcError)vector.Number("code"), vector.Text("message"), vector.Text("remoteType"), vector.Text("stack")), Bodies.ReadError(body)!);
+        RpcFaultDetail? read = Bodies.ReadFailure(body, "", null, null).RemoteDetail;
+        RpcFaultDetail? expected = Detail(vector);
+        Assert.Equal((expected?.Type, expected is null), (read?.Type, read is null));
+        Assert.Equal(expected?.MessagePack.ToArray(), read?.MessagePack.ToArray());
+    }
 
     private static void WriteValue(FrameBuffer frame, JsonElement json)
     {

@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using GlooX.Rpc.Tests.Contracts;
 using GlooX.Tls;
 
 namespace GlooX.Rpc.Tests.Protocol;
@@ -15,6 +16,7 @@ public sealed class PythonClientTests : IDisposable
     {
         await using Harness it = await Harness.StartAsync(new RpcServerOptions { Identity = new IdentityStore(_home).Load(), DrainTimeout = TimeSpan.Zero });
         it.Server.Add(new Feed(), "feed");
+        it.Server.Add(new Warehouse(), "warehouse");
         it.Server.Add(new Calculator(), "safe", new RpcAccess { Token = "s3cret" });
         var start = new ProcessStartInfo(File.Exists(Debian) ? Debian : "python3")
         {

@@ -85,6 +85,8 @@ async def check_calls():
 
         thrown = await fails_with(gloox.REMOTE, node.call("Fail", "no luck"))
         assert thrown.remote_type.endswith("OddException") and "no luck" in str(thrown)
+        fault = await fails_with(gloox.REMOTE, node.call("warehouse/Take", "bolt", 7))
+        assert fault.detail_type.endswith(".OutOfStock") and fault.detail == {"Sku": "bolt", "Left": 3, "Order": uuid.UUID(int=0)}
         await fails_with(gloox.METHOD_NOT_FOUND, node.call("Nope"))
         await fails_with(gloox.SERVICE_NOT_FOUND, node.call("nowhere/Add", 1, 2))
         await fails_with(gloox.BAD_ARGUMENTS, node.call("Add", 1))
