@@ -64,7 +64,8 @@ internal static class MethodReader
             cancellation,
             TimeoutMilliseconds(rpc),
             IsOneWay(rpc) || (method.MethodKind == MethodKind.DelegateInvoke && method.ReturnsVoid),
-            method.FindFaults().Select(static t => t.ToCode()).Distinct(StringComparer.Ordinal).ToEquatableArray());
+            method.FindFaults().Select(static t => t.ToCode()).Distinct(StringComparer.Ordinal).ToEquatableArray(),
+            ShapeReader.Read(method.Parameters.Select(static p => p.Type).Append(method.ReturnType).Concat(method.FindFaults())));
 
         void Refuse(ISymbol symbol, DiagnosticDescriptor descriptor, params string[] arguments)
         {
