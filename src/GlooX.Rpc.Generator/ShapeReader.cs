@@ -11,12 +11,16 @@ internal static class ShapeReader
         foreach (INamedTypeSymbol type in types.SelectMany(Within))
         {
             string assembly = type.ContainingAssembly.Name;
-            if (!found.ContainsKey(assembly) && type.WhyInvisible() is null && !type.IsGenericAnywhere() && type.GetAttributes().Any(static a => a.AttributeClass is { Name: "GenerateShapeAttribute", ContainingNamespace.Name: "PolyType" }))
+            if (!found.ContainsKey(assembly) && type.WhyInvisible() is null && !type.IsGenericAnywhere() && HasShape(type))
                 found.Add(assembly, new(assembly, type.WithNullableAnnotation(NullableAnnotation.NotAnnotated).ToCode()));
         }
 
         return found.Values.ToEquatableArray();
     }
+
+    // Here what was asked for can be seen, in a compiled assembly what came of it.
+    private static bool HasShape(INamedTypeSymbol type) => type.GetAttributes().Any(static a => a.AttributeClass?.ToDisplayString()
+        is "PolyType.GenerateShapeAttribute" or "PolyType.Abstractions.TypeShapeProviderAttribute");
 
     /// <summary>The type, what it holds, and what a delegate takes and brings.</summary>
     private static IEnumerable<INamedTypeSymbol> Within(ITypeSymbol type) => type switch
