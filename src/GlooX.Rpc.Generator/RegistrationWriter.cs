@@ -20,7 +20,7 @@ internal static class RegistrationWriter
         code.Open("internal static void Register()");
 
         foreach (IGrouping<string, ShapeModel> shapes in registrations.SelectMany(static r => r.Shapes).GroupBy(static s => s.Assembly, StringComparer.Ordinal).OrderBy(static s => s.Key, StringComparer.Ordinal))
-            code.Line($"{Runtime}.RpcRegistry.AddShapes(static () => global::PolyType.Abstractions.TypeShapeResolver.ResolveDynamicOrThrow<{shapes.Min(static s => s.Type)}>().Provider);");
+            code.Line($"{Runtime}.RpcRegistry.AddShapes(static () => global::PolyType.Abstractions.TypeShapeResolver.Resolve<{shapes.Min(static s => s.Type)}>().Provider);");
 
         // Sorted, so that moving a type between files changes nothing.
         foreach (Registration r in registrations.OrderBy(static r => r.Type, StringComparer.Ordinal))

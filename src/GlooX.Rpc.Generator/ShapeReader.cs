@@ -19,8 +19,9 @@ internal static class ShapeReader
     }
 
     // Here what was asked for can be seen, in a compiled assembly what came of it.
-    private static bool HasShape(INamedTypeSymbol type) => type.GetAttributes().Any(static a => a.AttributeClass?.ToDisplayString()
-        is "PolyType.GenerateShapeAttribute" or "PolyType.Abstractions.TypeShapeProviderAttribute");
+    private static bool HasShape(INamedTypeSymbol type) =>
+        type.GetAttributes().Any(static a => a.AttributeClass?.ToDisplayString() == "PolyType.GenerateShapeAttribute")
+        || type.Interfaces.Any(i => i.OriginalDefinition.ToDisplayString() == "PolyType.IShapeable<T>" && i.TypeArguments[0].Equals(type, SymbolEqualityComparer.Default));
 
     /// <summary>The type, what it holds, and what a delegate takes and brings.</summary>
     private static IEnumerable<INamedTypeSymbol> Within(ITypeSymbol type) => type switch

@@ -152,5 +152,5 @@ namespace GlooX.RpcRuntime;
 [GenerateShapeFor(typeof(ReadOnlyMemory<byte>?))]
 internal sealed partial class CommonShapes
 {
-    public static ITypeShapeProvider Provider { get; } = TypeShapeResolver.ResolveDynamicOrThrow<Guid, CommonShapes>().Provider;
+    public static ITypeShapeProvider Provider { get; } = TypeShapeResolver.Resolve<Guid, CommonShapes>().Provider;
 }

@@ -1,6 +1,7 @@
 using System.Collections;
 using System.ComponentModel;
 using System.Numerics;
+using System.Runtime.CompilerServices;
 using Nerdbank.MessagePack;
 using PolyType;
 using PolyType.Abstractions;
@@ -190,6 +191,8 @@ public sealed class RpcSerializer
 
     private static class Shape<T>
     {
-        public static readonly ITypeShape<T> Instance = TypeShapeResolver.ResolveDynamic<T>() ?? (ITypeShape<T>)Shapes.Of(typeof(T));
+        // Asking the type itself takes code made at run time; without it, contracts have told of what they use.
+        public static readonly ITypeShape<T> Instance =
+            (RuntimeFeature.IsDynamicCodeSupported ? TypeShapeResolver.ResolveDynamic<T>() : null) ?? (ITypeShape<T>)Shapes.Of(typeof(T));
     }
 }
