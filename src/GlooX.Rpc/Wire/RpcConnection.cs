@@ -282,9 +282,10 @@ internal abstract class RpcConnection : WireConnection, ICallSource
 
                 break;
             case FrameType.Error:
+                Failure failure = Bodies.ReadFailure(body); // before the call is taken: if it throws, the call ends with the connection
                 if (TakeCall(id) is { } failed)
                 {
-                    failed.Fail(Bodies.ReadFailure(body, Remote, failed.Method, failed.Faults));
+                    failed.Fail(failure.ToException(Remote, failed.Method, failed.Faults));
                     Ready(failed);
                 }
 
@@ -381,7 +382,7 @@ internal abstract class RpcConnection : WireConnection, ICallSource
                 }
                 else
                 {
-                    ended.Fail(Bodies.ReadFailure(content, Remote, null, null));
+                    ended.Fail(Bodies.ReadFailure(content).ToException(Remote, null, null));
                 }
 
                 break;
