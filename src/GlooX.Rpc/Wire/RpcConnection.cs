@@ -319,12 +319,10 @@ internal abstract class RpcConnection : WireConnection, ICallSource
                 FinishIfDrained();
                 break;
             case FrameType.Error:
-                // Read before it is taken: a call taken for a body that cannot be read would wait for ever.
-                PendingCall? asked = _calls.Find(id);
-                RpcException failure = Bodies.ReadFailure(body, Remote, asked?.Method, asked?.Faults);
+                Failure failure = Bodies.ReadFailure(body); // before the call is taken: if it throws, the call ends with the connection
                 if (TakeCall(id) is { } failed)
                 {
-                    failed.Fail(failure);
+                    failed.Fail(failure.ToException(Remote, failed.Method, failed.Faults));
                     Ready(failed);
                 }
 
@@ -432,7 +430,7 @@ internal abstract class RpcConnection : WireConnection, ICallSource
                 }
                 else
                 {
-                    ended.Fail(Bodies.ReadFailure(content, Remote, null, null));
+                    ended.Fail(Bodies.ReadFailure(content).ToException(Remote, null, null));
                 }
 
                 break;
