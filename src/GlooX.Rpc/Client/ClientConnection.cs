@@ -15,7 +15,7 @@ internal sealed class ClientConnection : RpcConnection
     private readonly TimeSpan _keepAlive;
 
     private ClientConnection(TlsConnection connection, RpcClientOptions options, int lane)
-        : base(connection, options.MaxFrameBytes, options.MaxBufferedBytes, MaxCallbacksInFlight, new Pipeline(options.Interceptors))
+        : base(connection, options.MaxFrameBytes, options.MaxBufferedBytes, MaxCallbacksInFlight, RpcServerOptions.StandardInFlightBytes, new Pipeline(options.Interceptors))
     {
         LocalAddress = connection.LocalAddress;
         Lane = lane;

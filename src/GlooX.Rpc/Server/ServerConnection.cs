@@ -9,7 +9,7 @@ namespace GlooX.Server;
 /// until it has caught up.
 /// </summary>
 internal sealed class ServerConnection(RpcServer server, TlsConnection connection, RpcServerOptions options)
-    : RpcConnection(connection, options.MaxFrameBytes, options.MaxBufferedBytes, options.MaxInFlight, new Pipeline(options.Interceptors))
+    : RpcConnection(connection, options.MaxFrameBytes, options.MaxBufferedBytes, options.MaxInFlight, options.MaxInFlightBytes, new Pipeline(options.Interceptors))
 {
     private readonly long _opened = Environment.TickCount64;
     private Caller _caller = new(connection.Peer, Hello.NoTokens);
@@ -20,8 +20,6 @@ internal sealed class ServerConnection(RpcServer server, TlsConnection connectio
     private bool _isTold;
 
     public bool IsResting => InFlight == 0;
-
-    protected override long MaxServedBytes => options.MaxInFlightBytes;
 
     public override string? ServedAt => server.ListensAt;
 

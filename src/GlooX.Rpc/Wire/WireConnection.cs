@@ -63,7 +63,6 @@ internal abstract class WireConnection : IThreadPoolWorkItem, IInlineWork
     private TaskCompletionSource? _drained;
     private bool _flushing;
     private Exception? _closeReason;
-    private int _inFlight;
     private int _helperQueued;
     private int _unguarded; // the thread that runs work unguarded
     private int _penalty;
@@ -108,7 +107,8 @@ internal abstract class WireConnection : IThreadPoolWorkItem, IInlineWork
     /// </summary>
     protected virtual bool AlwaysReads => false;
 
-    protected int InFlight => Volatile.Read(ref _inFlight);
+    /// <summary>Calls that are made or served.</summary>
+    protected abstract int InFlight { get; }
 
     /// <summary>Whether work that was read is to wait: until the other side has read what was sent to it.</summary>
     protected virtual bool HoldsWork => false;
@@ -169,7 +169,7 @@ internal abstract class WireConnection : IThreadPoolWorkItem, IInlineWork
             _filling.Append(frame);
         }
 
-        if (isUrgent ? Volatile.Read(ref _inFlight) <= 1 : Volatile.Read(ref _filling).Length >= FullBatch)
+        if (isUrgent ? InFlight <= 1 : Volatile.Read(ref _filling).Length >= FullBatch)
         {
             Flush();
         }
@@ -273,6 +273,7 @@ internal abstract class WireConnection : IThreadPoolWorkItem, IInlineWork
                     {
                         QueueHelper();
                         await Task.Delay(1).ConfigureAwait(false);
+                        Volatile.Write(ref _heard, Environment.TickCount64); // it is this side that does not listen
                     }
                 }
 
@@ -348,12 +349,15 @@ internal abstract class WireConnection : IThreadPoolWorkItem, IInlineWork
         }
     }
 
-    protected void CallStarted() => Interlocked.Increment(ref _inFlight);
-
-    protected void CallEnded() => Interlocked.Decrement(ref _inFlight);
-
     /// <summary>Hands work to whoever runs it next; for <see cref="OnFrame"/>.</summary>
     protected void Ready(IThreadPoolWorkItem work) => _ready.Enqueue(work);
+
+    /// <summary>As <see cref="Ready"/>, from anywhere.</summary>
+    protected void ReadySoon(IThreadPoolWorkItem work)
+    {
+        _ready.Enqueue(work);
+        QueueHelper();
+    }
 
     /// <summary>Handles one frame on the reader loop; <paramref name="body"/> is valid only during the call.</summary>
     /// <exception cref="RpcException">Ends the connection with this reason; the other side is told.</exception>
