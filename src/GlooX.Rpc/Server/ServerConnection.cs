@@ -21,6 +21,8 @@ internal sealed class ServerConnection(RpcServer server, TlsConnection connectio
 
     public bool IsResting => InFlight == 0;
 
+    protected override FrameMemory FrameMemory => server.FrameMemory;
+
     public override string? ServedAt => server.ListensAt;
 
     protected override bool SendsStacks => options.SendStackTraces;

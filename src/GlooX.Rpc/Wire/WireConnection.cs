@@ -2,6 +2,7 @@ using System.Collections.Concurrent;
 using System.Diagnostics;
 using System.Net.Security;
 using System.Runtime.CompilerServices;
+using GlooX.Server;
 using GlooX.Sockets;
 using GlooX.Tls;
 using Nerdbank.MessagePack;
@@ -98,6 +99,9 @@ internal abstract class WireConnection : IThreadPoolWorkItem, IInlineWork
 
     /// <summary>Largest frame that the other side accepts.</summary>
     protected int PeerMaxFrame { get; set; } = int.MaxValue;
+
+    /// <summary>What bounds the frames that are under way to this side, with those of other connections; null: nothing but each frame's size.</summary>
+    protected virtual FrameMemory? FrameMemory => null;
 
     /// <summary>True while no more may be read because this side has too much to do that it cannot refuse.</summary>
     protected virtual bool IsFull => false;
@@ -236,6 +240,7 @@ internal abstract class WireConnection : IThreadPoolWorkItem, IInlineWork
         byte[] buffer = new byte[SmallBuffer];
         int start = 0;
         int end = 0;
+        long taken = 0; // of the frames' memory
         Exception reason;
         try
         {
@@ -283,6 +288,8 @@ internal abstract class WireConnection : IThreadPoolWorkItem, IInlineWork
                     if (buffer.Length > ReadBuffer)
                     {
                         buffer = new byte[ReadBuffer];
+                        FrameMemory?.Return(taken);
+                        taken = 0;
                     }
                 }
 
@@ -296,6 +303,12 @@ internal abstract class WireConnection : IThreadPoolWorkItem, IInlineWork
 
                 if (size != buffer.Length || (start > 0 && (end == buffer.Length || start + needed > buffer.Length)))
                 {
+                    if (size > buffer.Length && size > ReadBuffer && FrameMemory is { } memory)
+                    {
+                        long more = size - Math.Max(buffer.Length, ReadBuffer);
+                        taken += memory.TryTake(more, taken) ? more : throw memory.Refusal();
+                    }
+
                     byte[] target = size == buffer.Length ? buffer : new byte[size];
                     buffer.AsSpan(start, have).CopyTo(target);
                     (buffer, start, end) = (target, 0, have);
@@ -315,6 +328,10 @@ internal abstract class WireConnection : IThreadPoolWorkItem, IInlineWork
         catch (Exception e) when (e is IOException or ObjectDisposedException or InvalidOperationException or System.Security.Authentication.AuthenticationException)
         {
             reason = new RpcException(RpcError.Connection, $"the connection to {Remote} broke: {e.InnerException?.Message ?? e.Message}", e) { Url = Remote };
+        }
+        finally
+        {
+            FrameMemory?.Return(taken);
         }
 
         if (!_ready.IsEmpty)
