@@ -55,8 +55,8 @@ internal sealed class TwoNetworks : IAsyncDisposable
     /// <summary>Starts a process in one of the networks; it ends with them.</summary>
     public Process Start(bool near, string home, string command, params string[] arguments) => Start(near ? Near : Far, home, command, arguments);
 
-    /// <summary>A command and its arguments, as they are run in one of the networks.</summary>
-    public string[] Inside(bool near, string command, params string[] arguments) => ["ip", "netns", "exec", near ? Near : Far, command, .. arguments];
+    /// <summary>What stands before a command that is run in one of the networks.</summary>
+    public string[] Into(bool near) => ["ip", "netns", "exec", near ? Near : Far];
 
     /// <summary>Cuts the link, as when a cable is drawn: nobody is told.</summary>
     public Task CutAsync() => IpAsync("-n", Far, "link", "set", "link0", "down");
