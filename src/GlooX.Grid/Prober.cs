@@ -111,8 +111,6 @@ internal sealed class Prober(IGridTransport transport, Standing self, PeerBook p
         }
 
         await Task.WhenAll(patient).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
-
-        _stop.Dispose();
     }
 
     private async Task<ProbeReply> ProbeLongAsync(string address)
