@@ -10,6 +10,9 @@ need() { # need PACKAGE CHECK…: a Debian package, when the check fails
     $sudo apt-get update -qq && $sudo apt-get install -y -qq "$1"
 }
 need openssl command -v openssl
+need clang sh -c 'command -v clang || command -v gcc' # links what is compiled ahead of time
+need zlib1g-dev test -e /usr/include/zlib.h
+need iproute2 command -v ip # for networks that fail; the tests make them where they run as root
 need python3-msgpack /usr/bin/python3 -c 'import msgpack' # for the client in Python
 
 export DOTNET_NOLOGO=1 DOTNET_CLI_TELEMETRY_OPTOUT=1

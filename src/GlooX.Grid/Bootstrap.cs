@@ -80,7 +80,7 @@ internal sealed class Bootstrap(
 
         // A seed asks nobody: somebody waits for it.
         IEnumerable<string> asked = isSeed ? [] : peers.Known.Take(MostProbes);
-        Task<ProbeResult[]> probing = Task.WhenAll(asked.Select(peer => prober.AskAsync(peer, null, ct)));
+        Task<ProbeResult[]> probing = Task.WhenAll(asked.Select(peer => prober.AskPatientlyAsync(peer, ct)));
         await Task.WhenAll(WarmUpAsync(ct), probing).ConfigureAwait(false);
 
         ProbeResult[] results = await probing.ConfigureAwait(false);

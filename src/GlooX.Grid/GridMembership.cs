@@ -23,6 +23,7 @@ public sealed class GridMembership : IMembership, IAsyncDisposable
     private readonly TimeProvider _time;
     private readonly Standing _standing;
     private readonly PeerBook _peers;
+    private readonly Prober _prober;
     private readonly MemberFeed _feed;
     private readonly Life _life;
     private readonly Lock _gate = new();
@@ -46,9 +47,9 @@ public sealed class GridMembership : IMembership, IAsyncDisposable
         _time = time ?? TimeProvider.System;
         _standing = new Standing(options);
         _peers = new PeerBook(options.MergeInterval, options.RememberPeersFor, _time);
-        var prober = new Prober(transport, _standing, _peers, options.ProbeTimeout, _time);
-        _feed = new MemberFeed(_standing, prober, options, change => Changed?.Invoke(this, change), _time, logger);
-        _life = new Life(options, transport, _standing, _peers, prober, _feed, _time, logger);
+        _prober = new Prober(transport, _standing, _peers, options.ProbeTimeout, _time);
+        _feed = new MemberFeed(_standing, _prober, options, change => Changed?.Invoke(this, change), _time, logger);
+        _life = new Life(options, transport, _standing, _peers, _prober, _feed, _time, logger);
     }
 
     /// <inheritdoc/>
@@ -230,5 +231,6 @@ public sealed class GridMembership : IMembership, IAsyncDisposable
 
         await LeaveAsync(CancellationToken.None).ConfigureAwait(false);
         await _feed.DisposeAsync().ConfigureAwait(false);
+        await _prober.DisposeAsync().ConfigureAwait(false);
     }
 }

@@ -41,7 +41,8 @@ public sealed record GridOptions
     public TimeSpan ShowUnreachableAfter { get; init; } = TimeSpan.FromSeconds(2);
 
     /// <summary>
-    /// How long one probe may take, connecting included. Default 1.5 s.
+    /// How long an answer to one probe is waited for, connecting included. Default 1.5 s. A probe for a grid to join goes on for ten times as
+    /// long meanwhile, so that a peer far too busy for this is found all the same.
     /// Longer tolerates slower links, and delays every decision that needs an answer from a silent node.
     /// </summary>
     public TimeSpan ProbeTimeout { get; init; } = TimeSpan.FromSeconds(1.5);

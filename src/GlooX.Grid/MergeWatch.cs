@@ -65,7 +65,7 @@ internal sealed class MergeWatch(
         }
 
         IReadOnlyList<string> due = peers.Due(present, MostProbes);
-        ProbeResult[] results = await Task.WhenAll(due.Select(peer => prober.AskAsync(peer, null, ct))).ConfigureAwait(false);
+        ProbeResult[] results = await Task.WhenAll(due.Select(peer => prober.AskPatientlyAsync(peer, ct))).ConfigureAwait(false);
         ours = engine.Members();
         foreach ((string peer, ProbeResult result) in due.Zip(results))
         {

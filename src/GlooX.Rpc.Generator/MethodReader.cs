@@ -65,7 +65,8 @@ internal static class MethodReader
             Named<int>(rpc, "TimeoutMilliseconds"),
             Named<bool>(rpc, "OneWay") || (method.MethodKind == MethodKind.DelegateInvoke && method.ReturnsVoid),
             Named<bool>(rpc, "Idempotent"),
-            method.FindFaults().Select(static t => t.ToCode()).Distinct(StringComparer.Ordinal).ToEquatableArray());
+            method.FindFaults().Select(static t => t.ToCode()).Distinct(StringComparer.Ordinal).ToEquatableArray(),
+            ShapeReader.Read(method.Parameters.Select(static p => p.Type).Append(method.ReturnType).Concat(method.FindFaults())));
 
         void Refuse(ISymbol symbol, DiagnosticDescriptor descriptor, params string[] arguments)
         {

@@ -33,6 +33,7 @@ internal sealed record TypeModel(
 /// <param name="IsOneWay">From <c>[Rpc]</c>.</param>
 /// <param name="Idempotent">From <c>[Rpc]</c>.</param>
 /// <param name="Faults">The types of details from <c>[RpcFault]</c>.</param>
+/// <param name="Shapes">The types among all these that have a generated shape, one of each assembly.</param>
 internal sealed record MethodModel(
     string WireName,
     string Name,
@@ -46,11 +47,15 @@ internal sealed record MethodModel(
     int TimeoutMilliseconds,
     bool IsOneWay,
     bool Idempotent,
-    EquatableArray<string> Faults)
+    EquatableArray<string> Faults,
+    EquatableArray<ShapeModel> Shapes)
 {
     /// <summary>Whether something travels that is no value.</summary>
     public bool IsAttached => Returns == ReturnKind.Stream || Parameters.Any(static p => p.Carriage != Carriage.Value);
 }
+
+/// <summary>A type with a shape that PolyType generates, through which those of its whole assembly are found.</summary>
+internal sealed record ShapeModel(string Assembly, string Type);
 
 /// <summary>One argument.</summary>
 /// <param name="Name">Ready to write: keywords are escaped.</param>

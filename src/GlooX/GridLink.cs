@@ -10,10 +10,13 @@ namespace GlooX;
 /// </summary>
 internal sealed class GridLink(Identity identity) : IGridTransport, IAsyncDisposable
 {
+    // A cold TLS handshake on a machine that is far too busy; an address where nothing answers is given up as soon as ever.
+    private static readonly TimeSpan s_greetTimeout = TimeSpan.FromSeconds(10);
+
     private readonly ConcurrentDictionary<string, RpcClient> _clients = new(StringComparer.Ordinal);
 
     public RpcClient Client(string address) =>
-        _clients.GetOrAdd(address, static (a, i) => RpcClient.Connect(a, new RpcClientOptions { Identity = i, ServerRole = RpcRole.Agent }), identity);
+        _clients.GetOrAdd(address, static (a, i) => RpcClient.Connect(a, new RpcClientOptions { Identity = i, ServerRole = RpcRole.Agent, GreetTimeout = s_greetTimeout }), identity);
 
     public async Task<Stream> DialAsync(string address, CancellationToken cancellationToken)
     {

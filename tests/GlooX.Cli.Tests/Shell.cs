@@ -21,6 +21,9 @@ internal sealed class Shell : IAsyncDisposable
     /// <summary>Set for every command.</summary>
     public Dictionary<string, string> Variables { get; } = new(StringComparer.Ordinal);
 
+    /// <summary>What commands are run through, such as a network of their own.</summary>
+    public string[] Through { get; init; } = [];
+
     public string this[string file] => Path.Combine(_home, file);
 
     /// <summary>A port that is free now, on the loopback address.</summary>
@@ -96,7 +99,8 @@ internal sealed class Shell : IAsyncDisposable
 
     private Process Start(string command, string[] arguments)
     {
-        var start = new ProcessStartInfo(command, arguments) { RedirectStandardOutput = true, RedirectStandardError = true, UseShellExecute = false, WorkingDirectory = Repository };
+        string[] line = [.. Through, command, .. arguments];
+        var start = new ProcessStartInfo(line[0], line[1..]) { RedirectStandardOutput = true, RedirectStandardError = true, UseShellExecute = false, WorkingDirectory = Repository };
         start.Environment["GLOOX_HOME"] = Path.Combine(_home, "home");
         start.Environment["LC_ALL"] = "C.UTF-8";
         foreach ((string name, string value) in Variables)

@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using GlooX.Rpc.Tests;
+using GlooX.Rpc.Tests.Network;
 
 namespace GlooX.Cli.Tests;
 
@@ -64,6 +65,36 @@ public sealed class TrustTests
         Assert.Equal(1, (await lost.GlooXAsync("status", "--agent", first)).Code);
         Assert.Equal(0, (await there.GlooXAsync("status", "--agent", first)).Code);
         Assert.Contains("denied", (await here.GlooXAsync("certs")).Output, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_node_that_was_cut_off_when_another_was_denied_learns_of_it_when_it_is_back()
+    {
+        await using TwoNetworks networks = await TwoNetworks.MakeOrSkipAsync();
+        await using var here = new Shell { Through = networks.Into(near: true) };
+        await using var there = new Shell { Through = networks.Into(near: false) };
+        await using var lost = new Shell { Through = networks.Into(near: false) };
+        const string First = $"{TwoNetworks.Here}:7000", Second = $"{TwoNetworks.There}:7000";
+        await here.AgentAsync("--url", First);
+        foreach (Shell other in new[] { there, lost })
+        {
+            string token = (await here.GlooXAsync("token")).Output.Split('\n')[0];
+            Assert.Equal(0, (await other.GlooXAsync("join", First, token)).Code);
+        }
+
+        await there.AgentAsync("--url", Second, "--peer", First);
+        await CommandTests.UntilAsync(() => here.GlooXAsync("status", "--agent", First), o => o.Output.Contains("2 nodes", StringComparison.Ordinal));
+        string node = (await lost.GlooXAsync("certs")).Output.Split("this machine (")[1].Split(')')[0];
+
+        await networks.CutAsync();
+        Outcome denied = await here.GlooXAsync("deny", node, "--agent", First);
+        Assert.Equal((0, ""), (denied.Code, denied.Errors));
+        Assert.Equal(0, (await lost.GlooXAsync("status", "--agent", Second)).Code); // nobody could tell it
+
+        await networks.MendAsync();
+        Outcome refused = await CommandTests.UntilAsync(() => lost.GlooXAsync("status", "--agent", Second), o => o.Code != 0);
+        Assert.Contains("was denied", refused.Errors, StringComparison.Ordinal);
+        await CommandTests.UntilAsync(() => there.GlooXAsync("status", "--agent", First), o => o.Output.Contains("2 nodes", StringComparison.Ordinal));
     }
 
     [Theory]

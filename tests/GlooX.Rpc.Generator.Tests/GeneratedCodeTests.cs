@@ -160,6 +160,35 @@ public sealed class GeneratedCodeTests
     }
 
     [Fact]
+    public void Shapes_that_were_generated_are_registered_once_for_their_assembly()
+    {
+        Generated library = Generated.From("namespace Library; public record Far(int A) : PolyType.IShapeable<Far> { static PolyType.ITypeShape<Far> PolyType.IShapeable<Far>.GetTypeShape() => null!; }");
+        string registration = Generated.From("""
+            [PolyType.GenerateShape] public partial record Item(int A) : PolyType.IShapeable<Item> { static PolyType.ITypeShape<Item> PolyType.IShapeable<Item>.GetTypeShape() => null!; }
+            [PolyType.GenerateShape] public partial record Other(int A) : PolyType.IShapeable<Other> { static PolyType.ITypeShape<Other> PolyType.IShapeable<Other>.GetTypeShape() => null!; }
+            public record Plain(int A);
+            [RpcService] public interface IChild { Task<List<Item?>> OneAsync(Plain plain, Func<Other, Task> change); IAsyncEnumerable<Library.Far[]> TwoAsync(Item item); }
+            [RpcService, RpcFault(typeof(Other))] public interface ISecond { Task RunAsync(); }
+            """, library).IsClean().File("GlooX.RpcRegistration.g.cs");
+
+        Assert.Equal(3, registration.Split("AddShapes(static () => global::PolyType.Abstractions.TypeShapeResolver.Resolve<").Length);
+        Assert.Contains("Resolve<global::Item>().Provider", registration, StringComparison.Ordinal);
+        Assert.Contains("Resolve<global::Library.Far>().Provider", registration, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void The_details_of_failures_reach_the_proxy()
+    {
+        string proxy = Generated.From("""
+            public record Gone(string Why);
+            [RpcService, RpcFault(typeof(Gone))] public interface IChild { [RpcFault(typeof(int))] Task OneAsync(); Task TwoAsync(); }
+            """).IsClean().File("IChild.Proxy.g.cs");
+
+        Assert.Contains("[new global::GlooX.RpcRuntime.RpcFaultKind<int>(), new global::GlooX.RpcRuntime.RpcFaultKind<global::Gone>()]", proxy, StringComparison.Ordinal);
+        Assert.Contains("false, [new global::GlooX.RpcRuntime.RpcFaultKind<global::Gone>()]", proxy, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void A_name_and_a_timeout_reach_the_proxy()
     {
         string proxy = Generated.From("""

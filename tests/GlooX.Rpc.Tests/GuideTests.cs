@@ -6,6 +6,7 @@ using Microsoft.AspNetCore.Hosting;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
+using PolyType;
 
 namespace GlooX.Rpc.Tests;
 
@@ -66,6 +67,10 @@ public sealed class GuideTests
         bool open = await client.CallAsync<bool>("shop/IsOpen");
         Assert.Equal(("Second", true), (title, open));
 
+        dynamic shop = client.Dynamic("shop");
+        bool stillOpen = await shop.IsOpenAsync();
+        Assert.True(stillOpen);
+
         var titles = new List<string>();
         await foreach (Book found in library.SearchAsync("Sec", Ct))
         {
@@ -80,7 +85,24 @@ public sealed class GuideTests
         await library.AddAsync(new Book("978-9", "Ninth", 9));
         Assert.Equal("Ninth", await bell.Rang.Task.WaitAsync(s_limit, Ct));
 
+        int turned = 0;
+        int pages = await library.ReadAsync("978-9", page => Task.FromResult(turned = page));
+        Assert.Equal((9, 9), (pages, turned));
+
         await library.NoteAsync("somebody was here");
+
+        await library.LendAsync("978-9", "Ada");
+        try
+        {
+            await library.LendAsync("978-9", "Charles");
+        }
+        catch (RpcFault<OnLoan> e)
+        {
+            titles.Add($"{e.Detail.To} has it: {e.Message}");
+        }
+
+        Assert.Equal("Ada has it: lent to Ada", titles[^1]);
+        titles.RemoveAt(titles.Count - 1);
 
         try
         {
@@ -177,11 +199,26 @@ public interface ILibrary
 
     Task SubscribeAsync(IBell bell);
 
+    Task<int> ReadAsync(string isbn, Func<int, Task> turned, Action<string>? told = null);
+
+    [RpcFault(typeof(OnLoan))]
+    Task LendAsync(string isbn, string to);
+
     [Rpc("note", OneWay = true)]
     Task NoteAsync(string text);
 }
 
 public sealed record Book(string Isbn, string Title, int Pages);
+
+public sealed record OnLoan(string To, DateOnly Since);
+
+[DerivedTypeShape(typeof(Novel))]
+[DerivedTypeShape(typeof(Atlas), Tag = 2)]
+public abstract record Work(string Title);
+
+public sealed record Novel(string Title, string Author) : Work(Title);
+
+public sealed record Atlas(string Title, int Maps) : Work(Title);
 
 [RpcService]
 public interface IBell
@@ -204,6 +241,7 @@ public sealed class Library : ILibrary
 {
     private readonly ConcurrentDictionary<string, Book> _books = new(StringComparer.Ordinal);
     private readonly ConcurrentBag<IBell> _bells = [];
+    private readonly ConcurrentDictionary<string, OnLoan> _loans = new(StringComparer.Ordinal);
 
     public ValueTask<Book?> FindAsync(string isbn, CancellationToken ct) => ValueTask.FromResult(_books.GetValueOrDefault(isbn));
 
@@ -240,6 +278,29 @@ public sealed class Library : ILibrary
         }
 
         return count;
+    }
+
+    public async Task<int> ReadAsync(string isbn, Func<int, Task> turned, Action<string>? told)
+    {
+        int pages = _books[isbn].Pages;
+        for (int page = 1; page <= pages; page++)
+        {
+            await turned(page);
+        }
+
+        told?.Invoke("the end");
+        return pages;
+    }
+
+    public Task LendAsync(string isbn, string to)
+    {
+        OnLoan loan = _loans.GetOrAdd(isbn, _ => new OnLoan(to, new DateOnly(2026, 1, 2)));
+        if (loan.To != to)
+        {
+            throw new RpcFault<OnLoan>(loan, $"lent to {loan.To}");
+        }
+
+        return Task.CompletedTask;
     }
 
     public Task SubscribeAsync(IBell bell)

@@ -108,7 +108,7 @@ public sealed class LimitTests
     [InlineData(false)]
     public async Task An_idle_connection_is_kept_alive(bool byServer)
     {
-        TimeSpan often = TimeSpan.FromMilliseconds(500);
+        TimeSpan often = TimeSpan.FromSeconds(2);
         await using Harness it = await Harness.StartAsync(new RpcServerOptions { KeepAliveInterval = byServer ? often : TimeSpan.Zero });
         await using var relay = new Relay(it.Server.Url);
         await using RpcClient client = Connect(relay.Url, new RpcClientOptions { KeepAliveInterval = byServer ? TimeSpan.Zero : often });

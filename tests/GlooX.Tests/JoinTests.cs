@@ -36,6 +36,15 @@ public sealed class JoinTests
     }
 
     [Fact]
+    public async Task A_peer_whose_every_answer_takes_longer_than_a_probe_is_joined()
+    {
+        await using Agent peer = await Agent.StartAsync("127.0.0.1:0", options: new AgentOptions { WarmHosts = 0 });
+        await using var way = new SlowWay(peer.Url, TimeSpan.FromSeconds(2.5));
+        await using Agent joined = await Agent.StartAsync("127.0.0.1:0", way.Url, new AgentOptions { WarmHosts = 0, JoinTimeout = TimeSpan.FromMinutes(1) });
+        Assert.Equal([peer.Url], joined.Peers);
+    }
+
+    [Fact]
     public async Task An_agent_that_is_its_own_peer_starts_alone()
     {
         string url;

@@ -15,7 +15,7 @@ internal sealed class ClientConnection : RpcConnection
     private readonly TimeSpan _keepAlive;
 
     private ClientConnection(TlsConnection connection, RpcClientOptions options, int lane)
-        : base(connection, options.MaxFrameBytes, options.MaxBufferedBytes, MaxCallbacksInFlight, new Pipeline(options.Interceptors))
+        : base(connection, options.MaxFrameBytes, options.MaxBufferedBytes, MaxCallbacksInFlight, RpcServerOptions.StandardInFlightBytes, new Pipeline(options.Interceptors))
     {
         LocalAddress = connection.LocalAddress;
         Lane = lane;
@@ -34,11 +34,13 @@ internal sealed class ClientConnection : RpcConnection
     public static async Task<ClientConnection> OpenAsync(RpcEndpoint endpoint, Identity identity, RpcClientOptions options, int lane, CancellationToken ct)
     {
         using var limit = CancellationTokenSource.CreateLinkedTokenSource(ct);
-        limit.CancelAfter(options.ConnectTimeout);
+        TimeSpan patience = options.ConnectTimeout;
+        limit.CancelAfter(patience);
+        var how = new DialOptions { Resolve = options.Resolve, OnConnected = options.GreetTimeout > TimeSpan.Zero ? () => limit.CancelAfter(patience = options.GreetTimeout) : null };
         ClientConnection? connection = null;
         try
         {
-            TlsConnection tls = await TlsConnection.DialAsync(endpoint, TlsConnection.Rpc, identity, options.ServerName, options.ServerRole, limit.Token).ConfigureAwait(false);
+            TlsConnection tls = await TlsConnection.DialAsync(endpoint, TlsConnection.Rpc, identity, options.ServerName, options.ServerRole, limit.Token, how).ConfigureAwait(false);
             connection = new ClientConnection(tls, options, lane);
             FrameBuffer hello = FrameBuffer.Begin(FrameType.Hello, 0);
             Bodies.WriteHello(hello, new Hello(Hello.Version, Hello.Version, options.MaxFrameBytes, MaxCallbacksInFlight, RpcServer.Software, Streams.IncomingStream.Window) { Tokens = options.Tokens });
@@ -49,7 +51,7 @@ internal sealed class ClientConnection : RpcConnection
         }
         catch (OperationCanceledException e) when (!ct.IsCancellationRequested)
         {
-            var timeout = new RpcException(RpcError.Timeout, $"cannot connect to {endpoint}: no answer within {options.ConnectTimeout.TotalSeconds:0.#} s", e) { Url = endpoint.ToString() };
+            var timeout = new RpcException(RpcError.Timeout, $"cannot connect to {endpoint}: no answer within {patience.TotalSeconds:0.#} s", e) { Url = endpoint.ToString() };
             connection?.Close(timeout);
             throw timeout;
         }

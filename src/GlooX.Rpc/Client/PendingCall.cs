@@ -95,7 +95,7 @@ internal sealed class PendingCall<T> : PendingCall, IValueTaskSource<T>, IValueT
         catch (Exception e)
         {
             // Whatever a converter throws over bytes that do not fit concerns this call only.
-            Fail(new RpcException(RpcError.BadResult, $"{Method}: the answer is no {typeof(T).Name}: {e.Message}", e) { Url = Connection.Remote, Method = Method });
+            Fail(new RpcException(RpcError.BadResult, $"{Method}: the answer is no {typeof(T).Name}: {ExceptionText.Message(e)}", e) { Url = Connection.Remote, Method = Method });
         }
     }
 

@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using System.Diagnostics.CodeAnalysis;
 using GlooX.Client;
 using GlooX.Interception;
 using GlooX.RpcRuntime;
@@ -113,6 +114,22 @@ public sealed class RpcClient : IAsyncDisposable, ICallSource
         var untyped = new RpcMethod<T?>(method[(slash + 1)..], static (ref MessagePackReader r, RpcSerializer s) => s.Read<T>(ref r));
         return invoker.Bind(untyped).InvokeAsync(new UntypedArguments(arguments), ct);
     }
+
+    /// <summary>
+    /// A service as an object of the type <c>dynamic</c>, for scripts: <c>int sum = await client.Dynamic("calculator").AddAsync(1, 2)</c>.
+    /// </summary>
+    /// <remarks>
+    /// What is called on it is called there, by its name without a trailing <c>Async</c>; a <see cref="CancellationToken"/> as the last
+    /// argument cancels. Each call is a <see cref="Task{TResult}"/> of null, bool, int (long, ulong if it does not fit), double, string,
+    /// byte[], a list or a map. A list is an <see cref="IReadOnlyList{T}"/> and converts to arrays, lists and tuples; a map is an
+    /// <see cref="IReadOnlyDictionary{TKey, TValue}"/> by string, has its keys as members, and converts to records and dictionaries.
+    /// Streams cannot be called so. Thread-safe.
+    /// </remarks>
+    /// <param name="service">Which service; empty: the one without a name.</param>
+    /// <returns>The service; its calls throw as <see cref="CallAsync{T}(string, object?[])"/> does.</returns>
+    [RequiresDynamicCode(DynamicClient.Why)]
+    [RequiresUnreferencedCode(DynamicClient.Why)]
+    public dynamic Dynamic(string service = "") => new DynamicClient(this, service);
 
     /// <summary>Closes all connections; calls in flight fail.</summary>
     /// <returns>Completes when they are closed.</returns>

@@ -26,8 +26,17 @@ public sealed record RpcClientOptions
     /// </summary>
     public TimeSpan CallTimeout { get; init; } = TimeSpan.FromSeconds(30);
 
-    /// <summary>How long one attempt to connect may take, TLS included. Default 5 s.</summary>
+    /// <summary>
+    /// How long one attempt to connect may take, TLS included. Default 5 s. If the host has several addresses, the next one is tried after
+    /// 250 ms while the attempts before go on, and the first to connect is used (RFC 8305).
+    /// </summary>
     public TimeSpan ConnectTimeout { get; init; } = TimeSpan.FromSeconds(5);
+
+    /// <summary>How long TLS and greeting may take once the other side's machine has answered; 0: what is left of <see cref="ConnectTimeout"/>.</summary>
+    internal TimeSpan GreetTimeout { get; init; }
+
+    /// <summary>Knows the addresses of hosts.</summary>
+    internal Func<string, CancellationToken, Task<System.Net.IPAddress[]>> Resolve { get; init; } = Tls.DialOptions.Standard.Resolve;
 
     /// <summary>
     /// How long connecting is tried again when the server cannot be reached or takes no more connections. Default 0: that is reported at
@@ -63,6 +72,7 @@ public sealed record RpcClientOptions
 
     /// <summary>Who stands between calls and the network, outermost first. Default: nobody, at no cost. Each call pays for each of them.</summary>
     public IReadOnlyList<RpcInterceptor> Interceptors { get; init; } = [];
+
     /// <summary>
     /// After how long a silence the server is asked whether it is there. Default 30 s; 0: never. When as long again nothing comes, and nothing
     /// can be sent, the connection counts as lost. Shorter notices a server that vanished or hangs sooner, costs a packet in each interval

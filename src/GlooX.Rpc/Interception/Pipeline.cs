@@ -1,3 +1,5 @@
+using GlooX.Wire;
+
 namespace GlooX.Interception;
 
 /// <summary>The interceptors of one side, outermost first, behind its telemetry. Idle, it costs a call a few comparisons.</summary>
@@ -24,7 +26,7 @@ internal sealed class Pipeline(IReadOnlyList<RpcInterceptor> interceptors)
         }
         catch (Exception e) when (e is not RpcException)
         {
-            throw new RpcException(RpcError.Remote, $"{e.GetType().FullName}: {e.Message}", e) { RemoteType = e.GetType().FullName };
+            throw new RpcException(RpcError.Remote, $"{e.GetType().FullName}: {ExceptionText.Message(e)}", e) { RemoteType = e.GetType().FullName };
         }
     }
 

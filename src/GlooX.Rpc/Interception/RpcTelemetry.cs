@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.Diagnostics.Metrics;
 using System.Globalization;
+using GlooX.Wire;
 
 namespace GlooX.Interception;
 
@@ -129,7 +130,7 @@ internal sealed class RpcTelemetry : RpcInterceptor
             };
             tags.Add("error.type", type);
             activity?.SetTag("error.type", type);
-            activity?.SetStatus(ActivityStatusCode.Error, failure.Message);
+            activity?.SetStatus(ActivityStatusCode.Error, ExceptionText.Message(failure));
             if (rpc is not null)
             {
                 tags.Add("rpc.response.status_code", rpc.Code.ToString());

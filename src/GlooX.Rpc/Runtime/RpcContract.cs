@@ -1,5 +1,6 @@
 using System.ComponentModel;
 using Nerdbank.MessagePack;
+using PolyType;
 
 // What generated code is written against. Public because generated code lives in the user's assembly; hidden from completion
 // because nobody writes against it by hand.
@@ -125,6 +126,10 @@ public static partial class RpcRegistry
     /// <param name="create">Makes a proxy that calls through the given invoker.</param>
     public static partial void AddProxy<T>(Func<RpcInvoker, T> create)
         where T : class;
+
+    /// <summary>Registers shapes that were generated: with them values are serialized without reflection.</summary>
+    /// <param name="provider">Gives the shapes of an assembly; called when one is needed.</param>
+    public static partial void AddShapes(Func<ITypeShapeProvider> provider);
 
     /// <summary>Registers the dispatcher of a class or contract.</summary>
     /// <param name="type">The class or contract.</param>

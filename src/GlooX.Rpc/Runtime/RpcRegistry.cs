@@ -1,4 +1,6 @@
+using System.Diagnostics.CodeAnalysis;
 using System.Runtime.CompilerServices;
+using PolyType;
 
 namespace GlooX.RpcRuntime;
 
@@ -10,6 +12,8 @@ public static partial class RpcRegistry
 
     public static partial void AddProxy<T>(Func<RpcInvoker, T> create)
         where T : class => s_proxies.AddOrUpdate(typeof(T), create);
+
+    public static partial void AddShapes(Func<ITypeShapeProvider> provider) => Shapes.Add(provider);
 
     public static partial void AddDispatcher(Type type, RpcDispatcher dispatcher) => s_dispatchers.AddOrUpdate(type, dispatcher);
 
@@ -27,6 +31,7 @@ public static partial class RpcRegistry
     /// The dispatcher of a class or contract, or of the nearest base class that has one, or of the contracts of a class that generated code
     /// cannot name; null if nothing of it is exposed.
     /// </summary>
+    [UnconditionalSuppressMessage("Trimming", "IL2070", Justification = "Only contracts matter, which generated code names: an object keeps the interfaces that somebody can cast it to.")]
     internal static RpcDispatcher? FindDispatcher(Type type)
     {
         RpcDispatcher? found = null;

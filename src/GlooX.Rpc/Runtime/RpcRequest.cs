@@ -18,7 +18,6 @@ public abstract class RpcRequest : IThreadPoolWorkItem
     private List<IncomingStream>? _streams;
     private CancellationTokenSource? _cancellation;
     private bool _cancelledByCaller;
-    private bool _isOneWay;
     private int _largeBytes;
     private long _deadline;
     private string _method = "";
@@ -30,6 +29,9 @@ public abstract class RpcRequest : IThreadPoolWorkItem
     internal RpcConnection Connection { get; private set; } = null!;
 
     internal uint Id { get; private set; }
+
+    /// <summary>Nobody waits for an answer, and the id means nothing.</summary>
+    internal bool IsOneWay { get; private set; }
 
     internal CancellationToken Cancelled => _cancellation?.Token ?? CancellationToken.None;
 
@@ -60,18 +62,14 @@ public abstract class RpcRequest : IThreadPoolWorkItem
         Connection = connection;
         Id = id;
         _method = method;
-        _isOneWay = isOneWay;
+        IsOneWay = isOneWay;
         _largeBytes = largeBytes;
         _streams = streams;
         _deadline = timeout == 0 ? 0 : Environment.TickCount64 + timeout;
         if (_cancellable)
         {
             _cancellation = new CancellationTokenSource();
-            if (!isOneWay)
-            {
-                connection.Watch(this);
-            }
-
+            connection.Watch(this);
             if (timeout is > 0 and <= int.MaxValue)
             {
                 _cancellation.CancelAfter((int)timeout);
@@ -129,7 +127,7 @@ public abstract class RpcRequest : IThreadPoolWorkItem
         EndStreams();
         try
         {
-            if (!_isOneWay)
+            if (!IsOneWay)
             {
                 Connection.Send(frame);
             }
@@ -152,7 +150,7 @@ public abstract class RpcRequest : IThreadPoolWorkItem
                 : new RpcException(RpcError.Timeout, "the call was not done within the caller's deadline");
         }
 
-        if (!_isOneWay)
+        if (!IsOneWay)
         {
             Connection.SendError(Id, e);
         }
@@ -163,7 +161,7 @@ public abstract class RpcRequest : IThreadPoolWorkItem
     // Before the answer: with it the id is free for another call, whose streams have the same numbers.
     private void EndStreams()
     {
-        if (_cancellable && !_isOneWay)
+        if (_cancellable)
         {
             Connection.Unwatch(this);
         }
@@ -182,7 +180,7 @@ public abstract class RpcRequest : IThreadPoolWorkItem
     private void End()
     {
         _cancellation?.Dispose();
-        Connection.RequestEnded(_largeBytes);
+        Connection.RequestEnded(IsOneWay, _largeBytes);
     }
 }
 

@@ -1,11 +1,10 @@
 using System.Collections;
-using System.Collections.Concurrent;
 using System.ComponentModel;
+using System.Numerics;
 using System.Runtime.CompilerServices;
 using Nerdbank.MessagePack;
 using PolyType;
 using PolyType.Abstractions;
-using PolyType.ReflectionProvider;
 
 namespace GlooX.RpcRuntime;
 
@@ -18,9 +17,6 @@ public sealed class RpcSerializer
 {
     /// <summary>The serializer that every connection uses.</summary>
     public static RpcSerializer Default { get; } = new();
-
-    private static readonly ReflectionTypeShapeProvider s_reflection = ReflectionTypeShapeProvider.Create(new() { UseReflectionEmit = false });
-    private static readonly ConcurrentDictionary<Type, ITypeShape> s_shapes = new();
 
     // Deep nesting is refused, so that a hostile message cannot overflow the stack. A level that cannot be read takes 17 KB of it, for each
     // one wraps the exception of the next; the smallest stacks have 1.5 MB.
@@ -53,11 +49,14 @@ public sealed class RpcSerializer
     }
 
     /// <summary>Reads a value of a type known at compile time.</summary>
-    /// <typeparam name="T">The declared type; with <see cref="object"/>: null, bool, long, ulong, double, string, byte[], object[] or a dictionary by string.</typeparam>
+    /// <typeparam name="T">The declared type; with <see cref="object"/>: null, bool, long, ulong, double, string, byte[], object[], a dictionary by string, or DateTime, Guid, BigInteger, decimal, Int128, UInt128.</typeparam>
     /// <param name="reader">Where from.</param>
     /// <returns>The value.</returns>
     public T? Read<T>(ref MessagePackReader reader) =>
         typeof(T) == typeof(object) ? (T?)ReadUntyped(ref reader, 0) : _inner.Deserialize(ref reader, Shape<T>.Instance);
+
+    /// <summary>Reads a value of a type known only now.</summary>
+    internal object? Read(ref MessagePackReader reader, Type type) => _inner.DeserializeObject(ref reader, Shapes.Of(type));
 
     /// <summary>Writes a value by its own type: what an untyped call sends.</summary>
     /// <param name="writer">Where to.</param>
@@ -101,7 +100,7 @@ public sealed class RpcSerializer
 
                 break;
             default:
-                _inner.SerializeObject(ref writer, value, ShapeOf(value.GetType()));
+                _inner.SerializeObject(ref writer, value, Shapes.Of(value.GetType()));
                 break;
         }
     }
@@ -145,13 +144,23 @@ public sealed class RpcSerializer
 
                 return map;
             default:
-                if (reader.NextCode == MessagePackCode.FixExt4 || reader.NextCode == MessagePackCode.FixExt8 || reader.NextCode == MessagePackCode.Ext8)
-                {
-                    return reader.ReadDateTime();
-                }
-
-                throw new RpcException(RpcError.BadResult, $"an untyped call cannot read MessagePack's {reader.NextMessagePackType}");
+                return ReadExtension(ref reader);
         }
+    }
+
+    private static object? ReadExtension(ref MessagePackReader reader)
+    {
+        sbyte code = reader.CreatePeekReader().ReadExtensionHeader().TypeCode;
+        return code switch
+        {
+            -1 => reader.ReadDateTime(),
+            2 => Default.Read<Guid>(ref reader),
+            3 => Default.Read<BigInteger>(ref reader),
+            4 => Default.Read<decimal>(ref reader),
+            5 => Default.Read<Int128>(ref reader),
+            6 => Default.Read<UInt128>(ref reader),
+            _ => throw new RpcException(RpcError.BadResult, $"an untyped call cannot read MessagePack's extension {code}"),
+        };
     }
 
     private static bool IsNegative(byte code) =>
@@ -173,9 +182,6 @@ public sealed class RpcSerializer
         return bytes;
     }
 
-    private static ITypeShape ShapeOf(Type type) =>
-        s_shapes.GetOrAdd(type, static t => s_reflection.GetTypeShape(t) ?? throw new RpcException(RpcError.BadArguments, $"values of the type {t} cannot be sent"));
-
     /// <summary>What is declared as object inside other values travels as an argument of that type does.</summary>
     private sealed class UntypedConverter : MessagePackConverter<object>
     {
@@ -195,10 +201,8 @@ public sealed class RpcSerializer
 
     private static class Shape<T>
     {
-        // A shape that the user had generated is preferred: no reflection, and it survives trimming.
+        // Asking the type itself takes code made at run time; without it, contracts have told of what they use.
         public static readonly ITypeShape<T> Instance =
-            (RuntimeFeature.IsDynamicCodeSupported ? TypeShapeResolver.ResolveDynamic<T>() : TypeShapeResolver.ResolveDynamicOrThrow<T>())
-            ?? s_reflection.GetTypeShape<T>()
-            ?? throw new RpcException(RpcError.BadArguments, $"values of the type {typeof(T)} cannot be sent");
+            (RuntimeFeature.IsDynamicCodeSupported ? TypeShapeResolver.ResolveDynamic<T>() : null) ?? (ITypeShape<T>)Shapes.Of(typeof(T));
     }
 }

@@ -72,6 +72,7 @@ namespace GlooX
         public RpcServer(RpcServerOptions? options = null)
         {
             _options = options ?? new RpcServerOptions();
+            FrameMemory = new FrameMemory(_options.MaxFrameMemory);
             _logger = (_options.LoggerFactory ?? NullLoggerFactory.Instance).CreateLogger("GlooX.Rpc");
         }
 
@@ -83,6 +84,8 @@ namespace GlooX
         internal string? ListensAt => _listener is null ? null : Url;
 
         private ListenerLimits Limits => new(_options.MaxConnections, _options.MaxConnectionsPerPeer, _options.HandshakeTimeout);
+
+        internal FrameMemory FrameMemory { get; }
 
         internal bool IsStopping => Volatile.Read(ref _disposed) != 0;
 

@@ -29,20 +29,32 @@ public sealed record RpcServerOptions
     public int MaxFrameBytes { get; init; } = 16 * 1024 * 1024;
 
     /// <summary>
-    /// Most calls in flight on one connection. Default 16,384. Calls beyond it fail with <see cref="RpcError.Overloaded"/>. Raising it lets
-    /// one caller keep more of this process's memory and threads busy; lowering it stops callers that wait for many slow calls at once.
+    /// Bytes that messages may hold, over all connections, while they have not come completely. Default 1 GiB. A connection whose message does
+    /// not fit beside the others ends with <see cref="RpcError.Overloaded"/>; small messages (64 KiB) are always taken, and so is a single
+    /// large one. Raising it takes more memory when many callers send large messages at once, or only begin to; lowering it makes them
+    /// fail. <see cref="MaxFrameBytes"/> bounds one message; allow for as many as are to arrive at once, and up to four times as much for one
+    /// that has just outgrown its buffer.
+    /// </summary>
+    public long MaxFrameMemory { get; init; } = 1024L * 1024 * 1024;
+
+    /// <summary>
+    /// Most calls in flight on one connection. Default 16,384. Calls beyond it fail with <see cref="RpcError.Overloaded"/>, but one-way calls,
+    /// and those made behind them, wait until there is room; when more wait than <see cref="MaxBufferedBytes"/>, nothing more is read from that
+    /// caller. Calls that handlers make back to it do not count. Raising it lets one caller keep more of this process's memory and threads
+    /// busy; lowering it stops callers that wait for many slow calls at once.
     /// </summary>
     public int MaxInFlight { get; init; } = 16_384;
 
     /// <summary>
     /// Bytes of calls in flight on one connection, those under 4 KiB not counted. Default 256 MiB. Calls beyond it fail with
-    /// <see cref="RpcError.Overloaded"/>, but one is always let in.
+    /// <see cref="RpcError.Overloaded"/>, but one is always let in, and one-way calls wait.
     /// </summary>
     public long MaxInFlightBytes { get; init; } = StandardInFlightBytes;
 
     /// <summary>
     /// Bytes of answers kept for a caller that does not read. Default 4 MiB. At the limit no further call of that caller is begun and nothing
     /// more is read from it until it catches up; others are not affected. One answer, and those of calls that have begun, may come on top.
+    /// As much again may be kept of its calls that wait (<see cref="MaxInFlight"/>).
     /// Raising it costs memory for each slow caller; lowering it makes callers far away wait in the midst of large answers.
     /// </summary>
     public int MaxBufferedBytes { get; init; } = 4 * 1024 * 1024;

@@ -9,7 +9,7 @@ namespace GlooX.Server;
 /// until it has caught up.
 /// </summary>
 internal sealed class ServerConnection(RpcServer server, TlsConnection connection, RpcServerOptions options)
-    : RpcConnection(connection, options.MaxFrameBytes, options.MaxBufferedBytes, options.MaxInFlight, new Pipeline(options.Interceptors))
+    : RpcConnection(connection, options.MaxFrameBytes, options.MaxBufferedBytes, options.MaxInFlight, options.MaxInFlightBytes, new Pipeline(options.Interceptors))
 {
     private readonly long _opened = Environment.TickCount64;
     private Caller _caller = new(connection.Peer, Hello.NoTokens);
@@ -21,7 +21,7 @@ internal sealed class ServerConnection(RpcServer server, TlsConnection connectio
 
     public bool IsResting => InFlight == 0;
 
-    protected override long MaxServedBytes => options.MaxInFlightBytes;
+    protected override FrameMemory FrameMemory => server.FrameMemory;
 
     public override string? ServedAt => server.ListensAt;
 

@@ -69,7 +69,7 @@ internal sealed class IncomingStream<T>(uint number, RpcResultReader<T> read) : 
         catch (Exception e)
         {
             // Whatever a converter throws over bytes that do not fit concerns this stream only.
-            Fail(new RpcException(RpcError.BadArguments, $"an item of the stream is no {typeof(T).Name}: {e.Message}", e));
+            Fail(new RpcException(RpcError.BadArguments, $"an item of the stream is no {typeof(T).Name}: {ExceptionText.Message(e)}", e));
             return;
         }
 

@@ -27,9 +27,10 @@ internal sealed record TlsConnection(SslStream Stream, Stream Transport, string 
     /// <param name="serverName">The host, address or node that the certificate must carry; null: the host dialled.</param>
     /// <param name="serverRole">The role that it must have.</param>
     /// <param name="ct">Gives up.</param>
+    /// <param name="how">Null: as usual.</param>
     /// <exception cref="RpcException"><see cref="RpcError.Connection"/> (inner: the <see cref="SocketException"/> or <see cref="IOException"/>) or <see cref="RpcError.Tls"/>.</exception>
     public static Task<TlsConnection> DialAsync(
-        RpcEndpoint endpoint, SslApplicationProtocol protocol, Identity identity, string? serverName, RpcRole serverRole, CancellationToken ct)
+        RpcEndpoint endpoint, SslApplicationProtocol protocol, Identity identity, string? serverName, RpcRole serverRole, CancellationToken ct, DialOptions? how = null)
     {
         IdentityParts mine = identity.Current;
         string? refusal = null;
@@ -50,7 +51,7 @@ internal sealed record TlsConnection(SslStream Stream, Stream Transport, string 
                 return refusal is null;
             },
         };
-        return DialAsync(endpoint, protocol, options, () => (refusal, peer), ct, identity);
+        return DialAsync(endpoint, protocol, options, () => (refusal, peer), ct, identity, how);
     }
 
     /// <summary>Dials with a judgement of the caller's own.</summary>
@@ -60,15 +61,18 @@ internal sealed record TlsConnection(SslStream Stream, Stream Transport, string 
     /// <param name="verdict">Asked after the handshake.</param>
     /// <param name="ct">Gives up.</param>
     /// <param name="identity">Ends the connection when the other side is denied; null: nobody does.</param>
+    /// <param name="how">Null: as usual.</param>
     /// <exception cref="RpcException"><see cref="RpcError.Connection"/> (inner: the <see cref="SocketException"/> or <see cref="IOException"/>) or <see cref="RpcError.Tls"/>.</exception>
     public static async Task<TlsConnection> DialAsync(
-        RpcEndpoint endpoint, SslApplicationProtocol protocol, SslClientAuthenticationOptions options, Func<(string? Refusal, Peer? Peer)> verdict, CancellationToken ct, Identity? identity = null)
+        RpcEndpoint endpoint, SslApplicationProtocol protocol, SslClientAuthenticationOptions options, Func<(string? Refusal, Peer? Peer)> verdict, CancellationToken ct, Identity? identity = null, DialOptions? how = null)
     {
         string remote = endpoint.ToString();
         SslStream? stream = null;
         try
         {
-            (Stream transport, IPAddress? local) = await ConnectAsync(endpoint, ct).ConfigureAwait(false);
+            how ??= DialOptions.Standard;
+            (Stream transport, IPAddress? local) = await ConnectAsync(endpoint, how, ct).ConfigureAwait(false);
+            how.OnConnected?.Invoke();
             stream = new SslStream(transport, leaveInnerStreamOpen: false);
             options.TargetHost = endpoint.Host;
             options.ApplicationProtocols = [protocol];
@@ -100,38 +104,30 @@ internal sealed record TlsConnection(SslStream Stream, Stream Transport, string 
         }
     }
 
-    /// <summary>Tries each address of the host in turn.</summary>
-    private static async Task<(Stream Transport, IPAddress? Local)> ConnectAsync(RpcEndpoint endpoint, CancellationToken ct)
+    private static async Task<Connected> ConnectAsync(RpcEndpoint endpoint, DialOptions how, CancellationToken ct)
     {
         if (endpoint.Path is { } path)
         {
-            return (await ConnectUnixAsync(path, ct).ConfigureAwait(false), null);
+            return new Connected(await ConnectUnixAsync(path, ct).ConfigureAwait(false), null);
         }
 
-        IPAddress[] addresses = IPAddress.TryParse(endpoint.Host, out IPAddress? only) ? [only] : await Dns.GetHostAddressesAsync(endpoint.Host, ct).ConfigureAwait(false);
-        for (int i = 0; ; i++)
-        {
-            if (i == addresses.Length)
-            {
-                throw new SocketException((int)SocketError.HostNotFound);
-            }
+        IPAddress[] addresses = IPAddress.TryParse(endpoint.Host, out IPAddress? only) ? [only] : await how.Resolve(endpoint.Host, ct).ConfigureAwait(false);
+        return await AddressRace.RunAsync(AddressRace.Interleave(addresses), (address, end) => ConnectAsync(new IPEndPoint(address, endpoint.Port), end), TimeProvider.System, ct).ConfigureAwait(false);
+    }
 
-            var socket = new Socket(addresses[i].AddressFamily, SocketType.Stream, ProtocolType.Tcp);
-            try
-            {
-                SocketTuning.Apply(socket);
-                Stream transport = await SocketStream.ConnectAsync(socket, new IPEndPoint(addresses[i], endpoint.Port), ct).ConfigureAwait(false);
-                return (transport, (socket.LocalEndPoint as IPEndPoint)?.Address);
-            }
-            catch (SocketException) when (i < addresses.Length - 1)
-            {
-                socket.Dispose();
-            }
-            catch
-            {
-                socket.Dispose();
-                throw;
-            }
+    private static async Task<Connected> ConnectAsync(IPEndPoint endpoint, CancellationToken ct)
+    {
+        var socket = new Socket(endpoint.AddressFamily, SocketType.Stream, ProtocolType.Tcp);
+        try
+        {
+            SocketTuning.Apply(socket);
+            Stream transport = await SocketStream.ConnectAsync(socket, endpoint, ct).ConfigureAwait(false);
+            return new Connected(transport, (socket.LocalEndPoint as IPEndPoint)?.Address);
+        }
+        catch
+        {
+            socket.Dispose();
+            throw;
         }
     }
 
@@ -159,6 +155,24 @@ internal sealed record TlsConnection(SslStream Stream, Stream Transport, string 
             }
         }
     }
+}
+
+/// <summary>How to get to the other side, as far as TLS.</summary>
+internal sealed record DialOptions
+{
+    public static readonly DialOptions Standard = new();
+
+    /// <summary>Knows the addresses of a host, the best first.</summary>
+    public Func<string, CancellationToken, Task<IPAddress[]>> Resolve { get; init; } = static (host, ct) => Dns.GetHostAddressesAsync(host, ct);
+
+    /// <summary>Called when the other side's machine has answered, before TLS.</summary>
+    public Action? OnConnected { get; init; }
+}
+
+/// <summary>A connection without TLS, and the address of this machine that it uses.</summary>
+internal readonly record struct Connected(Stream Transport, IPAddress? Local) : IAsyncDisposable
+{
+    public ValueTask DisposeAsync() => Transport.DisposeAsync();
 }
 
 /// <summary>Settings of every socket.</summary>

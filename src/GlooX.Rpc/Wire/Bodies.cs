@@ -113,17 +113,11 @@ internal static class Bodies
         return ((RpcError)reader.ReadUInt32(), Text(ref reader) ?? "", Text(ref reader), Text(ref reader));
     }
 
-    /// <summary>An Error as what the caller catches.</summary>
-    /// <param name="body">The Error.</param>
-    /// <param name="url">Where it comes from.</param>
-    /// <param name="method">What was called; null: nothing.</param>
-    /// <param name="faults">The details that the caller knows; null: none.</param>
-    public static RpcException ReadFailure(ReadOnlyMemory<byte> body, string url, string? method, RpcFaultKind[]? faults)
+    /// <summary>All that an Error says.</summary>
+    public static Failure ReadFailure(ReadOnlyMemory<byte> body)
     {
         (RpcError code, string message, string? type, string? stack) = ReadError(body);
-        RpcFaultDetail? detail = ReadDetail(body);
-        var failure = new RpcException(code, message) { Url = url, Method = method, RemoteType = type, RemoteStack = stack, RemoteDetail = detail };
-        return (detail is null ? null : faults?.FirstOrDefault(f => f.Name == detail.Type)?.Read(failure, detail)) ?? failure;
+        return new Failure(code, message, type, stack, ReadDetail(body));
     }
 
     private static RpcFaultDetail? ReadDetail(ReadOnlyMemory<byte> body)
@@ -180,4 +174,23 @@ internal static class Bodies
     private static readonly UTF8Encoding s_strictUtf8 = new(false, true);
 
     private static string? Text(ref MessagePackReader reader) => reader.ReadString();
+}
+
+/// <summary>What an Error says.</summary>
+internal readonly record struct Failure(RpcError Code, string Message, string? Type, string? Stack, RpcFaultDetail? Detail)
+{
+    /// <summary>What the caller catches.</summary>
+    /// <param name="url">Where it comes from.</param>
+    /// <param name="method">What was called; null: nothing.</param>
+    /// <param name="faults">The details that the caller knows; null: none.</param>
+    public RpcException ToException(string url, string? method, RpcFaultKind[]? faults)
+    {
+        var failure = new RpcException(Code, Message) { Url = url, Method = method, RemoteType = Type, RemoteStack = Stack, RemoteDetail = Detail };
+        if (Detail is { } detail)
+        {
+            return faults?.FirstOrDefault(f => f.Name == detail.Type)?.Read(failure, detail) ?? failure;
+        }
+
+        return failure;
+    }
 }

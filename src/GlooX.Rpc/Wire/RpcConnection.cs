@@ -24,13 +24,15 @@ internal abstract class RpcConnection : WireConnection, ICallSource
 
     // Calls made.
     private readonly CallTable _calls = new();
+    private int _made;
     private readonly Dictionary<string, uint> _named = new(StringComparer.Ordinal);
     private Timer? _sweeper;
 
     // Calls served.
     private readonly List<Definition> _defined = [];
+    private readonly ServedCalls _served;
     private readonly ConcurrentDictionary<uint, RpcRequest> _cancellable = new();
-    private long _largeBytes;
+    private readonly ConcurrentDictionary<RpcRequest, bool> _oneWay = new(); // those that can be cancelled; their ids mean nothing
     private int _finishing;
 
     // Streams: what this side reads from the calls that it serves, and all that it writes.
@@ -38,12 +40,12 @@ internal abstract class RpcConnection : WireConnection, ICallSource
     private readonly ConcurrentDictionary<(bool IsResult, uint Call, uint Number), OutgoingStream> _outgoing = new();
     private readonly CallbackTable _callbacks = new();
 
-    protected RpcConnection(TlsConnection connection, int maxFrame, int highWater, int maxInFlight, Pipeline pipeline)
+    protected RpcConnection(TlsConnection connection, int maxFrame, int highWater, int maxInFlight, long maxInFlightBytes, Pipeline pipeline)
         : base(connection, maxFrame, highWater)
     {
         Pipeline = pipeline;
         Peer = connection.Peer;
-        MaxServed = maxInFlight;
+        _served = new ServedCalls(maxInFlight, maxInFlightBytes, highWater);
         Inbound = new RpcInbound(this);
     }
 
@@ -76,16 +78,13 @@ internal abstract class RpcConnection : WireConnection, ICallSource
     /// <summary>Whether stacks of handlers' exceptions are sent.</summary>
     protected virtual bool SendsStacks => false;
 
-    /// <summary>Most bytes of calls served at once, those of small ones not counted.</summary>
-    protected virtual long MaxServedBytes => RpcServerOptions.StandardInFlightBytes;
-
     /// <summary>Most calls that this side makes at once.</summary>
     protected int MaxMade { get; set; } = int.MaxValue;
 
-    // One-way calls beyond the limit are not refused, since nobody would hear of it: they wait.
-    protected override bool IsFull => InFlight > MaxServed;
+    protected override bool IsFull => _served.IsFull;
 
-    private int MaxServed { get; }
+    // Those served first: one that ends may have made others, which must not be missed.
+    protected override int InFlight => _served.Count + Volatile.Read(ref _made);
 
     private RpcInbound Inbound { get; }
 
@@ -104,7 +103,7 @@ internal abstract class RpcConnection : WireConnection, ICallSource
                 : throw new RpcException(RpcError.Overloaded, $"{MaxMade} calls are in flight on this connection, more {Remote} does not accept") { Url = Remote, Method = call.Method };
         }
 
-        CallStarted();
+        Interlocked.Increment(ref _made);
         if (Volatile.Read(ref _sweeper) is null)
         {
             StartSweeper();
@@ -118,7 +117,7 @@ internal abstract class RpcConnection : WireConnection, ICallSource
     {
         if (_calls.Take(call.Id, out _))
         {
-            CallEnded();
+            Interlocked.Decrement(ref _made);
             FinishIfDrained();
         }
     }
@@ -171,7 +170,11 @@ internal abstract class RpcConnection : WireConnection, ICallSource
     /// <exception cref="RpcException"><see cref="RpcError.Protocol"/>: a request with its id is there already.</exception>
     public void Watch(RpcRequest request)
     {
-        if (!_cancellable.TryAdd(request.Id, request))
+        if (request.IsOneWay)
+        {
+            _oneWay[request] = true;
+        }
+        else if (!_cancellable.TryAdd(request.Id, request))
         {
             throw MadeTwice(request.Id);
         }
@@ -183,16 +186,12 @@ internal abstract class RpcConnection : WireConnection, ICallSource
     }
 
     /// <summary>To be called before the answer is sent: once it has it, the other side may use the id again.</summary>
-    public void Unwatch(RpcRequest request) => _cancellable.TryRemove(KeyValuePair.Create(request.Id, request));
+    public void Unwatch(RpcRequest request) => _ = request.IsOneWay ? _oneWay.TryRemove(request, out _) : _cancellable.TryRemove(KeyValuePair.Create(request.Id, request));
 
-    public void RequestEnded(int largeBytes)
+    public void RequestEnded(bool isOneWay, int largeBytes)
     {
-        if (largeBytes > 0)
-        {
-            Interlocked.Add(ref _largeBytes, -largeBytes);
-        }
-
-        CallEnded();
+        _served.End(isOneWay, largeBytes);
+        ServeWaiting();
         FinishIfDrained();
     }
 
@@ -252,8 +251,8 @@ internal abstract class RpcConnection : WireConnection, ICallSource
         }
         else
         {
-            string? stack = SendsStacks ? e.ToString() : null;
-            string message = e is RpcException nested ? nested.Message : $"{e.GetType().FullName}: {e.Message}";
+            string? stack = SendsStacks ? ExceptionText.Full(e) : null;
+            string message = e is RpcException nested ? nested.Message : $"{e.GetType().FullName}: {ExceptionText.Message(e)}";
             RpcFaultDetail? detail = null;
             try
             {
@@ -261,7 +260,7 @@ internal abstract class RpcConnection : WireConnection, ICallSource
             }
             catch (Exception unfit)
             {
-                message += $" (its detail cannot be sent: {Innermost(unfit).Message})"; // the failure itself must arrive
+                message += $" (its detail cannot be sent: {ExceptionText.Message(Innermost(unfit))})"; // the failure itself must arrive
             }
 
             Bodies.WriteError(frame, RpcError.Remote, Bounded(message, 8 * 1024), (e as RpcException)?.RemoteType ?? e.GetType().FullName, stack is null ? null : Bounded(stack, 32 * 1024), detail);
@@ -319,12 +318,10 @@ internal abstract class RpcConnection : WireConnection, ICallSource
                 FinishIfDrained();
                 break;
             case FrameType.Error:
-                // Read before it is taken: a call taken for a body that cannot be read would wait for ever.
-                PendingCall? asked = _calls.Find(id);
-                RpcException failure = Bodies.ReadFailure(body, Remote, asked?.Method, asked?.Faults);
+                Failure failure = Bodies.ReadFailure(body); // before the call is taken: if it throws, the call ends with the connection
                 if (TakeCall(id) is { } failed)
                 {
-                    failed.Fail(failure);
+                    failed.Fail(failure.ToException(Remote, failed.Method, failed.Faults));
                     Ready(failed);
                 }
 
@@ -366,7 +363,7 @@ internal abstract class RpcConnection : WireConnection, ICallSource
     protected override void OnClosed(Exception reason)
     {
         Interlocked.Exchange(ref _sweeper, null)?.Dispose();
-        foreach (RpcRequest request in _cancellable.Values)
+        foreach (RpcRequest request in _cancellable.Values.Concat(_oneWay.Keys))
         {
             ThreadPool.UnsafeQueueUserWorkItem(static r => r.Cancel(), request, preferLocal: false);
         }
@@ -391,7 +388,7 @@ internal abstract class RpcConnection : WireConnection, ICallSource
 
     private void FinishIfDrained()
     {
-        if (_calls.IsClosed && !IsClosed && InFlight == 0 && _calls.Drain() && Interlocked.Exchange(ref _finishing, 1) == 0)
+        if (_calls.IsClosed && !IsClosed && InFlight == 0 && _served.IsIdle && _calls.Drain() && Interlocked.Exchange(ref _finishing, 1) == 0)
         {
             _ = FinishAsync(new RpcException(RpcError.ShuttingDown, $"{Remote} is shutting down") { Url = Remote }, TimeSpan.FromSeconds(1)); // ends within its own limit
         }
@@ -404,7 +401,7 @@ internal abstract class RpcConnection : WireConnection, ICallSource
             throw new RpcException(RpcError.Protocol, $"an answer to call {id}, which nobody made");
         }
 
-        CallEnded();
+        Interlocked.Decrement(ref _made);
         return call;
     }
 
@@ -432,7 +429,7 @@ internal abstract class RpcConnection : WireConnection, ICallSource
                 }
                 else
                 {
-                    ended.Fail(Bodies.ReadFailure(content, Remote, null, null));
+                    ended.Fail(Bodies.ReadFailure(content).ToException(Remote, null, null));
                 }
 
                 break;
@@ -463,9 +460,8 @@ internal abstract class RpcConnection : WireConnection, ICallSource
             throw new RpcException(RpcError.Protocol, $"method {method} was not defined");
         }
 
-        CallStarted();
         int large = body.Length < LargeRequest ? 0 : body.Length;
-        long largeBytes = large == 0 ? 0 : Interlocked.Add(ref _largeBytes, large);
+        _served.Begin(isOneWay, large);
         Definition definition = _defined[(int)method];
         try
         {
@@ -477,7 +473,7 @@ internal abstract class RpcConnection : WireConnection, ICallSource
                 if (name == CallbackTable.GiveBack)
                 {
                     TakeBack(body[^rest.Length..]);
-                    RequestEnded(large);
+                    RequestEnded(isOneWay, large);
                     return;
                 }
 
@@ -485,14 +481,9 @@ internal abstract class RpcConnection : WireConnection, ICallSource
                 callee = definition.Callee ?? throw new RpcException(RpcError.ServiceNotFound, $"{name} was taken back this moment");
             }
 
-            if (InFlight > MaxServed && !isOneWay)
+            if (_served.Refusal(isOneWay, large) is { } refusal)
             {
-                throw new RpcException(RpcError.Overloaded, $"more than {MaxServed} calls in flight on one connection");
-            }
-
-            if (largeBytes > MaxServedBytes && largeBytes > large)
-            {
-                throw new RpcException(RpcError.Overloaded, $"calls of more than {MaxServedBytes} bytes in flight on one connection");
+                throw new RpcException(RpcError.Overloaded, refusal);
             }
 
             var reader = new MessagePackReader(body[^rest.Length..]);
@@ -513,11 +504,18 @@ internal abstract class RpcConnection : WireConnection, ICallSource
                 request.Attach(call, isWatched ? Pipeline : null);
             }
 
-            Ready(request);
+            if (_served.TryWait(request, isOneWay, large, body.Length))
+            {
+                ServeWaiting();
+            }
+            else
+            {
+                Ready(request);
+            }
         }
         catch (RpcException e) when (e.Code == RpcError.Protocol)
         {
-            Refuse(id, definition, isOneWay: true, large, e);
+            Refuse(id, definition, isOneWay, large, e, isLast: true);
             throw;
         }
         catch (RpcException e)
@@ -527,7 +525,15 @@ internal abstract class RpcConnection : WireConnection, ICallSource
         catch (Exception e)
         {
             // Whatever a converter throws over hostile or unfit bytes concerns this call only.
-            Refuse(id, definition, isOneWay, large, new RpcException(RpcError.BadArguments, $"{definition.Name}: the arguments do not fit: {Innermost(e).Message}", e));
+            Refuse(id, definition, isOneWay, large, new RpcException(RpcError.BadArguments, $"{definition.Name}: the arguments do not fit: {ExceptionText.Message(Innermost(e))}", e));
+        }
+    }
+
+    private void ServeWaiting()
+    {
+        while (_served.Next() is { } request)
+        {
+            ReadySoon(request);
         }
     }
 
@@ -540,21 +546,22 @@ internal abstract class RpcConnection : WireConnection, ICallSource
         }
     }
 
-    private void Refuse(uint id, Definition definition, bool isOneWay, int large, RpcException e)
+    private void Refuse(uint id, Definition definition, bool isOneWay, int large, RpcException e, bool isLast = false)
     {
         RpcTelemetry.Refused(definition.Callee is null ? null : definition.Name, ServedAt, e);
         Inbound.Abandon();
-        if (!isOneWay && AlwaysReads && IsFlooded)
+        bool isTold = !isOneWay && !isLast;
+        if (isTold && AlwaysReads && IsFlooded)
         {
             throw new RpcException(RpcError.Overloaded, $"{Remote} makes calls and does not read what becomes of them") { Url = Remote };
         }
 
-        if (!isOneWay)
+        if (isTold)
         {
             SendError(id, e);
         }
 
-        RequestEnded(large);
+        RequestEnded(isOneWay, large);
     }
 
     private static RpcException MadeTwice(uint id) => new(RpcError.Protocol, $"call {id} was made again before it was answered");

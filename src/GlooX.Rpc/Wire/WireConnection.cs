@@ -2,6 +2,7 @@ using System.Collections.Concurrent;
 using System.Diagnostics;
 using System.Net.Security;
 using System.Runtime.CompilerServices;
+using GlooX.Server;
 using GlooX.Sockets;
 using GlooX.Tls;
 using Nerdbank.MessagePack;
@@ -67,7 +68,6 @@ internal abstract class WireConnection : IThreadPoolWorkItem, IInlineWork
     private TaskCompletionSource? _drained;
     private bool _flushing;
     private Exception? _closeReason;
-    private int _inFlight;
     private int _helperQueued;
     private int _unguarded; // the thread that runs work unguarded
     private int _penalty;
@@ -104,6 +104,9 @@ internal abstract class WireConnection : IThreadPoolWorkItem, IInlineWork
     /// <summary>Largest frame that the other side accepts.</summary>
     protected int PeerMaxFrame { get; set; } = int.MaxValue;
 
+    /// <summary>What bounds the frames that are under way to this side, with those of other connections; null: nothing but each frame's size.</summary>
+    protected virtual FrameMemory? FrameMemory => null;
+
     /// <summary>True while no more may be read because this side has too much to do that it cannot refuse.</summary>
     protected virtual bool IsFull => false;
 
@@ -112,7 +115,8 @@ internal abstract class WireConnection : IThreadPoolWorkItem, IInlineWork
     /// </summary>
     protected virtual bool AlwaysReads => false;
 
-    protected int InFlight => Volatile.Read(ref _inFlight);
+    /// <summary>Calls that are made or served.</summary>
+    protected abstract int InFlight { get; }
 
     /// <summary>Whether work that was read is to wait: until the other side has read what was sent to it.</summary>
     protected virtual bool HoldsWork => false;
@@ -173,7 +177,7 @@ internal abstract class WireConnection : IThreadPoolWorkItem, IInlineWork
             _filling.Append(frame);
         }
 
-        if (isUrgent ? Volatile.Read(ref _inFlight) <= 1 : Volatile.Read(ref _filling).Length >= FullBatch)
+        if (isUrgent ? InFlight <= 1 : Volatile.Read(ref _filling).Length >= FullBatch)
         {
             Flush();
         }
@@ -241,6 +245,7 @@ internal abstract class WireConnection : IThreadPoolWorkItem, IInlineWork
         byte[] buffer = new byte[SmallBuffer];
         int start = 0;
         int end = 0;
+        long taken = 0; // of the frames' memory
         Exception reason;
         try
         {
@@ -278,6 +283,7 @@ internal abstract class WireConnection : IThreadPoolWorkItem, IInlineWork
                     {
                         QueueHelper();
                         await Task.Delay(1).ConfigureAwait(false);
+                        Volatile.Write(ref _heard, Environment.TickCount64); // it is this side that does not listen
                     }
                 }
 
@@ -287,6 +293,8 @@ internal abstract class WireConnection : IThreadPoolWorkItem, IInlineWork
                     if (buffer.Length > ReadBuffer)
                     {
                         buffer = new byte[ReadBuffer];
+                        FrameMemory?.Return(taken);
+                        taken = 0;
                     }
                 }
 
@@ -300,6 +308,12 @@ internal abstract class WireConnection : IThreadPoolWorkItem, IInlineWork
 
                 if (size != buffer.Length || (start > 0 && (end == buffer.Length || start + needed > buffer.Length)))
                 {
+                    if (size > buffer.Length && size > ReadBuffer && FrameMemory is { } memory)
+                    {
+                        long more = size - Math.Max(buffer.Length, ReadBuffer);
+                        taken += memory.TryTake(more, taken) ? more : throw memory.Refusal();
+                    }
+
                     byte[] target = size == buffer.Length ? buffer : new byte[size];
                     buffer.AsSpan(start, have).CopyTo(target);
                     (buffer, start, end) = (target, 0, have);
@@ -319,6 +333,10 @@ internal abstract class WireConnection : IThreadPoolWorkItem, IInlineWork
         catch (Exception e) when (e is IOException or ObjectDisposedException or InvalidOperationException or System.Security.Authentication.AuthenticationException)
         {
             reason = new RpcException(RpcError.Connection, $"the connection to {Remote} broke: {e.InnerException?.Message ?? e.Message}", e) { Url = Remote };
+        }
+        finally
+        {
+            FrameMemory?.Return(taken);
         }
 
         if (!_ready.IsEmpty)
@@ -371,12 +389,15 @@ internal abstract class WireConnection : IThreadPoolWorkItem, IInlineWork
         }
     }
 
-    protected void CallStarted() => Interlocked.Increment(ref _inFlight);
-
-    protected void CallEnded() => Interlocked.Decrement(ref _inFlight);
-
     /// <summary>Hands work to whoever runs it next; for <see cref="OnFrame"/>.</summary>
     protected void Ready(IThreadPoolWorkItem work) => _ready.Enqueue(work);
+
+    /// <summary>As <see cref="Ready"/>, from anywhere.</summary>
+    protected void ReadySoon(IThreadPoolWorkItem work)
+    {
+        _ready.Enqueue(work);
+        QueueHelper();
+    }
 
     /// <summary>Handles one frame on the reader loop; <paramref name="body"/> is valid only during the call.</summary>
     /// <exception cref="RpcException">Ends the connection with this reason; the other side is told.</exception>

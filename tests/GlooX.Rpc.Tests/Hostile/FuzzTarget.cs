@@ -77,7 +77,7 @@ internal static class FuzzTarget
             ReadOnlyMemory<byte> body = bytes.AsMemory(at + offset, length);
             if (type is FrameType.Error or FrameType.GoAway)
             {
-                Bodies.ReadFailure(body, "", null, null);
+                Bodies.ReadFailure(body);
             }
 
             frames.Add((type, body));

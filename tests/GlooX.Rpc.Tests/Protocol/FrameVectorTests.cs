@@ -202,7 +202,7 @@ public sealed class FrameVectorTests
     private static void AssertError(JsonElement vector, ReadOnlyMemory<byte> body)
     {
         Assert.Equal(((RpcError)vector.Number("code"), vector.Text("message"), vector.Text("remoteType"), vector.Text("stack")), Bodies.ReadError(body)!);
-        RpcFaultDetail? read = Bodies.ReadFailure(body, "", null, null).RemoteDetail;
+        RpcFaultDetail? read = Bodies.ReadFailure(body).Detail;
         RpcFaultDetail? expected = Detail(vector);
         Assert.Equal((expected?.Type, expected is null), (read?.Type, read is null));
         Assert.Equal(expected?.MessagePack.ToArray(), read?.MessagePack.ToArray());

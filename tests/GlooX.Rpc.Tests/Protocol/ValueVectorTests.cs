@@ -2,6 +2,7 @@ using System.Buffers;
 using System.Globalization;
 using System.Numerics;
 using System.Text.Json;
+using GlooX.Rpc.Tests.Contracts;
 using GlooX.RpcRuntime;
 using Nerdbank.MessagePack;
 
@@ -44,6 +45,9 @@ public sealed class ValueVectorTests
         { "Dictionary<string, int>", j => j.Deserialize<Dictionary<string, int>>() },
         { "Dictionary<int, string>", j => j.Deserialize<Dictionary<int, string>>() },
         { "Order", j => j.Deserialize<Order>() },
+        { "Animal", j => (Animal)j.Deserialize<Dog>()! },
+        { "Shape", j => (Shape)j.Deserialize<Circle>()! },
+        { "Employee", j => j.TryGetProperty("kind", out _) ? j.Deserialize<Manager>()! : j.Deserialize<Employee>()! },
         { "DateTime", j => DateTime.Parse(j.GetString()!, CultureInfo.InvariantCulture, DateTimeStyles.RoundtripKind) },
         { "DateTimeOffset", j => j.GetDateTimeOffset(), d => (d.UtcDateTime, d.Offset) },
         { "TimeSpan", j => TimeSpan.Parse(j.GetString()!, CultureInfo.InvariantCulture) },
