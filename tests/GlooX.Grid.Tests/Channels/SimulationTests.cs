@@ -1,0 +1,43 @@
+using System.Globalization;
+
+namespace GlooX.Grid.Tests.Channels;
+
+/// <summary>Whatever happens, in the end all nodes are equal, nothing is lost or comes back, and each change was told once.</summary>
+public sealed class SimulationTests
+{
+    /// <summary>Seeds that failed once.</summary>
+    public static TheoryData<int> Found => [1];
+
+    [Theory]
+    [MemberData(nameof(Found))]
+    public void What_failed_once_does_not_fail_again(int seed) => new Simulation(seed).Run();
+
+    /// <summary>GLOOX_SIMULATIONS sets how many; GLOOX_SIMULATION_FIRST the first seed.</summary>
+    [Fact]
+    public void In_the_end_all_are_equal_and_nothing_is_lost()
+    {
+        int first = Number("GLOOX_SIMULATION_FIRST", 1_000), count = Number("GLOOX_SIMULATIONS", 400);
+        long crashes = 0, cuts = 0, changes = 0;
+        Parallel.For(first, first + count, new ParallelOptions { MaxDegreeOfParallelism = Environment.ProcessorCount }, seed =>
+        {
+            var simulation = new Simulation(seed);
+            try
+            {
+                simulation.Run();
+            }
+            catch (Exception e)
+            {
+                throw new InvalidOperationException($"seed {seed}: {e.Message}", e);
+            }
+
+            Interlocked.Add(ref crashes, simulation.Crashes);
+            Interlocked.Add(ref cuts, simulation.Cuts);
+            Interlocked.Add(ref changes, simulation.Changes);
+        });
+        TestContext.Current.TestOutputHelper?.WriteLine($"{count} runs, {crashes} crashes, {cuts} cuts, {changes} changes told");
+        Assert.True(crashes > 0 && cuts > 0 && changes > count);
+    }
+
+    private static int Number(string variable, int standard) =>
+        int.TryParse(Environment.GetEnvironmentVariable(variable), CultureInfo.InvariantCulture, out int number) ? number : standard;
+}
