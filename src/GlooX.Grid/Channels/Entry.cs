@@ -44,6 +44,8 @@ internal sealed class Entry(string key, byte[]? value, Stamp stamp, ulong sequen
 
     public bool IsEphemeral => (Flags & EntryFlags.Ephemeral) != EntryFlags.None;
 
+    public bool IsOfSameWrite(Entry other) => Stamp.Node == other.Stamp.Node && Sequence == other.Sequence;
+
     /// <summary>What becomes of it, on every node alike, when its time or its owner is over.</summary>
     public Entry Ended() => new(Key, null, Stamp.Derived, Sequence, (Flags & EntryFlags.Counter) | EntryFlags.Tombstone, 0);
 }

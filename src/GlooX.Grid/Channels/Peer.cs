@@ -73,11 +73,8 @@ internal sealed class Pulling(ulong source, ulong session, long now)
 
     public ulong Session { get; } = session;
 
-    /// <summary>Hashes of the keys that the source has in the buckets in question.</summary>
+    /// <summary>Hashes of the entries that the source has in the buckets in question.</summary>
     public HashSet<ulong> Listed { get; } = [];
-
-    /// <summary>What the source had seen, and the buckets in which both differed; null until the first chunk came.</summary>
-    public (Context Start, ulong[] Wanted)? Scope { get; set; }
 
     public long Progress { get; set; } = now;
 

@@ -3,7 +3,7 @@ namespace GlooX.Grid.Channels;
 /// <summary>
 /// Brings a replica what another has seen and it has not, and takes from it what the other saw deleted. Who pulls tells what it has seen
 /// and a hash for each bucket of keys. Of the buckets that differ it is sent, in chunks and a few at a time, every entry that it
-/// has not seen, and the hash of each key that it has. Once all chunks are there, it has seen what the other had when it began; what the
+/// has not seen, and a hash of each that it has. Once all chunks are there, it has seen what the other had when it began; what the
 /// other had seen by then and did not name, was deleted. A lost chunk means that it begins anew; nothing wrong is ever concluded.
 /// </summary>
 internal sealed class PullDesk(Replicator owner, ReplicatorOptions options)
@@ -145,15 +145,13 @@ internal sealed class PullDesk(Replicator owner, ReplicatorOptions options)
             writer.Varint(serving.NextChunk);
             int head = writer.Length;
             writer.Byte(0);
-            if (serving.NextChunk == 0)
+            foreach (ulong word in serving.Wanted)
             {
-                foreach (ulong word in serving.Wanted)
-                {
-                    writer.Word(word);
-                }
-
-                Messages.WriteContext(writer, serving.Start);
+                writer.Word(word);
             }
+
+            Messages.WriteContext(writer, serving.Start);
+            writer.Word(replica.Floor);
 
             while (serving.Position < serving.Keys.Count && writer.Length < Messages.FullAt)
             {
@@ -170,7 +168,7 @@ internal sealed class PullDesk(Replicator owner, ReplicatorOptions options)
                 else if (entry.IsLive)
                 {
                     writer.Byte(2);
-                    writer.Word(Hash.OfKey(entry.Key));
+                    writer.Word(Hash.OfEntry(Hash.OfKey(entry.Key), entry.Stamp));
                 }
             }
 
@@ -192,24 +190,22 @@ internal sealed class PullDesk(Replicator owner, ReplicatorOptions options)
 
         ulong chunk = reader.Varint();
         bool isLast = reader.Byte() != 0;
-        if (chunk == 0)
+        var wanted = new ulong[BucketBits.Words];
+        for (int i = 0; i < wanted.Length; i++)
         {
-            var wanted = new ulong[BucketBits.Words];
-            for (int i = 0; i < wanted.Length; i++)
-            {
-                wanted[i] = reader.Word();
-            }
-
-            pulling.Scope = (Messages.ReadContext(ref reader), wanted);
+            wanted[i] = reader.Word();
         }
+
+        Context start = Messages.ReadContext(ref reader);
+        replica.RaiseFloor(reader.Word());
 
         while (!reader.IsAtEnd)
         {
             if (reader.Byte() == 1)
             {
                 Entry entry = Messages.ReadEntry(ref reader, now.Mono);
-                pulling.Listed.Add(Hash.OfKey(entry.Key));
-                owner.Take(replica, entry, now);
+                pulling.Listed.Add(Hash.OfEntry(Hash.OfKey(entry.Key), entry.Stamp));
+                owner.Take(replica, entry, now, start);
             }
             else
             {
@@ -226,10 +222,10 @@ internal sealed class PullDesk(Replicator owner, ReplicatorOptions options)
             owner.Outbox.Add((peer.Node, writer.ToArray()));
         }
 
-        if (pulling.IsComplete && pulling.Scope is { } scope)
+        if (pulling.IsComplete)
         {
             _pullings.Remove(replica);
-            Complete(peer, replica, pulling, scope.Start, scope.Wanted, now);
+            Complete(peer, replica, pulling, start, wanted, now);
         }
     }
 
@@ -240,7 +236,7 @@ internal sealed class PullDesk(Replicator owner, ReplicatorOptions options)
         if (wanted.AsSpan().ContainsAnyExcept(0UL))
         {
             Entry[] gone = [.. replica.Entries.Where(e =>
-                e.IsLive && start.Contains(e.Stamp.Node, e.Sequence) && Hash.OfKey(e.Key) is var hash && BucketBits.Has(wanted, Replica.BucketOf(hash)) && !pulling.Listed.Contains(hash))];
+                e.IsLive && start.Contains(e.Stamp.Node, e.Sequence) && Hash.OfKey(e.Key) is var hash && BucketBits.Has(wanted, Replica.BucketOf(hash)) && !pulling.Listed.Contains(Hash.OfEntry(hash, e.Stamp)))];
             foreach (Entry entry in gone)
             {
                 owner.Drop(replica, entry, now);

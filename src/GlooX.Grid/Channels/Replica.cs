@@ -32,6 +32,9 @@ internal sealed class Replica(string name, ChannelSpec spec)
     /// <summary>Whether it was equal to another node's, or taken from one, or made here.</summary>
     public bool IsSynced { get; set; }
 
+    /// <summary>The latest time of all tombstones that were forgotten, here or elsewhere: new writes are later.</summary>
+    public ulong Floor { get; private set; }
+
     public ReadOnlySpan<ulong> Buckets => _buckets;
 
     /// <summary>Of all that lives.</summary>
@@ -71,14 +74,26 @@ internal sealed class Replica(string name, ChannelSpec spec)
     }
 
     /// <summary>Takes an entry of this or another node; the caller marks it as seen.</summary>
+    /// <param name="entry">The entry.</param>
+    /// <param name="now">The time, of the monotonic clock.</param>
+    /// <param name="changes">Takes what it changes.</param>
+    /// <param name="sender">
+    /// What its sender had seen. If that holds what is here, the sender had it and deleted it, forgot the tombstone, and then got the entry:
+    /// the entry is the later one whatever the stamps say. Null: not known.
+    /// </param>
     /// <returns>False: it is older than what is here, or was seen before.</returns>
-    public bool Apply(Entry entry, long now, ICollection<Change> changes)
+    public bool Apply(Entry entry, long now, ICollection<Change> changes, Context? sender = null)
     {
         if (_entries.TryGetValue(entry.Key, out Entry? old))
         {
-            if (entry.Stamp <= old.Stamp)
+            if (entry.Stamp <= old.Stamp && (sender is null || entry.IsOfSameWrite(old) || !sender.Contains(old.Stamp.Node, old.Sequence)))
             {
                 return false;
+            }
+
+            if (entry.Stamp <= old.Stamp)
+            {
+                RaiseFloor(old.Stamp.Time);
             }
 
             entry.Key = old.Key;
@@ -88,20 +103,14 @@ internal sealed class Replica(string name, ChannelSpec spec)
             return false;
         }
 
-        _entries[entry.Key] = entry;
-        Exchange(entry.Key, old, entry, changes);
-        if (!entry.IsLive)
-        {
-            _tombstones.Enqueue((entry, now));
-        }
-        else if (entry.ExpiresAt > 0)
-        {
-            _expiring.Enqueue(entry, entry.ExpiresAt);
-        }
-
-        Tidy();
+        Put(entry, old, now, changes);
         return true;
     }
+
+    /// <summary>Takes an entry that was kept: the last one of a key is the one.</summary>
+    public void Restore(Entry entry, long now, ICollection<Change> changes) => Put(entry, Find(entry.Key), now, changes);
+
+    public void RaiseFloor(ulong time) => Floor = Math.Max(Floor, time);
 
     /// <summary>Removes what another replica had seen and has no more.</summary>
     public void Drop(Entry entry, ICollection<Change> changes)
@@ -109,6 +118,7 @@ internal sealed class Replica(string name, ChannelSpec spec)
         if (_entries.TryGetValue(entry.Key, out Entry? current) && ReferenceEquals(current, entry))
         {
             _entries.Remove(entry.Key);
+            RaiseFloor(entry.Stamp.Time);
             Exchange(entry.Key, entry, null, changes);
         }
     }
@@ -155,6 +165,7 @@ internal sealed class Replica(string name, ChannelSpec spec)
                 }
 
                 _entries.Remove(tombstone.Key);
+                RaiseFloor(tombstone.Stamp.Time);
             }
 
             _tombstones.Dequeue();
@@ -178,6 +189,22 @@ internal sealed class Replica(string name, ChannelSpec spec)
             _tombstones.Clear();
             Array.ForEach(current, _tombstones.Enqueue);
         }
+    }
+
+    private void Put(Entry entry, Entry? old, long now, ICollection<Change> changes)
+    {
+        _entries[entry.Key] = entry;
+        Exchange(entry.Key, old, entry, changes);
+        if (!entry.IsLive)
+        {
+            _tombstones.Enqueue((entry, now));
+        }
+        else if (entry.ExpiresAt > 0)
+        {
+            _expiring.Enqueue(entry, entry.ExpiresAt);
+        }
+
+        Tidy();
     }
 
     private void End(Entry entry, long now, ICollection<Entry> ended, ICollection<Change> changes)

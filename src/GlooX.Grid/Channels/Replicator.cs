@@ -85,7 +85,7 @@ internal sealed class Replicator
     public Entry Write(Replica replica, string key, byte[]? value, EntryFlags flags, long timeToLive, bool wantsAcknowledgement, Instant now)
     {
         Entry? old = replica.Find(key);
-        ulong time = old is null ? _clock.Next(now.Wall) : _clock.NextAfter(old.Stamp.Time, now.Wall);
+        ulong time = _clock.NextAfter(Math.Max(old?.Stamp.Time ?? 0, replica.Floor), now.Wall);
         flags = value is null ? (flags & EntryFlags.Counter) | EntryFlags.Tombstone : flags;
         var entry = new Entry(key, value, new Stamp(time, Self), ++replica.LastSequence, flags, value is not null && timeToLive > 0 ? now.Mono + timeToLive : 0);
         replica.Apply(entry, now.Mono, Changes);
@@ -151,7 +151,8 @@ internal sealed class Replicator
         foreach (Entry entry in entries)
         {
             _clock.Observe(entry.Stamp.Time, now.Wall);
-            if (replica.Apply(entry, now.Mono, untold) && ReferenceEquals(replica, Directory))
+            replica.Restore(entry, now.Mono, untold);
+            if (ReferenceEquals(replica, Directory))
             {
                 FollowDirectory(entry);
             }
@@ -320,7 +321,7 @@ internal sealed class Replicator
     }
 
     /// <summary>An entry from elsewhere.</summary>
-    internal void Take(Replica replica, Entry entry, Instant now)
+    internal void Take(Replica replica, Entry entry, Instant now, Context? sender = null)
     {
         if (!_clock.Observe(entry.Stamp.Time, now.Wall))
         {
@@ -328,7 +329,7 @@ internal sealed class Replicator
         }
 
         Entry? old = replica.Find(entry.Key);
-        if (!replica.Apply(entry, now.Mono, Changes))
+        if (!replica.Apply(entry, now.Mono, Changes, sender))
         {
             return;
         }
@@ -424,12 +425,14 @@ internal sealed class Replicator
         {
             Replica? replica = ReadChannel(ref reader);
             ulong digest = reader.Word();
+            ulong floor = reader.Word();
             Context has = Messages.ReadContext(ref reader);
             if (replica is null)
             {
                 continue;
             }
 
+            replica.RaiseFloor(floor);
             peer.Knows(replica).Union(has);
             AcknowledgementsChanged = true;
             bool covers = replica.Seen.Covers(has);
@@ -586,6 +589,7 @@ internal sealed class Replicator
 
             Messages.WriteChannel(writer, replica);
             writer.Word(replica.Digest);
+            writer.Word(replica.Floor);
             Messages.WriteContext(writer, replica.Seen);
             if (writer.Length >= Messages.FullAt)
             {
