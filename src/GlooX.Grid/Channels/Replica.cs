@@ -9,7 +9,10 @@ namespace GlooX.Grid.Channels;
 /// entry that it names and that is not here was deleted, and never comes back. <see cref="Buckets"/> are sums over the live entries.
 /// Tombstones are not in them: two replicas that agree on what lives and what was seen are equal.
 /// </remarks>
-internal sealed class Replica(string name, ChannelSpec spec)
+/// <param name="name">The channel's name.</param>
+/// <param name="spec">What was fixed when it was created.</param>
+/// <param name="rank">What counts before the stamp: of two entries the one of higher rank wins. Null: nothing.</param>
+internal sealed class Replica(string name, ChannelSpec spec, Func<Entry, ulong>? rank = null)
 {
     public const int BucketCount = 256;
     private readonly Dictionary<string, Entry> _entries = new(StringComparer.Ordinal);
@@ -86,7 +89,7 @@ internal sealed class Replica(string name, ChannelSpec spec)
     {
         if (_entries.TryGetValue(entry.Key, out Entry? old))
         {
-            if (entry.Stamp <= old.Stamp && (sender is null || entry.IsOfSameWrite(old) || !sender.Contains(old.Stamp.Node, old.Sequence)))
+            if (!IsLater(entry, old) && (sender is null || entry.IsOfSameWrite(old) || !sender.Contains(old.Stamp.Node, old.Sequence)))
             {
                 return false;
             }
@@ -191,6 +194,9 @@ internal sealed class Replica(string name, ChannelSpec spec)
         }
     }
 
+    private bool IsLater(Entry entry, Entry old) =>
+        rank is not null && rank(entry).CompareTo(rank(old)) is not 0 and var byRank ? byRank > 0 : entry.Stamp > old.Stamp;
+
     private void Put(Entry entry, Entry? old, long now, ICollection<Change> changes)
     {
         _entries[entry.Key] = entry;
@@ -242,7 +248,7 @@ internal sealed class Replica(string name, ChannelSpec spec)
         }
         else if (old is { IsLive: true })
         {
-            changes.Add(new Change(this, ChangeKind.Delete, key, old.Value!, old.Value, now?.Stamp ?? old.Stamp));
+            changes.Add(new Change(this, ChangeKind.Delete, key, old.Value!, old.Value, now?.Stamp ?? old.Stamp.Derived));
         }
     }
 
@@ -288,11 +294,11 @@ internal sealed class Replica(string name, ChannelSpec spec)
         if (counter.Parts > 0)
         {
             _counters[key] = counter;
-            changes.Add(new Change(this, ChangeKind.Set, key, CounterKey.AsValue(counter.Sum), previous, (now ?? old)!.Stamp));
+            changes.Add(new Change(this, ChangeKind.Set, key, CounterKey.AsValue(counter.Sum), previous, now?.Stamp ?? old!.Stamp.Derived));
         }
         else if (_counters.Remove(key))
         {
-            changes.Add(new Change(this, ChangeKind.Delete, key, previous!, previous, (now ?? old)!.Stamp));
+            changes.Add(new Change(this, ChangeKind.Delete, key, previous!, previous, now?.Stamp ?? old!.Stamp.Derived));
         }
     }
 }

@@ -38,7 +38,9 @@ internal sealed class Replicator
         _random = random;
         _clock = new HybridClock(options.MaxDrift);
         _pulls = new PullDesk(this, options);
-        Directory = new Replica(DirectoryName, ChannelSpec.Default with { MaxEntries = 100_000 });
+
+        // A removal concerns the generation that it names, not a later one that its maker had not heard of.
+        Directory = new Replica(DirectoryName, ChannelSpec.Default, static e => e.Value is { } spec ? ChannelSpec.Read(spec).Generation : 0);
         _channels[BuiltIn] = new Replica(BuiltIn, ChannelSpec.Default);
     }
 

@@ -16,6 +16,7 @@ internal sealed class Simulation
     private readonly List<Node> _nodes = [];
     private readonly HashSet<(ulong From, ulong To)> _cut = [];
     private readonly List<Done> _writes = [];
+    private readonly HashSet<(string, ulong)> _removed = [];
     private readonly double _loss;
     private readonly double _doubling;
     private readonly long _delay;
@@ -176,7 +177,11 @@ internal sealed class Simulation
             if (node.Core.Find(name) is null)
                 node.Core.Create(name, ChannelSpec.Default, now);
             else if (_random.Next(3) == 0)
+            {
+                _removed.Add((name, node.Core.Channels[name].Spec.Generation));
                 node.Core.Remove(name, now);
+            }
+
             Settle(node);
             return;
         }
@@ -285,8 +290,8 @@ internal sealed class Simulation
         // Nothing is lost that a living node wrote last; counters have everything that living nodes added.
         foreach (var key in _writes.GroupBy(w => (w.Channel, w.Generation, w.Entry.Key)))
         {
-            if (first.Core.Find(key.Key.Channel) is not { } replica || replica.Spec.Generation != key.Key.Generation)
-                continue;
+            if (first.Core.Find(key.Key.Channel) is not { } replica || replica.Spec.Generation != key.Key.Generation || _removed.Contains((key.Key.Channel, key.Key.Generation)))
+                continue; // who had not heard of a channel's removal may have created it again
             Done last = key.MaxBy(w => w.Entry.Stamp)!;
             Entry? there = replica.Find(key.Key.Key);
             if (last.By.IsAlive && last.Entry is { IsLive: true, ExpiresAt: 0 })
