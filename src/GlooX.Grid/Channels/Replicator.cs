@@ -44,6 +44,9 @@ internal sealed class Replicator
         _channels[BuiltIn] = new Replica(BuiltIn, ChannelSpec.Default);
     }
 
+    /// <summary>How many writes wait to be taken; may be read without the caller's lock.</summary>
+    public int PendingCount;
+
     public ulong Self { get; }
 
     /// <summary>Which channels there are: name to <see cref="ChannelSpec"/>. Names that were removed stay, so that they are not brought back.</summary>
@@ -100,6 +103,7 @@ internal sealed class Replicator
         }
 
         batch.Entries.Add(entry);
+        PendingCount++;
         batch.WantsAcknowledgement |= wantsAcknowledgement;
         return entry;
     }
@@ -174,11 +178,9 @@ internal sealed class Replicator
         }
 
         List<PendingBatch> taken = _pending;
-        _pending = [];
+        (_pending, PendingCount) = ([], 0);
         return taken;
     }
-
-    public bool HasPending => _pending.Count > 0;
 
     public bool IsAcknowledged(Replica replica, ulong sequence, AckLevel level)
     {
@@ -528,6 +530,7 @@ internal sealed class Replicator
             _channels.Remove(entry.Key);
             Removed.Add(there);
             _pulls.Forget(there);
+            PendingCount -= _pending.Where(b => ReferenceEquals(b.Replica, there)).Sum(b => b.Entries.Count);
             _pending.RemoveAll(b => ReferenceEquals(b.Replica, there));
             foreach (Peer peer in _peers.Values)
             {
