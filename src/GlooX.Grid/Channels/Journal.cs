@@ -205,7 +205,7 @@ internal sealed class Journal : IDisposable
         {
             ReadOnlySpan<byte> rest = all.AsSpan((int)good);
             uint length = BinaryPrimitives.ReadUInt32LittleEndian(rest);
-            if (length > rest.Length - Head || Checksum(rest.Slice(Head, (int)length)) != BinaryPrimitives.ReadUInt32LittleEndian(rest[4..]))
+            if (length == 0 || length > rest.Length - Head || Checksum(rest.Slice(Head, (int)length)) != BinaryPrimitives.ReadUInt32LittleEndian(rest[4..]))
             {
                 break;
             }
