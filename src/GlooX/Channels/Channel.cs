@@ -11,7 +11,7 @@ namespace GlooX;
 /// </summary>
 /// <remarks>
 /// Values are whatever calls may carry; null is a value. All views of a channel, of whatever type, are the same channel. After it was
-/// removed everything throws <see cref="ChannelError.NotFound"/>, until one of that name is created again.
+/// removed, its callbacks have ended, and everything else throws <see cref="ChannelError.NotFound"/> until one of that name is created again.
 /// </remarks>
 /// <typeparam name="T">What its values are; with <see cref="object"/> whatever comes: null, bool, long, double, string, byte[], object[] or a dictionary.</typeparam>
 public sealed class Channel<T>

@@ -15,6 +15,9 @@ internal sealed class ChannelHub : IAsyncDisposable
 {
     private static readonly TimeSpan s_tick = TimeSpan.FromMilliseconds(100);
     private static readonly TimeSpan s_roomTimeout = TimeSpan.FromSeconds(2);
+
+    // How often one writer sends what others wrote, before somebody else does.
+    private const int MostTurns = 16;
     private static readonly UTF8Encoding s_strict = new(encoderShouldEmitUTF8Identifier: false, throwOnInvalidBytes: true);
     private readonly Lock _gate = new();
     private readonly Replicator _core;
@@ -27,6 +30,7 @@ internal sealed class ChannelHub : IAsyncDisposable
     private readonly Dictionary<Replica, List<ChangeQueue>> _readers = [];
     private readonly List<Waiter> _waiters = [];
     private readonly CancellationTokenSource _stop = new();
+    private readonly CancellationToken _stopped;
     private readonly TaskCompletionSource _synced = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private PeerLink[] _allLinks = [];
     private TaskCompletionSource? _room;
@@ -42,6 +46,7 @@ internal sealed class ChannelHub : IAsyncDisposable
         _connect = connect;
         _logger = logger;
         _time = time ?? TimeProvider.System;
+        _stopped = _stop.Token;
         if (folder is not null)
         {
             _store = new ChannelStore(folder, logger);
@@ -58,7 +63,7 @@ internal sealed class ChannelHub : IAsyncDisposable
 
     private Instant Now => new(_time.GetUtcNow().ToUnixTimeMilliseconds(), (long)_time.GetElapsedTime(0).TotalMilliseconds);
 
-    public void Start() => _running = Task.Run(() => RunAsync(_stop.Token));
+    public void Start() => _running = Task.Run(() => RunAsync(_stopped), CancellationToken.None);
 
     /// <summary>Until the channels were compared with another node's, or the time is over.</summary>
     public async Task SyncedAsync(TimeSpan limit, CancellationToken ct)
@@ -154,6 +159,7 @@ internal sealed class ChannelHub : IAsyncDisposable
     {
         Entry? entry;
         Replica replica;
+        List<(PeerLink, byte[])>? messages;
         lock (_gate)
         {
             replica = Find(channel);
@@ -164,9 +170,10 @@ internal sealed class ChannelHub : IAsyncDisposable
             }
 
             entry = WriteOne(replica, key, value, options);
+            messages = Drain();
         }
 
-        SendDrained();
+        Send(messages);
         AckLevel level = Level(replica, options);
         return IsDone(replica, level) ? new(true) : TrueAfterAsync(FinishAsync(replica, entry.Sequence, options, level, ct));
     }
@@ -175,6 +182,7 @@ internal sealed class ChannelHub : IAsyncDisposable
     {
         ulong last = 0;
         Replica replica;
+        List<(PeerLink, byte[])>? messages;
         lock (_gate)
         {
             replica = Find(channel);
@@ -187,9 +195,11 @@ internal sealed class ChannelHub : IAsyncDisposable
             {
                 last = WriteOne(replica, key, value, options).Sequence;
             }
+
+            messages = Drain();
         }
 
-        SendDrained();
+        Send(messages);
         return last == 0 ? default : FinishAsync(replica, last, options, Level(replica, options), ct);
     }
 
@@ -198,6 +208,7 @@ internal sealed class ChannelHub : IAsyncDisposable
         Replica replica;
         Entry entry;
         long sum;
+        List<(PeerLink, byte[])>? messages;
         lock (_gate)
         {
             replica = Find(channel);
@@ -209,9 +220,10 @@ internal sealed class ChannelHub : IAsyncDisposable
 
             entry = _core.Add(replica, key, delta, Level(replica, options) != AckLevel.Local, Now);
             sum = replica.Counters[key].Sum;
+            messages = Drain();
         }
 
-        SendDrained();
+        Send(messages);
         await FinishAsync(replica, entry.Sequence, options, Level(replica, options), ct).ConfigureAwait(false);
         return sum;
     }
@@ -292,6 +304,11 @@ internal sealed class ChannelHub : IAsyncDisposable
     /// <summary>A message of another node.</summary>
     public void Receive(byte[] message, string caller)
     {
+        if (_stopped.IsCancellationRequested)
+        {
+            return;
+        }
+
         lock (_gate)
         {
             try
@@ -310,6 +327,11 @@ internal sealed class ChannelHub : IAsyncDisposable
     /// <summary>Membership has changed, or some time has passed.</summary>
     public void Look()
     {
+        if (_stopped.IsCancellationRequested)
+        {
+            return;
+        }
+
         IReadOnlyList<GridMember> members = _members();
         lock (_gate)
         {
@@ -325,7 +347,7 @@ internal sealed class ChannelHub : IAsyncDisposable
                 present.Add((node, member.Reachable));
                 if (!_links.TryGetValue(node, out PeerLink? link) || link.Address != member.Address)
                 {
-                    _links[node] = new PeerLink(member.Address, _connect(member.Address), _logger, RoomMade, _stop.Token);
+                    _links[node] = new PeerLink(member.Address, _connect(member.Address), _logger, RoomMade, _stopped);
                 }
             }
 
@@ -495,6 +517,11 @@ internal sealed class ChannelHub : IAsyncDisposable
             messages = Drain();
         }
 
+        Send(messages);
+    }
+
+    private void Send(List<(PeerLink Link, byte[] Message)>? messages)
+    {
         foreach ((PeerLink link, byte[] message) in messages ?? [])
         {
             link.Send(message);
@@ -575,7 +602,7 @@ internal sealed class ChannelHub : IAsyncDisposable
     /// </summary>
     private void Flush()
     {
-        while (Volatile.Read(ref _core.PendingCount) > 0 && Interlocked.CompareExchange(ref _flushing, 1, 0) == 0)
+        for (int turns = 0; Volatile.Read(ref _core.PendingCount) > 0 && Interlocked.CompareExchange(ref _flushing, 1, 0) == 0; turns++)
         {
             IReadOnlyList<PendingBatch> batches;
             PeerLink[] links;
@@ -600,7 +627,14 @@ internal sealed class ChannelHub : IAsyncDisposable
             }
             finally
             {
-                Volatile.Write(ref _flushing, 0);
+                // A full fence: whoever wrote in between either sees this, or is seen by the next look.
+                Interlocked.Exchange(ref _flushing, 0);
+            }
+
+            if (turns == MostTurns)
+            {
+                ThreadPool.UnsafeQueueUserWorkItem(static h => h.Flush(), this, preferLocal: false);
+                return;
             }
         }
     }

@@ -104,6 +104,11 @@ internal sealed class ChannelStore : IAsyncDisposable
     public Task StoredAsync(Replica replica, CancellationToken ct)
     {
         Task? stored = null;
+        if (_writing.IsCompleted)
+        {
+            throw new ChannelException(ChannelError.NotStored, replica.Name, "the agent has stopped");
+        }
+
         lock (_gate)
         {
             if (_shelves.TryGetValue(replica.Name, out Shelf? shelf) && ReferenceEquals(shelf.Replica, replica) && shelf.IsDirty)
@@ -153,9 +158,9 @@ internal sealed class ChannelStore : IAsyncDisposable
         {
             _due.Release();
         }
-        catch (SemaphoreFullException)
+        catch (Exception e) when (e is SemaphoreFullException or ObjectDisposedException)
         {
-            // a turn is due already
+            // a turn is due already, or none comes any more
         }
     }
 

@@ -11,6 +11,7 @@ internal sealed class PeerLink(string address, IChannelService service, ILogger 
 {
     private const int CrowdedAt = 1 << 20;
     private const int FullAt = 16 << 20;
+    private const int MostAtOnce = 32;
     private static readonly TimeSpan s_sendTimeout = TimeSpan.FromSeconds(2);
     private static readonly TimeSpan s_pause = TimeSpan.FromMilliseconds(250);
     private readonly Lock _gate = new();
@@ -47,8 +48,13 @@ internal sealed class PeerLink(string address, IChannelService service, ILogger 
 
     private async Task SendAllAsync()
     {
-        while (true)
+        for (int sent = 1; ; sent++)
         {
+            if (sent % MostAtOnce == 0)
+            {
+                await Task.Yield(); // it may be a writer's thread: his own write has long been sent
+            }
+
             byte[]? message;
             bool madeRoom;
             lock (_gate)
@@ -71,10 +77,10 @@ internal sealed class PeerLink(string address, IChannelService service, ILogger 
 
             try
             {
-                ValueTask sent = service.PushAsync(message, stop);
-                if (!sent.IsCompletedSuccessfully)
+                ValueTask push = service.PushAsync(message, stop);
+                if (!push.IsCompletedSuccessfully)
                 {
-                    await sent.AsTask().WaitAsync(s_sendTimeout, stop).ConfigureAwait(false);
+                    await push.AsTask().WaitAsync(s_sendTimeout, stop).ConfigureAwait(false);
                 }
             }
             catch (Exception e)
