@@ -20,6 +20,14 @@ internal sealed class Context
 
     public void Add(ulong origin, ulong from, ulong to) => Of(origin).Add(from, to);
 
+    public void Remove(ulong origin, ulong sequence)
+    {
+        if (_origins.TryGetValue(origin, out SequenceSet? seen))
+        {
+            seen.Remove(sequence);
+        }
+    }
+
     public void Union(Context other)
     {
         foreach ((ulong origin, SequenceSet seen) in other._origins)

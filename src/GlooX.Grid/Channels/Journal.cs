@@ -89,7 +89,7 @@ internal sealed class Journal : IDisposable
         if (entry is null)
         {
             writer.Byte(3);
-            Messages.WriteContext(writer, replica.Seen);
+            Messages.WriteContext(writer, replica.SeenToKeep());
             writer.Word(replica.Floor);
         }
         else

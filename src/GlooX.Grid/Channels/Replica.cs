@@ -115,6 +115,21 @@ internal sealed class Replica(string name, ChannelSpec spec, Func<Entry, ulong>?
 
     public void RaiseFloor(ulong time) => Floor = Math.Max(Floor, time);
 
+    /// <summary>
+    /// What was seen, without the ephemeral entries that live: they are not kept on disk, and who has seen an entry and does not have it
+    /// takes it from the others.
+    /// </summary>
+    public Context SeenToKeep()
+    {
+        Context seen = Seen.Copy();
+        foreach (string key in _ephemeral.Values.SelectMany(k => k))
+        {
+            seen.Remove(_entries[key].Stamp.Node, _entries[key].Sequence);
+        }
+
+        return seen;
+    }
+
     /// <summary>Removes what another replica had seen and has no more.</summary>
     public void Drop(Entry entry, ICollection<Change> changes)
     {

@@ -73,6 +73,40 @@ internal sealed class SequenceSet
         }
     }
 
+    /// <summary>Takes one out.</summary>
+    public void Remove(ulong sequence)
+    {
+        if (sequence == 0 || !Contains(sequence))
+        {
+            return;
+        }
+
+        if (sequence <= UpTo)
+        {
+            ulong last = UpTo;
+            UpTo = sequence - 1;
+            if (sequence < last)
+            {
+                _beyond.Insert(0, (sequence + 1, last));
+            }
+
+            return;
+        }
+
+        int at = _beyond.FindIndex(r => r.From <= sequence && sequence <= r.To);
+        (ulong from, ulong to) = _beyond[at];
+        _beyond.RemoveAt(at);
+        if (sequence < to)
+        {
+            _beyond.Insert(at, (sequence + 1, to));
+        }
+
+        if (from < sequence)
+        {
+            _beyond.Insert(at, (from, sequence - 1));
+        }
+    }
+
     public void Union(SequenceSet other)
     {
         Add(1, other.UpTo);

@@ -150,7 +150,7 @@ internal sealed class ChannelStore : IAsyncDisposable
     }
 
     private JournalContent Content(Replica replica) =>
-        new(replica.Name, _core!.Directory.Find(replica.Name)!, [.. replica.Entries], replica.Seen.Copy(), replica.Floor);
+        new(replica.Name, _core!.Directory.Find(replica.Name)!, [.. replica.Entries], replica.SeenToKeep(), replica.Floor);
 
     private void Wake()
     {

@@ -135,7 +135,7 @@ public sealed class JournalTests : IDisposable
     }
 
     private static JournalContent Content(Replicator core, Replica replica) =>
-        new(replica.Name, core.Directory.Find(replica.Name)!, [.. replica.Entries], replica.Seen.Copy(), replica.Floor);
+        new(replica.Name, core.Directory.Find(replica.Name)!, [.. replica.Entries], replica.SeenToKeep(), replica.Floor);
 
     private static void Append(Journal journal, Replica replica, Entry entry)
     {

@@ -96,6 +96,13 @@ public sealed class MergeTests
                 upTo++;
             Assert.Equal(upTo, set.UpTo);
             Assert.Equal(model.Any(n => n > upTo), set.HasGap);
+            foreach ((int from, int length) in ranges)
+            {
+                set.Remove((ulong)(from + (length / 2)));
+                model.Remove((ulong)(from + (length / 2)));
+                for (ulong n = 1; n < 40; n++)
+                    Assert.Equal(model.Contains(n), set.Contains(n));
+            }
 
             static SequenceSet One(int from, int to)
             {

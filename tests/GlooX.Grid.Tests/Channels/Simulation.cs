@@ -20,12 +20,16 @@ internal sealed class Simulation
     private readonly double _loss;
     private readonly double _doubling;
     private readonly long _delay;
+
+    // Seeds that were kept mean what they meant when they were found.
+    private readonly bool _restarts;
     private long _numbers;
     private bool _calm;
 
     public Simulation(int seed)
     {
         _random = new Random(seed);
+        _restarts = seed >= 10_000;
         _loss = _random.Next(3) == 0 ? 0 : _random.NextDouble() * 0.3;
         _doubling = _random.NextDouble() * 0.2;
         _delay = _random.Next(5, 1_000);
@@ -38,6 +42,8 @@ internal sealed class Simulation
     public int Crashes { get; private set; }
 
     public int Cuts { get; private set; }
+
+    public int Restarts { get; private set; }
 
     private sealed record Done(Entry Entry, Node By, string Channel, ulong Generation);
 
@@ -89,9 +95,11 @@ internal sealed class Simulation
 
     private Instant InstantOf(Node node) => new(1_700_000_000_000 + Now + node.Skew, Now + (long)node.Id);
 
-    private void Start()
+    private void Start(Node? kept = null)
     {
         var node = new Node((ulong)_nodes.Count + 1, _random.NextInt64(-300_000, 300_000), new Random(_random.Next()));
+        if (kept is not null)
+            Restore(node, kept);
         foreach (Node other in _nodes.Where(n => n.IsAlive))
         {
             other.LastHeard[node.Id] = long.MinValue / 2;
@@ -99,6 +107,29 @@ internal sealed class Simulation
 
         _nodes.Add(node);
         At(Now + _random.Next(1, 50), () => Tick(node));
+    }
+
+    /// <summary>What a journal would have kept of another node, which ran before.</summary>
+    private void Restore(Node node, Node before)
+    {
+        Restarts++;
+        node.Core.Load(node.Core.Directory, before.Core.Directory.Entries, new Context(), InstantOf(node));
+        foreach (Replica old in before.Core.Channels.Values)
+        {
+            Replica replica = node.Core.Find(old.Name)!;
+            IEnumerable<Entry> entries = old.Entries.Where(e => !e.IsEphemeral)
+                .Select(e => new Entry(e.Key, e.Value, e.Stamp, e.Sequence, e.Flags, e.ExpiresAt == 0 ? 0 : e.ExpiresAt - (long)before.Id + (long)node.Id));
+            node.Core.Load(replica, entries, old.SeenToKeep(), InstantOf(node));
+            replica.RaiseFloor(old.Floor);
+        }
+
+        foreach (Replica replica in node.Core.Channels.Values.Append(node.Core.Directory))
+        {
+            foreach (Entry entry in replica.Entries.Where(e => e.IsLive && !e.IsCounter))
+                node.Mirror[(replica, entry.Key)] = (entry.Value!, entry.Stamp);
+            foreach (string counter in replica.Counters.Keys)
+                node.Mirror[(replica, counter)] = (CounterKey.AsValue(replica.Counters[counter].Sum), default);
+        }
     }
 
     private void Tick(Node node)
@@ -130,7 +161,7 @@ internal sealed class Simulation
     private void Disturb()
     {
         Node[] alive = [.. _nodes.Where(n => n.IsAlive)];
-        switch (_random.Next(7))
+        switch (_random.Next(_restarts ? 8 : 7))
         {
             case 0 when alive.Length > 1:
                 Node dying = alive[_random.Next(alive.Length)];
@@ -139,6 +170,9 @@ internal sealed class Simulation
                 break;
             case 1 when _nodes.Count < 9:
                 Start();
+                break;
+            case 7 when _nodes.Count < 9 && _nodes.Find(n => !n.IsAlive) is { } dead:
+                Start(dead);
                 break;
             case 2:
                 _cut.Clear();

@@ -16,8 +16,8 @@ public sealed class SimulationTests
     [Fact]
     public void In_the_end_all_are_equal_and_nothing_is_lost()
     {
-        int first = Number("GLOOX_SIMULATION_FIRST", 1_000), count = Number("GLOOX_SIMULATIONS", 200);
-        long crashes = 0, cuts = 0, changes = 0;
+        int first = Number("GLOOX_SIMULATION_FIRST", 10_000), count = Number("GLOOX_SIMULATIONS", 200);
+        long crashes = 0, cuts = 0, restarts = 0, changes = 0;
         var failures = new System.Collections.Concurrent.ConcurrentQueue<string>();
         Parallel.For(first, first + count, new ParallelOptions { MaxDegreeOfParallelism = Environment.ProcessorCount }, seed =>
         {
@@ -33,11 +33,12 @@ public sealed class SimulationTests
 
             Interlocked.Add(ref crashes, simulation.Crashes);
             Interlocked.Add(ref cuts, simulation.Cuts);
+            Interlocked.Add(ref restarts, simulation.Restarts);
             Interlocked.Add(ref changes, simulation.Changes);
         });
-        TestContext.Current.TestOutputHelper?.WriteLine($"{count} runs, {crashes} crashes, {cuts} cuts, {changes} changes told");
+        TestContext.Current.TestOutputHelper?.WriteLine($"{count} runs, {crashes} crashes, {restarts} restarts from disk, {cuts} cuts, {changes} changes told");
         Assert.True(failures.IsEmpty, $"{failures.Count} failed\n{string.Join("\n", failures.Take(5))}");
-        Assert.True(crashes > 0 && cuts > 0 && changes > count);
+        Assert.True(crashes > 0 && restarts > 0 && cuts > 0 && changes > count);
     }
 
     private static int Number(string variable, int standard) =>
