@@ -41,6 +41,12 @@ public sealed record AgentOptions
     /// </summary>
     public int WarmHosts { get; init; } = 1;
 
+    /// <summary>
+    /// Where the agent keeps its durable channels, for itself alone; made if it is missing. Null (default): nowhere; durable channels of the
+    /// grid are then in its memory only, and it cannot create any.
+    /// </summary>
+    public string? DataFolder { get; init; }
+
     /// <summary>Where the agent logs. Null (default): nowhere.</summary>
     public ILoggerFactory? LoggerFactory { get; init; }
 }
