@@ -1,6 +1,7 @@
 using System.Collections.ObjectModel;
 using System.Diagnostics;
 using GlooX.Addons;
+using GlooX.Channels;
 using GlooX.Grid;
 using GlooX.RpcRuntime;
 using GlooX.Slots;
@@ -32,6 +33,7 @@ public class Agent : IAsyncDisposable
     private StatusBoard? _board;
     private Upkeep? _upkeep;
     private AddonDesk? _addons;
+    private ChannelHub? _channels;
     private Task _telling = Task.CompletedTask;
     private double _weight = 1;
     private Identity _identity = null!;
@@ -61,6 +63,9 @@ public class Agent : IAsyncDisposable
     /// <summary>The names of the add-ons that are attached.</summary>
     public IReadOnlyList<string> Addons => Desk.Names;
 
+    /// <summary>The names of all channels of the grid, as far as this agent has heard; <c>channel</c> is always among them.</summary>
+    public IReadOnlyList<string> Channels => Hub.Names();
+
     /// <summary>How many hosts are warm now.</summary>
     internal int WarmHosts => _hosts?.Count ?? 0;
 
@@ -71,6 +76,8 @@ public class Agent : IAsyncDisposable
     private AddonDesk Desk => _addons ?? throw new InvalidOperationException("the agent is not started: use Agent.StartAsync");
 
     internal Upkeep Upkeep => _upkeep ?? throw new InvalidOperationException("this process is no agent of a grid: it denies nothing");
+
+    internal ChannelHub Hub => _channels ?? throw new InvalidOperationException("this process is no agent of a grid: it has no channels; ask its parent for them");
 
     internal GridMembership Grid => _grid ?? throw new InvalidOperationException("the agent is not started: use Agent.StartAsync");
 
@@ -181,6 +188,51 @@ public class Agent : IAsyncDisposable
     /// <exception cref="AddonException">There is none of that name.</exception>
     public Task DetachAddonAsync(string name) => Desk.DetachAsync(name);
 
+    /// <summary>Creates a channel in the whole grid; does nothing if it exists.</summary>
+    /// <param name="name">Its name: 1 to 1,024 bytes of UTF-8.</param>
+    /// <param name="options">Fixed for good. Null: the defaults, or whatever it has if it exists.</param>
+    /// <param name="ct">Gives up waiting; it may exist all the same.</param>
+    /// <returns>The channel, once all reachable nodes have it.</returns>
+    /// <exception cref="ChannelException">It exists with other options, or a reachable node has not confirmed it within 5 s.</exception>
+    /// <exception cref="ArgumentException">An option is out of its range.</exception>
+    public async Task<Channel<object?>> CreateChannelAsync(string name, ChannelOptions? options = null, CancellationToken ct = default)
+    {
+        await Hub.CreateAsync(name, options, ct).ConfigureAwait(false);
+        return Channel(name);
+    }
+
+    /// <summary>Removes a channel in the whole grid, with all that is in it.</summary>
+    /// <param name="name">Its name.</param>
+    /// <param name="ct">Gives up waiting; it is removed all the same.</param>
+    /// <returns>Once all reachable nodes have removed it. False: there was none.</returns>
+    /// <exception cref="ChannelException">It is the built-in one, or a reachable node has not confirmed within 5 s.</exception>
+    public Task<bool> RemoveChannelAsync(string name, CancellationToken ct = default) => Hub.RemoveAsync(name, ct);
+
+    /// <summary>A channel by its name; <c>channel</c> is always there.</summary>
+    /// <param name="name">Its name.</param>
+    /// <returns>The channel, with values of any type.</returns>
+    /// <exception cref="ChannelException">There is none.</exception>
+    public Channel<object?> Channel(string name) => Channel<object?>(name);
+
+    /// <summary>A channel by its name, with values of one type.</summary>
+    /// <typeparam name="T">The type.</typeparam>
+    /// <param name="name">Its name.</param>
+    /// <returns>The channel.</returns>
+    /// <exception cref="ChannelException">There is none.</exception>
+    public Channel<T> Channel<T>(string name)
+    {
+        _ = Hub.Spec(name);
+        return new Channel<T>(Hub, name);
+    }
+
+    /// <summary>
+    /// The channels as members, for scripts: with <c>dynamic n1 = agent.AsDynamic()</c>, <c>n1.my_nodes.a1 = 99</c> sets and <c>n1.my_nodes.a1</c>
+    /// gets; <c>n1.my_nodes["any key"]</c> too, and the methods <c>set, get, delete, add, on_set, on_delete</c>. Setting blocks while nodes lag behind.
+    /// </summary>
+    /// <returns>Them.</returns>
+    [System.Diagnostics.CodeAnalysis.RequiresDynamicCode("dynamic needs code at run time")]
+    public dynamic AsDynamic() => new DynamicChannels(this);
+
     /// <summary>Leaves the grid and stops; calls in flight may finish for two seconds.</summary>
     /// <returns>Completes when the port is closed.</returns>
     public async ValueTask DisposeAsync()
@@ -206,6 +258,11 @@ public class Agent : IAsyncDisposable
 
         await _stop.CancelAsync().ConfigureAwait(false);
         await _telling.ConfigureAwait(false);
+        if (_channels is not null)
+        {
+            await _channels.DisposeAsync().ConfigureAwait(false);
+        }
+
         if (_grid is not null)
         {
             await _grid.DisposeAsync().ConfigureAwait(false);
@@ -350,6 +407,11 @@ public class Agent : IAsyncDisposable
 
         _addons = new AddonDesk(this, _server, options.LoggerFactory ?? NullLoggerFactory.Instance, fault => AddonFaulted?.Invoke(this, fault));
 
+        string? folder = options.DataFolder is null ? null : Path.Combine(options.DataFolder, "channels");
+        _channels = new ChannelHub(
+            _nodeId, () => _grid?.Members ?? [], url => _link.Client(url).As<IChannelService>(ChannelService.Name), folder, (options.LoggerFactory ?? NullLoggerFactory.Instance).CreateLogger("GlooX.Channels"));
+        _server.Add(new ChannelService(_channels), ChannelService.Name, ChannelService.Access);
+
         // The port is bound before the engine exists, since the engine's name holds the port; a caller in between is told to come again.
         _server.Route(TlsConnection.Grid, AcceptGridAsync, RpcRole.Agent);
         var desk = new JoinDesk(identity, (options.LoggerFactory ?? NullLoggerFactory.Instance).CreateLogger("GlooX.Join"));
@@ -371,10 +433,12 @@ public class Agent : IAsyncDisposable
         {
             _board.OnGridChange(change);
             _upkeep.OnGridChange(change);
+            _channels.Look();
             Changed?.Invoke(this, change);
         };
         _grid = grid;
         _telling = Task.WhenAll(Task.Run(() => _board.RunAsync(_stop.Token), CancellationToken.None), Task.Run(() => _upkeep.RunAsync(_stop.Token), CancellationToken.None));
+        _channels.Start();
         await grid.StartAsync(peers, ct).ConfigureAwait(false);
         if (peers.Length > 0)
         {
@@ -416,6 +480,9 @@ public class Agent : IAsyncDisposable
 
             await Task.Delay(s_look, ct).ConfigureAwait(false);
         }
+
+        // Whoever gets the agent finds in it the channels of the grid that it has joined.
+        await Hub.SyncedAsync(options.JoinTimeout, ct).ConfigureAwait(false);
     }
 
     private async Task AcceptGridAsync(TlsConnection connection)

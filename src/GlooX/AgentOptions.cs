@@ -44,6 +44,12 @@ public sealed record AgentOptions
     /// <summary>What the agent offers besides from its start; <see cref="Agent.StartAsync"/> fails when one cannot be attached. Default: nothing.</summary>
     public IReadOnlyList<AddonSpec> Addons { get; init; } = [];
 
+    /// <summary>
+    /// Where the agent keeps its durable channels, for itself alone; made if it is missing. Null (default): nowhere; durable channels of the
+    /// grid are then in its memory only, and it cannot create any.
+    /// </summary>
+    public string? DataFolder { get; init; }
+
     /// <summary>Where the agent logs. Null (default): nowhere.</summary>
     public ILoggerFactory? LoggerFactory { get; init; }
 }

@@ -1,4 +1,5 @@
 using GlooX.Addons;
+using GlooX.Channels;
 using GlooX.Slots;
 using GlooX.Spawning;
 using GlooX.Tls;
@@ -14,12 +15,14 @@ public sealed class GlooXClient : IAsyncDisposable
     private readonly RpcClient _rpc;
     private readonly RpcClientOptions? _options;
     private readonly IAgentService _agent;
+    private readonly IChannelService _channels;
 
     private GlooXClient(RpcClient rpc, RpcClientOptions? options)
     {
         _rpc = rpc;
         _options = options;
         _agent = rpc.As<IAgentService>(AgentService.Name);
+        _channels = rpc.As<IChannelService>(ChannelService.Name);
     }
 
     /// <summary>Whom it talks to, as <c>host:port</c>.</summary>
@@ -185,6 +188,44 @@ public sealed class GlooXClient : IAsyncDisposable
     /// <returns>A proxy; keep it.</returns>
     public T Addon<T>(string name)
         where T : class => _rpc.As<T>(AddonDesk.ServiceOf(name));
+
+    /// <summary>The names of all channels of the grid.</summary>
+    /// <param name="ct">Gives up.</param>
+    /// <returns>The names, as far as the agent has heard.</returns>
+    /// <exception cref="RpcException">The agent does not answer, or is none.</exception>
+    public async Task<IReadOnlyList<string>> ChannelsAsync(CancellationToken ct = default) => await _channels.NamesAsync(ct).ConfigureAwait(false);
+
+    /// <summary>Creates a channel in the whole grid; does nothing if it exists.</summary>
+    /// <param name="name">Its name: 1 to 1,024 bytes of UTF-8.</param>
+    /// <param name="options">Fixed for good. Null: the defaults, or whatever it has if it exists.</param>
+    /// <param name="ct">Gives up waiting; it may exist all the same.</param>
+    /// <returns>The channel, once all reachable nodes have it.</returns>
+    /// <exception cref="ChannelException">It exists with other options, or a reachable node has not confirmed it within 5 s.</exception>
+    /// <exception cref="ArgumentException">An option is out of its range.</exception>
+    /// <exception cref="RpcException">The agent does not answer, or is none.</exception>
+    public async Task<ClientChannel<object?>> CreateChannelAsync(string name, ChannelOptions? options = null, CancellationToken ct = default)
+    {
+        (await _channels.CreateAsync(name, options?.ToSpec().ToBytes(), ct).ConfigureAwait(false)).OrThrow(name);
+        return Channel(name);
+    }
+
+    /// <summary>Removes a channel in the whole grid, with all that is in it.</summary>
+    /// <param name="name">Its name.</param>
+    /// <param name="ct">Gives up waiting; it may be removed all the same.</param>
+    /// <returns>False: there was none.</returns>
+    /// <exception cref="ChannelException">It is the built-in one, or a reachable node has not confirmed within 5 s.</exception>
+    /// <exception cref="RpcException">The agent does not answer, or is none.</exception>
+    public async Task<bool> RemoveChannelAsync(string name, CancellationToken ct = default) =>
+        (await _channels.RemoveAsync(name, ct).ConfigureAwait(false)).OrThrow(name).Number != 0;
+
+    /// <summary>A channel by its name; nothing is sent before it is used, and a name that does not exist is told then.</summary>
+    /// <param name="name">Its name.</param>
+    /// <returns>The channel, with values of any type.</returns>
+    public ClientChannel<object?> Channel(string name) => Channel<object?>(name);
+
+    /// <inheritdoc cref="Channel(string)"/>
+    /// <typeparam name="T">The type of its values.</typeparam>
+    public ClientChannel<T> Channel<T>(string name) => new(_channels, name);
 
     /// <summary>The other side as a contract.</summary>
     /// <typeparam name="T">An interface with <see cref="RpcServiceAttribute"/>.</typeparam>

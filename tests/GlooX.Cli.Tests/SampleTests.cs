@@ -19,6 +19,15 @@ public sealed class SampleTests
     }
 
     [Fact]
+    public async Task The_groups_print_what_the_other_node_set()
+    {
+        await using var shell = new Shell();
+        Outcome groups = await shell.RunAsync("dotnet", "run", "samples/groups/groups.cs");
+        Assert.Equal((0, ""), (groups.Code, groups.Errors));
+        Assert.EndsWith("a1 => 99\n99\n", groups.Output, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task The_word_count_is_that_of_wc()
     {
         await using var shell = new Shell();

@@ -1,16 +1,22 @@
 // One end of a connection in a process of its own, for tests in which the ends are in different networks:
-//   serve URL   serves until its input ends
-//   call URL    does what the lines of its input say
-// Both keep asking whether the other is there, twice a second.
+//   serve URL KEEPALIVE   serves until its input ends
+//   call URL KEEPALIVE    does what the lines of its input say
+// KEEPALIVE: milliseconds of silence after which it asks whether the other is there; 0: never.
 using Faraway;
 using GlooX;
 
-TimeSpan often = TimeSpan.FromMilliseconds(500);
-if (args is ["serve", string where])
+if (args is not [string role, string url, string milliseconds])
 {
-    await using var server = new RpcServer(new RpcServerOptions { KeepAliveInterval = often, DrainTimeout = TimeSpan.Zero });
+    Console.Error.WriteLine("serve URL KEEPALIVE | call URL KEEPALIVE");
+    return 1;
+}
+
+TimeSpan keepAlive = TimeSpan.FromMilliseconds(int.Parse(milliseconds));
+if (role == "serve")
+{
+    await using var server = new RpcServer(new RpcServerOptions { KeepAliveInterval = keepAlive, DrainTimeout = TimeSpan.Zero });
     server.Add(new Target());
-    await server.StartAsync(where);
+    await server.StartAsync(url);
     Console.WriteLine($"listens {server.Url}");
     while (Console.ReadLine() is not null)
     {
@@ -19,15 +25,9 @@ if (args is ["serve", string where])
     return 0;
 }
 
-if (args is not ["call", string url, string keepAliveMilliseconds])
-{
-    Console.Error.WriteLine("serve URL | call URL KEEPALIVE");
-    return 1;
-}
-
 var options = new RpcClientOptions
 {
-    KeepAliveInterval = TimeSpan.FromMilliseconds(int.Parse(keepAliveMilliseconds)),
+    KeepAliveInterval = keepAlive,
     CallTimeout = TimeSpan.FromMinutes(5),
     ConnectTimeout = TimeSpan.FromSeconds(20),
     RetryConnectFor = TimeSpan.FromMinutes(2),

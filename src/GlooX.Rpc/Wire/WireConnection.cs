@@ -323,7 +323,13 @@ internal abstract class WireConnection : IThreadPoolWorkItem, IInlineWork
         catch (RpcException e)
         {
             reason = e;
-            await SayGoAwayAsync(e).ConfigureAwait(false);
+            SendGoAway(e);
+            if (e.Code == RpcError.Overloaded)
+            {
+                await ReadOutAsync(buffer).ConfigureAwait(false);
+            }
+
+            await FinishAsync(e, TimeSpan.FromSeconds(1)).ConfigureAwait(false);
         }
         catch (Exception e) when (e is MessagePackSerializationException or EndOfStreamException or OverflowException)
         {
@@ -408,10 +414,35 @@ internal abstract class WireConnection : IThreadPoolWorkItem, IInlineWork
 
     protected Task SayGoAwayAsync(RpcException reason)
     {
+        SendGoAway(reason);
+        return FinishAsync(reason, TimeSpan.FromSeconds(1));
+    }
+
+    private void SendGoAway(RpcException reason)
+    {
         FrameBuffer goAway = FrameBuffer.Begin(FrameType.GoAway, 0);
         Bodies.WriteGoAway(goAway, reason.Code, reason.Message);
         Send(goAway);
-        return FinishAsync(reason, TimeSpan.FromSeconds(1));
+    }
+
+    /// <summary>
+    /// Reads on for nothing until the other side has hung up, but not for long: it is in the midst of a message, and closing with unread bytes
+    /// would send a reset that overtakes the farewell.
+    /// </summary>
+    private async Task ReadOutAsync(byte[] buffer)
+    {
+        using var limit = new CancellationTokenSource(TimeSpan.FromSeconds(1));
+        try
+        {
+            while (await _stream.ReadAsync(buffer, limit.Token).ConfigureAwait(false) > 0)
+            {
+                // what comes is for nobody
+            }
+        }
+        catch (Exception e) when (e is OperationCanceledException or IOException or ObjectDisposedException or InvalidOperationException)
+        {
+            // it is gone, or does not listen
+        }
     }
 
     private void QueueHelper()

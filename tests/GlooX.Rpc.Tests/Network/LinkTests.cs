@@ -6,8 +6,8 @@ namespace GlooX.Rpc.Tests.Network;
 /// <summary>A server and a caller in networks of their own, and what the link between them does.</summary>
 public sealed class LinkTests : IDisposable
 {
-    // Loss and delay are for the link to show; a caller that asks after half a second of silence whether the other side is there, and
-    // hangs up after another half, would give up a link with a round trip of 400 ms that drops packets.
+    // Who asks after half a second of silence whether the other side is there, and hangs up after another half, gives up a link with a
+    // round trip of 400 ms that drops packets.
     private const string Often = "500";
     private const string Never = "0";
 
@@ -17,7 +17,7 @@ public sealed class LinkTests : IDisposable
     public async Task A_link_that_goes_down_without_a_word_fails_the_call_cancels_its_handler_and_the_next_call_goes_on_when_it_is_back()
     {
         await using TwoNetworks networks = await TwoNetworks.MakeOrSkipAsync();
-        End server = await ServeAsync(networks);
+        End server = await ServeAsync(networks, Often);
         var client = new End(Caller(networks, Often));
         string connection = await client.AskAsync("who", "who");
         await client.AskAsync("hang", "hanging");
@@ -38,7 +38,7 @@ public sealed class LinkTests : IDisposable
     public async Task A_short_cut_is_not_noticed()
     {
         await using TwoNetworks networks = await TwoNetworks.MakeOrSkipAsync();
-        await ServeAsync(networks);
+        await ServeAsync(networks, Never);
         var client = new End(Caller(networks, Never));
         string connection = await client.AskAsync("who", "who");
         await networks.CutAsync();
@@ -52,7 +52,7 @@ public sealed class LinkTests : IDisposable
     {
         const int Count = 3000;
         await using TwoNetworks networks = await TwoNetworks.MakeOrSkipAsync((Delay: 200, Loss: 5));
-        await ServeAsync(networks);
+        await ServeAsync(networks, Never);
         var client = new End(Caller(networks, Never));
         Assert.Equal(Line("added", Sum(Count) + Count), await client.AskAsync(Line("add", Count), "added"));
         Assert.Equal(Line("read", Sum(Count)), await client.AskAsync(Line("read", Count), "read"));
@@ -67,9 +67,9 @@ public sealed class LinkTests : IDisposable
 
     private static string Program => typeof(LinkTests).Assembly.Location.Replace("GlooX.Rpc.Tests", "GlooX.Rpc.Tests.Faraway", StringComparison.Ordinal);
 
-    private async Task<End> ServeAsync(TwoNetworks networks)
+    private async Task<End> ServeAsync(TwoNetworks networks, string keepAlive)
     {
-        var server = new End(networks.Start(near: true, _home, "dotnet", Program, "serve", $"{TwoNetworks.Here}:7000"));
+        var server = new End(networks.Start(near: true, _home, "dotnet", Program, "serve", $"{TwoNetworks.Here}:7000", keepAlive));
         await server.HearAsync("listens");
         return server;
     }

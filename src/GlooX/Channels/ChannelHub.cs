@@ -1,0 +1,734 @@
+using System.Globalization;
+using System.Text;
+using GlooX.Grid;
+using GlooX.Grid.Channels;
+using Microsoft.Extensions.Logging;
+
+namespace GlooX.Channels;
+
+/// <summary>
+/// The channels of one agent: drives the replicator with calls, messages, members and time, and gives what comes out to peers, readers and
+/// the disk. One lock guards the state; under it nothing waits, and nobody's code runs. Nothing here depends on the membership's engine: it
+/// may restart at any time.
+/// </summary>
+internal sealed class ChannelHub : IAsyncDisposable
+{
+    private static readonly TimeSpan s_tick = TimeSpan.FromMilliseconds(100);
+    private static readonly TimeSpan s_roomTimeout = TimeSpan.FromSeconds(2);
+
+    // How often one writer sends what others wrote, before somebody else does.
+    private const int MostTurns = 16;
+    private static readonly UTF8Encoding s_strict = new(encoderShouldEmitUTF8Identifier: false, throwOnInvalidBytes: true);
+    private readonly Lock _gate = new();
+    private readonly Replicator _core;
+    private readonly Func<IReadOnlyList<GridMember>> _members;
+    private readonly Func<string, IChannelService> _connect;
+    private readonly TimeProvider _time;
+    private readonly ILogger _logger;
+    private readonly ChannelStore? _store;
+    private readonly Dictionary<ulong, PeerLink> _links = [];
+    private readonly Dictionary<Replica, List<ChangeQueue>> _readers = [];
+    private readonly List<Waiter> _waiters = [];
+    private readonly CancellationTokenSource _stop = new();
+    private readonly CancellationToken _stopped;
+    private readonly TaskCompletionSource _synced = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private PeerLink[] _allLinks = [];
+    private TaskCompletionSource? _room;
+    private Task _running = Task.CompletedTask;
+    private int _flushing;
+    private long _drifts;
+
+    public ChannelHub(
+        string nodeId, Func<IReadOnlyList<GridMember>> members, Func<string, IChannelService> connect, string? folder, ILogger logger, TimeProvider? time = null, ReplicatorOptions? options = null)
+    {
+        _core = new Replicator(NumberOf(nodeId), options ?? new ReplicatorOptions(), new Random());
+        _members = members;
+        _connect = connect;
+        _logger = logger;
+        _time = time ?? TimeProvider.System;
+        _stopped = _stop.Token;
+        if (folder is not null)
+        {
+            _store = new ChannelStore(folder, logger);
+            lock (_gate)
+            {
+                _store.Load(_core, Now);
+                Drain();
+            }
+        }
+    }
+
+    /// <summary>A write whose confirmation somebody waits for.</summary>
+    private sealed record Waiter(Replica Replica, ulong Sequence, AckLevel Level, TaskCompletionSource Done);
+
+    private Instant Now => new(_time.GetUtcNow().ToUnixTimeMilliseconds(), (long)_time.GetElapsedTime(0).TotalMilliseconds);
+
+    public void Start() => _running = Task.Run(() => RunAsync(_stopped), CancellationToken.None);
+
+    /// <summary>Until the channels were compared with another node's, or the time is over.</summary>
+    public async Task SyncedAsync(TimeSpan limit, CancellationToken ct)
+    {
+        try
+        {
+            await _synced.Task.WaitAsync(limit, _time, ct).ConfigureAwait(false);
+        }
+        catch (TimeoutException)
+        {
+            _logger.NotSynced(limit.TotalSeconds);
+        }
+    }
+
+    public IReadOnlyList<string> Names()
+    {
+        lock (_gate)
+        {
+            return [.. _core.Channels.Keys];
+        }
+    }
+
+    public ChannelSpec Spec(string channel)
+    {
+        lock (_gate)
+        {
+            return Find(channel).Spec;
+        }
+    }
+
+    public async Task CreateAsync(string channel, ChannelOptions? options, CancellationToken ct)
+    {
+        ChannelSpec spec = (options ?? new ChannelOptions()).ToSpec();
+        CheckKey(channel, ChannelSpec.Default, "a channel's name", channel);
+        if (options is { Durability: not ChannelDurability.Memory } && _store is null)
+        {
+            throw new ArgumentException($"channel '{channel}' cannot be durable: this agent has no AgentOptions.DataFolder", nameof(options));
+        }
+
+        // Who has just joined must first hear which channels there are, and were.
+        if (!_synced.Task.IsCompleted && _members().Count > 1)
+        {
+            await SyncedAsync(TimeSpan.FromSeconds(5), ct).ConfigureAwait(false);
+        }
+
+        Replica? known;
+        Entry? entry = null;
+        lock (_gate)
+        {
+            known = _core.Find(channel);
+            if (known is null)
+            {
+                entry = _core.Create(channel, spec, Now);
+            }
+        }
+
+        if (entry is not null)
+        {
+            SendDrained();
+            await FinishAsync(_core.Directory, entry.Sequence, ChannelWriteOptions.Default, AckLevel.All, ct).ConfigureAwait(false);
+        }
+        else if (options is not null && known!.Spec with { Generation = 1 } != spec)
+        {
+            throw new ChannelException(ChannelError.OptionsDiffer, channel, $"it exists with other options: {ChannelOptions.From(known.Spec)}");
+        }
+    }
+
+    public async Task<bool> RemoveAsync(string channel, CancellationToken ct)
+    {
+        if (channel == Replicator.BuiltIn)
+        {
+            throw new ChannelException(ChannelError.BuiltIn, channel, "it is always there and cannot be removed");
+        }
+
+        Entry entry;
+        lock (_gate)
+        {
+            if (channel.Length == 0 || _core.Find(channel) is null)
+            {
+                return false;
+            }
+
+            entry = _core.Remove(channel, Now);
+        }
+
+        SendDrained();
+        await FinishAsync(_core.Directory, entry.Sequence, ChannelWriteOptions.Default, AckLevel.All, ct).ConfigureAwait(false);
+        return true;
+    }
+
+    /// <summary>Sets or, without a value, deletes. False: there was nothing to delete, or it was not the expected write.</summary>
+    public ValueTask<bool> WriteAsync(string channel, string key, byte[]? value, ChannelWriteOptions options, Stamp? expected, CancellationToken ct)
+    {
+        Entry? entry;
+        Replica replica;
+        List<(PeerLink, byte[])>? messages;
+        lock (_gate)
+        {
+            replica = Find(channel);
+            bool exists = replica.TryGet(key, out _, out Stamp version);
+            if ((expected is { } e && (version != e || (e == default && exists))) || (value is null && !exists))
+            {
+                return new(false);
+            }
+
+            entry = WriteOne(replica, key, value, options);
+            messages = Drain();
+        }
+
+        Send(messages);
+        AckLevel level = Level(replica, options);
+        return IsDone(replica, level) ? new(true) : TrueAfterAsync(FinishAsync(replica, entry.Sequence, options, level, ct));
+    }
+
+    public ValueTask WriteManyAsync(string channel, IReadOnlyList<KeyValuePair<string, byte[]>> entries, ChannelWriteOptions options, CancellationToken ct)
+    {
+        ulong last = 0;
+        Replica replica;
+        List<(PeerLink, byte[])>? messages;
+        lock (_gate)
+        {
+            replica = Find(channel);
+            foreach ((string key, byte[] value) in entries)
+            {
+                Check(replica, key, value); // all or nothing, as far as one can tell before
+            }
+
+            foreach ((string key, byte[] value) in entries)
+            {
+                last = WriteOne(replica, key, value, options).Sequence;
+            }
+
+            messages = Drain();
+        }
+
+        Send(messages);
+        return last == 0 ? default : FinishAsync(replica, last, options, Level(replica, options), ct);
+    }
+
+    public async ValueTask<long> AddAsync(string channel, string key, long delta, ChannelWriteOptions options, CancellationToken ct)
+    {
+        Replica replica;
+        Entry entry;
+        long sum;
+        List<(PeerLink, byte[])>? messages;
+        lock (_gate)
+        {
+            replica = Find(channel);
+            CheckKey(key, replica.Spec, "a key", channel);
+            if (replica.Find(key) is { IsLive: true })
+            {
+                throw new ChannelException(ChannelError.WrongKind, channel, $"the key '{key}' holds a value and is no counter: delete it first");
+            }
+
+            entry = _core.Add(replica, key, delta, Level(replica, options) != AckLevel.Local, Now);
+            sum = replica.Counters[key].Sum;
+            messages = Drain();
+        }
+
+        Send(messages);
+        await FinishAsync(replica, entry.Sequence, options, Level(replica, options), ct).ConfigureAwait(false);
+        return sum;
+    }
+
+    public bool TryGet(string channel, string key, out byte[] value, out Stamp version)
+    {
+        lock (_gate)
+        {
+            return Find(channel).TryGet(key, out value, out version);
+        }
+    }
+
+    public long Sum(string channel, string key)
+    {
+        lock (_gate)
+        {
+            return Find(channel).Counters.TryGetValue(key, out (long Sum, int Parts) counter) ? counter.Sum : 0;
+        }
+    }
+
+    public int Count(string channel)
+    {
+        lock (_gate)
+        {
+            return Find(channel).Count;
+        }
+    }
+
+    /// <summary>All of one moment.</summary>
+    public IReadOnlyList<Change> Snapshot(string channel, Keys keys)
+    {
+        lock (_gate)
+        {
+            return Snapshot(Find(channel), keys);
+        }
+    }
+
+    /// <summary>All of one moment, and a queue of what changes from then on.</summary>
+    public IReadOnlyList<Change> Read(string channel, Keys keys, ChangeQueue queue, bool withSnapshot)
+    {
+        lock (_gate)
+        {
+            Replica replica = Find(channel);
+            if (!_readers.TryGetValue(replica, out List<ChangeQueue>? queues))
+            {
+                _readers[replica] = queues = [];
+            }
+
+            queues.Add(queue);
+            return withSnapshot ? Snapshot(replica, keys) : [];
+        }
+    }
+
+    public void Stop(ChangeQueue queue)
+    {
+        lock (_gate)
+        {
+            foreach ((Replica replica, List<ChangeQueue> queues) in _readers)
+            {
+                if (queues.Remove(queue) && queues.Count == 0)
+                {
+                    _readers.Remove(replica);
+                    break;
+                }
+            }
+        }
+
+        queue.Close();
+    }
+
+    public IDisposable Subscribe(string channel, Keys keys, bool sets, bool onlyChanges, Func<Change, ValueTask> handle)
+    {
+        var subscription = new Subscription(channel, keys, sets, !sets, onlyChanges, handle, s => Stop(s.Queue), _logger);
+        Read(channel, keys, subscription.Queue, withSnapshot: false);
+        return subscription;
+    }
+
+    /// <summary>A message of another node.</summary>
+    public void Receive(byte[] message, string caller)
+    {
+        if (_stopped.IsCancellationRequested)
+        {
+            return;
+        }
+
+        lock (_gate)
+        {
+            try
+            {
+                _core.Receive(message, Now);
+            }
+            catch (InvalidDataException e)
+            {
+                _logger.Malformed(caller, e.Message);
+            }
+        }
+
+        SendDrained();
+    }
+
+    /// <summary>Membership has changed, or some time has passed.</summary>
+    public void Look()
+    {
+        if (_stopped.IsCancellationRequested)
+        {
+            return;
+        }
+
+        IReadOnlyList<GridMember> members = _members();
+        lock (_gate)
+        {
+            List<(ulong, bool)> present = [];
+            foreach (GridMember member in members)
+            {
+                ulong node = NumberOf(member.NodeId);
+                if (node == _core.Self || member.NodeId.Length == 0)
+                {
+                    continue;
+                }
+
+                present.Add((node, member.Reachable));
+                if (!_links.TryGetValue(node, out PeerLink? link) || link.Address != member.Address)
+                {
+                    _links[node] = new PeerLink(member.Address, _connect(member.Address), _logger, RoomMade, _stopped);
+                }
+            }
+
+            foreach (ulong gone in _links.Keys.Except(present.Select(p => p.Item1)).ToArray())
+            {
+                _links.Remove(gone);
+            }
+
+            _allLinks = [.. _links.Values];
+            _core.SetMembers(present, Now);
+            _core.Tick(Now);
+            if (_core.DriftsSeen > _drifts)
+            {
+                if (_drifts == 0)
+                {
+                    _logger.Drift();
+                }
+
+                _drifts = _core.DriftsSeen;
+            }
+        }
+
+        SendDrained();
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        await _stop.CancelAsync().ConfigureAwait(false);
+        await _running.ConfigureAwait(false);
+        lock (_gate)
+        {
+            foreach (ChangeQueue queue in _readers.Values.SelectMany(q => q))
+            {
+                queue.Close();
+            }
+
+            _readers.Clear();
+        }
+
+        if (_store is not null)
+        {
+            await _store.DisposeAsync().ConfigureAwait(false);
+        }
+
+        _stop.Dispose();
+    }
+
+    private async Task RunAsync(CancellationToken ct)
+    {
+        using var timer = new PeriodicTimer(s_tick, _time);
+        try
+        {
+            while (await timer.WaitForNextTickAsync(ct).ConfigureAwait(false))
+            {
+                try
+                {
+                    Look();
+                }
+                catch (Exception e) when (e is not OperationCanceledException)
+                {
+                    _logger.Stumbled(e);
+                }
+            }
+        }
+        catch (OperationCanceledException) when (ct.IsCancellationRequested)
+        {
+            // the agent stops
+        }
+    }
+
+    private Replica Find(string channel) => channel.Length > 0 && _core.Find(channel) is { } replica
+        ? replica
+        : throw new ChannelException(ChannelError.NotFound, channel, $"there is none of that name; there are {string.Join(", ", _core.Channels.Keys.Take(20))}");
+
+    private static AckLevel Level(Replica replica, ChannelWriteOptions options) => (AckLevel)(int)(options.Acknowledge ?? (Acknowledgement)replica.Spec.Acknowledgement);
+
+    private Entry WriteOne(Replica replica, string key, byte[]? value, ChannelWriteOptions options)
+    {
+        bool wantsAcknowledgement = Level(replica, options) != AckLevel.Local;
+        if (value is null)
+        {
+            return replica.Find(key) is { IsLive: true }
+                ? _core.Write(replica, key, null, EntryFlags.None, 0, wantsAcknowledgement, Now)
+                : _core.DeleteCounter(replica, key, wantsAcknowledgement, Now)!;
+        }
+
+        Check(replica, key, value);
+        long timeToLive = options.TimeToLive is { } own ? Math.Max(1, (long)own.TotalMilliseconds) : replica.Spec.TimeToLive;
+        return _core.Write(replica, key, value, options.Ephemeral ? EntryFlags.Ephemeral : EntryFlags.None, timeToLive, wantsAcknowledgement, Now);
+    }
+
+    private static void Check(Replica replica, string key, byte[] value)
+    {
+        ChannelSpec spec = replica.Spec;
+        CheckKey(key, spec, "a key", replica.Name);
+        if (value.Length > spec.MaxValueBytes)
+        {
+            throw new ChannelException(ChannelError.ValueTooLarge, replica.Name, $"the value of '{key}' has {value.Length} bytes, more than {spec.MaxValueBytes}");
+        }
+
+        if (replica.Counters.ContainsKey(key))
+        {
+            throw new ChannelException(ChannelError.WrongKind, replica.Name, $"the key '{key}' is a counter: delete it first");
+        }
+
+        Entry? old = replica.Find(key);
+        bool isNew = old is not { IsLive: true };
+        long more = value.Length - (isNew ? -2L * key.Length : old!.Value!.Length);
+        if ((isNew && replica.Count >= spec.MaxEntries) || (more > 0 && replica.Bytes + more > spec.MaxBytes))
+        {
+            throw new ChannelException(ChannelError.Full, replica.Name, $"'{key}' does not fit: it has {replica.Count} of {spec.MaxEntries} entries and {replica.Bytes} of {spec.MaxBytes} bytes");
+        }
+    }
+
+    private static void CheckKey(string key, ChannelSpec spec, string what, string channel)
+    {
+        ArgumentNullException.ThrowIfNull(key);
+        int length = 0;
+        try
+        {
+            length = Ascii.IsValid(key) ? key.Length : s_strict.GetByteCount(key);
+        }
+        catch (EncoderFallbackException)
+        {
+            throw new ChannelException(ChannelError.BadKey, channel, $"{what} must be text; half a surrogate pair is none");
+        }
+
+        if (length == 0 || length > spec.MaxKeyBytes || key[0] == CounterKey.Mark)
+        {
+            throw new ChannelException(ChannelError.BadKey, channel, $"{what} must have 1 to {spec.MaxKeyBytes} bytes and not begin with U+0001; this one has {length}");
+        }
+    }
+
+    private static List<Change> Snapshot(Replica replica, Keys keys)
+    {
+        if (keys.Single is { } key)
+        {
+            return replica.TryGet(key, out byte[] value, out Stamp version) ? [new Change(replica, ChangeKind.Set, key, value, null, version)] : [];
+        }
+
+        var all = new List<Change>(keys.Text is null ? replica.Count : 16);
+        foreach (Entry entry in replica.Entries)
+        {
+            if (entry is { IsLive: true, IsCounter: false } && keys.Contains(entry.Key))
+            {
+                all.Add(new Change(replica, ChangeKind.Set, entry.Key, entry.Value!, null, entry.Stamp));
+            }
+        }
+
+        foreach ((string counter, (long sum, _)) in replica.Counters)
+        {
+            if (keys.Contains(counter))
+            {
+                all.Add(new Change(replica, ChangeKind.Set, counter, CounterKey.AsValue(sum), null, default));
+            }
+        }
+
+        return all;
+    }
+
+    /// <summary>Hands on what the core has left, and sends what is due. Not under the lock.</summary>
+    private void SendDrained()
+    {
+        List<(PeerLink Link, byte[] Message)>? messages;
+        lock (_gate)
+        {
+            messages = Drain();
+        }
+
+        Send(messages);
+    }
+
+    private void Send(List<(PeerLink Link, byte[] Message)>? messages)
+    {
+        foreach ((PeerLink link, byte[] message) in messages ?? [])
+        {
+            link.Send(message);
+        }
+
+        Flush();
+    }
+
+    private List<(PeerLink Link, byte[] Message)>? Drain()
+    {
+        foreach (Change change in _core.Changes)
+        {
+            if (_readers.TryGetValue(change.Replica, out List<ChangeQueue>? queues))
+            {
+                foreach (ChangeQueue queue in queues)
+                {
+                    queue.Offer(change);
+                }
+            }
+        }
+
+        _core.Changes.Clear();
+        if (_core.Kept.Count > 0)
+        {
+            _store?.Append(_core.Kept, Now);
+            _core.Kept.Clear();
+        }
+
+        foreach (Replica removed in _core.Removed)
+        {
+            if (_readers.Remove(removed, out List<ChangeQueue>? queues))
+            {
+                queues.ForEach(q => q.Close());
+            }
+
+            _store?.Remove(removed);
+            foreach (Waiter waiter in _waiters.Where(w => ReferenceEquals(w.Replica, removed)))
+            {
+                waiter.Done.TrySetException(new ChannelException(ChannelError.NotFound, removed.Name, "it was removed meanwhile"));
+            }
+
+            _waiters.RemoveAll(w => ReferenceEquals(w.Replica, removed));
+        }
+
+        _core.Removed.Clear();
+        if (_core.AcknowledgementsChanged)
+        {
+            _core.AcknowledgementsChanged = false;
+            _waiters.RemoveAll(w => _core.IsAcknowledged(w.Replica, w.Sequence, w.Level) && w.Done.TrySetResult());
+        }
+
+        if (!_synced.Task.IsCompleted && _core.IsSynced)
+        {
+            _synced.TrySetResult();
+        }
+
+        if (_core.Outbox.Count == 0)
+        {
+            return null;
+        }
+
+        List<(PeerLink, byte[])> messages = new(_core.Outbox.Count);
+        foreach ((ulong to, byte[] message) in _core.Outbox)
+        {
+            if (_links.TryGetValue(to, out PeerLink? link))
+            {
+                messages.Add((link, message));
+            }
+        }
+
+        _core.Outbox.Clear();
+        return messages;
+    }
+
+    /// <summary>
+    /// Sends the writes that wait, on the thread of whoever wrote. While one does, the writes of others gather, and he takes them along:
+    /// under load messages grow instead of getting more.
+    /// </summary>
+    private void Flush()
+    {
+        for (int turns = 0; Volatile.Read(ref _core.PendingCount) > 0 && Interlocked.CompareExchange(ref _flushing, 1, 0) == 0; turns++)
+        {
+            IReadOnlyList<PendingBatch> batches;
+            PeerLink[] links;
+            long now;
+            lock (_gate)
+            {
+                (batches, links, now) = (_core.TakePending(), _allLinks, Now.Mono);
+            }
+
+            try
+            {
+                if (links.Length > 0)
+                {
+                    foreach (byte[] message in Messages.Encode(_core.Self, batches, now))
+                    {
+                        foreach (PeerLink link in links)
+                        {
+                            link.Send(message);
+                        }
+                    }
+                }
+            }
+            finally
+            {
+                // A full fence: whoever wrote in between either sees this, or is seen by the next look.
+                Interlocked.Exchange(ref _flushing, 0);
+            }
+
+            if (turns == MostTurns)
+            {
+                ThreadPool.UnsafeQueueUserWorkItem(static h => h.Flush(), this, preferLocal: false);
+                return;
+            }
+        }
+    }
+
+    private static async ValueTask<bool> TrueAfterAsync(ValueTask task)
+    {
+        await task.ConfigureAwait(false);
+        return true;
+    }
+
+    /// <summary>What a write waits for: room, the disk, others.</summary>
+    private ValueTask FinishAsync(Replica replica, ulong sequence, ChannelWriteOptions options, AckLevel level, CancellationToken ct) =>
+        IsDone(replica, level) ? default : new ValueTask(FinishSlowlyAsync(replica, sequence, options, level, ct));
+
+    private bool IsDone(Replica replica, AckLevel level) => level == AckLevel.Local && !IsCrowded && (_store is null || !replica.Spec.IsDurable);
+
+    private bool IsCrowded => Array.Exists(_allLinks, static l => l.IsCrowded);
+
+    private async Task FinishSlowlyAsync(Replica replica, ulong sequence, ChannelWriteOptions options, AckLevel level, CancellationToken ct)
+    {
+        if (_store is not null && replica.Spec.IsDurable)
+        {
+            await _store.StoredAsync(replica, ct).ConfigureAwait(false);
+        }
+
+        if (IsCrowded)
+        {
+            await RoomAsync(ct).ConfigureAwait(false);
+        }
+
+        Waiter waiter = new(replica, sequence, level, new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously));
+        lock (_gate)
+        {
+            if (_core.IsAcknowledged(replica, sequence, level))
+            {
+                return;
+            }
+
+            _waiters.Add(waiter);
+        }
+
+        try
+        {
+            await waiter.Done.Task.WaitAsync(options.Timeout, _time, ct).ConfigureAwait(false);
+        }
+        catch (TimeoutException)
+        {
+            throw new ChannelException(
+                ChannelError.NotAcknowledged, replica.Name, $"the write was not confirmed by {level.ToString().ToLowerInvariant()} of {_allLinks.Length} other members within {options.Timeout.TotalSeconds:0.#} s; it was made here and may reach them yet");
+        }
+        finally
+        {
+            lock (_gate)
+            {
+                _waiters.Remove(waiter);
+            }
+        }
+    }
+
+    /// <summary>Until peers have taken some of what waits for them, or for so long that they must pull it later.</summary>
+    private async Task RoomAsync(CancellationToken ct)
+    {
+        TaskCompletionSource room;
+        lock (_gate)
+        {
+            if (!IsCrowded)
+            {
+                return;
+            }
+
+            room = _room ??= new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        }
+
+        try
+        {
+            await room.Task.WaitAsync(s_roomTimeout, _time, ct).ConfigureAwait(false);
+        }
+        catch (TimeoutException)
+        {
+            // the peer is too slow: it is told no more, and catches up by itself
+        }
+    }
+
+    private void RoomMade()
+    {
+        TaskCompletionSource? room;
+        lock (_gate)
+        {
+            (room, _room) = (_room, null);
+        }
+
+        room?.TrySetResult();
+    }
+
+    private static ulong NumberOf(string nodeId) =>
+        ulong.TryParse(nodeId, NumberStyles.HexNumber, CultureInfo.InvariantCulture, out ulong number) ? number : Hash.OfKey(nodeId);
+}

@@ -1,0 +1,30 @@
+using Microsoft.Extensions.Logging;
+
+namespace GlooX.Channels;
+
+internal static partial class ChannelLog
+{
+    [LoggerMessage(5001, LogLevel.Error, "A handler of changes of the channel '{Channel}' threw at the key '{Key}'; the others go on")]
+    public static partial void HandlerThrew(this ILogger logger, string channel, string key, Exception exception);
+
+    [LoggerMessage(5002, LogLevel.Warning, "A message about channels from {Caller} is malformed: {Reason}")]
+    public static partial void Malformed(this ILogger logger, string caller, string reason);
+
+    [LoggerMessage(5003, LogLevel.Debug, "Channel messages for {Node} were given up: {Reason}. It will pull what it misses")]
+    public static partial void GivenUp(this ILogger logger, string node, string reason);
+
+    [LoggerMessage(5004, LogLevel.Warning, "The clock of this or another node is wrong: entries come from more than a minute ahead")]
+    public static partial void Drift(this ILogger logger);
+
+    [LoggerMessage(5005, LogLevel.Error, "The channels stumbled and go on")]
+    public static partial void Stumbled(this ILogger logger, Exception exception);
+
+    [LoggerMessage(5006, LogLevel.Warning, "Channel '{Channel}' is durable, but this node has no AgentOptions.DataFolder: it keeps it in memory")]
+    public static partial void NoFolder(this ILogger logger, string channel);
+
+    [LoggerMessage(5007, LogLevel.Error, "Channel '{Channel}' could not be kept on disk")]
+    public static partial void NotKept(this ILogger logger, string channel, Exception exception);
+
+    [LoggerMessage(5008, LogLevel.Warning, "The channels were not compared with another node's within {Seconds} s; that goes on in the background")]
+    public static partial void NotSynced(this ILogger logger, double seconds);
+}

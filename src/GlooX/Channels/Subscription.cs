@@ -1,0 +1,180 @@
+using GlooX.Grid.Channels;
+using Microsoft.Extensions.Logging;
+
+namespace GlooX.Channels;
+
+/// <summary>
+/// A queue of changes between a channel, which never waits, and one reader, who takes his time. Up to <see cref="MostQueued"/> changes are
+/// kept one by one; while more wait, of each key only the last one is: a slow reader misses values in between, never the last, and costs
+/// at most one change for each key. The order of each key is kept. Thread-safe; one reader.
+/// </summary>
+internal sealed class ChangeQueue(Keys keys, bool sets, bool deletes, bool onlyChanges)
+{
+    public const int MostQueued = 16_384;
+    private readonly Lock _gate = new();
+    private Queue<Change> _queue = new();
+    private Dictionary<string, Change> _last = new(StringComparer.Ordinal);
+    private TaskCompletionSource<bool>? _waiting;
+    private bool _isClosed;
+
+    /// <summary>Changes that a slow reader was not told, because later ones of their keys replaced them.</summary>
+    public long Skipped { get; private set; }
+
+    /// <summary>Runs when something is there and nothing was.</summary>
+    public Action? Ready { get; init; }
+
+    public bool IsEmpty
+    {
+        get
+        {
+            lock (_gate)
+            {
+                return _queue.Count == 0 && _last.Count == 0;
+            }
+        }
+    }
+
+    public void Offer(in Change change)
+    {
+        bool isWanted = (change.Kind == ChangeKind.Set ? sets : deletes) && keys.Contains(change.Key)
+            && !(onlyChanges && change.Kind == ChangeKind.Set && change.Previous is { } previous && previous.AsSpan().SequenceEqual(change.Value));
+        if (!isWanted)
+        {
+            return;
+        }
+
+        TaskCompletionSource<bool>? waiting;
+        lock (_gate)
+        {
+            if (_isClosed)
+            {
+                return;
+            }
+
+            if (_queue.Count < MostQueued && _last.Count == 0)
+            {
+                _queue.Enqueue(change);
+            }
+            else
+            {
+                Skipped += _last.Remove(change.Key) ? 1 : 0;
+                _last.Add(change.Key, change);
+            }
+
+            (waiting, _waiting) = (_waiting, null);
+        }
+
+        waiting?.TrySetResult(true);
+        Ready?.Invoke();
+    }
+
+    public bool TryTake(out Change change)
+    {
+        lock (_gate)
+        {
+            if (_queue.Count == 0 && _last.Count > 0)
+            {
+                _queue = new Queue<Change>(_last.Values);
+                _last = new Dictionary<string, Change>(StringComparer.Ordinal);
+            }
+
+            return _queue.TryDequeue(out change);
+        }
+    }
+
+    /// <summary>Until something is there. False: it is closed, and nothing more comes.</summary>
+    public async ValueTask<bool> WaitAsync(CancellationToken ct)
+    {
+        Task<bool> ready;
+        lock (_gate)
+        {
+            if (_queue.Count > 0 || _last.Count > 0)
+            {
+                return true;
+            }
+
+            if (_isClosed)
+            {
+                return false;
+            }
+
+            _waiting ??= new TaskCompletionSource<bool>(TaskCreationOptions.RunContinuationsAsynchronously);
+            ready = _waiting.Task;
+        }
+
+        return await ready.WaitAsync(ct).ConfigureAwait(false);
+    }
+
+    /// <summary>No more is taken in; what waits can still be read.</summary>
+    public void Close()
+    {
+        TaskCompletionSource<bool>? waiting;
+        lock (_gate)
+        {
+            _isClosed = true;
+            (waiting, _waiting) = (_waiting, null);
+        }
+
+        waiting?.TrySetResult(false);
+    }
+}
+
+/// <summary>Calls a handler for each change, one at a time, on the thread pool; it holds a thread only while there is something to tell.</summary>
+internal sealed class Subscription : IDisposable
+{
+    private readonly ChangeQueue _queue;
+    private readonly Func<Change, ValueTask> _handle;
+    private readonly Action<Subscription> _ended;
+    private readonly string _channel;
+    private readonly ILogger _logger;
+    private int _running;
+    private volatile bool _disposed;
+
+    public Subscription(string channel, Keys keys, bool sets, bool deletes, bool onlyChanges, Func<Change, ValueTask> handle, Action<Subscription> ended, ILogger logger)
+    {
+        _channel = channel;
+        _handle = handle;
+        _ended = ended;
+        _logger = logger;
+        _queue = new ChangeQueue(keys, sets, deletes, onlyChanges) { Ready = Wake };
+    }
+
+    public ChangeQueue Queue => _queue;
+
+    /// <summary>No handler starts any more; one that runs may go on.</summary>
+    public void Dispose()
+    {
+        _disposed = true;
+        _queue.Close();
+        _ended(this);
+    }
+
+    private void Wake()
+    {
+        if (Interlocked.Exchange(ref _running, 1) == 0)
+        {
+            ThreadPool.UnsafeQueueUserWorkItem(static s => _ = s.RunAsync(), this, preferLocal: false); // it catches everything
+        }
+    }
+
+    private async Task RunAsync()
+    {
+        do
+        {
+            while (!_disposed && _queue.TryTake(out Change change))
+            {
+                try
+                {
+                    await _handle(change).ConfigureAwait(false);
+                }
+                catch (Exception e)
+                {
+                    _logger.HandlerThrew(_channel, change.Key, e);
+                }
+            }
+
+            Volatile.Write(ref _running, 0);
+        }
+        while (!_disposed && !_queue.IsEmpty && Interlocked.Exchange(ref _running, 1) == 0);
+    }
+}
