@@ -33,6 +33,7 @@ public class Agent : IAsyncDisposable
     private StatusBoard? _board;
     private Upkeep? _upkeep;
     private AddonDesk? _addons;
+    private AddonSpread? _spread;
     private ChannelHub? _channels;
     private Task _telling = Task.CompletedTask;
     private double _weight = 1;
@@ -74,6 +75,8 @@ public class Agent : IAsyncDisposable
     internal StatusBoard Board => _board ?? throw new InvalidOperationException("this process is no agent of a grid: it hears of no nodes");
 
     private AddonDesk Desk => _addons ?? throw new InvalidOperationException("the agent is not started: use Agent.StartAsync");
+
+    private AddonSpread Spread => _spread ?? throw new InvalidOperationException("this process is no agent of a grid: attach its add-ons to it alone");
 
     internal Upkeep Upkeep => _upkeep ?? throw new InvalidOperationException("this process is no agent of a grid: it denies nothing");
 
@@ -181,6 +184,27 @@ public class Agent : IAsyncDisposable
         ArgumentNullException.ThrowIfNull(source);
         return Desk.AttachAsync(name, source, options, ct);
     }
+
+    /// <summary>Attaches an add-on to all nodes of the grid, those that join later too: its code travels with it.</summary>
+    /// <param name="name">1 to 100 letters, digits, dots, dashes and underscores.</param>
+    /// <param name="source">Where its code lies here; the assembly and those beside it may take 6 MiB packed.</param>
+    /// <param name="options">Null: the defaults.</param>
+    /// <param name="ct">Gives up waiting.</param>
+    /// <returns>Completes when all reachable nodes have it.</returns>
+    /// <exception cref="AddonException">It cannot be attached here (then it is nowhere), or a node does not have it after a minute.</exception>
+    /// <exception cref="ChannelException">A reachable node does not answer.</exception>
+    public Task AttachAddonEverywhereAsync(string name, AddonSource source, AddonOptions? options = null, CancellationToken ct = default)
+    {
+        ArgumentNullException.ThrowIfNull(source);
+        return Spread.AttachAsync(name, source, options, ct);
+    }
+
+    /// <summary>Detaches an add-on that was attached to all nodes.</summary>
+    /// <param name="name">Its name.</param>
+    /// <param name="ct">Gives up waiting.</param>
+    /// <returns>Completes when no reachable node has it any more.</returns>
+    /// <exception cref="AddonException">None of that name was attached to all nodes, or a node still has it after a minute.</exception>
+    public Task DetachAddonEverywhereAsync(string name, CancellationToken ct = default) => Spread.DetachAsync(name, ct);
 
     /// <summary>Detaches an add-on: calls in flight go on, later ones fail, its background work is cancelled.</summary>
     /// <param name="name">Its name.</param>
@@ -406,7 +430,7 @@ public class Agent : IAsyncDisposable
         }
 
         _addons = new AddonDesk(this, _server, options.LoggerFactory ?? NullLoggerFactory.Instance, fault => AddonFaulted?.Invoke(this, fault));
-
+        _spread = new AddonSpread(this, _addons, (options.LoggerFactory ?? NullLoggerFactory.Instance).CreateLogger("GlooX.Addons"));
         string? folder = options.DataFolder is null ? null : Path.Combine(options.DataFolder, "channels");
         _channels = new ChannelHub(
             _nodeId, () => _grid?.Members ?? [], url => _link.Client(url).As<IChannelService>(ChannelService.Name), folder, (options.LoggerFactory ?? NullLoggerFactory.Instance).CreateLogger("GlooX.Channels"));
@@ -445,13 +469,14 @@ public class Agent : IAsyncDisposable
             await JoinAsync(grid, peers, options, ct).ConfigureAwait(false);
         }
 
+        _telling = Task.WhenAll(_telling, Task.Run(() => _spread.RunAsync(_stop.Token), CancellationToken.None));
         foreach (AddonSpec addon in options.Addons)
         {
             await _addons.AttachAsync(addon.Name, addon.Source, addon.Options, ct).ConfigureAwait(false);
         }
     }
 
-    private IAgentService Service(string url) => _link.Client(url).As<IAgentService>(AgentService.Name);
+    internal IAgentService Service(string url) => _link.Client(url).As<IAgentService>(AgentService.Name);
 
     private async Task JoinAsync(GridMembership grid, string[] peers, AgentOptions options, CancellationToken ct)
     {

@@ -19,6 +19,8 @@ internal static class AgentAccess
             ["spawn"] = Runs,
             ["attach_addon"] = Runs,
             ["detach_addon"] = Runs,
+            ["spread_addon"] = Runs,
+            ["withdraw_addon"] = Runs,
             ["kill"] = Runs,
             ["deny"] = Runs,
             ["spawn_here"] = RpcRole.Agent,

@@ -54,6 +54,13 @@ internal interface IAgentService
     [Rpc("attach_addon", TimeoutMilliseconds = 300_000)]
     ValueTask<AddonReply> AttachAddonAsync(AddonRequest request, CancellationToken ct = default);
 
+    /// <summary>As <see cref="AttachAddonAsync"/>, on all nodes.</summary>
+    [Rpc("spread_addon", TimeoutMilliseconds = 300_000)]
+    ValueTask<AddonReply> SpreadAddonAsync(AddonRequest request, CancellationToken ct = default);
+
+    [Rpc("withdraw_addon", TimeoutMilliseconds = 120_000)]
+    ValueTask<AddonReply> WithdrawAddonAsync(string name, CancellationToken ct = default);
+
     [Rpc("detach_addon", TimeoutMilliseconds = 60_000)]
     ValueTask<AddonReply> DetachAddonAsync(string name, CancellationToken ct = default);
 
@@ -97,6 +104,11 @@ internal sealed class AgentService(Agent agent) : IAgentService
 
     public ValueTask<AddonReply> AttachAddonAsync(AddonRequest request, CancellationToken ct) =>
         AddonReply.OfAsync(() => agent.AttachAddonAsync(request.Name, request.Source, request.ToOptions(), ct));
+
+    public ValueTask<AddonReply> SpreadAddonAsync(AddonRequest request, CancellationToken ct) =>
+        AddonReply.OfAsync(() => agent.AttachAddonEverywhereAsync(request.Name, request.Source, request.ToOptions(), ct));
+
+    public ValueTask<AddonReply> WithdrawAddonAsync(string name, CancellationToken ct) => AddonReply.OfAsync(() => agent.DetachAddonEverywhereAsync(name, ct));
 
     public ValueTask<AddonReply> DetachAddonAsync(string name, CancellationToken ct) => AddonReply.OfAsync(() => agent.DetachAddonAsync(name));
 

@@ -169,6 +169,28 @@ public sealed class GlooXClient : IAsyncDisposable
     /// <exception cref="RpcException">The node does not answer.</exception>
     public async Task DetachAddonAsync(string name, CancellationToken ct = default) => (await _agent.DetachAddonAsync(name, ct).ConfigureAwait(false)).Check();
 
+    /// <summary>Has all nodes of the grid load an add-on, those that join later too: its code travels from the agent's machine.</summary>
+    /// <param name="name">The name by which it is called.</param>
+    /// <param name="source">Where its code lies on the agent's machine.</param>
+    /// <param name="options">Null: the defaults.</param>
+    /// <param name="ct">Gives up waiting.</param>
+    /// <returns>Completes when all reachable nodes have it.</returns>
+    /// <exception cref="AddonException">It cannot be attached, or a node does not have it after a minute.</exception>
+    /// <exception cref="RpcException">The agent does not answer, or is none.</exception>
+    public async Task AttachAddonEverywhereAsync(string name, AddonSource source, AddonOptions? options = null, CancellationToken ct = default)
+    {
+        await RequireAgentAsync(ct).ConfigureAwait(false);
+        (await _agent.SpreadAddonAsync(AddonRequest.Of(name, source, options), ct).ConfigureAwait(false)).Check();
+    }
+
+    /// <summary>Has all nodes detach an add-on that was attached to all.</summary>
+    /// <param name="name">Its name.</param>
+    /// <param name="ct">Gives up waiting.</param>
+    /// <returns>Completes when no reachable node has it any more.</returns>
+    /// <exception cref="AddonException">There is none of that name on all nodes, or a node still has it after a minute.</exception>
+    /// <exception cref="RpcException">The agent does not answer.</exception>
+    public async Task DetachAddonEverywhereAsync(string name, CancellationToken ct = default) => (await _agent.WithdrawAddonAsync(name, ct).ConfigureAwait(false)).Check();
+
     /// <summary>Calls an add-on that is a delegate, or a method of another.</summary>
     /// <typeparam name="T">What it returns; with <see cref="object"/> whatever comes.</typeparam>
     /// <param name="name">Its name, or <c>name/method</c>.</param>

@@ -283,6 +283,54 @@ public sealed class AddonTests
         static string Repository([CallerFilePath] string path = "") => Path.GetFullPath(Path.Combine(Path.GetDirectoryName(path)!, "../.."));
     }
 
+    [Fact]
+    public async Task One_for_the_whole_grid_is_on_all_nodes_and_on_those_that_join_later()
+    {
+        var source = new AddonSource(TestGrid.Payload, nameof(Greeter));
+        await using TestGrid grid = await TestGrid.StartAsync(new AgentOptions { WarmHosts = 0 }, new AgentOptions { WarmHosts = 0 });
+        await grid.Client.AttachAddonEverywhereAsync("greeter", source, new AddonOptions { Values = new Dictionary<string, string> { ["greeting"] = "hi" } }, Ct);
+        Assert.All(grid.Agents, static a => Assert.Equal(["greeter"], a.Addons));
+        Assert.Equal("hi, Ada, from greeter", await GreetAsync(grid.Agents[1].Url));
+        Assert.Equal(AddonError.NameTaken, (await Assert.ThrowsAsync<AddonException>(() => grid.Client.AttachAddonEverywhereAsync("greeter", source, null, Ct))).Error);
+
+        await using (Agent later = await Agent.StartAsync("127.0.0.1:0", grid.Agents[1].Url, new AgentOptions { WarmHosts = 0 }, Ct))
+        {
+            await Eventually.HoldsAsync(() => later.Addons.Count == 1, "the newcomer has it");
+            Assert.Equal("hi, Ada, from greeter", await GreetAsync(later.Url));
+            await grid.Agents[1].DetachAddonEverywhereAsync("greeter", Ct);
+            Assert.Empty(later.Addons);
+        }
+
+        Assert.All(grid.Agents, static a => Assert.Empty(a.Addons));
+        Assert.Equal(AddonError.UnknownName, (await Assert.ThrowsAsync<AddonException>(() => grid.Client.DetachAddonEverywhereAsync("greeter", Ct))).Error);
+
+        async Task<string?> GreetAsync(string url)
+        {
+            await using GlooXClient client = GlooXClient.Connect(url);
+            return await client.CallAddonAsync<string>("greeter/Greet", "Ada");
+        }
+    }
+
+    [Fact]
+    public async Task Nobody_brings_code_to_the_nodes_through_their_own_channel()
+    {
+        await using TestGrid grid = await TestGrid.StartAsync();
+        await grid.Agents[0].AttachAddonEverywhereAsync("greeter", new AddonSource(TestGrid.Payload, nameof(Greeter)), null, Ct);
+        var error = await Assert.ThrowsAsync<RpcException>(async () => await grid.Client.Channel("gloox.addons").SetAsync("evil", "code", ct: Ct));
+        Assert.Equal(RpcError.Forbidden, error.Code);
+        Assert.Equal(RpcError.Forbidden, (await Assert.ThrowsAsync<RpcException>(async () => await grid.Client.Channel("gloox.addons").DeleteAsync("greeter", ct: Ct))).Code);
+        Assert.Equal(RpcError.Forbidden, (await Assert.ThrowsAsync<RpcException>(() => grid.Client.RemoveChannelAsync("gloox.addons", Ct))).Code);
+    }
+
+    [Fact]
+    public async Task An_add_on_has_a_channel_of_its_own()
+    {
+        await using TestGrid grid = await TestGrid.StartAsync(new AgentOptions { WarmHosts = 0 }, new AgentOptions { WarmHosts = 0 });
+        await grid.Agents[0].AttachAddonAsync("keeper", async (AddonContext context, string key, int value) => await (await context.ChannelAsync()).SetAsync(key, value));
+        await grid.Client.CallAddonAsync<object>("keeper", "a", 7);
+        Assert.Equal(7, await grid.Agents[1].Channel<int>("addon.keeper").WaitForAsync("a", ct: Ct).WaitAsync(s_patience, Ct));
+    }
+
     [Theory]
     [InlineData("/no/such/file.dll", null, "there is no file")]
     [InlineData(null, "Nobody", "has no class Nobody")]

@@ -101,9 +101,7 @@ namespace GlooX
         public void Add(object target, string service = "", RpcAccess? access = null)
         {
             ArgumentNullException.ThrowIfNull(target);
-            RpcDispatcher dispatcher = RpcRegistry.FindDispatcher(target.GetType())
-                ?? throw new ArgumentException($"nothing of {target.GetType()} can be called: no method has [Rpc], no interface has [RpcService], or its project does not run the GlooX source generator (it comes with the GlooX package)", nameof(target));
-            AddService(service, new Service(target, dispatcher, access ?? new RpcAccess()));
+            AddService(service, new Service(target, DispatcherOf(target), access ?? new RpcAccess()));
         }
 
         /// <summary>Takes a service back: its calls in flight go on, later ones fail with <see cref="RpcError.ServiceNotFound"/>. The name is free.</summary>
@@ -209,6 +207,10 @@ namespace GlooX
 
         /// <summary>Another protocol on the same port, for callers of a role, or for all (null); before <see cref="StartAsync"/>.</summary>
         internal void Route(SslApplicationProtocol protocol, Func<TlsConnection, Task> handler, RpcRole? role) => _routes.Add((protocol, handler, role));
+
+        /// <exception cref="ArgumentException">Nothing of the object can be called.</exception>
+        internal static RpcDispatcher DispatcherOf(object target) => RpcRegistry.FindDispatcher(target.GetType())
+            ?? throw new ArgumentException($"nothing of {target.GetType()} can be called: no method has [Rpc], no interface has [RpcService], or its project does not run the GlooX source generator (it comes with the GlooX package)", nameof(target));
 
         internal void AddService(string name, Service service)
         {

@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using GlooX.Addons;
 using Microsoft.Extensions.Logging;
 
 namespace GlooX;
@@ -40,6 +41,12 @@ public sealed partial class AddonContext
     /// <returns>The client; it connects on the first call.</returns>
     /// <exception cref="ArgumentException">The URL is malformed.</exception>
     public GlooXClient Peer(string url) => _peers.GetOrAdd(url, static (u, c) => c.Node.ConnectTo(u), this);
+
+    /// <summary>The add-on's own channel, which all nodes of the grid share: <c>addon.NAME</c>. Made on first use.</summary>
+    /// <param name="ct">Gives up.</param>
+    /// <returns>The channel, with values of any type.</returns>
+    /// <exception cref="ChannelException">A reachable node has not confirmed it in time.</exception>
+    public Task<Channel<object?>> ChannelAsync(CancellationToken ct = default) => Node.CreateChannelAsync(AddonDesk.ServiceOf(Name), null, ct);
 
     /// <summary>
     /// Runs work until it ends by itself or the add-on is detached. Its failure is logged, and told to <see cref="Agent.AddonFaulted"/>; the

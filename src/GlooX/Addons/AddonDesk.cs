@@ -31,6 +31,20 @@ internal sealed class AddonDesk(Agent node, RpcServer server, ILoggerFactory log
         },
         ct);
 
+    /// <exception cref="AddonException"><see cref="AddonError.BadName"/>.</exception>
+    public static void CheckName(string name)
+    {
+        ArgumentNullException.ThrowIfNull(name);
+        if (name.Length is 0 or > LongestName || name.AsSpan().ContainsAnyExcept(s_allowed))
+        {
+            throw new AddonException(AddonError.BadName, $"'{name}' is no name for an add-on: it takes 1 to {LongestName} letters, digits, dots, dashes and underscores");
+        }
+    }
+
+    public AddonException Taken(string name) => new(AddonError.NameTaken, $"the node {node.Url} has an add-on '{name}' already: detach it first, or choose another name");
+
+    public void Fault(string name, string work, Exception e) => new AddonContext(node, name, new Dictionary<string, string>(StringComparer.Ordinal), loggers.CreateLogger($"GlooX.Addon.{name}"), report).Fault(work, e);
+
     /// <exception cref="AddonException"><see cref="AddonError.UnknownName"/>.</exception>
     public async Task DetachAsync(string name)
     {
@@ -62,15 +76,10 @@ internal sealed class AddonDesk(Agent node, RpcServer server, ILoggerFactory log
 
     private async Task AttachAsync(string name, AddonOptions? options, Func<CancellationToken, Task<(object Target, AddonAssembly? Code)>> make, CancellationToken ct)
     {
-        ArgumentNullException.ThrowIfNull(name);
-        if (name.Length is 0 or > LongestName || name.AsSpan().ContainsAnyExcept(s_allowed))
-        {
-            throw new AddonException(AddonError.BadName, $"'{name}' is no name for an add-on: it takes 1 to {LongestName} letters, digits, dots, dashes and underscores");
-        }
-
+        CheckName(name);
         if (!_attached.TryAdd(name, null))
         {
-            throw new AddonException(AddonError.NameTaken, $"the node {node.Url} has an add-on '{name}' already: detach it first, or choose another name");
+            throw Taken(name);
         }
 
         options ??= new AddonOptions();
@@ -80,9 +89,7 @@ internal sealed class AddonDesk(Agent node, RpcServer server, ILoggerFactory log
         {
             (object target, AddonAssembly? code) = await make(ct).ConfigureAwait(false);
             attached = new Attached(context, target, code);
-            RpcDispatcher dispatcher = target is Delegate handler ? new DelegateDispatcher(handler, context)
-                : RpcRegistry.FindDispatcher(target.GetType())
-                ?? throw new ArgumentException($"nothing of {target.GetType()} can be called: no method has [Rpc], no interface has [RpcService], or its project does not run the GlooX source generator (it comes with the GlooX package)", nameof(target));
+            RpcDispatcher dispatcher = target is Delegate handler ? new DelegateDispatcher(handler, context) : RpcServer.DispatcherOf(target);
             if (target is IAddon addon)
             {
                 await StartAsync(addon, context, ct).ConfigureAwait(false);

@@ -105,13 +105,13 @@ internal sealed class DelegateDispatcher : RpcDispatcher
         return maker.CreateDelegate<Func<DelegateDispatcher, object?[], RpcRequest>>();
     }
 
-    private static RpcRequest MakeOfTask<T>(DelegateDispatcher dispatcher, object?[] arguments) => new Request<T>(dispatcher, arguments, static r => new ValueTask<T>((Task<T>)r!));
+    private static Request<T> MakeOfTask<T>(DelegateDispatcher dispatcher, object?[] arguments) => new Request<T>(dispatcher, arguments, static r => new ValueTask<T>((Task<T>)r!));
 
-    private static RpcRequest MakeOfValueTask<T>(DelegateDispatcher dispatcher, object?[] arguments) => new Request<T>(dispatcher, arguments, static r => (ValueTask<T>)r!);
+    private static Request<T> MakeOfValueTask<T>(DelegateDispatcher dispatcher, object?[] arguments) => new Request<T>(dispatcher, arguments, static r => (ValueTask<T>)r!);
 
-    private static RpcRequest MakeOfValue<T>(DelegateDispatcher dispatcher, object?[] arguments) => new Request<T>(dispatcher, arguments, static r => new ValueTask<T>((T)r!));
+    private static Request<T> MakeOfValue<T>(DelegateDispatcher dispatcher, object?[] arguments) => new Request<T>(dispatcher, arguments, static r => new ValueTask<T>((T)r!));
 
-    private static RpcRequest MakeOfStream<T>(DelegateDispatcher dispatcher, object?[] arguments) => new StreamRequest<T>(dispatcher, arguments);
+    private static StreamRequest<T> MakeOfStream<T>(DelegateDispatcher dispatcher, object?[] arguments) => new StreamRequest<T>(dispatcher, arguments);
 
     /// <summary>Reads arguments of one type.</summary>
     private abstract class ArgumentReader

@@ -89,6 +89,9 @@ internal sealed record ChannelItem(string Key, bool IsDelete, byte[] Value, ulon
 internal sealed class ChannelService(ChannelHub hub) : IChannelService
 {
     public const string Name = "channels";
+
+    /// <summary>How the names of channels begin that only agents themselves may write: callers are refused.</summary>
+    public const string Reserved = "gloox.";
     private const int MostItems = 512;
     private const int MostBytes = 64 * 1024;
 
@@ -117,24 +120,25 @@ internal sealed class ChannelService(ChannelHub hub) : IChannelService
 
     public ValueTask<ChannelReply> CreateAsync(string channel, byte[]? options, CancellationToken ct) => ReplyAsync(async () =>
     {
+        RefuseReserved(channel);
         await hub.CreateAsync(channel, options is null ? null : ChannelOptions.From(ChannelSpec.Read(options)), ct).ConfigureAwait(false);
         return new ChannelReply();
     });
 
     public ValueTask<ChannelReply> RemoveAsync(string channel, CancellationToken ct) =>
-        ReplyAsync(async () => new ChannelReply(Number: await hub.RemoveAsync(channel, ct).ConfigureAwait(false) ? 1 : 0));
+        ReplyAsync(async () => new ChannelReply(Number: await hub.RemoveAsync(RefuseReserved(channel), ct).ConfigureAwait(false) ? 1 : 0));
 
     public ValueTask<ChannelReply> WriteAsync(ChannelWrite write, CancellationToken ct) => ReplyAsync(async () => new ChannelReply(
-        Number: await hub.WriteAsync(write.Channel, write.Key, write.Value, write.Options, write.Expected ? new Stamp(write.Time, write.Node) : null, ct).ConfigureAwait(false) ? 1 : 0));
+        Number: await hub.WriteAsync(RefuseReserved(write.Channel), write.Key, write.Value, write.Options, write.Expected ? new Stamp(write.Time, write.Node) : null, ct).ConfigureAwait(false) ? 1 : 0));
 
     public ValueTask<ChannelReply> WriteManyAsync(ChannelWrite write, string[] keys, byte[][] values, CancellationToken ct) => ReplyAsync(async () =>
     {
-        await hub.WriteManyAsync(write.Channel, [.. keys.Zip(values, KeyValuePair.Create)], write.Options, ct).ConfigureAwait(false);
+        await hub.WriteManyAsync(RefuseReserved(write.Channel), [.. keys.Zip(values, KeyValuePair.Create)], write.Options, ct).ConfigureAwait(false);
         return new ChannelReply();
     });
 
     public ValueTask<ChannelReply> AddAsync(ChannelWrite write, long delta, CancellationToken ct) =>
-        ReplyAsync(async () => new ChannelReply(Number: await hub.AddAsync(write.Channel, write.Key, delta, write.Options, ct).ConfigureAwait(false)));
+        ReplyAsync(async () => new ChannelReply(Number: await hub.AddAsync(RefuseReserved(write.Channel), write.Key, delta, write.Options, ct).ConfigureAwait(false)));
 
     public ValueTask<ChannelReply> GetAsync(string channel, string key, CancellationToken ct) => ReplyAsync(() => Task.FromResult(
         hub.TryGet(channel, key, out byte[] value, out Stamp version) ? new ChannelReply(Number: hub.Sum(channel, key), Value: value, Time: version.Time, Node: version.Node) : new ChannelReply()));
@@ -183,6 +187,11 @@ internal sealed class ChannelService(ChannelHub hub) : IChannelService
             hub.Stop(queue);
         }
     }
+
+    // What is in them decides which code runs in every agent.
+    private static string RefuseReserved(string channel) => channel.StartsWith(Reserved, StringComparison.Ordinal)
+        ? throw new RpcException(RpcError.Forbidden, $"the channel '{channel}' is the agents' own: names that begin with '{Reserved}' are reserved")
+        : channel;
 
     private static ChannelItem Item(Change change) => new(change.Key, change.Kind == ChangeKind.Delete, change.Value, change.Version.Time, change.Version.Node);
 

@@ -12,8 +12,11 @@ internal sealed class PayloadContext(string name, string path, bool isCollectibl
     private static readonly string[] s_shared = ["GlooX", "Nerdbank.", "PolyType", "Microsoft.Extensions.", "Akka", "Google.Protobuf"];
     private readonly AssemblyDependencyResolver _resolver = new(path);
 
+    /// <summary>Whether an assembly is the process's own in every context.</summary>
+    public static bool IsShared(string assembly) => Array.Exists(s_shared, s => assembly.StartsWith(s, StringComparison.Ordinal));
+
     protected override Assembly? Load(AssemblyName assemblyName) =>
-        Array.Exists(s_shared, s => assemblyName.Name!.StartsWith(s, StringComparison.Ordinal)) ? null
+        IsShared(assemblyName.Name!) ? null
         : _resolver.ResolveAssemblyToPath(assemblyName) is { } file ? LoadFromAssemblyPath(file) : null;
 
     protected override nint LoadUnmanagedDll(string unmanagedDllName) =>
