@@ -1,5 +1,4 @@
 using System.Globalization;
-using System.Text;
 using GlooX.Grid;
 using GlooX.Grid.Channels;
 using Microsoft.Extensions.Logging;
@@ -18,7 +17,6 @@ internal sealed class ChannelHub : IAsyncDisposable
 
     // How often one writer sends what others wrote, before somebody else does.
     private const int MostTurns = 16;
-    private static readonly UTF8Encoding s_strict = new(encoderShouldEmitUTF8Identifier: false, throwOnInvalidBytes: true);
     private readonly Lock _gate = new();
     private readonly Replicator _core;
     private readonly Func<IReadOnlyList<GridMember>> _members;
@@ -97,7 +95,7 @@ internal sealed class ChannelHub : IAsyncDisposable
     public async Task CreateAsync(string channel, ChannelOptions? options, CancellationToken ct)
     {
         ChannelSpec spec = (options ?? new ChannelOptions()).ToSpec();
-        CheckKey(channel, ChannelSpec.Default, "a channel's name", channel);
+        ChannelLimits.CheckKey(channel, ChannelSpec.Default, "a channel's name", channel);
         if (options is { Durability: not ChannelDurability.Memory } && _store is null)
         {
             throw new ArgumentException($"channel '{channel}' cannot be durable: this agent has no AgentOptions.DataFolder", nameof(options));
@@ -188,7 +186,7 @@ internal sealed class ChannelHub : IAsyncDisposable
             replica = Find(channel);
             foreach ((string key, byte[] value) in entries)
             {
-                Check(replica, key, value); // all or nothing, as far as one can tell before
+                ChannelLimits.Check(replica, key, value); // all or nothing, as far as one can tell before
             }
 
             foreach ((string key, byte[] value) in entries)
@@ -212,7 +210,7 @@ internal sealed class ChannelHub : IAsyncDisposable
         lock (_gate)
         {
             replica = Find(channel);
-            CheckKey(key, replica.Spec, "a key", channel);
+            ChannelLimits.CheckKey(key, replica.Spec, "a key", channel);
             if (replica.Find(key) is { IsLive: true })
             {
                 throw new ChannelException(ChannelError.WrongKind, channel, $"the key '{key}' holds a value and is no counter: delete it first");
@@ -434,51 +432,9 @@ internal sealed class ChannelHub : IAsyncDisposable
                 : _core.DeleteCounter(replica, key, wantsAcknowledgement, Now)!;
         }
 
-        Check(replica, key, value);
+        ChannelLimits.Check(replica, key, value);
         long timeToLive = options.TimeToLive is { } own ? Math.Max(1, (long)own.TotalMilliseconds) : replica.Spec.TimeToLive;
         return _core.Write(replica, key, value, options.Ephemeral ? EntryFlags.Ephemeral : EntryFlags.None, timeToLive, wantsAcknowledgement, Now);
-    }
-
-    private static void Check(Replica replica, string key, byte[] value)
-    {
-        ChannelSpec spec = replica.Spec;
-        CheckKey(key, spec, "a key", replica.Name);
-        if (value.Length > spec.MaxValueBytes)
-        {
-            throw new ChannelException(ChannelError.ValueTooLarge, replica.Name, $"the value of '{key}' has {value.Length} bytes, more than {spec.MaxValueBytes}");
-        }
-
-        if (replica.Counters.ContainsKey(key))
-        {
-            throw new ChannelException(ChannelError.WrongKind, replica.Name, $"the key '{key}' is a counter: delete it first");
-        }
-
-        Entry? old = replica.Find(key);
-        bool isNew = old is not { IsLive: true };
-        long more = value.Length - (isNew ? -2L * key.Length : old!.Value!.Length);
-        if ((isNew && replica.Count >= spec.MaxEntries) || (more > 0 && replica.Bytes + more > spec.MaxBytes))
-        {
-            throw new ChannelException(ChannelError.Full, replica.Name, $"'{key}' does not fit: it has {replica.Count} of {spec.MaxEntries} entries and {replica.Bytes} of {spec.MaxBytes} bytes");
-        }
-    }
-
-    private static void CheckKey(string key, ChannelSpec spec, string what, string channel)
-    {
-        ArgumentNullException.ThrowIfNull(key);
-        int length = 0;
-        try
-        {
-            length = Ascii.IsValid(key) ? key.Length : s_strict.GetByteCount(key);
-        }
-        catch (EncoderFallbackException)
-        {
-            throw new ChannelException(ChannelError.BadKey, channel, $"{what} must be text; half a surrogate pair is none");
-        }
-
-        if (length == 0 || length > spec.MaxKeyBytes || key[0] == CounterKey.Mark)
-        {
-            throw new ChannelException(ChannelError.BadKey, channel, $"{what} must have 1 to {spec.MaxKeyBytes} bytes and not begin with U+0001; this one has {length}");
-        }
     }
 
     private static List<Change> Snapshot(Replica replica, Keys keys)
