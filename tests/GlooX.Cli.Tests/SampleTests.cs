@@ -28,6 +28,15 @@ public sealed class SampleTests
     }
 
     [Fact]
+    public async Task The_add_on_answers()
+    {
+        await using var shell = new Shell();
+        Outcome poll = await shell.RunAsync("dotnet", "run", "samples/addons/poll.cs");
+        Assert.Equal((0, ""), (poll.Code, poll.Errors));
+        Assert.EndsWith("polled: ping\n", poll.Output, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task The_word_count_is_that_of_wc()
     {
         await using var shell = new Shell();

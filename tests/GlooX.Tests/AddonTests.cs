@@ -248,6 +248,7 @@ public sealed class AddonTests
         string file = Path.Combine(folder, "shout.cs");
         try
         {
+            await File.WriteAllTextAsync(Path.Combine(folder, "Directory.Build.targets"), $"""<Project><Import Project="{Path.Combine(Repository(), "samples/Directory.Build.targets")}" /></Project>""", Ct);
             await WriteAsync("!");
             await grid.Client.AttachAddonAsync("shout", new AddonSource(file), null, Ct);
             Assert.Equal("HEY!", await grid.Client.CallAddonAsync<string>("shout/Shout", "hey"));

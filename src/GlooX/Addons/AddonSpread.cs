@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using GlooX.Channels;
 using Microsoft.Extensions.Logging;
 
@@ -14,10 +15,81 @@ internal sealed partial class AddonSpread(Agent node, AddonDesk desk, ILogger lo
     private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(60);
     private static readonly ChannelOptions s_options = new() { MaxValueBytes = 8 * 1024 * 1024, MaxEntries = 1000 };
 
+    private readonly ConcurrentDictionary<string, bool> _held = new(StringComparer.Ordinal);
+
     private Channel<AddonShipment> Shipments => node.Channel<AddonShipment>(ChannelName);
 
     /// <summary>Attaches what is in the channel and detaches what goes from it, until the node stops.</summary>
-    public async Task RunAsync(CancellationToken ct)
+    public Task RunAsync(CancellationToken ct) => Task.WhenAll(WatchAsync(ct), SweepAsync(ct));
+
+    /// <summary>Puts the add-on where all nodes find it, and waits until those that are reachable have it.</summary>
+    /// <exception cref="AddonException">The name is taken here, the source is faulty, or a node has not attached it.</exception>
+    public async Task AttachAsync(string name, AddonSource source, AddonOptions? options, CancellationToken ct)
+    {
+        AddonDesk.CheckName(name);
+        if (desk.Names.Contains(name, StringComparer.Ordinal))
+        {
+            throw desk.Taken(name);
+        }
+
+        AddonShipment shipment = await AddonShipment.PackAsync(name, source, options, ct).ConfigureAwait(false);
+
+        // Here first: what cannot be attached here is not sent to others.
+        await desk.AttachAsync(name, await shipment.UnpackAsync(ct).ConfigureAwait(false), options, ct).ConfigureAwait(false);
+        try
+        {
+            await node.CreateChannelAsync(ChannelName, s_options, ct).ConfigureAwait(false);
+            await Shipments.SetAsync(name, shipment, ct: ct).ConfigureAwait(false);
+            _held[name] = true;
+        }
+        catch
+        {
+            await desk.DetachAsync(name).ConfigureAwait(false);
+            throw;
+        }
+
+        await SettledAsync(name, isThere: true, ct).ConfigureAwait(false);
+    }
+
+    /// <summary>Takes it away from all nodes, and waits until those that are reachable have detached it.</summary>
+    /// <exception cref="AddonException">There is none of that name on all nodes, or a node has not detached it.</exception>
+    public async Task DetachAsync(string name, CancellationToken ct)
+    {
+        if (!node.Channels.Contains(ChannelName, StringComparer.Ordinal) || !await Shipments.DeleteAsync(name, ct: ct).ConfigureAwait(false))
+        {
+            throw new AddonException(AddonError.UnknownName, $"no add-on '{name}' is attached to all nodes");
+        }
+
+        await SettledAsync(name, isThere: false, ct).ConfigureAwait(false);
+    }
+
+    /// <summary>What was deleted before this node watched does not come as a change.</summary>
+    private async Task SweepAsync(CancellationToken ct)
+    {
+        while (!ct.IsCancellationRequested)
+        {
+            foreach (string gone in _held.Keys.Where(n => !IsShipped(n)))
+            {
+                await FollowAsync(new ChannelChange<AddonShipment>(gone, IsDelete: true, null, default), ct).ConfigureAwait(false);
+            }
+
+            await Task.Delay(s_look, ct).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        }
+    }
+
+    private bool IsShipped(string name)
+    {
+        try
+        {
+            return node.Hub.TryGet(ChannelName, name, out _, out _);
+        }
+        catch (ChannelException)
+        {
+            return false; // the channel itself is gone
+        }
+    }
+
+    private async Task WatchAsync(CancellationToken ct)
     {
         while (!ct.IsCancellationRequested)
         {
@@ -44,58 +116,19 @@ internal sealed partial class AddonSpread(Agent node, AddonDesk desk, ILogger lo
         }
     }
 
-    /// <summary>Puts the add-on where all nodes find it, and waits until those that are reachable have it.</summary>
-    /// <exception cref="AddonException">The name is taken here, the source is faulty, or a node has not attached it.</exception>
-    public async Task AttachAsync(string name, AddonSource source, AddonOptions? options, CancellationToken ct)
-    {
-        AddonDesk.CheckName(name);
-        if (desk.Names.Contains(name, StringComparer.Ordinal))
-        {
-            throw desk.Taken(name);
-        }
-
-        AddonShipment shipment = await AddonShipment.PackAsync(name, source, options, ct).ConfigureAwait(false);
-
-        // Here first: what cannot be attached here is not sent to others.
-        await desk.AttachAsync(name, await shipment.UnpackAsync(ct).ConfigureAwait(false), options, ct).ConfigureAwait(false);
-        try
-        {
-            await node.CreateChannelAsync(ChannelName, s_options, ct).ConfigureAwait(false);
-            await Shipments.SetAsync(name, shipment, ct: ct).ConfigureAwait(false);
-        }
-        catch
-        {
-            await desk.DetachAsync(name).ConfigureAwait(false);
-            throw;
-        }
-
-        await SettledAsync(name, isThere: true, ct).ConfigureAwait(false);
-    }
-
-    /// <summary>Takes it away from all nodes, and waits until those that are reachable have detached it.</summary>
-    /// <exception cref="AddonException">There is none of that name on all nodes, or a node has not detached it.</exception>
-    public async Task DetachAsync(string name, CancellationToken ct)
-    {
-        if (!node.Channels.Contains(ChannelName, StringComparer.Ordinal) || !await Shipments.DeleteAsync(name, ct: ct).ConfigureAwait(false))
-        {
-            throw new AddonException(AddonError.UnknownName, $"no add-on '{name}' is attached to all nodes");
-        }
-
-        await SettledAsync(name, isThere: false, ct).ConfigureAwait(false);
-    }
-
     private async Task FollowAsync(ChannelChange<AddonShipment> change, CancellationToken ct)
     {
         bool isThere = desk.Names.Contains(change.Key, StringComparer.Ordinal);
         try
         {
-            if (change.IsDelete && isThere)
+            if (change.IsDelete && _held.TryRemove(change.Key, out _))
             {
                 await desk.DetachAsync(change.Key).ConfigureAwait(false);
             }
             else if (!change.IsDelete && !isThere && change.Value is { } shipment)
             {
                 await desk.AttachAsync(change.Key, await shipment.UnpackAsync(ct).ConfigureAwait(false), shipment.Request.ToOptions(), ct).ConfigureAwait(false);
+                _held[change.Key] = true;
             }
         }
         catch (Exception e) when (e is not OperationCanceledException || !ct.IsCancellationRequested)

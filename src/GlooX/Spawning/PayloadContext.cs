@@ -9,11 +9,13 @@ namespace GlooX.Spawning;
 /// <param name="isCollectible">Whether it can be unloaded.</param>
 internal sealed class PayloadContext(string name, string path, bool isCollectible) : AssemblyLoadContext(name, isCollectible)
 {
-    private static readonly string[] s_shared = ["GlooX", "Nerdbank.", "PolyType", "Microsoft.Extensions.", "Akka", "Google.Protobuf"];
+    private static readonly string[] s_own = ["GlooX", "GlooX.Rpc", "GlooX.Grid", "GlooX.Slots", "GlooX.Hosting"];
+    private static readonly string[] s_shared = ["Nerdbank.", "PolyType", "Microsoft.Extensions.", "Akka", "Google.Protobuf"];
     private readonly AssemblyDependencyResolver _resolver = new(path);
 
     /// <summary>Whether an assembly is the process's own in every context.</summary>
-    public static bool IsShared(string assembly) => Array.Exists(s_shared, s => assembly.StartsWith(s, StringComparison.Ordinal));
+    public static bool IsShared(string assembly) =>
+        s_own.Contains(assembly, StringComparer.Ordinal) || Array.Exists(s_shared, s => assembly.StartsWith(s, StringComparison.Ordinal));
 
     protected override Assembly? Load(AssemblyName assemblyName) =>
         IsShared(assemblyName.Name!) ? null

@@ -1,0 +1,8 @@
+#:project ../../src/GlooX/GlooX.csproj
+#:property PublishAot=false
+using GlooX;
+
+// A node with a service, called by a client: three lines.
+await using var node = await Agent.StartAsync("127.0.0.1:0");
+await node.AttachAddonAsync("poll", (string text) => $"polled: {text}");
+Console.WriteLine(await GlooXClient.Connect(node.Url).CallAddonAsync<string>("poll", "ping"));
