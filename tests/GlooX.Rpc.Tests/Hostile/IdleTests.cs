@@ -20,7 +20,7 @@ public sealed class IdleTests
 
     private static async Task KeepAsync(int count)
     {
-        await using Harness it = await Harness.StartAsync(new RpcServerOptions { MaxConnections = count + 10, MaxConnectionsPerPeer = count + 10, DrainTimeout = TimeSpan.Zero });
+        await using Harness it = await Harness.StartAsync(new RpcServerOptions { MaxConnections = count + 10, MaxConnectionsPerPeer = count + 10, KeepAliveInterval = TimeSpan.Zero, DrainTimeout = TimeSpan.Zero });
         await using Bystander bystander = await Bystander.OfAsync(it);
         var peers = new RawPeer[count];
         await Parallel.ForAsync(0, count, new ParallelOptions { MaxDegreeOfParallelism = 8 }, async (i, _) => peers[i] = await RawPeer.GreetAsync(it.Server.Url));
