@@ -65,14 +65,13 @@ internal sealed class MapNode(string kind, Identity identity) : IAsyncDisposable
         }
     }
 
-    /// <summary>How long this new process took to be part of the map, and to hold all, both from the beginning.</summary>
+    /// <summary>How long this new process takes until it holds all that the others do.</summary>
     private async Task<double[]> CatchUpAsync(int port, int count, CancellationToken ct)
     {
         long start = Stopwatch.GetTimestamp();
         _map = await SharedMap.ConnectAsync(kind, identity, port, ct);
-        double joined = Stopwatch.GetElapsedTime(start).TotalSeconds;
         await _map.HoldAsync(count, ct);
-        return [joined, Stopwatch.GetElapsedTime(start).TotalSeconds];
+        return [Stopwatch.GetElapsedTime(start).TotalSeconds];
     }
 
     private async Task PongAsync(CancellationToken ct)
