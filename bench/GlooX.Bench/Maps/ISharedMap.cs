@@ -27,6 +27,9 @@ internal static class SharedMap
 
     public const string Nats = "nats_kv";
 
+    /// <summary>For connecting and for one answer: on a busy machine processes that start at once are slow.</summary>
+    public static readonly TimeSpan Patience = TimeSpan.FromSeconds(20);
+
     public static async Task<ISharedMap> ConnectAsync(string kind, Identity identity, int port, CancellationToken ct) => kind switch
     {
         GlooX => await GlooXMap.StartAsync(identity, port, ct),

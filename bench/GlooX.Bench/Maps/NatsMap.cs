@@ -30,7 +30,14 @@ internal sealed class NatsMap : ISharedMap
                 return ValueTask.CompletedTask;
             },
         };
-        var connection = new NatsConnection(new NatsOpts { Url = $"tls://127.0.0.1:{port}", TlsOpts = tls, SubPendingChannelFullMode = BoundedChannelFullMode.Wait });
+        var connection = new NatsConnection(new NatsOpts
+        {
+            Url = $"tls://127.0.0.1:{port}",
+            TlsOpts = tls,
+            SubPendingChannelFullMode = BoundedChannelFullMode.Wait,
+            ConnectTimeout = SharedMap.Patience,
+            RequestTimeout = SharedMap.Patience,
+        });
         await connection.ConnectAsync().AsTask().WaitAsync(ct);
         var config = new NatsKVConfig(SharedMap.Name) { History = 1, Storage = NatsKVStorageType.Memory };
         return new NatsMap(connection, await new NatsKVContext(new NatsJSContext(connection)).CreateStoreAsync(config, ct), port);

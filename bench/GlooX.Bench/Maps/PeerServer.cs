@@ -48,6 +48,7 @@ internal sealed class PeerServer : IAsyncDisposable
                   key_file: "{{folder}}/key.pem"
                   ca_file: "{{folder}}/authority.pem"
                   verify: true
+                  timeout: 20
                 }
                 """);
             return ["-c", config];

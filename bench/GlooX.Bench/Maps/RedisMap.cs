@@ -19,7 +19,8 @@ internal sealed class RedisMap : ISharedMap
 
     public static async Task<ISharedMap> ConnectAsync(Identity identity, int port, CancellationToken ct)
     {
-        var options = new ConfigurationOptions { EndPoints = { { "127.0.0.1", port } }, Ssl = true, AbortOnConnectFail = true };
+        int patience = (int)SharedMap.Patience.TotalMilliseconds;
+        var options = new ConfigurationOptions { EndPoints = { { "127.0.0.1", port } }, Ssl = true, AbortOnConnectFail = true, ConnectTimeout = patience, AsyncTimeout = patience };
         options.CertificateSelection += (_, _, _, _, _) => identity.Client;
         options.CertificateValidation += (_, certificate, _, _) => certificate?.GetRawCertData().AsSpan().SequenceEqual(identity.Server.RawDataMemory.Span) == true;
         return new RedisMap(await ConnectionMultiplexer.ConnectAsync(options).WaitAsync(ct), port);
