@@ -48,7 +48,7 @@ internal static class ChannelTopic
 
     private static async Task<Dictionary<string, List<Round>>> MeasureAsync(Trio[] all, bool quick, CancellationToken ct)
     {
-        (double pings, double sets) = quick ? (0.6, 0.5) : (2.0, 2.0);
+        (double pings, double sets) = quick ? (0.5, 0.35) : (2.0, 2.0);
         var rounds = all.ToDictionary(t => t.Kind, _ => new List<Round>(), StringComparer.Ordinal);
         for (int round = 0; round <= Rounds; round++)
         {
@@ -69,7 +69,7 @@ internal static class ChannelTopic
     /// <summary>What it costs to hold many keys, and how long a new process takes to take part, before and after they are there.</summary>
     private static async Task HoldAsync(Trio trio, bool quick, Dictionary<string, double> figures, CancellationToken ct)
     {
-        (int times, double idle) = quick ? (1, 1.5) : (3, 10);
+        (int times, double idle) = quick ? (1, 3) : (3, 10);
         bool isOurs = trio.Kind == SharedMap.GlooX;
         string of = isOurs ? "" : "_" + trio.Kind;
         figures[$"channel.join{of}_s"] = await trio.CatchUpAsync(times, OtherKeys, ct);
