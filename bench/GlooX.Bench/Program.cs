@@ -1,12 +1,13 @@
 using System.Globalization;
 using System.Runtime.InteropServices;
+using GlooX.Bench.Maps;
 using GlooX.Bench.Soak;
 
 namespace GlooX.Bench;
 
 internal static class Program
 {
-    private const string Usage = "usage: GlooX.Bench rpc [--quick] [--only WORKLOAD] [--json FILE]\n       GlooX.Bench spawn [--quick] [--json FILE]\n       GlooX.Bench soak [--minutes N] [--json FILE]";
+    private const string Usage = "usage: GlooX.Bench rpc [--quick] [--only WORKLOAD] [--json FILE]\n       GlooX.Bench spawn [--quick] [--json FILE]\n       GlooX.Bench channel [--quick] [--json FILE]\n       GlooX.Bench soak [--minutes N] [--json FILE]";
 
     private static async Task<int> Main(string[] args)
     {
@@ -34,6 +35,12 @@ internal static class Program
                     return 0;
                 case ["soak", .. var rest] when TryReadMinutes(ref rest, out double minutes) && TryRead(rest, out bool quick, out string? json) && !quick:
                     return await SoakTopic.RunAsync(minutes, json, stop.Token) ? 0 : 1;
+                case [MapProcess.Verb, var kind, var folder]:
+                    await MapProcess.ServeAsync(kind, folder, stop.Token);
+                    return 0;
+                case ["channel", .. var rest] when TryRead(rest, out bool quick, out string? json):
+                    await ChannelTopic.RunAsync(quick, json, stop.Token);
+                    return 0;
                 case ["spawn", .. var rest] when TryRead(rest, out bool quick, out string? json):
                     await SpawnTopic.RunAsync(quick, json, stop.Token);
                     return 0;

@@ -52,6 +52,14 @@ internal sealed class ServerProcess : IAsyncDisposable
         }
     }
 
+    /// <summary>For servers that answer each line of their input with one; one question at a time.</summary>
+    public async Task<string> AskLineAsync(string line, CancellationToken ct)
+    {
+        await _process.StandardInput.WriteLineAsync(line.AsMemory(), ct);
+        await _process.StandardInput.FlushAsync(ct);
+        return await _process.StandardOutput.ReadLineAsync(ct) ?? throw new InvalidOperationException($"the process {Pid} ended when it was asked '{line}'");
+    }
+
     /// <summary>The other side of <see cref="StartAsync"/>.</summary>
     public static async Task ServeAsync(string kind, string folder, CancellationToken ct)
     {

@@ -1,0 +1,41 @@
+namespace GlooX.Bench.Maps;
+
+/// <summary>An agent with a channel; the first one has no peer and makes the channel.</summary>
+internal sealed class GlooXMap : ISharedMap
+{
+    private readonly Agent _agent;
+    private readonly Channel<byte[]> _channel;
+
+    private GlooXMap(Agent agent) => (_agent, _channel) = (agent, agent.Channel<byte[]>(SharedMap.Name));
+
+    public int Port => int.Parse(_agent.Url.AsSpan(_agent.Url.LastIndexOf(':') + 1));
+
+    public static async Task<ISharedMap> StartAsync(Identity identity, int port, CancellationToken ct)
+    {
+        Agent agent = await Agent.StartAsync("127.0.0.1:0", port == 0 ? null : $"127.0.0.1:{port}", new AgentOptions { Identity = identity, WarmHosts = 0 }, ct);
+        if (port == 0)
+        {
+            await agent.CreateChannelAsync(SharedMap.Name, ct: ct);
+        }
+
+        return new GlooXMap(agent);
+    }
+
+    public ValueTask SetAsync(string key, byte[] value, CancellationToken ct) => _channel.SetAsync(key, value, ct: ct);
+
+    public Task FollowAsync(Action<string, byte[]> received, CancellationToken ct)
+    {
+        _channel.OnSet(Keys.All, (key, value) => received(key, value!));
+        return Task.CompletedTask;
+    }
+
+    public async Task HoldAsync(int count, CancellationToken ct)
+    {
+        while (_channel.Count < count)
+        {
+            await Task.Delay(1, ct);
+        }
+    }
+
+    public ValueTask DisposeAsync() => _agent.DisposeAsync();
+}
