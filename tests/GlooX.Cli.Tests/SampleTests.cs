@@ -37,6 +37,106 @@ public sealed class SampleTests
     }
 
     [Fact]
+    public async Task The_chat_shows_everybody_each_line_once_in_order_and_its_history_to_who_joins()
+    {
+        await using var shell = new Shell();
+        string chat = await shell.BuildAsync("samples/chat/chat.cs");
+        string url = Shell.FreeUrl();
+        Conversation anna = shell.Talk("dotnet", chat, "anna", "--url", url);
+        await anna.HearAsync("anna joined");
+        Conversation bert = shell.Talk("dotnet", chat, "bert", "--peer", url);
+        await bert.HearAsync("bert joined");
+        for (int line = 0; line < 20; line++)
+        {
+            await anna.SayAsync($"a{line:00}.");
+        }
+
+        await bert.HearAsync("anna: a19.");
+        await bert.SayAsync("b00.");
+        await anna.HearAsync("bert: b00.");
+        await anna.SayAsync(new string('x', 20_000));
+        await bert.SignalAsync("INT");
+        Outcome interrupted = await bert.EndAsync();
+        Assert.Equal((0, ""), (interrupted.Code, interrupted.Errors));
+        await anna.HearAsync("bert left");
+
+        Conversation carl = shell.Talk("dotnet", chat, "carl", "--peer", url);
+        await carl.HearAsync("carl joined");
+        await carl.SayAsync("c00.");
+        carl.FallSilent();
+        Outcome left = await carl.EndAsync();
+        Assert.Equal((0, ""), (left.Code, left.Errors));
+        await anna.HearAsync("carl left");
+        await anna.SignalAsync("TERM");
+        Outcome last = await anna.EndAsync();
+        Assert.Equal(0, last.Code);
+        Assert.Single(last.Errors.TrimEnd().Split('\n'));
+
+        string[] all =
+        [
+            "anna joined", "bert joined", .. Enumerable.Range(0, 20).Select(n => $"anna: a{n:00}."), "bert: b00.", "bert left",
+            "carl joined", "carl: c00.", "carl left", "anna left",
+        ];
+        Assert.Equal(all, Said(anna));
+        Assert.Equal(all[..^4], Said(bert));
+        Assert.Equal(all[..^1], Said(carl));
+
+        static IEnumerable<string> Said(Conversation one) => one.Heard.Skip(1).Select(line => line[9..]);
+    }
+
+    [Fact]
+    public async Task When_the_one_on_duty_is_killed_the_next_takes_over_and_all_agree()
+    {
+        await using var shell = new Shell();
+        string leader = await shell.BuildAsync("samples/leader/leader.cs");
+        string first = Shell.FreeUrl(), second = Shell.FreeUrl();
+        Conversation anna = shell.Talk("dotnet", leader, "anna", "--url", first);
+        await anna.HearAsync("on duty: anna, that is me");
+        Conversation bert = shell.Talk("dotnet", leader, "bert", "--url", second, "--peer", first);
+        await bert.HearAsync("on duty: anna");
+        Conversation carl = shell.Talk("dotnet", leader, "carl", "--peer", second);
+        await carl.HearAsync("on duty: anna");
+
+        await anna.KillAsync();
+        await Task.WhenAll(bert.HearAsync("on duty: bert, that is me"), carl.HearAsync("on duty: bert"));
+
+        Conversation again = shell.Talk("dotnet", leader, "anna", "--url", first, "--peer", second);
+        await again.HearAsync("on duty: bert");
+        await bert.KillAsync();
+        await Task.WhenAll(carl.HearAsync("on duty: carl, that is me"), again.HearAsync("on duty: carl"));
+
+        await carl.SignalAsync("TERM");
+        Outcome stopped = await carl.EndAsync();
+        Assert.Equal((0, ""), (stopped.Code, stopped.Errors));
+        await again.HearAsync("on duty: anna, that is me");
+    }
+
+    [Theory]
+    [InlineData("samples/chat/chat.cs")]
+    [InlineData("samples/leader/leader.cs")]
+    public async Task Samples_that_take_arguments_have_help_and_errors_of_one_line(string sample)
+    {
+        await using var shell = new Shell();
+        Outcome help = await shell.RunAsync("dotnet", "run", sample, "--", "--help");
+        Assert.Equal((0, ""), (help.Code, help.Errors));
+        Assert.Contains("--peer", help.Output, StringComparison.Ordinal);
+        string program = await shell.BuildAsync(sample);
+        foreach ((int code, string says, string[] arguments) in new (int, string, string[])[]
+        {
+            (2, "who are you?", []),
+            (2, "'--bogus' makes no sense", ["x", "--bogus"]),
+            (1, "connection refused", ["x", "--peer", "127.0.0.1:1"]),
+            (1, "nonsense", ["x", "--url", "nonsense"]),
+        })
+        {
+            Outcome wrong = await shell.RunAsync("dotnet", [program, .. arguments]);
+            Assert.Equal((code, ""), (wrong.Code, wrong.Output));
+            Assert.Contains(says, wrong.Errors, StringComparison.Ordinal);
+            Assert.Single(wrong.Errors.TrimEnd().Split('\n'));
+        }
+    }
+
+    [Fact]
     public async Task The_word_count_is_that_of_wc()
     {
         await using var shell = new Shell();

@@ -15,6 +15,7 @@ internal sealed class Shell : IAsyncDisposable
     private static readonly TimeSpan s_limit = TimeSpan.FromMinutes(3);
     private readonly string _home = Directory.CreateTempSubdirectory("gloox-cli-").FullName;
     private readonly List<(Process Process, Task<string[]> Reading)> _running = [];
+    private readonly List<Conversation> _talking = [];
 
     public static string Repository { get; } = Above("GlooX.slnx");
 
@@ -68,6 +69,24 @@ internal sealed class Shell : IAsyncDisposable
         return process;
     }
 
+    /// <summary>Starts a command that is talked to.</summary>
+    public Conversation Talk(string command, params string[] arguments)
+    {
+        var conversation = new Conversation(Start(command, arguments, talk: true));
+        _talking.Add(conversation);
+        return conversation;
+    }
+
+    /// <summary>Builds a sample as <c>dotnet run</c> does.</summary>
+    /// <returns>Its assembly, so that it can be run as a process that has a pid of its own.</returns>
+    public async Task<string> BuildAsync(string sample)
+    {
+        Outcome built = await RunAsync("dotnet", "build", "--tl:off", sample);
+        Assert.True(built.Code == 0, built.Output);
+        string file = $"{Path.GetFileNameWithoutExtension(sample)}.dll";
+        return built.Output.Split('\n').Select(l => l.Trim()).Last(l => l.EndsWith($"/{file}", StringComparison.Ordinal)).Split(" -> ")[1];
+    }
+
     /// <summary>All that a stopped agent wrote on its error output.</summary>
     public async Task<string> ErrorsAsync(Process process) => (await _running.Single(r => r.Process == process).Reading.WaitAsync(s_limit))[1];
 
@@ -81,6 +100,11 @@ internal sealed class Shell : IAsyncDisposable
 
     public async ValueTask DisposeAsync()
     {
+        foreach (Conversation conversation in _talking)
+        {
+            await conversation.DisposeAsync();
+        }
+
         foreach ((Process process, Task<string[]> reading) in _running)
         {
             if (!process.HasExited)
@@ -97,10 +121,10 @@ internal sealed class Shell : IAsyncDisposable
 
     private static string Tool => typeof(ConsoleLog).Assembly.Location;
 
-    private Process Start(string command, string[] arguments)
+    private Process Start(string command, string[] arguments, bool talk = false)
     {
         string[] line = [.. Through, command, .. arguments];
-        var start = new ProcessStartInfo(line[0], line[1..]) { RedirectStandardOutput = true, RedirectStandardError = true, UseShellExecute = false, WorkingDirectory = Repository };
+        var start = new ProcessStartInfo(line[0], line[1..]) { RedirectStandardOutput = true, RedirectStandardError = true, RedirectStandardInput = talk, UseShellExecute = false, WorkingDirectory = Repository };
         start.Environment["GLOOX_HOME"] = Path.Combine(_home, "home");
         start.Environment["LC_ALL"] = "C.UTF-8";
         foreach ((string name, string value) in Variables)
