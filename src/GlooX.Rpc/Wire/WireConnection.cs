@@ -33,11 +33,12 @@ internal abstract class WireConnection : IThreadPoolWorkItem, IInlineWork
     // Kept while the connection is in use: to make it anew for each batch costs a collection of the oldest generation now and then.
     private const int KeepBatch = 1024 * 1024;
 
-    // What is written at once: beyond it, waiting for more saves little. Each such piece that had to wait, and went through, tells that the
-    // other side lives.
-    private const int FullBatch = 64 * 1024;
+    // One TLS record: what waits for more beyond it holds up the other side.
+    private const int FullBatch = 16 * 1024;
 
-    private const int TlsRecord = 16 * 1024;
+    // What is written at once, if so much has come together. Each such piece that had to wait, and went through, tells that the other side
+    // lives.
+    private const int WriteSlice = 64 * 1024;
 
     // In milliseconds; then the room for batches is given back.
     private const int Quiet = 1000;
@@ -616,9 +617,9 @@ internal abstract class WireConnection : IThreadPoolWorkItem, IInlineWork
                     QueueHelper();
                 }
 
-                for (ReadOnlyMemory<byte> rest = batch.Written; !rest.IsEmpty; rest = rest[Math.Min(rest.Length, FullBatch)..])
+                for (ReadOnlyMemory<byte> rest = batch.Written; !rest.IsEmpty; rest = rest[Math.Min(rest.Length, WriteSlice)..])
                 {
-                    ValueTask writing = WriteAsync(rest[..Math.Min(rest.Length, FullBatch)]);
+                    ValueTask writing = WriteAsync(rest[..Math.Min(rest.Length, WriteSlice)]);
                     bool waits = !writing.IsCompleted;
                     await writing.ConfigureAwait(false);
                     if (waits)
@@ -636,12 +637,12 @@ internal abstract class WireConnection : IThreadPoolWorkItem, IInlineWork
         }
     }
 
-    private ValueTask WriteAsync(ReadOnlyMemory<byte> slice) => _socket is null || slice.Length <= TlsRecord ? _stream.WriteAsync(slice) : WriteAsOneAsync(_socket, slice);
+    private ValueTask WriteAsync(ReadOnlyMemory<byte> slice) => _socket is null || slice.Length <= FullBatch ? _stream.WriteAsync(slice) : WriteAsOneAsync(_socket, slice);
 
     /// <summary>Several TLS records in one go.</summary>
     private async ValueTask WriteAsOneAsync(SocketStream socket, ReadOnlyMemory<byte> slice)
     {
-        socket.Cork(slice.Length + (slice.Length / TlsRecord * 64) + 64);
+        socket.Cork(slice.Length + (slice.Length / FullBatch * 64) + 64);
         await _stream.WriteAsync(slice).ConfigureAwait(false);
         await socket.UncorkAsync(CancellationToken.None).ConfigureAwait(false);
     }
