@@ -102,8 +102,6 @@ internal sealed partial class AddonSpread(Agent node, AddonDesk desk, ILogger lo
                         await FollowAsync(change, ct).ConfigureAwait(false);
                     }
                 }
-
-                await Task.Delay(s_look, ct).ConfigureAwait(false);
             }
             catch (OperationCanceledException) when (ct.IsCancellationRequested)
             {
@@ -113,6 +111,8 @@ internal sealed partial class AddonSpread(Agent node, AddonDesk desk, ILogger lo
             {
                 LogLost(logger, e); // the channel was removed: it may be created again
             }
+
+            await Task.Delay(s_look, ct).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         }
     }
 
