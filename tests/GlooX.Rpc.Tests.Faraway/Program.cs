@@ -1,17 +1,24 @@
 // One end of a connection in a process of its own, for tests in which the ends are in different networks:
 //   serve URL KEEPALIVE   serves until its input ends
 //   call URL KEEPALIVE    does what the lines of its input say
+//   idle URL COUNT        connects so many times; with each line of its input every connection makes a call
 // KEEPALIVE: milliseconds of silence after which it asks whether the other is there; 0: never.
 using Faraway;
 using GlooX;
 
-if (args is not [string role, string url, string milliseconds])
+if (args is not [string role, string url, string amount])
 {
-    Console.Error.WriteLine("serve URL KEEPALIVE | call URL KEEPALIVE");
+    Console.Error.WriteLine("serve URL KEEPALIVE | call URL KEEPALIVE | idle URL COUNT");
     return 1;
 }
 
-TimeSpan keepAlive = TimeSpan.FromMilliseconds(int.Parse(milliseconds));
+if (role == "idle")
+{
+    await Idle.RunAsync(url, int.Parse(amount));
+    return 0;
+}
+
+TimeSpan keepAlive = TimeSpan.FromMilliseconds(int.Parse(amount));
 if (role == "serve")
 {
     await using var server = new RpcServer(new RpcServerOptions { KeepAliveInterval = keepAlive, DrainTimeout = TimeSpan.Zero });

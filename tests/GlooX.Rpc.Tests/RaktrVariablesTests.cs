@@ -233,10 +233,10 @@ public sealed class RaktrVariablesTests
         Assert.Contains(complaint, error.Message, StringComparison.Ordinal);
     }
 
-    private static OpenSsl Good(string algorithm = "ec -pkeyopt ec_paramgen_curve:prime256v1") =>
+    internal static OpenSsl Good(string algorithm = "ec -pkeyopt ec_paramgen_curve:prime256v1") =>
         new OpenSsl().Authority("ca").Certificate("server", "ca", "serverAuth", algorithm).Certificate("client", "ca", "clientAuth", algorithm);
 
-    private static Dictionary<string, string?> Variables(OpenSsl files) => new(StringComparer.Ordinal)
+    internal static Dictionary<string, string?> Variables(OpenSsl files) => new(StringComparer.Ordinal)
     {
         [RaktrVariables.Ca] = files["ca.crt"],
         [RaktrVariables.ServerCertificate] = files["server.crt"],
