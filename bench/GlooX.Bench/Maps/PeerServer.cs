@@ -136,7 +136,8 @@ internal sealed class PeerServer : IAsyncDisposable
         }
 
         Console.WriteLine($"{program} is missing: apt-get installs Debian's package of that name");
-        string[] command = ["env", "DEBIAN_FRONTEND=noninteractive", "RUNLEVEL=1", "apt-get", "install", "-y", "-qq", "--no-install-recommends", program];
+        const string Steps = "apt-get update -qq; DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get install -y -qq --no-install-recommends \"$1\"";
+        string[] command = ["/bin/sh", "-c", Steps, "sh", program];
         command = Environment.IsPrivilegedProcess ? command : ["sudo", "-n", .. command];
         int code;
         try

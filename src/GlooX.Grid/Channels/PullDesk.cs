@@ -13,6 +13,9 @@ internal sealed class PullDesk(Replicator owner, ReplicatorOptions options)
     private readonly HashSet<Peer> _serving = [];
     private ulong _sessions;
 
+    /// <summary>Whether anything is being pulled or served.</summary>
+    public bool IsBusy => _pullings.Count > 0 || _serving.Count > 0;
+
     /// <summary>Pulls, unless the replica is being pulled already.</summary>
     public void Start(Peer source, Replica replica, Instant now)
     {

@@ -141,6 +141,9 @@ internal sealed class Replica(string name, ChannelSpec spec, Func<Entry, ulong>?
         }
     }
 
+    /// <summary>When something may have lived its time next; 0: nothing does.</summary>
+    public long NextExpiry => _expiring.TryPeek(out _, out long at) ? at : 0;
+
     /// <summary>Ends what has lived its time.</summary>
     public void Expire(long now, ICollection<Entry> ended, ICollection<Change> changes)
     {

@@ -74,6 +74,11 @@ internal sealed class Replicator
     /// <summary>Times seen that were too far ahead to follow: somebody's clock is wrong.</summary>
     public long DriftsSeen { get; private set; }
 
+    /// <summary>
+    /// Whether something is under way that only time brings on: then <see cref="Tick"/> is due several times a second, otherwise once.
+    /// </summary>
+    public bool IsRestless { get; private set; }
+
     /// <summary>Whether every replica has been compared with another node's.</summary>
     public bool IsSynced => Directory.IsSynced && _channels.Values.All(c => c.IsSynced);
 
@@ -102,6 +107,7 @@ internal sealed class Replicator
             _pending.Add(batch = new PendingBatch(replica, entry.Sequence));
         }
 
+        Await(entry.ExpiresAt, now);
         batch.Entries.Add(entry);
         PendingCount++;
         batch.WantsAcknowledgement |= wantsAcknowledgement;
@@ -239,14 +245,16 @@ internal sealed class Replicator
         }
     }
 
-    /// <summary>To be called several times a second.</summary>
+    /// <summary>To be called several times a second, or once a second unless <see cref="IsRestless"/>.</summary>
     public void Tick(Instant now)
     {
+        IsRestless = false;
         foreach (Replica replica in All())
         {
             _ended.Clear();
             replica.Expire(now.Mono, _ended, Changes);
             Keep(replica, _ended);
+            Await(replica.NextExpiry, now);
         }
 
         foreach (((Replica replica, ulong origin) gap, long since) in _gaps.ToArray())
@@ -275,9 +283,12 @@ internal sealed class Replicator
                     _pulls.Start(peer, replica, now);
                 }
             }
+
+            IsRestless |= peer.Suspects.Count > 0;
         }
 
         _pulls.Tick(now);
+        IsRestless |= _gaps.Count > 0 || _pulls.IsBusy;
         if (now.Mono >= _nextDigest)
         {
             _nextDigest = now.Mono + _options.DigestInterval;
@@ -315,6 +326,7 @@ internal sealed class Replicator
                     break;
                 case MessageKind.Pull or MessageKind.Chunk or MessageKind.ChunkTaken:
                     _pulls.Receive(kind, ref reader, peer, now);
+                    IsRestless |= _pulls.IsBusy;
                     break;
                 default:
                     throw new InvalidDataException($"there are no messages of the kind {kind}");
@@ -338,6 +350,7 @@ internal sealed class Replicator
             return;
         }
 
+        Await(entry.ExpiresAt, now);
         Keep(replica, entry);
         if (ReferenceEquals(replica, Directory))
         {
@@ -412,6 +425,7 @@ internal sealed class Replicator
             if (replica.Seen.HasGap(sender))
             {
                 _gaps.TryAdd((replica, sender), now.Mono);
+                IsRestless = true;
             }
 
             if (wantsAcknowledgement)
@@ -459,10 +473,12 @@ internal sealed class Replicator
             if (!replica.IsSynced || (covers && has.Covers(replica.Seen)))
             {
                 _pulls.Start(peer, replica, now);
+                IsRestless = true;
             }
             else if (!covers)
             {
                 peer.Suspects.TryAdd(replica, (has, now.Mono));
+                IsRestless = true;
             }
         }
 
@@ -549,6 +565,8 @@ internal sealed class Replicator
             _channels[entry.Key] = new Replica(entry.Key, spec);
         }
     }
+
+    private void Await(long time, Instant now) => IsRestless |= time > 0 && time - now.Mono < _options.DigestInterval;
 
     private void EndOwner(ulong owner, Instant now)
     {

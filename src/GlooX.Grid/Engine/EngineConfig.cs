@@ -42,7 +42,7 @@ internal static class EngineConfig
             default-dispatcher { executor = channel-executor, channel-executor.priority = normal }
             internal-dispatcher { executor = channel-executor, channel-executor.priority = high }
           }
-          scheduler.tick-duration = 100ms
+          scheduler.tick-duration = 200ms
           loggers = ["GlooX.Grid.EngineLog, GlooX.Grid"]
           stdout-loglevel = OFF
           stdout-logger-class = "GlooX.Grid.EngineSilence, GlooX.Grid"
@@ -77,7 +77,7 @@ internal static class EngineConfig
             gossip-interval = 300ms
             leader-actions-interval = 1s
             unreachable-nodes-reaper-interval = 1s
-            scheduler.tick-duration = 100ms
+            scheduler.tick-duration = 200ms
             failure-detector {
               heartbeat-interval = 1s
               acceptable-heartbeat-pause = 3s

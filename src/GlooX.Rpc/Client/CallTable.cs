@@ -96,19 +96,29 @@ internal sealed class CallTable
         }
     }
 
-    /// <summary>The calls whose deadline has passed; they are abandoned.</summary>
-    public List<PendingCall>? TakeExpired(long now)
+    /// <summary>The calls whose deadline has passed; they are abandoned. And when the next one will.</summary>
+    public List<PendingCall>? TakeExpired(long now, out long next)
     {
+        next = long.MaxValue;
         List<PendingCall>? expired = null;
         lock (_gate)
         {
             for (int i = 0; i < _top; i++)
             {
-                if (_slots[i] is PendingCall call && call.Deadline <= now)
+                if (_slots[i] is not PendingCall call)
+                {
+                    continue;
+                }
+
+                if (call.Deadline <= now)
                 {
                     (expired ??= []).Add(call);
                     call.Ending();
                     _slots[i] = s_abandoned;
+                }
+                else
+                {
+                    next = Math.Min(next, call.Deadline);
                 }
             }
         }

@@ -20,7 +20,7 @@ internal sealed class ClientConnection : RpcConnection
         LocalAddress = connection.LocalAddress;
         Lane = lane;
         _keepAlive = options.KeepAliveInterval;
-        StartSweeper();
+        StartSweeping();
     }
 
     public System.Net.IPAddress? LocalAddress { get; }
@@ -64,7 +64,7 @@ internal sealed class ClientConnection : RpcConnection
 
     protected override bool AlwaysReads => true;
 
-    protected override void Sweep(long now)
+    public override long Sweep(long now)
     {
         if (_greeted.Task.IsCompleted)
         {
@@ -72,7 +72,10 @@ internal sealed class ClientConnection : RpcConnection
         }
 
         Trim(now);
-        base.Sweep(now);
+
+        // A silence is seen by no more than a quarter of its length too late.
+        long next = base.Sweep(now);
+        return _keepAlive > TimeSpan.Zero ? Math.Min(next, now + (long)(_keepAlive.TotalMilliseconds / 4)) : next;
     }
 
     protected override Definition Resolve(string name) => throw new RpcException(RpcError.ServiceNotFound, "the caller offers nothing but what it has lent");

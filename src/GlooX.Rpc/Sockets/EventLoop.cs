@@ -17,14 +17,14 @@ internal interface IInlineWork
 /// on with what it does, and ends.
 /// </summary>
 /// <remarks>
-/// The monitor is that of Go's runtime (sysmon), applied to a loop. It sleeps while no loop is busy. Thread-safe.
+/// The monitor is that of Go's runtime (sysmon), applied to a loop. It sleeps while no loop runs work that may block. Thread-safe.
 /// </remarks>
 internal sealed class EventLoop
 {
     private const int MaxEvents = 128;
     private const int MaxLoops = 16;
     private const int StackBytes = 4 << 20; // it runs users' code; only what is used takes memory
-    private const int QuietTicks = 50;
+    private const int QuietTicks = 5;
 
     // In ticks without progress: a thread that sleeps is blocked; one that is ready to run may be computing, or only have no core.
     private const int Asleep = 2;
@@ -88,6 +88,11 @@ internal sealed class EventLoop
         }
 
         Interlocked.Exchange(ref turn.Work, work); // before the look at the turn, as the monitor ends the turn before it looks at the work
+        if (Volatile.Read(ref s_monitorSleeps) != 0 && Interlocked.Exchange(ref s_monitorSleeps, 0) != 0)
+        {
+            s_wakeMonitor.Release();
+        }
+
         if (!turn.IsOver)
         {
             return true;
@@ -145,7 +150,7 @@ internal sealed class EventLoop
 
             quiet = 0;
             Interlocked.Exchange(ref s_monitorSleeps, 1);
-            if (Array.Exists(s_loops, static loop => loop is not null && Volatile.Read(ref loop._busy) != 0))
+            if (Array.Exists(s_loops, static loop => loop is not null && Volatile.Read(ref loop._turn.Work) is not null))
             {
                 Interlocked.Exchange(ref s_monitorSleeps, 0);
                 continue;
@@ -260,11 +265,6 @@ internal sealed class EventLoop
                 Interlocked.Exchange(ref loop._busy, 0);
                 events.Fill(loop._epoll);
                 Interlocked.Exchange(ref loop._busy, 1);
-                if (Volatile.Read(ref s_monitorSleeps) != 0 && Interlocked.Exchange(ref s_monitorSleeps, 0) != 0)
-                {
-                    s_wakeMonitor.Release();
-                }
-
                 Handle(events); // all of them, even if the turn is over: they are said once
             }
         }

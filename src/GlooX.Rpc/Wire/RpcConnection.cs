@@ -20,13 +20,12 @@ internal abstract class RpcConnection : WireConnection, ICallSource
 
     // Smaller requests are bounded by their number.
     private const int LargeRequest = 4 * 1024;
-    private static readonly TimeSpan s_sweep = TimeSpan.FromMilliseconds(100);
 
     // Calls made.
     private readonly CallTable _calls = new();
     private int _made;
     private readonly Dictionary<string, uint> _named = new(StringComparer.Ordinal);
-    private Timer? _sweeper;
+    private int _isSwept;
 
     // Calls served.
     private readonly List<Definition> _defined = [];
@@ -104,11 +103,12 @@ internal abstract class RpcConnection : WireConnection, ICallSource
         }
 
         Interlocked.Increment(ref _made);
-        if (Volatile.Read(ref _sweeper) is null)
+        if (Volatile.Read(ref _isSwept) == 0)
         {
-            StartSweeper();
+            StartSweeping();
         }
 
+        Sweeper.Expect(call.Deadline);
         return true;
     }
 
@@ -277,23 +277,32 @@ internal abstract class RpcConnection : WireConnection, ICallSource
         FinishIfDrained();
     }
 
-    /// <summary>Looks at the clock; called now and then.</summary>
-    protected virtual void Sweep(long now)
+    /// <summary>Looks at the clock; called now and then, by one thread at a time.</summary>
+    /// <returns>When to look again at the latest.</returns>
+    public virtual long Sweep(long now)
     {
-        foreach (PendingCall call in _calls.TakeExpired(now) ?? [])
+        List<PendingCall>? expired = _calls.TakeExpired(now, out long next);
+        foreach (PendingCall call in expired ?? [])
         {
             FrameBuffer cancel = FrameBuffer.Begin(FrameType.Cancel, call.Id);
             Send(cancel);
             call.FailSoon(new RpcException(RpcError.Timeout, $"{call.Method}: no answer from {Remote} within the deadline") { Url = Remote, Method = call.Method });
         }
+
+        return next;
     }
 
-    protected void StartSweeper()
+    protected void StartSweeping()
     {
-        var sweeper = new Timer(static s => ((RpcConnection)s!).Sweep(Environment.TickCount64), this, s_sweep, s_sweep);
-        if (Interlocked.CompareExchange(ref _sweeper, sweeper, null) is not null || IsClosed)
+        if (Interlocked.Exchange(ref _isSwept, 1) != 0)
         {
-            sweeper.Dispose();
+            return;
+        }
+
+        Sweeper.Add(this);
+        if (IsClosed)
+        {
+            Sweeper.Remove(this); // OnClosed may have missed it
         }
     }
 
@@ -362,7 +371,7 @@ internal abstract class RpcConnection : WireConnection, ICallSource
 
     protected override void OnClosed(Exception reason)
     {
-        Interlocked.Exchange(ref _sweeper, null)?.Dispose();
+        Sweeper.Remove(this);
         foreach (RpcRequest request in _cancellable.Values.Concat(_oneWay.Keys))
         {
             ThreadPool.UnsafeQueueUserWorkItem(static r => r.Cancel(), request, preferLocal: false);

@@ -12,6 +12,7 @@ internal sealed partial class AddonSpread(Agent node, AddonDesk desk, ILogger lo
 {
     public const string ChannelName = ChannelService.Reserved + "addons";
     private static readonly TimeSpan s_look = TimeSpan.FromMilliseconds(500);
+    private static readonly TimeSpan s_sweep = TimeSpan.FromSeconds(5);
     private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(60);
     private static readonly ChannelOptions s_options = new() { MaxValueBytes = 8 * 1024 * 1024, MaxEntries = 1000 };
 
@@ -68,12 +69,13 @@ internal sealed partial class AddonSpread(Agent node, AddonDesk desk, ILogger lo
     {
         while (!ct.IsCancellationRequested)
         {
+            Task listing = node.Hub.NextListing();
             foreach (string gone in _held.Keys.Where(n => !IsShipped(n)))
             {
                 await FollowAsync(new ChannelChange<AddonShipment>(gone, IsDelete: true, null, default), ct).ConfigureAwait(false);
             }
 
-            await Task.Delay(s_look, ct).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            await listing.WaitAsync(s_sweep, ct).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         }
     }
 
@@ -93,6 +95,7 @@ internal sealed partial class AddonSpread(Agent node, AddonDesk desk, ILogger lo
     {
         while (!ct.IsCancellationRequested)
         {
+            Task listing = node.Hub.NextListing();
             try
             {
                 if (node.Channels.Contains(ChannelName, StringComparer.Ordinal))
@@ -101,6 +104,11 @@ internal sealed partial class AddonSpread(Agent node, AddonDesk desk, ILogger lo
                     {
                         await FollowAsync(change, ct).ConfigureAwait(false);
                     }
+                }
+                else
+                {
+                    await listing.WaitAsync(ct).ConfigureAwait(false);
+                    continue;
                 }
             }
             catch (OperationCanceledException) when (ct.IsCancellationRequested)

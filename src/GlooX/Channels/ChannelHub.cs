@@ -13,6 +13,7 @@ namespace GlooX.Channels;
 internal sealed class ChannelHub : IAsyncDisposable
 {
     private static readonly TimeSpan s_tick = TimeSpan.FromMilliseconds(100);
+    private static readonly TimeSpan s_rest = TimeSpan.FromSeconds(1.02); // a little more than between two digests
     private static readonly TimeSpan s_roomTimeout = TimeSpan.FromSeconds(2);
 
     // How often one writer sends what others wrote, before somebody else does.
@@ -26,11 +27,14 @@ internal sealed class ChannelHub : IAsyncDisposable
     private readonly ChannelStore? _store;
     private readonly Dictionary<ulong, PeerLink> _links = [];
     private readonly Dictionary<Replica, List<ChangeQueue>> _readers = [];
+    private readonly List<Subscription> _begun = [];
     private readonly List<Waiter> _waiters = [];
     private readonly CancellationTokenSource _stop = new();
     private readonly CancellationToken _stopped;
     private readonly TaskCompletionSource _synced = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private PeerLink[] _allLinks = [];
+    private PeriodicTimer? _timer;
+    private TaskCompletionSource _listed = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private TaskCompletionSource? _room;
     private Task _running = Task.CompletedTask;
     private int _flushing;
@@ -52,6 +56,27 @@ internal sealed class ChannelHub : IAsyncDisposable
             {
                 _store.Load(_core, Now);
                 Drain();
+            }
+        }
+    }
+
+    /// <summary>What is to be done once the lock is left.</summary>
+    /// <param name="Messages">For single members.</param>
+    /// <param name="First">A subscription that has begun and must be run.</param>
+    /// <param name="Others">The other ones.</param>
+    private readonly record struct Drained(List<(PeerLink Link, byte[] Message)>? Messages, Subscription? First, Subscription[] Others)
+    {
+        /// <summary>One may run on this thread if it can be spared: a handler that blocks holds up nobody else then.</summary>
+        public void Run(bool canSpare)
+        {
+            Array.ForEach(Others, static s => s.RunSoon());
+            if (canSpare)
+            {
+                First?.RunHere();
+            }
+            else
+            {
+                First?.RunSoon();
             }
         }
     }
@@ -81,6 +106,15 @@ internal sealed class ChannelHub : IAsyncDisposable
         lock (_gate)
         {
             return [.. _core.Channels.Keys];
+        }
+    }
+
+    /// <summary>Completes when a channel is created or removed next.</summary>
+    public Task NextListing()
+    {
+        lock (_gate)
+        {
+            return _listed.Task;
         }
     }
 
@@ -157,7 +191,7 @@ internal sealed class ChannelHub : IAsyncDisposable
     {
         Entry? entry;
         Replica replica;
-        List<(PeerLink, byte[])>? messages;
+        Drained drained;
         lock (_gate)
         {
             replica = Find(channel);
@@ -168,10 +202,10 @@ internal sealed class ChannelHub : IAsyncDisposable
             }
 
             entry = WriteOne(replica, key, value, options);
-            messages = Drain();
+            drained = Drain();
         }
 
-        Send(messages);
+        Send(drained);
         AckLevel level = Level(replica, options);
         return IsDone(replica, level) ? new(true) : TrueAfterAsync(FinishAsync(replica, entry.Sequence, options, level, ct));
     }
@@ -180,7 +214,7 @@ internal sealed class ChannelHub : IAsyncDisposable
     {
         ulong last = 0;
         Replica replica;
-        List<(PeerLink, byte[])>? messages;
+        Drained drained;
         lock (_gate)
         {
             replica = Find(channel);
@@ -194,10 +228,10 @@ internal sealed class ChannelHub : IAsyncDisposable
                 last = WriteOne(replica, key, value, options).Sequence;
             }
 
-            messages = Drain();
+            drained = Drain();
         }
 
-        Send(messages);
+        Send(drained);
         return last == 0 ? default : FinishAsync(replica, last, options, Level(replica, options), ct);
     }
 
@@ -206,7 +240,7 @@ internal sealed class ChannelHub : IAsyncDisposable
         Replica replica;
         Entry entry;
         long sum;
-        List<(PeerLink, byte[])>? messages;
+        Drained drained;
         lock (_gate)
         {
             replica = Find(channel);
@@ -218,10 +252,10 @@ internal sealed class ChannelHub : IAsyncDisposable
 
             entry = _core.Add(replica, key, delta, Level(replica, options) != AckLevel.Local, Now);
             sum = replica.Counters[key].Sum;
-            messages = Drain();
+            drained = Drain();
         }
 
-        Send(messages);
+        Send(drained);
         await FinishAsync(replica, entry.Sequence, options, Level(replica, options), ct).ConfigureAwait(false);
         return sum;
     }
@@ -299,7 +333,7 @@ internal sealed class ChannelHub : IAsyncDisposable
         return subscription;
     }
 
-    /// <summary>A message of another node.</summary>
+    /// <summary>A message of another node. The thread is that of a call, which whoever has more for it can do without.</summary>
     public void Receive(byte[] message, string caller)
     {
         if (_stopped.IsCancellationRequested)
@@ -307,6 +341,7 @@ internal sealed class ChannelHub : IAsyncDisposable
             return;
         }
 
+        Drained drained;
         lock (_gate)
         {
             try
@@ -317,9 +352,11 @@ internal sealed class ChannelHub : IAsyncDisposable
             {
                 _logger.Malformed(caller, e.Message);
             }
+
+            drained = Drain();
         }
 
-        SendDrained();
+        Send(drained, isBrought: true);
     }
 
     /// <summary>Membership has changed, or some time has passed.</summary>
@@ -396,6 +433,11 @@ internal sealed class ChannelHub : IAsyncDisposable
     private async Task RunAsync(CancellationToken ct)
     {
         using var timer = new PeriodicTimer(s_tick, _time);
+        lock (_gate)
+        {
+            _timer = timer;
+        }
+
         try
         {
             while (await timer.WaitForNextTickAsync(ct).ConfigureAwait(false))
@@ -413,6 +455,13 @@ internal sealed class ChannelHub : IAsyncDisposable
         catch (OperationCanceledException) when (ct.IsCancellationRequested)
         {
             // the agent stops
+        }
+        finally
+        {
+            lock (_gate)
+            {
+                _timer = null;
+            }
         }
     }
 
@@ -467,39 +516,64 @@ internal sealed class ChannelHub : IAsyncDisposable
     /// <summary>Hands on what the core has left, and sends what is due. Not under the lock.</summary>
     private void SendDrained()
     {
-        List<(PeerLink Link, byte[] Message)>? messages;
+        Drained drained;
         lock (_gate)
         {
-            messages = Drain();
+            drained = Drain();
         }
 
-        Send(messages);
+        Send(drained);
     }
 
-    private void Send(List<(PeerLink Link, byte[] Message)>? messages)
+    private void Send(in Drained drained, bool isBrought = false)
     {
-        foreach ((PeerLink link, byte[] message) in messages ?? [])
+        try
         {
-            link.Send(message);
-        }
+            foreach ((PeerLink link, byte[] message) in drained.Messages ?? [])
+            {
+                link.Send(message);
+            }
 
-        Flush();
+            Flush();
+        }
+        finally
+        {
+            drained.Run(isBrought); // others first: their handlers are as important, and their way is longer
+        }
     }
 
-    private List<(PeerLink Link, byte[] Message)>? Drain()
+    private Drained Drain()
     {
+        TimeSpan pace = _core.IsRestless ? s_tick : s_rest;
+        if (_timer is { } timer && timer.Period != pace)
+        {
+            timer.Period = pace;
+        }
+
         foreach (Change change in _core.Changes)
         {
+            if (ReferenceEquals(change.Replica, _core.Directory))
+            {
+                _listed.TrySetResult();
+                _listed = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+            }
+
             if (_readers.TryGetValue(change.Replica, out List<ChangeQueue>? queues))
             {
                 foreach (ChangeQueue queue in queues)
                 {
-                    queue.Offer(change);
+                    if (queue.Offer(change))
+                    {
+                        _begun.Add(queue.Owner!);
+                    }
                 }
             }
         }
 
         _core.Changes.Clear();
+        Subscription? first = _begun.Count > 0 ? _begun[0] : null;
+        Subscription[] others = _begun.Count > 1 ? [.. _begun.Skip(1)] : [];
+        _begun.Clear();
         if (_core.Kept.Count > 0)
         {
             _store?.Append(_core.Kept, Now);
@@ -536,7 +610,7 @@ internal sealed class ChannelHub : IAsyncDisposable
 
         if (_core.Outbox.Count == 0)
         {
-            return null;
+            return new Drained(null, first, others);
         }
 
         List<(PeerLink, byte[])> messages = new(_core.Outbox.Count);
@@ -549,7 +623,7 @@ internal sealed class ChannelHub : IAsyncDisposable
         }
 
         _core.Outbox.Clear();
-        return messages;
+        return new Drained(messages, first, others);
     }
 
     /// <summary>

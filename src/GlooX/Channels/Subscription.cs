@@ -20,8 +20,8 @@ internal sealed class ChangeQueue(Keys keys, bool sets, bool deletes, bool onlyC
     /// <summary>Changes that a slow reader was not told, because later ones of their keys replaced them.</summary>
     public long Skipped { get; private set; }
 
-    /// <summary>Runs when something is there and nothing was.</summary>
-    public Action? Ready { get; init; }
+    /// <summary>Whose it is; null: a reader's who waits by himself.</summary>
+    public Subscription? Owner { get; init; }
 
     public bool IsEmpty
     {
@@ -34,13 +34,14 @@ internal sealed class ChangeQueue(Keys keys, bool sets, bool deletes, bool onlyC
         }
     }
 
-    public void Offer(in Change change)
+    /// <summary>Takes a change in if it is wanted. True: <see cref="Owner"/> is now to be run by whoever offered it.</summary>
+    public bool Offer(in Change change)
     {
         bool isWanted = (change.Kind == ChangeKind.Set ? sets : deletes) && keys.Contains(change.Key)
             && !(onlyChanges && change.Kind == ChangeKind.Set && change.Previous is { } previous && previous.AsSpan().SequenceEqual(change.Value));
         if (!isWanted)
         {
-            return;
+            return false;
         }
 
         TaskCompletionSource<bool>? waiting;
@@ -48,7 +49,7 @@ internal sealed class ChangeQueue(Keys keys, bool sets, bool deletes, bool onlyC
         {
             if (_isClosed)
             {
-                return;
+                return false;
             }
 
             if (_queue.Count < MostQueued && _last.Count == 0)
@@ -65,7 +66,7 @@ internal sealed class ChangeQueue(Keys keys, bool sets, bool deletes, bool onlyC
         }
 
         waiting?.TrySetResult(true);
-        Ready?.Invoke();
+        return Owner?.TryBegin() == true;
     }
 
     public bool TryTake(out Change change)
@@ -119,9 +120,14 @@ internal sealed class ChangeQueue(Keys keys, bool sets, bool deletes, bool onlyC
     }
 }
 
-/// <summary>Calls a handler for each change, one at a time, on the thread pool; it holds a thread only while there is something to tell.</summary>
-internal sealed class Subscription : IDisposable
+/// <summary>
+/// Calls a handler for each change, one at a time; it holds a thread only while there is something to tell. Handlers run on the thread
+/// pool, or, at first, on the thread that brought the change, where that can be spared.
+/// </summary>
+internal sealed class Subscription : IThreadPoolWorkItem, IDisposable
 {
+    // What the thread that brings changes runs itself before the thread pool takes over.
+    private const int MostInline = 64;
     private readonly ChangeQueue _queue;
     private readonly Func<Change, ValueTask> _handle;
     private readonly Action<Subscription> _ended;
@@ -136,7 +142,7 @@ internal sealed class Subscription : IDisposable
         _handle = handle;
         _ended = ended;
         _logger = logger;
-        _queue = new ChangeQueue(keys, sets, deletes, onlyChanges) { Ready = Wake };
+        _queue = new ChangeQueue(keys, sets, deletes, onlyChanges) { Owner = this };
     }
 
     public ChangeQueue Queue => _queue;
@@ -149,20 +155,28 @@ internal sealed class Subscription : IDisposable
         _ended(this);
     }
 
-    private void Wake()
-    {
-        if (Interlocked.Exchange(ref _running, 1) == 0)
-        {
-            ThreadPool.UnsafeQueueUserWorkItem(static s => _ = s.RunAsync(), this, preferLocal: false); // it catches everything
-        }
-    }
+    /// <summary>True: it was at rest, and the caller must run it.</summary>
+    public bool TryBegin() => Interlocked.Exchange(ref _running, 1) == 0;
 
-    private async Task RunAsync()
+    public void RunSoon() => ThreadPool.UnsafeQueueUserWorkItem(this, preferLocal: false);
+
+    /// <summary>Runs the first handlers on this thread.</summary>
+    public void RunHere() => _ = RunAsync(MostInline); // it catches everything
+
+    void IThreadPoolWorkItem.Execute() => _ = RunAsync(int.MaxValue);
+
+    private async Task RunAsync(int most)
     {
         do
         {
-            while (!_disposed && _queue.TryTake(out Change change))
+            for (int i = 0; !_disposed && _queue.TryTake(out Change change); i++)
             {
+                if (i == most)
+                {
+                    most = int.MaxValue;
+                    await Task.Yield();
+                }
+
                 try
                 {
                     await _handle(change).ConfigureAwait(false);
