@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.CommandLine.Parsing;
 using System.Text.RegularExpressions;
 using GlooX;
 using GlooX.Cli;
@@ -13,15 +14,14 @@ var root = new RootCommand("""
     """)
 {
     AgentCommand.Create(), StatusCommand.Create(), SpawnCommand.Create(), PsCommand.Create(), CallCommand.Create(), KillCommand.Create(),
-    TokenCommand.Create(), JoinCommand.Create(), CertsCommand.Create(), DenyCommand.Create(),
+    ChannelCommand.Create(), TokenCommand.Create(), JoinCommand.Create(), CertsCommand.Create(), DenyCommand.Create(),
 };
 
 ParseResult parsed = root.Parse(args);
 if (parsed.Errors.Count > 0)
 {
     string error = (parsed.Errors.FirstOrDefault(e => e.Message.StartsWith("Unrecognized", StringComparison.Ordinal)) ?? parsed.Errors[0]).Message;
-    string command = parsed.CommandResult.Command == root ? "gloox" : $"gloox {parsed.CommandResult.Command.Name}";
-    await Console.Error.WriteLineAsync($"gloox: {error} (see: {command} --help)");
+    await Console.Error.WriteLineAsync($"gloox: {error} (see: {Line(parsed.CommandResult)} --help)");
     return ExitCode.Usage;
 }
 
@@ -43,6 +43,8 @@ catch (Exception e) when (e is GlooXException or IOException or UnauthorizedAcce
     await Console.Error.WriteLineAsync($"gloox: {OneLine(e.Message)}");
     return ExitCode.Failed;
 }
+
+string Line(CommandResult result) => result.Parent is CommandResult above ? $"{Line(above)} {result.Command.Name}" : "gloox";
 
 // A compiler's errors and a child's last lines keep their lines, indented; all else is one. Parameters mean nothing on a command line.
 static string OneLine(string message) => ParameterName().Replace(message, "").ReplaceLineEndings("\n  ");

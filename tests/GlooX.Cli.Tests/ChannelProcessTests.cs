@@ -103,15 +103,15 @@ public sealed class ChannelProcessTests
         }
     }
 
-    private static async Task<(Conversation Node, string Url)> StartAsync(Shell shell, params string[] arguments)
+    internal static async Task<(Conversation Node, string Url)> StartAsync(Shell shell, params string[] arguments)
     {
         Conversation node = shell.Talk("dotnet", [Program, .. arguments]);
         return (node, (await node.HearAsync("runs ")).Split(' ')[1]);
     }
 
-    private static Task TogetherAsync(params Conversation[] nodes) => Task.WhenAll(nodes.Select(n => n.UntilAsync("peers", "peers", $"peers {nodes.Length - 1}")));
+    internal static Task TogetherAsync(params Conversation[] nodes) => Task.WhenAll(nodes.Select(n => n.UntilAsync("peers", "peers", $"peers {nodes.Length - 1}")));
 
-    private static Task EqualAsync(int count, params Conversation[] nodes) => EqualAsync("channel", count, nodes);
+    internal static Task EqualAsync(int count, params Conversation[] nodes) => EqualAsync("channel", count, nodes);
 
     /// <summary>Waits until all have as many entries, and the same.</summary>
     private static async Task EqualAsync(string channel, int count, params Conversation[] nodes)

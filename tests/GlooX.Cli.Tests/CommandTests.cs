@@ -44,6 +44,8 @@ public sealed class CommandTests
     [InlineData(2, "there are agent, client, observer", "token", "--role", "king")]
     [InlineData(2, "at most a day", "token", "--minutes", "9999")]
     [InlineData(1, "this is no token", "join", "127.0.0.1:1", "nonsense")]
+    [InlineData(2, "(see: gloox channel set --help)", "channel", "set", "jobs", "key")]
+    [InlineData(1, "nobody listens there", "channel", "list", "--agent", "127.0.0.1:1")]
     [InlineData(1, "nobody listens there", "status", "--agent", "127.0.0.1:1")]
     [InlineData(1, "nobody listens there", "spawn", "Child", "child.cs", "--agent", "127.0.0.1:1")]
     public async Task What_cannot_work_is_one_line_and_an_exit_code(int code, string says, params string[] arguments)
@@ -68,12 +70,14 @@ public sealed class CommandTests
     [InlineData("deny")]
     [InlineData("token")]
     [InlineData("join")]
-    public async Task The_help_of_each_command_has_an_example(string command)
+    [InlineData("channel")]
+    [InlineData("channel", "watch")]
+    public async Task The_help_of_each_command_has_an_example(params string[] command)
     {
         await using var shell = new Shell();
-        Outcome outcome = await shell.GlooXAsync(command, "--help");
+        Outcome outcome = await shell.GlooXAsync([.. command, "--help"]);
         Assert.Equal(0, outcome.Code);
-        Assert.Contains($"Example:{Environment.NewLine}    gloox {command}", outcome.Output, StringComparison.Ordinal);
+        Assert.Contains($"Example:{Environment.NewLine}    gloox {string.Join(' ', command)}", outcome.Output, StringComparison.Ordinal);
     }
 
     internal static async Task<Outcome> UntilAsync(Func<Task<Outcome>> run, Func<Outcome, bool> holds)

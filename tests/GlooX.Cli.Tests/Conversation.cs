@@ -15,6 +15,8 @@ internal sealed class Conversation : IAsyncDisposable
     /// <summary>All lines so far.</summary>
     public IReadOnlyList<string> Heard => _heard;
 
+    public int Pid => _process.Id;
+
     public Task SayAsync(string line) => _process.StandardInput.WriteLineAsync(line);
 
     /// <summary>Says something and hears the next line, which must begin so.</summary>

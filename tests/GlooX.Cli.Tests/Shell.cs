@@ -19,6 +19,9 @@ internal sealed class Shell : IAsyncDisposable
 
     public static string Repository { get; } = Above("GlooX.slnx");
 
+    /// <summary>The assembly of the tool.</summary>
+    public static string Tool => typeof(ConsoleLog).Assembly.Location;
+
     /// <summary>Set for every command.</summary>
     public Dictionary<string, string> Variables { get; } = new(StringComparer.Ordinal);
 
@@ -118,8 +121,6 @@ internal sealed class Shell : IAsyncDisposable
 
         Directory.Delete(_home, recursive: true);
     }
-
-    private static string Tool => typeof(ConsoleLog).Assembly.Location;
 
     private Process Start(string command, string[] arguments, bool talk = false)
     {

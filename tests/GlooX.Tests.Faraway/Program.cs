@@ -22,6 +22,10 @@ while (Console.ReadLine() is { } line)
             ["create", string channel, string durability] => await CreateAsync(channel, Enum.Parse<ChannelDurability>(durability)),
             ["write", string channel, string value, string from, string count] => await WriteAsync(channel, value, int.Parse(from), int.Parse(count)),
             ["delete", string channel, string from, string count] => await DeleteAsync(channel, int.Parse(from), int.Parse(count)),
+            ["flood", string channel, string keys, string bytes, string total] => await FloodAsync(channel, int.Parse(keys), int.Parse(bytes), long.Parse(total)),
+            ["confirm", string channel, string key, string level, string patience] => await ConfirmAsync(channel, key, Enum.Parse<Acknowledgement>(level), int.Parse(patience)),
+            ["ephemeral", string channel, string key] => await EphemeralAsync(channel, key),
+            ["remove", string channel] => $"removed {await agent.RemoveChannelAsync(channel)}",
             ["get", string channel, string key] => $"got {agent.Channel<string>(channel).Get(key)}",
             ["state", string channel] => State(agent.Channel<string>(channel).ToDictionary()),
             _ => $"what is '{line}'?",
@@ -29,7 +33,7 @@ while (Console.ReadLine() is { } line)
     }
     catch (GlooXException e)
     {
-        Console.WriteLine($"failed {e.Message.ReplaceLineEndings(" ")}");
+        Console.WriteLine($"failed {(e as ChannelException)?.Code} {e.Message.ReplaceLineEndings(" ")}");
     }
 }
 
@@ -61,6 +65,36 @@ async Task<string> DeleteAsync(string channel, int from, int count)
     }
 
     return "deleted";
+}
+
+// So many bytes in all. Answers how much of its memory was in use at most, in MiB.
+async Task<string> FloodAsync(string channel, int keys, int bytes, long total)
+{
+    Channel<string> target = agent.Channel<string>(channel);
+    string value = new('x', bytes);
+    long most = 0;
+    for (long n = 0; n < total / bytes; n++)
+    {
+        await target.SetAsync($"k{n % keys}", value);
+        if (n % 100 == 0)
+        {
+            most = Math.Max(most, GC.GetTotalMemory(forceFullCollection: true));
+        }
+    }
+
+    return $"flooded {most >> 20}";
+}
+
+async Task<string> ConfirmAsync(string channel, string key, Acknowledgement level, int patience)
+{
+    await agent.Channel<string>(channel).SetAsync(key, $"{level} {key}", new ChannelWriteOptions { Acknowledge = level, Timeout = TimeSpan.FromMilliseconds(patience) });
+    return "confirmed";
+}
+
+async Task<string> EphemeralAsync(string channel, string key)
+{
+    await agent.Channel<string>(channel).SetAsync(key, "here", new ChannelWriteOptions { Ephemeral = true });
+    return "set";
 }
 
 // How many entries, and a hash that is the same only when all keys and values are.

@@ -1,7 +1,6 @@
-using System.Collections.Concurrent;
 using System.Runtime.CompilerServices;
+using System.Runtime.Loader;
 using GlooX.Tests.Payload;
-using Microsoft.Extensions.Logging;
 
 namespace GlooX.Tests;
 
@@ -218,16 +217,9 @@ public sealed class AddonTests
         }
 
         await UseAsync(grid.Client);
-        Assert.Equal(1, Contexts());
+        Assert.Equal(1, Contexts("greeter"));
         await grid.Client.DetachAddonAsync("greeter", Ct);
-        await Eventually.HoldsAsync(
-            () =>
-            {
-                GC.Collect();
-                GC.WaitForPendingFinalizers();
-                return Contexts() == 0;
-            },
-            "the add-on's code is unloaded");
+        await UnloadedAsync("greeter");
 
         // Not in the test itself, whose locals would keep things.
         [MethodImpl(MethodImplOptions.NoInlining)]
@@ -236,8 +228,6 @@ public sealed class AddonTests
             Assert.Equal("good day, Ada, from greeter", await client.CallAddonAsync<string>("greeter/Greet", "Ada"));
             Assert.Equal("good day, Ada of Bremen, from greeter", await client.Addon<IGreeter>("greeter").GreetPersonAsync(new Person("Ada", "Bremen")));
         }
-
-        static int Contexts() => System.Runtime.Loader.AssemblyLoadContext.All.Count(c => c.Name == "add-on greeter");
     }
 
     [Fact]
@@ -256,6 +246,13 @@ public sealed class AddonTests
             await WriteAsync("!!!");
             await grid.Client.AttachAddonAsync("shout", new AddonSource(file), null, Ct);
             Assert.Equal("HEY!!!", await grid.Client.CallAddonAsync<string>("shout/Shout", "hey"));
+            await grid.Client.DetachAddonAsync("shout", Ct);
+            await UnloadedAsync("shout");
+            await using (Agent other = await Agent.StartAsync("127.0.0.1:0", options: new AgentOptions { WarmHosts = 0, Addons = [new AddonSpec("shout", new AddonSource(file))] }, ct: Ct))
+            {
+                await using GlooXClient client = GlooXClient.Connect(other.Url);
+                Assert.Equal("HO!!!", await client.CallAddonAsync<string>("shout/Shout", "ho"));
+            }
 
             await File.WriteAllTextAsync(file, "this is no C#", Ct);
             AddonException error = await Assert.ThrowsAsync<AddonException>(() => grid.Client.AttachAddonAsync("other", new AddonSource(file), null, Ct));
@@ -345,34 +342,16 @@ public sealed class AddonTests
         Assert.Empty(await grid.Client.AddonsAsync(Ct));
     }
 
-    /// <summary>Keeps errors.</summary>
-    private sealed class LogKeeper : ILoggerFactory, ILogger
-    {
-        public ConcurrentQueue<string> Errors { get; } = new();
-
-        public void AddProvider(ILoggerProvider provider)
+    private static Task UnloadedAsync(string addon) => Eventually.HoldsAsync(
+        () =>
         {
-        }
+            GC.Collect();
+            GC.WaitForPendingFinalizers();
+            return Contexts(addon) == 0;
+        },
+        "the add-on's code is unloaded");
 
-        public ILogger CreateLogger(string categoryName) => this;
-
-        public IDisposable? BeginScope<TState>(TState state)
-            where TState : notnull => null;
-
-        public bool IsEnabled(LogLevel logLevel) => logLevel >= LogLevel.Error;
-
-        public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter)
-        {
-            if (logLevel >= LogLevel.Error)
-            {
-                Errors.Enqueue(formatter(state, exception));
-            }
-        }
-
-        public void Dispose()
-        {
-        }
-    }
+    private static int Contexts(string addon) => AssemblyLoadContext.All.Count(c => c.Name == $"add-on {addon}");
 
     private static Task<RpcException> FailAsync<T>(ValueTask<T> call) => Assert.ThrowsAsync<RpcException>(async () => await call);
 }

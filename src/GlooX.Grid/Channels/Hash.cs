@@ -15,6 +15,18 @@ internal static class Hash
         return Mix(hash);
     }
 
+    /// <summary>As <see cref="OfKey"/>, over bytes.</summary>
+    public static ulong OfBytes(ReadOnlySpan<byte> bytes)
+    {
+        ulong hash = 0xCBF29CE484222325;
+        foreach (byte b in bytes)
+        {
+            hash = (hash ^ b) * 0x100000001B3;
+        }
+
+        return Mix(hash);
+    }
+
     /// <summary>Of a key and the stamp of what it holds; a stamp stands for its value.</summary>
     public static ulong OfEntry(ulong keyHash, Stamp stamp) => Mix(keyHash ^ Mix(stamp.Time ^ Mix(stamp.Node)));
 

@@ -45,6 +45,11 @@ internal sealed class Journal : IDisposable
         string stem = Stem(content.Name);
         long number = Numbers(folder, stem).DefaultIfEmpty(0).Max() + 1;
         FileStream file = Write(folder, stem, number, content, now, step ?? (static _ => { }));
+        foreach (long old in Numbers(folder, stem).Where(n => n != number))
+        {
+            File.Delete(PathOf(folder, stem, old)); // one that the disk has failed
+        }
+
         return new Journal(folder, stem, file, number, file.Length, step);
     }
 
@@ -79,6 +84,16 @@ internal sealed class Journal : IDisposable
         }
 
         return all;
+    }
+
+    /// <summary>Deletes all that a folder has of a channel; it is not to be open.</summary>
+    public static void Delete(string folder, string channel)
+    {
+        string stem = Stem(channel);
+        foreach (long number in Numbers(folder, stem))
+        {
+            File.Delete(PathOf(folder, stem, number));
+        }
     }
 
     /// <summary>Adds a record for each entry, and for null one of what was seen.</summary>
@@ -121,12 +136,6 @@ internal sealed class Journal : IDisposable
         (_file, _number) = (file, _number + 1);
         Volatile.Write(ref _baseLength, file.Length);
         Volatile.Write(ref _length, file.Length);
-    }
-
-    public void Delete()
-    {
-        Dispose();
-        File.Delete(PathOf(_folder, _stem, _number));
     }
 
     public void Dispose() => _file.Dispose();
@@ -174,7 +183,9 @@ internal sealed class Journal : IDisposable
         }
         catch
         {
+            // On a disk that is full the attempt must not keep what room there is.
             file.Dispose();
+            File.Delete(path + Temporary);
             throw;
         }
     }

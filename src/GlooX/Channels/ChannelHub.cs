@@ -86,6 +86,8 @@ internal sealed class ChannelHub : IAsyncDisposable
 
     private Instant Now => new(_time.GetUtcNow().ToUnixTimeMilliseconds(), (long)_time.GetElapsedTime(0).TotalMilliseconds);
 
+    public bool IsStopping => _stopped.IsCancellationRequested;
+
     public void Start() => _running = Task.Run(() => RunAsync(_stopped), CancellationToken.None);
 
     /// <summary>Until the channels were compared with another node's, or the time is over.</summary>
@@ -304,6 +306,7 @@ internal sealed class ChannelHub : IAsyncDisposable
                 _readers[replica] = queues = [];
             }
 
+            queue.Skipped ??= new SkippedChanges(channel, _logger);
             queues.Add(queue);
             return withSnapshot ? Snapshot(replica, keys) : [];
         }

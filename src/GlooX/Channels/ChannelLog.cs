@@ -27,4 +27,7 @@ internal static partial class ChannelLog
 
     [LoggerMessage(5008, LogLevel.Warning, "The channels were not compared with another node's within {Seconds} s; that goes on in the background")]
     public static partial void NotSynced(this ILogger logger, double seconds);
+
+    [LoggerMessage(5009, LogLevel.Warning, "A reader or handler of the channel '{Channel}' is too slow: more than {Most} changes wait for it, and of each key it is told only the last until it has caught up")]
+    public static partial void Skipping(this ILogger logger, string channel, int most);
 }

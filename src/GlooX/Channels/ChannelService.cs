@@ -147,6 +147,7 @@ internal sealed class ChannelService(ChannelHub hub) : IChannelService
 
     public async IAsyncEnumerable<ChannelItem[]> WatchAsync(string channel, string? keys, bool isPrefix, bool follow, [EnumeratorCancellation] CancellationToken ct)
     {
+        RefuseWhenStopping(follow);
         Keys wanted = Keys.Of(keys, isPrefix);
         var queue = new ChangeQueue(wanted, sets: true, deletes: true, onlyChanges: false);
         try
@@ -185,6 +186,17 @@ internal sealed class ChannelService(ChannelHub hub) : IChannelService
         finally
         {
             hub.Stop(queue);
+        }
+
+        RefuseWhenStopping(follow); // else it was removed
+    }
+
+    // A follower must not take the end of the agent for the end of the channel.
+    private void RefuseWhenStopping(bool follow)
+    {
+        if (follow && hub.IsStopping)
+        {
+            throw new RpcException(RpcError.ShuttingDown, "the agent stops: follow the channel at another one, or later");
         }
     }
 

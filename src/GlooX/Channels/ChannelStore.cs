@@ -19,6 +19,7 @@ internal sealed class ChannelStore : IAsyncDisposable
     private readonly CancellationTokenSource _stop = new();
     private readonly Task _writing;
     private Replicator? _core;
+    private bool _isOver;
 
     /// <exception cref="IOException">The folder cannot be made.</exception>
     public ChannelStore(string folder, ILogger logger)
@@ -35,6 +36,9 @@ internal sealed class ChannelStore : IAsyncDisposable
         public Journal? Journal { get; set; }
         public WireWriter Waiting { get; set; } = new();
         public TaskCompletionSource Stored { get; set; } = NewSource();
+
+        /// <summary>Of the write that was begun last.</summary>
+        public Task? Latest { get; set; }
         public bool IsDirty { get; set; }
         public bool IsRemoved { get; set; }
         public JournalContent? Replacement { get; set; }
@@ -59,7 +63,8 @@ internal sealed class ChannelStore : IAsyncDisposable
             core.Load(core.Directory, [content.InDirectory], new Context(), now);
             if (core.Find(content.Name) is not { } replica)
             {
-                journal.Delete();
+                journal.Dispose();
+                Journal.Delete(_folder, content.Name);
                 continue;
             }
 
@@ -104,16 +109,18 @@ internal sealed class ChannelStore : IAsyncDisposable
     public Task StoredAsync(Replica replica, CancellationToken ct)
     {
         Task? stored = null;
-        if (_writing.IsCompleted)
-        {
-            throw new ChannelException(ChannelError.NotStored, replica.Name, "the agent has stopped");
-        }
-
         lock (_gate)
         {
-            if (_shelves.TryGetValue(replica.Name, out Shelf? shelf) && ReferenceEquals(shelf.Replica, replica) && shelf.IsDirty)
+            if (_isOver)
             {
-                stored = shelf.Stored.Task;
+                throw Stopped(replica);
+            }
+
+            // The write may be under way by now, or over: of those that are, the last one's outcome counts, for a write after one that has
+            // failed begins with everything.
+            if (_shelves.TryGetValue(replica.Name, out Shelf? shelf) && ReferenceEquals(shelf.Replica, replica))
+            {
+                stored = shelf.IsDirty ? shelf.Stored.Task : shelf.Latest;
             }
         }
 
@@ -140,14 +147,25 @@ internal sealed class ChannelStore : IAsyncDisposable
     {
         await _stop.CancelAsync().ConfigureAwait(false);
         await _writing.ConfigureAwait(false);
-        foreach (Shelf shelf in _shelves.Values)
+        lock (_gate)
         {
-            shelf.Journal?.Dispose();
+            _isOver = true;
+            foreach (Shelf shelf in _shelves.Values)
+            {
+                shelf.Journal?.Dispose();
+                if (shelf.IsDirty)
+                {
+                    shelf.Stored.TrySetException(Stopped(shelf.Replica));
+                    _ = shelf.Stored.Task.Exception; // nobody may be waiting for it
+                }
+            }
         }
 
         _due.Dispose();
         _stop.Dispose();
     }
+
+    private static ChannelException Stopped(Replica replica) => new(ChannelError.NotStored, replica.Name, "the agent has stopped");
 
     private JournalContent Content(Replica replica) =>
         new(replica.Name, _core!.Directory.Find(replica.Name)!, [.. replica.Entries], replica.SeenToKeep(), replica.Floor);
@@ -221,6 +239,7 @@ internal sealed class ChannelStore : IAsyncDisposable
             (records, shelf.Waiting) = (shelf.Waiting, new WireWriter());
             (replacement, shelf.Replacement) = (shelf.Replacement, null);
             (stored, shelf.Stored) = (shelf.Stored, Shelf.NewSource());
+            shelf.Latest = stored.Task;
             shelf.IsDirty = false;
         }
 
@@ -229,8 +248,9 @@ internal sealed class ChannelStore : IAsyncDisposable
             var now = new Instant(DateTimeOffset.UtcNow.ToUnixTimeMilliseconds(), (long)TimeProvider.System.GetElapsedTime(0).TotalMilliseconds);
             if (shelf.IsRemoved)
             {
-                shelf.Journal?.Delete();
+                shelf.Journal?.Dispose();
                 shelf.Journal = null;
+                Journal.Delete(_folder, shelf.Replica.Name); // also those that the disk has failed
                 return;
             }
 
@@ -276,9 +296,10 @@ internal sealed class ChannelStore : IAsyncDisposable
             write();
             return null;
         }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        catch (Exception e)
         {
-            // What is on disk is whole up to some record; the next write begins a new file with everything.
+            // Whatever it is, whoever waits must hear of it: a file that may not grow is an ArgumentOutOfRangeException. What is on disk is
+            // whole up to some record; the next write begins a new file with everything.
             _logger.NotKept(shelf.Replica.Name, e);
             lock (_gate)
             {

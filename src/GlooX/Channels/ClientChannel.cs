@@ -1,5 +1,7 @@
 using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
 using GlooX.Channels;
+using GlooX.Grid.Channels;
 
 namespace GlooX;
 
@@ -124,7 +126,7 @@ public sealed class ClientChannel<T>
             }
         }
 
-        throw new ChannelException(ChannelError.NotFound, Name, "it was removed, or its agent stops");
+        throw new ChannelException(ChannelError.NotFound, Name, "it was removed");
     }
 
     /// <summary>Waits until a key has a value that fulfils a condition; it may do so already.</summary>
@@ -149,7 +151,8 @@ public sealed class ClientChannel<T>
 
     /// <summary>
     /// Calls a handler whenever a key is set, on whichever node. In the order of each key and one call at a time. A handler that throws goes
-    /// on. After a lost connection it is told what has been set in between, each key once.
+    /// on, as does one that a value of another type comes for. After a lost connection, or a restart of the agent, it is told what has been set
+    /// in between, each key once. Removing the channel ends it; where that happened while the connection was lost, it waits for a new one.
     /// </summary>
     /// <param name="keys">A key, all, or those with a prefix.</param>
     /// <param name="handler">Gets the key and the value.</param>
@@ -209,12 +212,15 @@ public sealed class ClientChannel<T>
 
     private static ChannelChange<T> Public(ChannelItem item) => new(item.Key, item.IsDelete, ChannelValue.Read<T>(item.Value), new ChannelVersion(item.Time, item.Node));
 
-    /// <summary>Follows the channel across connections. It keeps which write of each key was told last, to tell each once.</summary>
+    /// <summary>
+    /// Follows the channel across connections and restarts of the agent. It keeps which write of each key was told last, to tell each once. A
+    /// channel that is missing after the connection was lost may be on its way, to an agent that has just started again: it is waited for.
+    /// </summary>
     private sealed class Listener(ClientChannel<T> channel, Keys keys, Action<ChannelChange<T>> handle) : IAsyncDisposable
     {
         private readonly CancellationTokenSource _stop = new();
         private readonly TaskCompletionSource _started = new(TaskCreationOptions.RunContinuationsAsynchronously);
-        private readonly Dictionary<string, (ulong Time, ulong Node)> _told = new(StringComparer.Ordinal);
+        private readonly Dictionary<string, Told> _told = new(StringComparer.Ordinal);
         private Task _running = Task.CompletedTask;
 
         public async Task StartAsync(CancellationToken ct)
@@ -243,12 +249,11 @@ public sealed class ClientChannel<T>
 
         private async Task RunAsync()
         {
-            bool isFirst = true;
             while (!_stop.IsCancellationRequested)
             {
                 try
                 {
-                    await FollowAsync(isFirst).ConfigureAwait(false);
+                    await FollowAsync().ConfigureAwait(false);
                     return; // the channel was removed
                 }
                 catch (OperationCanceledException) when (_stop.IsCancellationRequested)
@@ -260,20 +265,16 @@ public sealed class ClientChannel<T>
                     _started.TrySetException(e);
                     return;
                 }
-                catch (RpcException)
+                catch (Exception e) when (e is RpcException or ChannelException)
                 {
-                    isFirst = false;
                     await Task.Delay(s_again, _stop.Token).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
-                }
-                catch (ChannelException)
-                {
-                    return;
                 }
             }
         }
 
-        private async Task FollowAsync(bool isFirst)
+        private async Task FollowAsync()
         {
+            bool isFirst = !_started.Task.IsCompleted;
             HashSet<string>? present = new(StringComparer.Ordinal);
             await foreach (ChannelItem[] items in channel.ItemsAsync(keys, follow: true, _stop.Token).ConfigureAwait(false))
             {
@@ -282,7 +283,7 @@ public sealed class ClientChannel<T>
                     foreach (string gone in _told.Keys.Except(present, StringComparer.Ordinal).ToArray())
                     {
                         _told.Remove(gone);
-                        Tell(new ChannelChange<T>(gone, IsDelete: true, default, default));
+                        Tell(static key => new ChannelChange<T>(key, IsDelete: true, default, default), gone);
                     }
 
                     present = null;
@@ -293,35 +294,45 @@ public sealed class ClientChannel<T>
                 foreach (ChannelItem item in items)
                 {
                     present?.Add(item.Key);
-                    bool isKnown = _told.TryGetValue(item.Key, out (ulong, ulong) version) && version == (item.Time, item.Node);
+                    bool isKnown = _told.TryGetValue(item.Key, out Told told) && told.Covers(item);
                     if (item.IsDelete)
                     {
                         _told.Remove(item.Key);
                     }
                     else
                     {
-                        _told[item.Key] = (item.Time, item.Node);
+                        _told[item.Key] = Told.Of(item);
                     }
 
                     // What was there when it began is no news.
                     if (present is null || (!isFirst && !isKnown))
                     {
-                        Tell(Public(item));
+                        Tell(Public, item);
                     }
                 }
             }
         }
 
-        private void Tell(ChannelChange<T> change)
+        // Reading the value may fail as well: it may be of another type.
+        private void Tell<TFrom>(Func<TFrom, ChannelChange<T>> change, TFrom from)
         {
             try
             {
-                handle(change);
+                handle(change(from));
             }
             catch (Exception)
             {
                 // the user's own; the next change is told all the same
             }
         }
+    }
+
+    /// <summary>What was told last of a key. Of what is there, sums of counters come without a write: they are known by their value.</summary>
+    [StructLayout(LayoutKind.Auto)]
+    private readonly record struct Told(ulong Time, ulong Node, ulong Value)
+    {
+        public static Told Of(ChannelItem item) => new(item.Time, item.Node, Hash.OfBytes(item.Value));
+
+        public bool Covers(ChannelItem item) => (item.Time, item.Node) == default ? Value == Hash.OfBytes(item.Value) : (Time, Node) == (item.Time, item.Node);
     }
 }

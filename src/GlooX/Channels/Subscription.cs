@@ -17,8 +17,8 @@ internal sealed class ChangeQueue(Keys keys, bool sets, bool deletes, bool onlyC
     private TaskCompletionSource<bool>? _waiting;
     private bool _isClosed;
 
-    /// <summary>Changes that a slow reader was not told, because later ones of their keys replaced them.</summary>
-    public long Skipped { get; private set; }
+    /// <summary>Counts the changes that a slow reader is not told, because later ones of their keys replace them.</summary>
+    public SkippedChanges? Skipped { get; set; }
 
     /// <summary>Whose it is; null: a reader's who waits by himself.</summary>
     public Subscription? Owner { get; init; }
@@ -45,6 +45,7 @@ internal sealed class ChangeQueue(Keys keys, bool sets, bool deletes, bool onlyC
         }
 
         TaskCompletionSource<bool>? waiting;
+        bool isSkipped = false;
         lock (_gate)
         {
             if (_isClosed)
@@ -58,11 +59,16 @@ internal sealed class ChangeQueue(Keys keys, bool sets, bool deletes, bool onlyC
             }
             else
             {
-                Skipped += _last.Remove(change.Key) ? 1 : 0;
+                isSkipped = _last.Remove(change.Key);
                 _last.Add(change.Key, change);
             }
 
             (waiting, _waiting) = (_waiting, null);
+        }
+
+        if (isSkipped)
+        {
+            Skipped?.Add();
         }
 
         waiting?.TrySetResult(true);
@@ -79,8 +85,14 @@ internal sealed class ChangeQueue(Keys keys, bool sets, bool deletes, bool onlyC
                 _last = new Dictionary<string, Change>(StringComparer.Ordinal);
             }
 
-            return _queue.TryDequeue(out change);
+            if (_queue.TryDequeue(out change))
+            {
+                return true;
+            }
         }
+
+        Skipped?.CaughtUp();
+        return false;
     }
 
     /// <summary>Until something is there. False: it is closed, and nothing more comes.</summary>

@@ -1,0 +1,71 @@
+namespace GlooX.Cli.Tests;
+
+/// <summary><c>gloox channel</c> against two agents.</summary>
+public sealed class ChannelCommandTests
+{
+    [Fact]
+    public async Task Channels_are_created_read_written_and_removed_through_any_agent()
+    {
+        await using var shell = new Shell();
+        string first = Shell.FreeUrl(), second = Shell.FreeUrl();
+        await shell.AgentAsync("--url", first);
+        await shell.AgentAsync("--url", second, "--peer", first);
+        await CommandTests.UntilAsync(() => shell.GlooXAsync("status", "--agent", first), o => o.Output.Contains("2 nodes", StringComparison.Ordinal));
+
+        Assert.Equal("jobs is there", await DoneAsync(first, "create", "jobs"));
+        Assert.Equal("jobs is there", await DoneAsync(second, "create", "jobs"));
+        Assert.Equal($"channel{Environment.NewLine}jobs", await DoneAsync(second, "list"));
+
+        Assert.Equal("text is \"two words\"", await DoneAsync(first, "set", "jobs", "text", "two words"));
+        Assert.Equal("number is -5", await DoneAsync(first, "set", "jobs", "number", "-5"));
+        Assert.Equal("list is [1,\"zwei\",null]", await DoneAsync(first, "set", "jobs", "list", "[1, \"zwei\", null]"));
+        Assert.Equal("nothing is null", await DoneAsync(first, "set", "jobs", "nothing", "null"));
+        await CommandTests.UntilAsync(() => RunAsync(second, "get", "jobs", "nothing"), o => o.Code == 0);
+        Assert.Equal("-5", await DoneAsync(second, "get", "jobs", "number"));
+        Assert.Equal("null", await DoneAsync(second, "get", "jobs", "nothing"));
+        Assert.Equal("""{"list":[1,"zwei",null],"nothing":null,"number":-5,"text":"twowords"}""", new string([.. (await DoneAsync(second, "get", "jobs")).Where(c => !char.IsWhiteSpace(c))]));
+
+        Assert.Equal("text was deleted", await DoneAsync(first, "delete", "jobs", "text"));
+        await FailsAsync("channel 'jobs' has no key 'text'", first, "delete", "jobs", "text");
+        await FailsAsync("channel 'jobs' has no key 'text'", first, "get", "jobs", "text");
+        Assert.Equal("jobs was removed", await DoneAsync(second, "remove", "jobs"));
+        await FailsAsync("has no channel 'jobs'", second, "remove", "jobs");
+        await FailsAsync("channel 'jobs': there is none of that name", first, "get", "jobs");
+        await FailsAsync("it is always there and cannot be removed", first, "remove", "channel");
+
+        Task<Outcome> RunAsync(string agent, params string[] arguments) => shell.GlooXAsync(["channel", .. arguments, "--agent", agent]);
+
+        async Task<string> DoneAsync(string agent, params string[] arguments)
+        {
+            Outcome outcome = await RunAsync(agent, arguments);
+            Assert.Equal((0, ""), (outcome.Code, outcome.Errors));
+            return outcome.Output.TrimEnd();
+        }
+
+        async Task FailsAsync(string why, string agent, params string[] arguments)
+        {
+            Outcome outcome = await RunAsync(agent, arguments);
+            Assert.Equal((1, ""), (outcome.Code, outcome.Output));
+            Assert.Contains(why, outcome.Errors, StringComparison.Ordinal);
+            Assert.Single(outcome.Errors.TrimEnd().Split('\n'));
+        }
+    }
+
+    [Fact]
+    public async Task Watching_prints_what_is_there_and_every_change_until_it_is_told_to_stop()
+    {
+        await using var shell = new Shell();
+        string agent = Shell.FreeUrl();
+        await shell.AgentAsync("--url", agent);
+        await shell.GlooXAsync("channel", "set", "channel", "old", "1", "--agent", agent);
+        Conversation watch = shell.Talk("dotnet", Shell.Tool, "channel", "watch", "channel", "--agent", agent);
+        await watch.HearAsync("set \"old\" 1");
+        await shell.GlooXAsync("channel", "set", "channel", "new", "{\"a\": true}", "--agent", agent);
+        await shell.GlooXAsync("channel", "delete", "channel", "old", "--agent", agent);
+        await watch.HearAsync("delete \"old\"");
+        await watch.SignalAsync("TERM");
+        Outcome ended = await watch.EndAsync();
+        Assert.Equal(("set \"old\" 1\nset \"new\" {\"a\":true}\ndelete \"old\"", ""), (ended.Output, ended.Errors));
+        Assert.NotEqual(0, ended.Code);
+    }
+}
