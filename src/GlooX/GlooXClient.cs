@@ -3,6 +3,8 @@ using GlooX.Channels;
 using GlooX.Slots;
 using GlooX.Spawning;
 using GlooX.Tls;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Logging.Abstractions;
 
 namespace GlooX;
 
@@ -16,6 +18,7 @@ public sealed class GlooXClient : IAsyncDisposable
     private readonly RpcClientOptions? _options;
     private readonly IAgentService _agent;
     private readonly IChannelService _channels;
+    private readonly ILogger _channelLog;
 
     private GlooXClient(RpcClient rpc, RpcClientOptions? options)
     {
@@ -23,6 +26,7 @@ public sealed class GlooXClient : IAsyncDisposable
         _options = options;
         _agent = rpc.As<IAgentService>(AgentService.Name);
         _channels = rpc.As<IChannelService>(ChannelService.Name);
+        _channelLog = (options?.LoggerFactory ?? NullLoggerFactory.Instance).CreateLogger("GlooX.Channels");
     }
 
     /// <summary>Whom it talks to, as <c>host:port</c>.</summary>
@@ -247,7 +251,7 @@ public sealed class GlooXClient : IAsyncDisposable
 
     /// <inheritdoc cref="Channel(string)"/>
     /// <typeparam name="T">The type of its values.</typeparam>
-    public ClientChannel<T> Channel<T>(string name) => new(_channels, name);
+    public ClientChannel<T> Channel<T>(string name) => new(_channels, name, _channelLog);
 
     /// <summary>The other side as a contract.</summary>
     /// <typeparam name="T">An interface with <see cref="RpcServiceAttribute"/>.</typeparam>

@@ -63,14 +63,13 @@ public sealed class ChannelConnectionTests
     }
 
     [Fact]
-    public async Task Removing_the_channel_ends_callbacks_and_a_value_of_another_type_does_not()
+    public async Task Removing_the_channel_ends_callbacks()
     {
         await using var grid = await TestGrid.StartAsync(Plain);
         await grid.Client.CreateChannelAsync("c");
         var told = new BlockingCollection<string>();
         ClientChannel<int> numbers = grid.Client.Channel<int>("c");
         await using IAsyncDisposable sets = await numbers.OnSetAsync(Keys.All, (_, value) => told.Add($"old {value}"));
-        await grid.Client.Channel("c").SetAsync("k", "a text");
         await numbers.SetAsync("k", 1);
         Assert.Equal(["old 1"], Take(told, 1));
 
@@ -81,6 +80,22 @@ public sealed class ChannelConnectionTests
         Assert.Equal(["new 2"], Take(told, 1));
         await numbers.SetAsync("k", 3);
         Assert.Equal(["new 3"], Take(told, 1));
+    }
+
+    [Fact]
+    public async Task Handlers_that_throw_and_values_of_another_type_are_logged_and_the_next_change_is_told()
+    {
+        await using var grid = await TestGrid.StartAsync(Plain);
+        using var log = new LogKeeper();
+        await using var client = GlooXClient.Connect(grid.Agents[0].Url, new RpcClientOptions { LoggerFactory = log });
+        var told = new BlockingCollection<string>();
+        await using IAsyncDisposable sets = await client.Channel<int>("channel").OnSetAsync("k", (_, value) => told.Add(value > 0 ? $"{value}" : throw new InvalidOperationException("none of these")));
+        await client.Channel("channel").SetAsync("k", "a text");
+        await client.Channel("channel").SetAsync("k", 0);
+        await client.Channel("channel").SetAsync("k", 1);
+        Assert.Equal(["1"], Take(told, 1));
+        Assert.Equal(2, log.Errors.Count);
+        Assert.All(log.Errors, e => Assert.Contains("channel 'channel' threw at the key 'k'", e, StringComparison.Ordinal));
     }
 
     [Fact]

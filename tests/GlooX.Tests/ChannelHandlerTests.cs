@@ -3,7 +3,7 @@ using System.Diagnostics.Metrics;
 
 namespace GlooX.Tests;
 
-/// <summary>What handlers of changes may do, and what becomes of those that are slow or fail.</summary>
+/// <summary>What handlers of changes may do, what becomes of those that are slow or fail, and what one agent promises of its channels.</summary>
 public sealed class ChannelHandlerTests
 {
     private static readonly AgentOptions Plain = new() { WarmHosts = 0 };
@@ -107,5 +107,20 @@ public sealed class ChannelHandlerTests
         await channel.SetAsync("a", new byte[5_000]);
         await channel.SetAsync("b", new byte[2_000]);
         Assert.Equal(2, channel.Count);
+    }
+
+    [Fact]
+    public async Task Of_many_that_are_set_at_once_a_bad_one_keeps_all_out()
+    {
+        await using var grid = await TestGrid.StartAsync(Plain);
+        await grid.Agents[0].CreateChannelAsync("small", new ChannelOptions { MaxValueBytes = 100, MaxEntries = 2, MaxBytes = 150 });
+        Channel<string> channel = grid.Agents[0].Channel<string>("small");
+        Assert.Equal(ChannelError.ValueTooLarge, (await Assert.ThrowsAsync<ChannelException>(() => channel.SetManyAsync([new("a", "1"), new("b", new string('x', 200))]).AsTask())).Code);
+        Assert.Equal(ChannelError.BadKey, (await Assert.ThrowsAsync<ChannelException>(() => channel.SetManyAsync([new("a", "1"), new("", "2")]).AsTask())).Code);
+        Assert.Equal(ChannelError.Full, (await Assert.ThrowsAsync<ChannelException>(() => channel.SetManyAsync([new("a", "1"), new("b", "2"), new("a", "3"), new("c", "4")]).AsTask())).Code);
+        Assert.Equal(ChannelError.Full, (await Assert.ThrowsAsync<ChannelException>(() => channel.SetManyAsync([new("a", new string('x', 90)), new("b", new string('x', 90))]).AsTask())).Code);
+        Assert.Equal(0, channel.Count);
+        await channel.SetManyAsync([new("a", new string('x', 90)), new("a", "1"), new("b", new string('x', 90)), new("a", "2")]);
+        Assert.Equal(["2", new string('x', 90)], channel.ToDictionary().OrderBy(e => e.Key, StringComparer.Ordinal).Select(e => e.Value));
     }
 }

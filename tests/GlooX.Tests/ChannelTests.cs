@@ -100,7 +100,7 @@ public sealed class ChannelTests
             release.Release();
         });
         using IDisposable c = channel.OnSet("k", quick.Add);
-        const int writes = 40_000;
+        const int writes = 20_000;
         for (int i = 1; i <= writes; i++)
         {
             await channel.SetAsync("k", i);

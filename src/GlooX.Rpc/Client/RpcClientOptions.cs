@@ -80,6 +80,6 @@ public sealed record RpcClientOptions
     /// </summary>
     public TimeSpan KeepAliveInterval { get; init; } = TimeSpan.FromSeconds(30);
 
-    /// <summary>Where lost connections are logged. Null (default): nowhere.</summary>
+    /// <summary>Where it logs, such as lost connections. Null (default): nowhere.</summary>
     public ILoggerFactory? LoggerFactory { get; init; }
 }

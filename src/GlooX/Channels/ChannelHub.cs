@@ -220,11 +220,7 @@ internal sealed class ChannelHub : IAsyncDisposable
         lock (_gate)
         {
             replica = Find(channel);
-            foreach ((string key, byte[] value) in entries)
-            {
-                ChannelLimits.Check(replica, key, value); // all or nothing, as far as one can tell before
-            }
-
+            ChannelLimits.Check(replica, entries); // all or nothing
             foreach ((string key, byte[] value) in entries)
             {
                 last = WriteOne(replica, key, value, options).Sequence;

@@ -2,6 +2,7 @@ using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using GlooX.Channels;
 using GlooX.Grid.Channels;
+using Microsoft.Extensions.Logging;
 
 namespace GlooX;
 
@@ -14,11 +15,12 @@ public sealed class ClientChannel<T>
 {
     private static readonly TimeSpan s_again = TimeSpan.FromMilliseconds(200);
     private readonly IChannelService _service;
+    private readonly ILogger _logger;
 
-    internal ClientChannel(IChannelService service, string name)
+    internal ClientChannel(IChannelService service, string name, ILogger logger)
     {
         ArgumentException.ThrowIfNullOrEmpty(name);
-        (_service, Name) = (service, name);
+        (_service, Name, _logger) = (service, name, logger);
     }
 
     /// <summary>Its name.</summary>
@@ -150,8 +152,8 @@ public sealed class ClientChannel<T>
     }
 
     /// <summary>
-    /// Calls a handler whenever a key is set, on whichever node. In the order of each key and one call at a time. A handler that throws goes
-    /// on, as does one that a value of another type comes for. After a lost connection, or a restart of the agent, it is told what has been set
+    /// Calls a handler whenever a key is set, on whichever node. In the order of each key and one call at a time. A handler that throws is
+    /// logged and goes on, as does one for which a value of another type comes. After a lost connection, or a restart of the agent, it is told what has been set
     /// in between, each key once. Removing the channel ends it; where that happened while the connection was lost, it waits for a new one.
     /// </summary>
     /// <param name="keys">A key, all, or those with a prefix.</param>
@@ -283,7 +285,7 @@ public sealed class ClientChannel<T>
                     foreach (string gone in _told.Keys.Except(present, StringComparer.Ordinal).ToArray())
                     {
                         _told.Remove(gone);
-                        Tell(static key => new ChannelChange<T>(key, IsDelete: true, default, default), gone);
+                        Tell(gone, () => new ChannelChange<T>(gone, IsDelete: true, default, default));
                     }
 
                     present = null;
@@ -307,22 +309,22 @@ public sealed class ClientChannel<T>
                     // What was there when it began is no news.
                     if (present is null || (!isFirst && !isKnown))
                     {
-                        Tell(Public, item);
+                        Tell(item.Key, () => Public(item));
                     }
                 }
             }
         }
 
         // Reading the value may fail as well: it may be of another type.
-        private void Tell<TFrom>(Func<TFrom, ChannelChange<T>> change, TFrom from)
+        private void Tell(string key, Func<ChannelChange<T>> change)
         {
             try
             {
-                handle(change(from));
+                handle(change());
             }
-            catch (Exception)
+            catch (Exception e)
             {
-                // the user's own; the next change is told all the same
+                channel._logger.HandlerThrew(channel.Name, key, e);
             }
         }
     }
