@@ -17,8 +17,9 @@ internal static class AgentCommand
         var disk = new Option<string?>("--disk") { Description = "How much disk it may hand out. Default: all", HelpName = "SIZE" };
         var weight = new Option<double>("--weight") { Description = "How much it is preferred over others", DefaultValueFactory = _ => 1 };
         var warm = new Option<int>("--warm") { Description = "How many processes to keep warm for spawns", DefaultValueFactory = _ => 2 };
+        var data = new Option<string?>("--data") { Description = "The folder in which durable channels are kept. Default: none, and this agent creates none", HelpName = "FOLDER" };
         Command command = Shared.Command("agent", "Runs an agent until Ctrl-C.", "gloox agent --url 0.0.0.0:9999 --peer other-machine:9999");
-        foreach (Option option in (Option[])[url, peer, advertise, name, memory, disk, weight, warm])
+        foreach (Option option in (Option[])[url, peer, advertise, name, memory, disk, weight, warm, data])
         {
             command.Add(option);
         }
@@ -34,6 +35,7 @@ internal static class AgentCommand
                 Capacity = Capacity(parsed.GetValue(memory), parsed.GetValue(disk)),
                 Weight = parsed.GetValue(weight),
                 WarmHosts = parsed.GetValue(warm),
+                DataFolder = parsed.GetValue(data),
                 LoggerFactory = new ConsoleLog(),
             },
             ct));

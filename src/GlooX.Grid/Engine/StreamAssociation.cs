@@ -27,7 +27,8 @@ internal sealed class StreamAssociation(StreamTransport owner, Address local, Ad
     private static readonly StreamPipeReaderOptions Reading = new(bufferSize: 16 << 10, minimumReadSize: 1 << 10, leaveOpen: true);
     private static readonly StreamPipeWriterOptions Writing = new(minimumBufferSize: 4 << 10, leaveOpen: true);
 
-    private readonly Channel<ByteString> _queue = Channel.CreateUnbounded<ByteString>(new UnboundedChannelOptions { SingleReader = true });
+    // Who writes sends at once: a hop to another thread would cost more than the sending, which waits for nothing.
+    private readonly Channel<ByteString> _queue = Channel.CreateUnbounded<ByteString>(new UnboundedChannelOptions { SingleReader = true, AllowSynchronousContinuations = true });
     private readonly CancellationTokenSource _abort = new();
     private long _queued;
 

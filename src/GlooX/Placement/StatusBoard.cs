@@ -9,7 +9,7 @@ namespace GlooX;
 /// </summary>
 internal sealed class StatusBoard(Func<NodeInfo> describe, Func<IReadOnlyList<string>> peers, Func<string, IAgentService> service)
 {
-    private static readonly TimeSpan s_interval = TimeSpan.FromSeconds(2);
+    private static readonly TimeSpan s_interval = TimeSpan.FromSeconds(5);
     private static readonly TimeSpan s_tellTimeout = TimeSpan.FromSeconds(2);
     private readonly ConcurrentDictionary<string, NodeInfo> _heard = new(StringComparer.Ordinal);
     private readonly SemaphoreSlim _changed = new(0, 1);
