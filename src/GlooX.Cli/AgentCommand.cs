@@ -18,8 +18,9 @@ internal static class AgentCommand
         var weight = new Option<double>("--weight") { Description = "How much it is preferred over others", DefaultValueFactory = _ => 1 };
         var warm = new Option<int>("--warm") { Description = "How many processes to keep warm for spawns", DefaultValueFactory = _ => 2 };
         var data = new Option<string?>("--data") { Description = "The folder in which durable channels are kept. Default: none, and this agent creates none", HelpName = "FOLDER" };
+        var addon = new Option<string[]>("--addon") { Description = "An add-on to attach at the start: its name and its code, a .cs file or a .dll; and its class where there are several", HelpName = "NAME=FILE[,CLASS]", AllowMultipleArgumentsPerToken = false };
         Command command = Shared.Command("agent", "Runs an agent until Ctrl-C.", "gloox agent --url 0.0.0.0:9999 --peer other-machine:9999");
-        foreach (Option option in (Option[])[url, peer, advertise, name, memory, disk, weight, warm, data])
+        foreach (Option option in (Option[])[url, peer, advertise, name, memory, disk, weight, warm, data, addon])
         {
             command.Add(option);
         }
@@ -36,6 +37,7 @@ internal static class AgentCommand
                 Weight = parsed.GetValue(weight),
                 WarmHosts = parsed.GetValue(warm),
                 DataFolder = parsed.GetValue(data),
+                Addons = [.. (parsed.GetValue(addon) ?? []).Select(Addon)],
                 LoggerFactory = new ConsoleLog(),
             },
             ct));
@@ -74,6 +76,18 @@ internal static class AgentCommand
 
         MachineStatus all = Machine.Local(Path.GetTempPath()).Read();
         return new Capacity(memory is null ? all.TotalMemoryBytes : Size(memory), disk is null ? all.TotalDiskBytes : Size(disk));
+    }
+
+    private static AddonSpec Addon(string text)
+    {
+        string[] parts = text.Split('=', 2);
+        if (parts is not [{ Length: > 0 } name, { Length: > 0 } source])
+        {
+            throw new ArgumentException($"'{text}' names no add-on: write NAME=FILE or NAME=FILE,CLASS");
+        }
+
+        int comma = source.LastIndexOf(',');
+        return new AddonSpec(name, comma < 0 ? new AddonSource(source) : new AddonSource(source[..comma], source[(comma + 1)..]));
     }
 
     private static long Size(string text)

@@ -52,6 +52,29 @@ public sealed class ChannelCommandTests
     }
 
     [Fact]
+    public async Task An_agent_of_the_shell_has_the_add_ons_and_the_folder_that_it_is_given()
+    {
+        const string Payload = "tests/GlooX.Tests.Payload/bin/Release/net10.0/GlooX.Tests.Payload.dll";
+        await using var shell = new Shell();
+        string agent = Shell.FreeUrl(), data = Directory.CreateTempSubdirectory("gloox-data-").FullName;
+        try
+        {
+            await shell.AgentAsync("--url", agent, "--data", data, "--addon", $"greeter={Payload},Greeter");
+            Outcome called = await shell.GlooXAsync("call", agent, "addon.greeter/Greet", "Ann");
+            Assert.Contains("hello, Ann, from greeter", called.Output, StringComparison.Ordinal);
+            Assert.NotEmpty(Directory.GetFileSystemEntries(data));
+
+            Outcome nonsense = await shell.GlooXAsync("agent", "--url", Shell.FreeUrl(), "--addon", "greeter");
+            Assert.Equal(2, nonsense.Code);
+            Assert.Contains("write NAME=FILE", nonsense.Errors, StringComparison.Ordinal);
+        }
+        finally
+        {
+            Directory.Delete(data, recursive: true);
+        }
+    }
+
+    [Fact]
     public async Task Watching_prints_what_is_there_and_every_change_until_it_is_told_to_stop()
     {
         await using var shell = new Shell();
