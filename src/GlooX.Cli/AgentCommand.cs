@@ -15,10 +15,12 @@ internal static class AgentCommand
         var name = new Option<string[]>("--name") { Description = "A name or address, beside this machine's own, by which others reach this agent: its certificate will carry it", HelpName = "HOST", AllowMultipleArgumentsPerToken = false };
         var memory = new Option<string?>("--memory") { Description = "How much memory it may hand out. Default: all", HelpName = "SIZE" };
         var disk = new Option<string?>("--disk") { Description = "How much disk it may hand out. Default: all", HelpName = "SIZE" };
+        var resource = new Option<string[]>("--resource") { Description = "What else it may hand out, whole or fractional: gpu=2", HelpName = "NAME=AMOUNT", AllowMultipleArgumentsPerToken = false };
+        var slots = new Option<int?>("--max-slots") { Description = "How many processes it runs at most. Default: as many as fit", HelpName = "COUNT" };
         var weight = new Option<double>("--weight") { Description = "How much it is preferred over others", DefaultValueFactory = _ => 1 };
         var warm = new Option<int>("--warm") { Description = "How many processes to keep warm for spawns", DefaultValueFactory = _ => 2 };
         Command command = Shared.Command("agent", "Runs an agent until Ctrl-C.", "gloox agent --url 0.0.0.0:9999 --peer other-machine:9999");
-        foreach (Option option in (Option[])[url, peer, advertise, name, memory, disk, weight, warm])
+        foreach (Option option in (Option[])[url, peer, advertise, name, memory, disk, resource, slots, weight, warm])
         {
             command.Add(option);
         }
@@ -32,6 +34,8 @@ internal static class AgentCommand
                 AdvertisedUrl = parsed.GetValue(advertise),
                 Names = parsed.GetValue(name) ?? [],
                 Capacity = Capacity(parsed.GetValue(memory), parsed.GetValue(disk)),
+                Resources = Resources(parsed.GetValue(resource) ?? []),
+                MaxSlots = parsed.GetValue(slots),
                 Weight = parsed.GetValue(weight),
                 WarmHosts = parsed.GetValue(warm),
                 LoggerFactory = new ConsoleLog(),
@@ -72,6 +76,18 @@ internal static class AgentCommand
 
         MachineStatus all = Machine.Local(Path.GetTempPath()).Read();
         return new Capacity(memory is null ? all.TotalMemoryBytes : Size(memory), disk is null ? all.TotalDiskBytes : Size(disk));
+    }
+
+    private static ResourceAmounts Resources(string[] amounts)
+    {
+        try
+        {
+            return ResourceAmounts.Parse(string.Join(',', amounts));
+        }
+        catch (FormatException e)
+        {
+            throw new ArgumentException(e.Message, e);
+        }
     }
 
     private static long Size(string text)

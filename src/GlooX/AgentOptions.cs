@@ -32,6 +32,15 @@ public sealed record AgentOptions
     /// <summary>What the agent may hand out. Null (default): all of the machine's memory, and the disk of its temporary folder.</summary>
     public Capacity? Capacity { get; init; }
 
+    /// <summary>
+    /// What the agent may hand out besides, by names of its owner's: <c>[new("gpu", 2), new("licence.matlab", 5)]</c>. Processes ask for them
+    /// by the same names, in whole or fractional amounts. <c>cores</c> is always there: those of the machine, unless it is named here.
+    /// </summary>
+    public ResourceAmounts Resources { get; init; } = ResourceAmounts.None;
+
+    /// <summary>How many processes the agent runs at most, whatever they need. Null (default): as many as fit.</summary>
+    public int? MaxSlots { get; init; }
+
     /// <summary>How much this agent is preferred over others when a process is placed: 2 counts its room twice. Default 1; more than 0.</summary>
     public double Weight { get; init; } = 1;
 

@@ -6,7 +6,13 @@ using GlooX.Tls;
 namespace GlooX.Spawning;
 
 /// <summary>What is asked of an agent.</summary>
-internal sealed record SpawnRequest(string Assembly, string Class, long MemoryBytes, long DiskBytes, PlacementStrategy Strategy, ProcessOptions Options, int StartTimeoutMilliseconds, bool AllowSpawn);
+internal sealed record SpawnRequest(string Assembly, string Class, long MemoryBytes, long DiskBytes, PlacementStrategy Strategy, ProcessOptions Options, int StartTimeoutMilliseconds, bool AllowSpawn)
+{
+    /// <summary>Cores and other named resources.</summary>
+    public Dictionary<string, decimal> Resources { get; init; } = [];
+
+    public Provision Need() => Provision.FromBytes(MemoryBytes, DiskBytes, Resources);
+}
 
 /// <summary>What came of it: a process, or why there is none; refused: another node may be asked.</summary>
 internal sealed record SpawnReply(string Id, int Pid, string Node, string Url, string Error, bool Refused)
@@ -39,7 +45,7 @@ internal sealed class Spawner(ChildIdentity identity, Ledger ledger, IMachine ma
             return SpawnReply.Failed(node, $"a start timeout of {request.StartTimeoutMilliseconds} ms leaves no time to start");
         }
 
-        Provision need = Provision.FromBytes(request.MemoryBytes, request.DiskBytes);
+        Provision need = request.Need();
         Dictionary<Reservation, Usage> used = Used();
         if (!ledger.TryReserve(need, machine.Read(), used, out Reservation? reservation, out Refusal? refusal))
         {
@@ -108,7 +114,7 @@ internal sealed class Spawner(ChildIdentity identity, Ledger ledger, IMachine ma
     }
 
     public IReadOnlyList<ProcessInfo> List(string node) => [.. _children.Where(c => !c.Value.Process.Exited.IsCompleted && c.Value.Url.Length > 0)
-        .Select(c => new ProcessInfo(c.Key, c.Value.Request.Class, c.Value.Process.Pid, node, c.Value.Url, c.Value.Request.MemoryBytes, c.Value.Request.DiskBytes, c.Value.Request.Options.Daemonize, c.Value.Started))];
+        .Select(c => new ProcessInfo(c.Key, c.Value.Request.Class, c.Value.Process.Pid, node, c.Value.Url, c.Value.Request.MemoryBytes, c.Value.Request.DiskBytes, c.Value.Request.Options.Daemonize, c.Value.Started) { Resources = c.Value.Request.Resources })];
 
     public bool Kill(string id)
     {
