@@ -29,6 +29,7 @@ internal sealed class Spawner(ChildIdentity identity, Ledger ledger, IMachine ma
     private static readonly TimeSpan s_tail = TimeSpan.FromMilliseconds(50);
     private static readonly TimeSpan s_endGrace = TimeSpan.FromSeconds(2);
     private static readonly TimeSpan s_rememberExit = TimeSpan.FromMinutes(5);
+    private static readonly TimeSpan s_leaseGrace = TimeSpan.FromMinutes(1);
     private readonly CancellationTokenSource _stop = new();
     private readonly ConcurrentDictionary<string, Child> _children = new(StringComparer.Ordinal);
 
@@ -47,7 +48,7 @@ internal sealed class Spawner(ChildIdentity identity, Ledger ledger, IMachine ma
 
         Provision need = request.Need();
         Dictionary<Reservation, Usage> used = Used();
-        if (!ledger.TryReserve(need, machine.Read(), used, out Reservation? reservation, out Refusal? refusal))
+        if (!ledger.TryReserve(need, machine.Read(), used, Now() + TimeSpan.FromMilliseconds(request.StartTimeoutMilliseconds) + s_leaseGrace, out Reservation? reservation, out Refusal? refusal))
         {
             return new SpawnReply("", 0, node, "", refusal.Reason, Refused: true);
         }
@@ -75,6 +76,11 @@ internal sealed class Spawner(ChildIdentity identity, Ledger ledger, IMachine ma
             limit.CancelAfter(request.StartTimeoutMilliseconds);
             await process.Control.SendAsync(new Assignment(request.Assembly, request.Class, identity.Make(request).Export(), request.Options), limit.Token).ConfigureAwait(false);
             HostReport? report = await process.Control.ReceiveAsync<HostReport>(limit.Token).ConfigureAwait(false);
+            if (report is { Ready: true } && !ledger.Confirm(reservation))
+            {
+                report = new HostReport(false, "", "it was ready so late that its reservation had ended");
+            }
+
             if (report is { Ready: true })
             {
                 child.Url = report.Url;
@@ -140,8 +146,12 @@ internal sealed class Spawner(ChildIdentity identity, Ledger ledger, IMachine ma
         return exit;
     }
 
-    public Dictionary<Reservation, Usage> Used() => _children.Values.Where(c => !c.Process.Exited.IsCompleted)
-        .ToDictionary(c => c.Reservation, c => new Usage(machine.ResidentBytes(c.Process.Pid), 0));
+    /// <summary>What each reservation uses; reservations of spawns that never came back end first.</summary>
+    public Dictionary<Reservation, Usage> Used()
+    {
+        ledger.Expire(Now());
+        return _children.Values.Where(c => !c.Process.Exited.IsCompleted).ToDictionary(c => c.Reservation, c => new Usage(machine.ResidentBytes(c.Process.Pid), 0));
+    }
 
     /// <summary>No more spawns; kills all that do not daemonize, those that are starting too.</summary>
     public async Task StopAsync()
@@ -161,6 +171,9 @@ internal sealed class Spawner(ChildIdentity identity, Ledger ledger, IMachine ma
         await StopAsync().ConfigureAwait(false);
         _stop.Dispose();
     }
+
+    // For leases: a clock that nobody sets.
+    private static DateTimeOffset Now() => DateTimeOffset.UnixEpoch + TimeProvider.System.GetElapsedTime(0);
 
     // The line to a host closes a moment before the process has ended.
     private static async Task<ExitStatus> EndAsync(LinuxProcess process)
