@@ -17,10 +17,11 @@ internal static class AgentCommand
         var disk = new Option<string?>("--disk") { Description = "How much disk it may hand out. Default: all", HelpName = "SIZE" };
         var resource = new Option<string[]>("--resource") { Description = "What else it may hand out, whole or fractional: gpu=2", HelpName = "NAME=AMOUNT", AllowMultipleArgumentsPerToken = false };
         var slots = new Option<int?>("--max-slots") { Description = "How many processes it runs at most. Default: as many as fit", HelpName = "COUNT" };
+        var group = new Option<string?>("--control-group") { Description = "The control group, this agent's alone, in which the kernel holds processes to their memory and cores", HelpName = "PATH" };
         var weight = new Option<double>("--weight") { Description = "How much it is preferred over others", DefaultValueFactory = _ => 1 };
         var warm = new Option<int>("--warm") { Description = "How many processes to keep warm for spawns", DefaultValueFactory = _ => 2 };
         Command command = Shared.Command("agent", "Runs an agent until Ctrl-C.", "gloox agent --url 0.0.0.0:9999 --peer other-machine:9999");
-        foreach (Option option in (Option[])[url, peer, advertise, name, memory, disk, resource, slots, weight, warm])
+        foreach (Option option in (Option[])[url, peer, advertise, name, memory, disk, resource, slots, group, weight, warm])
         {
             command.Add(option);
         }
@@ -36,6 +37,7 @@ internal static class AgentCommand
                 Capacity = Capacity(parsed.GetValue(memory), parsed.GetValue(disk)),
                 Resources = Resources(parsed.GetValue(resource) ?? []),
                 MaxSlots = parsed.GetValue(slots),
+                ControlGroup = parsed.GetValue(group),
                 Weight = parsed.GetValue(weight),
                 WarmHosts = parsed.GetValue(warm),
                 LoggerFactory = new ConsoleLog(),

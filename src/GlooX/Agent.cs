@@ -403,6 +403,18 @@ public class Agent : IAsyncDisposable
         };
     }
 
+    private static ControlGroups? GroupsOf(AgentOptions options)
+    {
+        try
+        {
+            return options.ControlGroup is { } group ? ControlGroups.Open(group) : null;
+        }
+        catch (Exception e) when (e is IOException or PlatformNotSupportedException)
+        {
+            throw new ArgumentException(e.Message, nameof(options), e);
+        }
+    }
+
     private static Capacity CapacityOf(AgentOptions options, MachineStatus machine)
     {
         Capacity all = options.Capacity ?? new Capacity(machine.TotalMemoryBytes, machine.TotalDiskBytes);
@@ -442,8 +454,9 @@ public class Agent : IAsyncDisposable
         _board = new StatusBoard(Describe, () => Peers, Service);
         _upkeep = new Upkeep(identity, () => Peers, Service, (options.LoggerFactory ?? NullLoggerFactory.Instance).CreateLogger("GlooX.Trust"));
         ILogger spawning = (options.LoggerFactory ?? NullLoggerFactory.Instance).CreateLogger("GlooX.Spawning");
+        ControlGroups? groups = GroupsOf(options);
         _hosts = new HostPool(options.WarmHosts, spawning);
-        _spawner = new Spawner(new ChildIdentity(identity, spawning), _ledger, _machine, _hosts, _board.Changed);
+        _spawner = new Spawner(new ChildIdentity(identity, spawning), _ledger, _machine, _hosts, groups, _board.Changed);
         ILogger logger = (options.LoggerFactory ?? NullLoggerFactory.Instance).CreateLogger("GlooX.Grid");
         _link = new GridLink(identity.AsAgent());
         _server = new RpcServer(new RpcServerOptions { Identity = identity, LoggerFactory = options.LoggerFactory });

@@ -36,4 +36,7 @@ public sealed record ProcessInfo(
 {
     /// <summary>Cores and other named resources reserved for it.</summary>
     public Dictionary<string, decimal> Resources { get; init; } = [];
+
+    /// <summary>What it is held to of that.</summary>
+    public Enforcement Enforced { get; init; }
 }

@@ -42,7 +42,7 @@ public sealed record ProcessOptions
     /// <summary>Process id of the agent that spawned it.</summary>
     public int Ppid { get; init; }
 
-    /// <summary>A folder for temporary files.</summary>
+    /// <summary>A folder for its files, its own: it goes with the process, and what it holds is held against the disk that was reserved.</summary>
     public string TmpDir { get; init; } = "";
 
     /// <summary>Whether it outlives its agent.</summary>

@@ -24,7 +24,7 @@ internal sealed record SpawnReply(string Id, int Pid, string Node, string Url, s
 /// Spawns processes on this machine. Each holds its reservation exactly as long as it lives, however it ends; one that does not answer in
 /// time is killed with all that it started. When the agent stops, all that do not daemonize are killed.
 /// </summary>
-internal sealed class Spawner(ChildIdentity identity, Ledger ledger, IMachine machine, HostPool hosts, Action changed) : IAsyncDisposable
+internal sealed class Spawner(ChildIdentity identity, Ledger ledger, IMachine machine, HostPool hosts, ControlGroups? groups, Action changed) : IAsyncDisposable
 {
     private static readonly TimeSpan s_tail = TimeSpan.FromMilliseconds(50);
     private static readonly TimeSpan s_endGrace = TimeSpan.FromSeconds(2);
@@ -65,7 +65,24 @@ internal sealed class Spawner(ChildIdentity identity, Ledger ledger, IMachine ma
         }
 
         (string id, string log, LinuxProcess process, _) = host;
-        var child = new Child(process, reservation, request);
+        Guard guard;
+        try
+        {
+            guard = new Guard(process, need, id, log, groups);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            process.KillAll();
+            await process.Exited.ConfigureAwait(false);
+            process.Control.Dispose();
+            File.Delete(log);
+            ledger.Release(reservation);
+            hosts.Used(host);
+            return SpawnReply.Failed(node, $"the process's folder cannot be made: {e.Message}");
+        }
+
+        request = request with { Options = request.Options with { TmpDir = guard.Folder } };
+        var child = new Child(process, reservation, request, guard);
         _children[id] = child;
         changed();
         child.Tail = TailAsync(child.Name, log, process);
@@ -74,7 +91,7 @@ internal sealed class Spawner(ChildIdentity identity, Ledger ledger, IMachine ma
         {
             using var limit = CancellationTokenSource.CreateLinkedTokenSource(ct, _stop.Token);
             limit.CancelAfter(request.StartTimeoutMilliseconds);
-            await process.Control.SendAsync(new Assignment(request.Assembly, request.Class, identity.Make(request).Export(), request.Options), limit.Token).ConfigureAwait(false);
+            await process.Control.SendAsync(new Assignment(request.Assembly, request.Class, identity.Make(request).Export(), request.Options) { HeapLimitBytes = HeapLimit.Of(request.MemoryBytes) }, limit.Token).ConfigureAwait(false);
             HostReport? report = await process.Control.ReceiveAsync<HostReport>(limit.Token).ConfigureAwait(false);
             if (report is { Ready: true } && !ledger.Confirm(reservation))
             {
@@ -83,6 +100,7 @@ internal sealed class Spawner(ChildIdentity identity, Ledger ledger, IMachine ma
 
             if (report is { Ready: true })
             {
+                guard.Enforced |= report.HeapLimited ? Enforcement.HeapLimit : Enforcement.None;
                 child.Url = report.Url;
                 return new SpawnReply(id, process.Pid, node, report.Url, "", false);
             }
@@ -120,7 +138,7 @@ internal sealed class Spawner(ChildIdentity identity, Ledger ledger, IMachine ma
     }
 
     public IReadOnlyList<ProcessInfo> List(string node) => [.. _children.Where(c => !c.Value.Process.Exited.IsCompleted && c.Value.Url.Length > 0)
-        .Select(c => new ProcessInfo(c.Key, c.Value.Request.Class, c.Value.Process.Pid, node, c.Value.Url, c.Value.Request.MemoryBytes, c.Value.Request.DiskBytes, c.Value.Request.Options.Daemonize, c.Value.Started) { Resources = c.Value.Request.Resources })];
+        .Select(c => new ProcessInfo(c.Key, c.Value.Request.Class, c.Value.Process.Pid, node, c.Value.Url, c.Value.Request.MemoryBytes, c.Value.Request.DiskBytes, c.Value.Request.Options.Daemonize, c.Value.Started) { Resources = c.Value.Request.Resources, Enforced = c.Value.Guard.Enforced })];
 
     public bool Kill(string id)
     {
@@ -150,7 +168,7 @@ internal sealed class Spawner(ChildIdentity identity, Ledger ledger, IMachine ma
     public Dictionary<Reservation, Usage> Used()
     {
         ledger.Expire(Now());
-        return _children.Values.Where(c => !c.Process.Exited.IsCompleted).ToDictionary(c => c.Reservation, c => new Usage(machine.ResidentBytes(c.Process.Pid), 0));
+        return _children.Values.Where(c => !c.Process.Exited.IsCompleted).ToDictionary(c => c.Reservation, c => new Usage(machine.ResidentBytes(c.Process.Pid), c.Guard.DiskBytes));
     }
 
     /// <summary>No more spawns; kills all that do not daemonize, those that are starting too.</summary>
@@ -217,6 +235,7 @@ internal sealed class Spawner(ChildIdentity identity, Ledger ledger, IMachine ma
     private async Task ReleaseAsync(string id, string log, Child child)
     {
         await child.Process.Exited.ConfigureAwait(false);
+        await child.Guard.EndAsync().ConfigureAwait(false);
         ledger.Release(child.Reservation);
         child.Process.Control.Dispose();
         if (!_stop.IsCancellationRequested)
@@ -237,8 +256,10 @@ internal sealed class Spawner(ChildIdentity identity, Ledger ledger, IMachine ma
         _children.TryRemove(id, out _);
     }
 
-    private sealed class Child(LinuxProcess process, Reservation reservation, SpawnRequest request)
+    private sealed class Child(LinuxProcess process, Reservation reservation, SpawnRequest request, Guard guard)
     {
+        public Guard Guard { get; } = guard;
+
         public LinuxProcess Process { get; } = process;
 
         public Reservation Reservation { get; } = reservation;
