@@ -35,7 +35,7 @@ internal static class AgentCommand
                 AdvertisedUrl = parsed.GetValue(advertise),
                 Names = parsed.GetValue(name) ?? [],
                 Capacity = Capacity(parsed.GetValue(memory), parsed.GetValue(disk)),
-                Resources = Resources(parsed.GetValue(resource) ?? []),
+                Resources = Needs.Resources(parsed.GetValue(resource)),
                 MaxSlots = parsed.GetValue(slots),
                 ControlGroup = parsed.GetValue(group),
                 Weight = parsed.GetValue(weight),
@@ -77,30 +77,6 @@ internal static class AgentCommand
         }
 
         MachineStatus all = Machine.Local(Path.GetTempPath()).Read();
-        return new Capacity(memory is null ? all.TotalMemoryBytes : Size(memory), disk is null ? all.TotalDiskBytes : Size(disk));
-    }
-
-    private static ResourceAmounts Resources(string[] amounts)
-    {
-        try
-        {
-            return ResourceAmounts.Parse(string.Join(',', amounts));
-        }
-        catch (FormatException e)
-        {
-            throw new ArgumentException(e.Message, e);
-        }
-    }
-
-    private static long Size(string text)
-    {
-        try
-        {
-            return ByteSize.Parse(text);
-        }
-        catch (FormatException e)
-        {
-            throw new ArgumentException(e.Message, e);
-        }
+        return new Capacity(memory is null ? all.TotalMemoryBytes : Needs.Size(memory), disk is null ? all.TotalDiskBytes : Needs.Size(disk));
     }
 }

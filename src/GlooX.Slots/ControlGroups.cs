@@ -61,6 +61,18 @@ public sealed class ControlGroups
         return memory is null && cpu is null ? null : new ControlGroup(memory, cpu);
     }
 
+    /// <summary>The group of a process that was made by an agent before this one.</summary>
+    /// <param name="name">The name that it was made with.</param>
+    /// <returns>Null if there is none any more.</returns>
+    public ControlGroup? Find(string name)
+    {
+        string? memory = Existing(_memory, name), cpu = Existing(_cpu, name);
+        return memory is null && cpu is null ? null : new ControlGroup(memory, cpu);
+
+        static string? Existing(Place? place, string name) =>
+            place is not null && Path.GetFileName(name) == name && Path.Join(place.Folder, name) is var path && Directory.Exists(path) ? path : null;
+    }
+
     private static Place? Find(CgroupMount[] mounts, string controller, string group, string root, List<string> complaints)
     {
         // With both versions side by side, a controller is in version 1 where it is mounted there.
@@ -82,8 +94,13 @@ public sealed class ControlGroups
             // Each group must hand a controller on to those in it, from the top down; above what was delegated somebody has done it already.
             var names = Path.GetRelativePath(top, folder).Split('/').Where(name => name != ".").ToArray();
             for (var depth = 0; depth <= names.Length; depth++)
-                Control.TryWrite(Path.Join([top, .. names[..depth]]), "cgroup.subtree_control", $"+{controller}");
-            if ((LinuxMachine.TryReadText(Path.Join(folder, "cgroup.subtree_control")) ?? "").Split([' ', '\n', '+']).Contains(controller, StringComparer.Ordinal))
+            {
+                var above = Path.Join([top, .. names[..depth]]);
+                if (!HandsOn(above, controller))
+                    Control.TryWrite(above, "cgroup.subtree_control", $"+{controller}");
+            }
+
+            if (HandsOn(folder, controller))
                 return new Place(folder, Version: 2);
             complaints.Add($"'{folder}' does not hand {controller} on: it must not hold processes itself, and its cgroup.controllers must name {controller}");
         }
@@ -94,6 +111,9 @@ public sealed class ControlGroups
 
         return null;
     }
+
+    private static bool HandsOn(string folder, string controller) =>
+        (LinuxMachine.TryReadText(Path.Join(folder, "cgroup.subtree_control")) ?? "").Split([' ', '\n']).Contains(controller, StringComparer.Ordinal);
 
     /// <summary>A folder of one hierarchy in which groups are made.</summary>
     private sealed record Place(string Folder, int Version)

@@ -30,6 +30,9 @@ public sealed record ReservationRecord
     /// <summary>Where its output goes; empty: nowhere.</summary>
     public string LogFile { get; init; } = "";
 
+    /// <summary>Its own folder, to be removed after it has ended; empty: it has none.</summary>
+    public string Folder { get; init; } = "";
+
     /// <summary>When it was spawned.</summary>
     public DateTimeOffset Started { get; init; }
 
@@ -56,6 +59,7 @@ public sealed record ReservationRecord
             Amounts = new(Provision.Amounts, StringComparer.Ordinal),
             Url = Url,
             LogFile = LogFile,
+            Folder = Folder,
             Started = Started,
         },
         StoredReservationJson.Default.StoredReservation);
@@ -74,6 +78,7 @@ public sealed record ReservationRecord
                 Provision = Provision.FromBytes(stored.Memory, stored.Disk, stored.Amounts),
                 Url = stored.Url,
                 LogFile = stored.LogFile,
+                Folder = stored.Folder,
                 Started = stored.Started,
             };
         }
@@ -98,6 +103,7 @@ internal sealed record StoredReservation
     public required Dictionary<string, decimal> Amounts { get; init; }
     public required string Url { get; init; }
     public required string LogFile { get; init; }
+    public required string Folder { get; init; }
     public required DateTimeOffset Started { get; init; }
 }
 

@@ -417,6 +417,11 @@ public class Agent : IAsyncDisposable
 
     private static Capacity CapacityOf(AgentOptions options, MachineStatus machine)
     {
+        if (options.MaxSlots < 0)
+        {
+            throw new ArgumentException($"{options.MaxSlots} slots are less than none", nameof(options));
+        }
+
         Capacity all = options.Capacity ?? new Capacity(machine.TotalMemoryBytes, machine.TotalDiskBytes);
         return all with
         {

@@ -7,7 +7,10 @@ public enum Enforcement
     /// <summary>Nothing: it is trusted to take no more than it reserved.</summary>
     None = 0,
 
-    /// <summary>The runtime refuses its heap more than three quarters of its memory: <see cref="OutOfMemoryException"/> inside of it.</summary>
+    /// <summary>
+    /// The runtime refuses its heap more than three quarters of its memory: <see cref="OutOfMemoryException"/> inside of it. From 64 MB on, for
+    /// the runtime alone takes more than less.
+    /// </summary>
     HeapLimit = 1,
 
     /// <summary>The kernel kills it, with all that it started, when together they take more memory than it reserved.</summary>

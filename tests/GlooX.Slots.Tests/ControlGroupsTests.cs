@@ -23,6 +23,8 @@ public sealed class ControlGroupsTests : IDisposable
         Assert.Equal(("100000", "50000"), (Read("cpu/gloox/child/cpu.cfs_period_us"), Read("cpu/gloox/child/cpu.cfs_quota_us")));
         Assert.Equal(("42", "42"), (Read("memory/gloox/child/cgroup.procs"), Read("cpu/gloox/child/cgroup.procs")));
         Assert.Equal([42], group.Processes());
+        Assert.Equal([42], ControlGroups.Open("/gloox", _root.Path).Find("child")!.Processes());
+        Assert.Null(ControlGroups.Open("/gloox", _root.Path).Find("other"));
     }
 
     [Fact]
@@ -37,6 +39,17 @@ public sealed class ControlGroupsTests : IDisposable
         Assert.Equal(("300000000", "0", "1"), (Read("user/gloox/child/memory.max"), Read("user/gloox/child/memory.swap.max"), Read("user/gloox/child/memory.oom.group")));
         Assert.Equal("50000 100000", Read("user/gloox/child/cpu.max"));
         Assert.Equal("42", Read("user/gloox/child/cgroup.procs"));
+    }
+
+    [Fact]
+    public void In_version_2_only_groups_that_do_not_hand_a_controller_on_are_told_to()
+    {
+        _root.Write("proc/self/mountinfo", V2);
+        _root.Write("sys/fs/cgroup/cgroup.subtree_control", "cpu memory\n");
+
+        Assert.Throws<IOException>(() => ControlGroups.Open("/user/gloox", _root.Path)); // plain files read back as they were written
+
+        Assert.Equal(("cpu memory\n", "+cpu", "+cpu"), (Read("cgroup.subtree_control"), Read("user/cgroup.subtree_control"), Read("user/gloox/cgroup.subtree_control")));
     }
 
     [Fact]

@@ -38,6 +38,18 @@ public sealed class EnforcementTests
         Assert.Equal(300, await child.CallAsync<long>("take", 300));
     }
 
+    [Theory]
+    [InlineData(1, false)]
+    [InlineData(63, false)]
+    [InlineData(64, true)]
+    public async Task A_process_starts_however_little_it_reserved_and_is_limited_where_the_runtime_fits(int megabytes, bool limited)
+    {
+        await using TestGrid grid = await TestGrid.StartAsync();
+        await using SpawnedProcess child = await grid.SpawnAsync("Good", new SpawnOptions { Provision = Provision.FromBytes(megabytes * 1_000_000, 0) });
+        Assert.Equal(limited ? Enforcement.HeapLimit : Enforcement.None, (await InfoAsync(grid, child)).Enforced);
+        Assert.Equal("yes!", await child.CallAsync<string>("all_well?"));
+    }
+
     [Fact]
     public async Task A_folder_beyond_the_reservation_ends_its_process_alone_and_goes_with_it()
     {

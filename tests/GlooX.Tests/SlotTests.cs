@@ -57,6 +57,6 @@ public sealed class SlotTests
         await using SpawnedProcess child = await grid.SpawnAsync("Good", new SpawnOptions { Provision = Provision.None });
         var error = await Assert.ThrowsAsync<SpawnException>(() => grid.SpawnAsync("Good", new SpawnOptions { Provision = Provision.None }));
         Assert.Contains("has no slot free", error.Message, StringComparison.Ordinal);
-        await Assert.ThrowsAsync<ArgumentOutOfRangeException>(() => Agent.StartAsync("127.0.0.1:0", options: new AgentOptions { MaxSlots = -1 }));
+        await Assert.ThrowsAsync<ArgumentException>(() => Agent.StartAsync("127.0.0.1:0", options: new AgentOptions { MaxSlots = -1 }));
     }
 }

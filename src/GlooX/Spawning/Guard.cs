@@ -24,8 +24,9 @@ internal sealed class Guard
     /// <param name="id">Names it at its agent.</param>
     /// <param name="log">Its output, where it is told why it is killed.</param>
     /// <param name="groups">Where its control group is made; null: it gets none.</param>
+    /// <param name="stop">The agent stops: what outlives it is not watched any more.</param>
     /// <exception cref="IOException">Its folder cannot be made.</exception>
-    public Guard(LinuxProcess process, Provision need, string id, string log, ControlGroups? groups)
+    public Guard(LinuxProcess process, Provision need, string id, string log, ControlGroups? groups, CancellationToken stop)
     {
         (_process, _need, _log) = (process, need, log);
         Folder = Directory.CreateTempSubdirectory($"gloox-{id}-").FullName;
@@ -40,7 +41,7 @@ internal sealed class Guard
             Enforced |= Enforcement.DiskWatch;
         }
 
-        _watch = need.DiskBytes > 0 ? WatchAsync() : Task.CompletedTask;
+        _watch = need.DiskBytes > 0 ? WatchAsync(stop) : Task.CompletedTask;
     }
 
     /// <summary>The process's own.</summary>
@@ -79,10 +80,10 @@ internal sealed class Guard
         }
     }
 
-    private async Task WatchAsync()
+    private async Task WatchAsync(CancellationToken stop)
     {
         TimeSpan rest = s_look;
-        while (await Task.WhenAny(_process.Exited, Task.Delay(rest)).ConfigureAwait(false) != _process.Exited)
+        while (await Task.WhenAny(_process.Exited, Task.Delay(rest, stop)).ConfigureAwait(false) != _process.Exited && !stop.IsCancellationRequested)
         {
             long start = TimeProvider.System.GetTimestamp();
             long size = FolderSize.Of(Folder);

@@ -2,14 +2,17 @@ namespace GlooX.Spawning;
 
 /// <summary>
 /// Holds the heap of a process to a part of its reservation: the rest is for what the runtime needs besides (code, stacks, native
-/// buffers), in the proportion in which .NET shares out a container's memory.
+/// buffers), in the proportion in which .NET shares out a container's memory. A reservation below what the runtime alone takes holds
+/// nobody to anything: such a process is not limited.
 /// </summary>
 internal static class HeapLimit
 {
     private const string Setting = "GCHeapHardLimit";
 
-    /// <summary>Of a reservation.</summary>
-    public static long Of(long memoryBytes) => memoryBytes / 4 * 3;
+    private const long LeastReservation = 64_000_000;
+
+    /// <summary>Of a reservation; 0: none.</summary>
+    public static long Of(long memoryBytes) => memoryBytes < LeastReservation ? 0 : memoryBytes / 4 * 3;
 
     /// <summary>Sets the limit of this process, which may run already.</summary>
     /// <returns>False: there is none, for the heap has more already, or none was asked for.</returns>

@@ -68,7 +68,7 @@ internal sealed class Spawner(ChildIdentity identity, Ledger ledger, IMachine ma
         Guard guard;
         try
         {
-            guard = new Guard(process, need, id, log, groups);
+            guard = new Guard(process, need, id, log, groups, _stop.Token);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
