@@ -74,7 +74,7 @@ public sealed class EnforcementTests
     [Fact]
     public async Task In_a_control_group_the_kernel_ends_a_process_beyond_its_memory_alone()
     {
-        const string group = "/gloox-tests";
+        string group = $"/gloox-tests-{Guid.NewGuid():N}";
         try
         {
             ControlGroups.Open(group);
@@ -102,7 +102,7 @@ public sealed class EnforcementTests
         finally
         {
             // Each process's group went with it, or its parent could not go.
-            foreach (string folder in Directory.GetDirectories("/sys/fs/cgroup", group[1..], SearchOption.AllDirectories))
+            foreach (string folder in Directory.GetDirectories("/sys/fs/cgroup").Append("/sys/fs/cgroup").Select(mount => mount + group).Where(Directory.Exists))
             {
                 Directory.Delete(folder);
             }

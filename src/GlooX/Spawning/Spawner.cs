@@ -46,6 +46,7 @@ internal sealed class Spawner(ChildIdentity identity, Ledger ledger, IMachine ma
             return SpawnReply.Failed(node, $"a start timeout of {request.StartTimeoutMilliseconds} ms leaves no time to start");
         }
 
+        CancellationToken stopping = _stop.Token;
         Provision need = request.Need();
         Dictionary<Reservation, Usage> used = Used();
         if (!ledger.TryReserve(need, machine.Read(), used, Now() + TimeSpan.FromMilliseconds(request.StartTimeoutMilliseconds) + s_leaseGrace, out Reservation? reservation, out Refusal? refusal))
@@ -68,7 +69,7 @@ internal sealed class Spawner(ChildIdentity identity, Ledger ledger, IMachine ma
         Guard guard;
         try
         {
-            guard = new Guard(process, need, id, log, groups, _stop.Token);
+            guard = new Guard(process, need, id, log, groups, stopping);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
