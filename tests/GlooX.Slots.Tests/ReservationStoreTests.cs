@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using CsCheck;
 
 namespace GlooX.Slots.Tests;
@@ -5,6 +6,7 @@ namespace GlooX.Slots.Tests;
 /// <summary>Against a file system that stops at a chosen step, as it does for a process that is killed there; and a real one.</summary>
 public sealed class ReservationStoreTests : IDisposable
 {
+    private static readonly Dictionary<Reservation, Usage> NothingUsed = [];
     private static readonly string[] Ids = ["a", "b", "c"];
 
     private static readonly Gen<Change> Changes =
@@ -163,6 +165,41 @@ public sealed class ReservationStoreTests : IDisposable
         Assert.False((own with { Stamp = own.Stamp with { Started = own.Stamp.Started - 1 } }).Runs(machine));
         Assert.False((own with { Stamp = own.Stamp with { Boot = "another" } }).Runs(machine));
         Assert.False((own with { Pid = int.MaxValue }).Runs(machine));
+    }
+
+    [Fact]
+    public void Who_comes_after_takes_over_what_runs_and_forgets_what_has_ended()
+    {
+        Assert.SkipWhen(OperatingSystem.IsWindows(), "there is no sleep on Windows");
+        var (machine, store) = (Machine.Local(_folder.Path), ReservationStore.Open(_folder.Path));
+        Process[] running = [Process.Start("sleep", "600"), Process.Start("sleep", "600")];
+        try
+        {
+            foreach (var process in running)
+                store.Put(Record($"p{process.Id}", process.Id) with { Stamp = machine.FindProcess(process.Id)!.Value, Provision = Provision.FromBytes(7, 0) });
+            running[0].Kill();
+            running[0].WaitForExit();
+
+            var (heir, ledger) = (ReservationStore.Open(_folder.Path), new Ledger(new Capacity(10, 10)));
+            foreach (var record in heir.Load().Records)
+            {
+                if (record.Runs(machine))
+                    ledger.Adopt(record.Provision);
+                else
+                    heir.Remove(record.Id);
+            }
+
+            Assert.Equal(running[1].Id, Assert.Single(heir.Load().Records).Pid);
+            Assert.Equal(new ResourceLevel(3, 7, 10), ledger.Status(machine.Read(), NothingUsed).Memory);
+        }
+        finally
+        {
+            Array.ForEach(running, process =>
+            {
+                process.Kill();
+                process.Dispose();
+            });
+        }
     }
 
     /// <summary>Large enough, and telling its value often enough, that a torn one shows.</summary>
