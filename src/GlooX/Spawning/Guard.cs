@@ -66,9 +66,14 @@ internal sealed class Guard
             await Task.Delay(s_retry).ConfigureAwait(false);
         }
 
+        RemoveFolder(Folder);
+    }
+
+    public static void RemoveFolder(string folder)
+    {
         try
         {
-            Directory.Delete(Folder, recursive: true);
+            Directory.Delete(folder, recursive: true);
         }
         catch (DirectoryNotFoundException)
         {
@@ -76,7 +81,7 @@ internal sealed class Guard
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            Console.Error.WriteLine($"the folder {Folder} of a process that has ended cannot be removed: {e.Message}");
+            Console.Error.WriteLine($"the folder {folder} of a process that has ended cannot be removed: {e.Message}");
         }
     }
 
