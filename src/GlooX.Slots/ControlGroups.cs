@@ -21,7 +21,7 @@ public sealed class ControlGroups
         _cpu = cpu;
     }
 
-    /// <summary>Opens a group for making others in it; makes it if it is missing.</summary>
+    /// <summary>Opens a group for making others in it; makes it if it is missing, and clears away empty groups that a killed agent has left in it.</summary>
     /// <param name="group">Its path as <c>/proc/self/cgroup</c> shows it, for example <c>/gloox</c>.</param>
     /// <returns>The groups.</returns>
     /// <exception cref="ArgumentException">The path does not begin with a slash, is the root, or leads elsewhere.</exception>
@@ -88,6 +88,8 @@ public sealed class ControlGroups
         try
         {
             Directory.CreateDirectory(folder);
+            foreach (var left in Directory.GetDirectories(folder))
+                Control.TryRemove(left); // of an agent that was killed; the kernel keeps those that hold processes
             if (mount.Version == 1)
                 return new Place(folder, Version: 1);
 

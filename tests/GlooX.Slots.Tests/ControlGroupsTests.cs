@@ -53,6 +53,19 @@ public sealed class ControlGroupsTests : IDisposable
     }
 
     [Fact]
+    public void Groups_that_a_killed_agent_has_left_go_unless_something_is_in_them()
+    {
+        _root.Write("proc/self/mountinfo", V1);
+        var empty = Directory.CreateDirectory(Path.Join(_root.Path, "sys/fs/cgroup/memory/gloox/empty"));
+        _root.Write("sys/fs/cgroup/memory/gloox/used/cgroup.procs", "42");
+
+        var groups = ControlGroups.Open("/gloox", _root.Path);
+
+        Assert.False(Directory.Exists(empty.FullName));
+        Assert.Equal([42], groups.Find("used")!.Processes());
+    }
+
+    [Fact]
     public void A_controller_that_is_not_there_is_reported_as_not_enforced()
     {
         _root.Write("proc/self/mountinfo", V1.Split('\n')[0]);
