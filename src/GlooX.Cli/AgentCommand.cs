@@ -15,12 +15,15 @@ internal static class AgentCommand
         var name = new Option<string[]>("--name") { Description = "A name or address, beside this machine's own, by which others reach this agent: its certificate will carry it", HelpName = "HOST", AllowMultipleArgumentsPerToken = false };
         var memory = new Option<string?>("--memory") { Description = "How much memory it may hand out. Default: all", HelpName = "SIZE" };
         var disk = new Option<string?>("--disk") { Description = "How much disk it may hand out. Default: all", HelpName = "SIZE" };
+        var resource = new Option<string[]>("--resource") { Description = "What else it may hand out, whole or fractional: gpu=2", HelpName = "NAME=AMOUNT", AllowMultipleArgumentsPerToken = false };
+        var slots = new Option<int?>("--max-slots") { Description = "How many processes it runs at most. Default: as many as fit", HelpName = "COUNT" };
+        var group = new Option<string?>("--control-group") { Description = "The control group, this agent's alone, in which the kernel holds processes to their memory and cores", HelpName = "PATH" };
         var weight = new Option<double>("--weight") { Description = "How much it is preferred over others", DefaultValueFactory = _ => 1 };
         var warm = new Option<int>("--warm") { Description = "How many processes to keep warm for spawns", DefaultValueFactory = _ => 2 };
         var data = new Option<string?>("--data") { Description = "The folder in which durable channels are kept. Default: none, and this agent creates none", HelpName = "FOLDER" };
         var addon = new Option<string[]>("--addon") { Description = "An add-on to attach at the start: its name and its code, a .cs file or a .dll; and its class where there are several", HelpName = "NAME=FILE[,CLASS]", AllowMultipleArgumentsPerToken = false };
         Command command = Shared.Command("agent", "Runs an agent until Ctrl-C.", "gloox agent --url 0.0.0.0:9999 --peer other-machine:9999");
-        foreach (Option option in (Option[])[url, peer, advertise, name, memory, disk, weight, warm, data, addon])
+        foreach (Option option in (Option[])[url, peer, advertise, name, memory, disk, resource, slots, group, weight, warm, data, addon])
         {
             command.Add(option);
         }
@@ -34,6 +37,9 @@ internal static class AgentCommand
                 AdvertisedUrl = parsed.GetValue(advertise),
                 Names = parsed.GetValue(name) ?? [],
                 Capacity = Capacity(parsed.GetValue(memory), parsed.GetValue(disk)),
+                Resources = Needs.Resources(parsed.GetValue(resource)),
+                MaxSlots = parsed.GetValue(slots),
+                ControlGroup = parsed.GetValue(group),
                 Weight = parsed.GetValue(weight),
                 WarmHosts = parsed.GetValue(warm),
                 DataFolder = parsed.GetValue(data),
@@ -75,7 +81,7 @@ internal static class AgentCommand
         }
 
         MachineStatus all = Machine.Local(Path.GetTempPath()).Read();
-        return new Capacity(memory is null ? all.TotalMemoryBytes : Size(memory), disk is null ? all.TotalDiskBytes : Size(disk));
+        return new Capacity(memory is null ? all.TotalMemoryBytes : Needs.Size(memory), disk is null ? all.TotalDiskBytes : Needs.Size(disk));
     }
 
     private static AddonSpec Addon(string text)
@@ -88,17 +94,5 @@ internal static class AgentCommand
 
         int comma = source.LastIndexOf(',');
         return new AddonSpec(name, comma < 0 ? new AddonSource(source) : new AddonSource(source[..comma], source[(comma + 1)..]));
-    }
-
-    private static long Size(string text)
-    {
-        try
-        {
-            return ByteSize.Parse(text);
-        }
-        catch (FormatException e)
-        {
-            throw new ArgumentException(e.Message, e);
-        }
     }
 }

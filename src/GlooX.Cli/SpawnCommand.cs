@@ -14,11 +14,12 @@ internal static class SpawnCommand
         var strategy = new Option<string>("--strategy", "-s") { Description = "Which node: horizontal (the most room), vertical (fill up), direct (the asked agent)", DefaultValueFactory = _ => "horizontal" };
         var daemonize = new Option<bool>("--daemonize", "-d") { Description = "Let the process outlive its agent" };
         var values = new Option<string[]>("--set") { Description = "A value for the process's Options.Values", HelpName = "KEY=VALUE", AllowMultipleArgumentsPerToken = false };
+        var needs = new Needs();
         Option<string> agent = Shared.Agent();
         Command command = Shared.Command("spawn", "Spawns a process on the node of the grid that suits best.", "gloox spawn Child samples/demo/child.cs --set colour=blue");
         command.Add(name);
         command.Add(file);
-        foreach (Option option in (Option[])[url, strategy, daemonize, values, agent])
+        foreach (Option option in (Option[])[url, strategy, daemonize, .. needs.Options, values, agent])
         {
             command.Add(option);
         }
@@ -27,7 +28,7 @@ internal static class SpawnCommand
             parsed.GetValue(agent)!,
             parsed.GetValue(name)!,
             parsed.GetValue(file)!,
-            new SpawnOptions { Url = parsed.GetValue(url), Daemonize = parsed.GetValue(daemonize), Values = Pairs(parsed.GetValue(values) ?? []) },
+            new SpawnOptions { Url = parsed.GetValue(url), Daemonize = parsed.GetValue(daemonize), Provision = needs.Read(parsed), Values = Pairs(parsed.GetValue(values) ?? []) },
             Strategy(parsed.GetValue(strategy)!),
             ct));
         return command;

@@ -35,10 +35,10 @@ internal static class StatusCommand
             }
         }
 
-        Table table = new Table().Border(TableBorder.Simple).AddColumns("node", "machine", "pid", "cores", "free memory", "free disk", "used", "weight");
+        Table table = new Table().Border(TableBorder.Simple).AddColumns("node", "machine", "pid", "cores", "free memory", "free disk", "free resources", "used", "weight");
         foreach (NodeInfo node in nodes.OrderBy(n => n.Url, StringComparer.Ordinal))
         {
-            table.AddRow(node.Url, Markup.Escape(node.Machine), $"{node.Pid}", $"{node.Cores}", ByteSize.Format(node.FreeMemoryBytes), ByteSize.Format(node.FreeDiskBytes), $"{node.Utilization:P0}", $"{node.Weight:0.##}");
+            table.AddRow(node.Url, Markup.Escape(node.Machine), $"{node.Pid}", $"{node.Cores}", ByteSize.Format(node.FreeMemoryBytes), ByteSize.Format(node.FreeDiskBytes), string.Join(", ", node.FreeResources.OrderBy(r => r.Key, StringComparer.Ordinal).Select(r => $"{r.Key}={r.Value:0.####}")), $"{node.Utilization:P0}", $"{node.Weight:0.##}");
         }
 
         silent.ForEach(url => table.AddRow(url, "does not answer"));

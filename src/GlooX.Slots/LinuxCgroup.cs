@@ -19,7 +19,7 @@ internal sealed class LinuxCgroup(string root)
     private static readonly Hierarchy V1 = new("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file");
     private static readonly Hierarchy V2 = new("memory.max", "memory.current", "inactive_file");
 
-    private readonly Mount[] _mounts = ReadMounts(root);
+    private readonly CgroupMount[] _mounts = CgroupMount.ReadAll(root);
 
     /// <summary>Each group on the way from this process's own up to the mount that sets a limit. A limit anywhere binds.</summary>
     public IEnumerable<MemoryLevel> MemoryLevels()
@@ -44,7 +44,7 @@ internal sealed class LinuxCgroup(string root)
 
     private IEnumerable<string> FoldersUpwards(Hierarchy hierarchy, string group)
     {
-        var mounts = Array.FindAll(_mounts, m => m.Hierarchy == hierarchy);
+        var mounts = Array.FindAll(_mounts, m => hierarchy == V2 ? m.Version == 2 : m.Controls("memory"));
         if (mounts.Length == 0)
             yield break;
 
@@ -59,32 +59,6 @@ internal sealed class LinuxCgroup(string root)
         for (below = below.TrimEnd('/'); below.Length > 0; below = below[..below.LastIndexOf('/')])
             yield return Path.Join(root, mount.Folder, below);
         yield return Path.Join(root, mount.Folder);
-    }
-
-    private static Mount[] ReadMounts(string root)
-    {
-        // proc_pid_mountinfo(5): "30 22 0:27 ROOT FOLDER options optional… - TYPE source super-options".
-        var mounts = new List<Mount>();
-        var text = LinuxMachine.TryReadText(Path.Join(root, "proc/self/mountinfo")) ?? "";
-        foreach (var line in text.Split('\n'))
-        {
-            var halves = line.Split(" - ", 2);
-            var left = halves[0].Split(' ');
-            var right = halves[^1].Split(' ');
-            if (halves.Length < 2 || left.Length < 5 || right.Length < 3)
-                continue;
-            if (right[0] == "cgroup2")
-                mounts.Add(new Mount(V2, left[3], left[4]));
-            else if (right[0] == "cgroup" && right[2].Split(',').Contains("memory", StringComparer.Ordinal))
-                mounts.Add(new Mount(V1, left[3], left[4]));
-        }
-
-        return [.. mounts];
-    }
-
-    private sealed record Mount(Hierarchy Hierarchy, string Root, string Folder)
-    {
-        public bool Holds(string group) => Root == "/" || group == Root || group.StartsWith(Root + "/", StringComparison.Ordinal);
     }
 
     private sealed record Hierarchy(string Limit, string Usage, string Reclaimable)

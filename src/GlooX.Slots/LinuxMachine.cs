@@ -33,6 +33,19 @@ internal sealed class LinuxMachine(string folder, string root = "/") : IMachine
             : 0;
     }
 
+    /// <inheritdoc/>
+    public ProcessStamp? FindProcess(int pid)
+    {
+        // proc_pid_stat(5): "PID (NAME) STATE …", where the name may hold spaces and brackets; field 3 is the state, 6 the session, 22 the start.
+        var stat = TryReadText(Path.Join(root, $"proc/{pid}/stat")) ?? "";
+        var fields = stat[(stat.LastIndexOf(')') + 1)..].Split(' ', StringSplitOptions.RemoveEmptyEntries);
+        return fields.Length > 19 && fields[0] is not ("Z" or "X")
+            && int.TryParse(fields[3], NumberStyles.None, CultureInfo.InvariantCulture, out var session)
+            && long.TryParse(fields[19], NumberStyles.None, CultureInfo.InvariantCulture, out var started)
+            ? new ProcessStamp(started, session, TryReadText(Path.Join(root, "proc/sys/kernel/random/boot_id"))?.Trim() ?? "")
+            : null;
+    }
+
     /// <summary>The text of a kernel file; null if it is not there, went away meanwhile, or may not be read.</summary>
     internal static string? TryReadText(string path)
     {

@@ -1,3 +1,5 @@
+using System.Runtime.InteropServices;
+
 namespace GlooX.Slots;
 
 /// <summary>What a machine has, at one moment. In a container it is what the container may use.</summary>
@@ -24,7 +26,19 @@ public interface IMachine
     /// <param name="pid">Process id.</param>
     /// <returns>Bytes; 0 if there is no such process, or it may not be looked at.</returns>
     long ResidentBytes(int pid);
+
+    /// <summary>Tells a running process from one that had, or will have, the same process id.</summary>
+    /// <param name="pid">Process id.</param>
+    /// <returns>Null if there is no such process, it has ended and waits to be reaped, or it may not be looked at.</returns>
+    ProcessStamp? FindProcess(int pid);
 }
+
+/// <summary>Who a process is beside its id, which the system gives out again: two processes of one machine never have both in common.</summary>
+/// <param name="Started">When it was started: on Linux in clock ticks since the boot, elsewhere in ticks of 100 ns of the system's clock.</param>
+/// <param name="Session">Its session, which it shares with what it has started; 0 where it is not known.</param>
+/// <param name="Boot">Names the boot of the machine that the ticks are counted from; empty where they are counted from a date.</param>
+[StructLayout(LayoutKind.Auto)]
+public readonly record struct ProcessStamp(long Started, int Session, string Boot);
 
 /// <summary>Makes the <see cref="IMachine"/> of the operating system that this runs on.</summary>
 public static class Machine

@@ -9,7 +9,7 @@ namespace GlooX.Slots;
 /// <param name="Provision">What its <c>[Provision]</c>, or the one it inherits, asks for; null if there is none.</param>
 public sealed record PayloadClass(string FullName, string Name, Provision? Provision);
 
-/// <summary>A payload cannot be used: its file is missing, unreadable or no .NET assembly, or a size in a <c>[Provision]</c> is invalid.</summary>
+/// <summary>A payload cannot be used: its file is missing, unreadable or no .NET assembly, or a value in a <c>[Provision]</c> is invalid.</summary>
 public sealed class PayloadException : Exception
 {
     internal PayloadException(string assemblyPath, string message, Exception? inner, string? className = null) : base(message, inner)
@@ -133,28 +133,34 @@ public static class PayloadInspector
         {
             // II.23.3. By hand, because the general decoder follows nested arrays as deep and as long as a forged blob says.
             var blob = type.Assembly.Reader.GetBlobReader(attribute.Value);
-            var (memory, disk) = ("0", "0");
+            var (memory, disk, cores, resources) = ("0", "0", 0m, "");
             blob.ReadUInt16(); // prolog
             for (int left = blob.ReadUInt16(); left > 0; left--)
             {
                 blob.ReadByte(); // always a property
-                var isText = blob.ReadSerializationTypeCode() == SerializationTypeCode.String;
-                switch (isText ? blob.ReadSerializedString() : null)
+                var kind = blob.ReadSerializationTypeCode();
+                var name = kind is SerializationTypeCode.String or SerializationTypeCode.Double ? blob.ReadSerializedString() : null;
+                switch (kind, name)
                 {
-                    case nameof(ProvisionAttribute.Memory): memory = blob.ReadSerializedString() ?? memory; break;
-                    case nameof(ProvisionAttribute.Disk): disk = blob.ReadSerializedString() ?? disk; break;
-                    default: throw new FormatException("it asks for more than Memory and Disk, which is all that this version knows.");
+                    case (SerializationTypeCode.String, nameof(ProvisionAttribute.Memory)): memory = blob.ReadSerializedString() ?? memory; break;
+                    case (SerializationTypeCode.String, nameof(ProvisionAttribute.Disk)): disk = blob.ReadSerializedString() ?? disk; break;
+                    case (SerializationTypeCode.String, nameof(ProvisionAttribute.Resources)): resources = blob.ReadSerializedString() ?? resources; break;
+                    case (SerializationTypeCode.Double, nameof(ProvisionAttribute.Cores)): cores = ToDecimal(blob.ReadDouble()); break;
+                    default: throw new FormatException("it asks for more than Memory, Disk, Cores and Resources, which is all that this version knows.");
                 }
             }
 
-            return new Provision(memory, disk);
+            return new Provision(memory, disk) { Cores = cores, Resources = ResourceAmounts.Parse(resources) };
         }
-        catch (FormatException e)
+        catch (Exception e) when (e is FormatException or ArgumentException)
         {
             var message = $"Class '{type.FullName}' in '{type.Assembly.Path}' has an invalid [Provision]: {e.Message}";
             throw new PayloadException(type.Assembly.Path, message, e, type.FullName);
         }
     }
+
+    // A double of the attribute means what was written there: 0.1 is a tenth.
+    private static decimal ToDecimal(double cores) => Math.Abs(cores) <= 1e9 ? (decimal)cores : throw new FormatException($"{cores} is no number of cores.");
 
     private static bool IsWrittenClass(PayloadType type) =>
         !type.Definition.Attributes.HasFlag(TypeAttributes.Interface)

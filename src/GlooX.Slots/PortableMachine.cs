@@ -25,16 +25,22 @@ internal sealed class PortableMachine(string folder) : IMachine
     }
 
     /// <inheritdoc/>
-    public long ResidentBytes(int pid)
+    public long ResidentBytes(int pid) => Look(pid, process => process.WorkingSet64);
+
+    /// <inheritdoc/>
+    public ProcessStamp? FindProcess(int pid) =>
+        Look<ProcessStamp?>(pid, process => process.HasExited ? null : new ProcessStamp(process.StartTime.ToUniversalTime().Ticks, 0, ""));
+
+    private static T? Look<T>(int pid, Func<Process, T> look)
     {
         try
         {
             using var process = Process.GetProcessById(pid);
-            return process.WorkingSet64;
+            return look(process);
         }
         catch (Exception e) when (e is ArgumentException or InvalidOperationException or Win32Exception)
         {
-            return 0; // never was, ended meanwhile, or belongs to somebody else
+            return default; // never was, ended meanwhile, or belongs to somebody else
         }
     }
 }

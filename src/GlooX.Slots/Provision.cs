@@ -34,6 +34,29 @@ public sealed record Provision
     /// <exception cref="ArgumentOutOfRangeException">Set to a negative value.</exception>
     public long DiskBytes { get; init => field = NotNegative(value, nameof(DiskBytes)); }
 
+    /// <summary>Processor cores, whole or fractional; 0 (default) means that cores do not limit.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">Set to a negative or too large value, or one with more than four decimal places.</exception>
+    public decimal Cores
+    {
+        get;
+        init => field = ResourceAmounts.Complaint(ResourceAmounts.Cores, value) is { } complaint
+            ? throw new ArgumentOutOfRangeException(nameof(Cores), value, complaint)
+            : value;
+    }
+
+    /// <summary>What else is needed, by names that the agents know: <c>[new("gpu", 1)]</c>. An agent that knows no such name has none.</summary>
+    /// <exception cref="ArgumentException">Set to resources that name <c>cores</c>: that is <see cref="Cores"/>.</exception>
+    public ResourceAmounts Resources
+    {
+        get;
+        init => field = value is not null && value[ResourceAmounts.Cores] == 0
+            ? value
+            : throw new ArgumentException("The resources of a provision must not be null and not name 'cores'. Set Cores instead.", nameof(Resources));
+    } = ResourceAmounts.None;
+
+    /// <summary>All that is counted in amounts: <see cref="Resources"/>, and <see cref="Cores"/> by the name <c>cores</c>.</summary>
+    public ResourceAmounts Amounts => Cores == 0 ? Resources : ResourceAmounts.Create([new(ResourceAmounts.Cores, Cores)]).With(Resources);
+
     /// <summary>States a need in numbers.</summary>
     /// <param name="memory">Memory in bytes.</param>
     /// <param name="disk">Disk in bytes.</param>
@@ -41,9 +64,26 @@ public sealed record Provision
     /// <exception cref="ArgumentOutOfRangeException">One of them is negative; the message names it.</exception>
     public static Provision FromBytes(long memory, long disk) => new(memory, disk);
 
+    /// <summary>States a need in numbers.</summary>
+    /// <param name="memory">Memory in bytes.</param>
+    /// <param name="disk">Disk in bytes.</param>
+    /// <param name="amounts">As <see cref="Amounts"/>: <c>cores</c> may be among them.</param>
+    /// <returns>The provision.</returns>
+    /// <exception cref="ArgumentException">One of them is negative, or otherwise invalid; the message names it.</exception>
+    public static Provision FromBytes(long memory, long disk, IEnumerable<KeyValuePair<string, decimal>> amounts)
+    {
+        var all = ResourceAmounts.From(amounts);
+        return new Provision(memory, disk)
+        {
+            Cores = all[ResourceAmounts.Cores],
+            Resources = ResourceAmounts.From(all.Where(a => a.Key != ResourceAmounts.Cores)),
+        };
+    }
+
     /// <summary>For people.</summary>
-    /// <returns>For example <c>1 GB memory, 500 MB disk</c>.</returns>
-    public override string ToString() => $"{ByteSize.Format(MemoryBytes)} memory, {ByteSize.Format(DiskBytes)} disk";
+    /// <returns>For example <c>1 GB memory, 500 MB disk, 0.5 cores, 1 gpu</c>.</returns>
+    public override string ToString() =>
+        string.Join(", ", [$"{ByteSize.Format(MemoryBytes)} memory", $"{ByteSize.Format(DiskBytes)} disk", .. Amounts.Select(a => $"{ResourceAmounts.Format(a.Value)} {a.Key}")]);
 
     internal static long NotNegative(long bytes, string name) => bytes >= 0
         ? bytes
@@ -57,7 +97,7 @@ public sealed record Provision
 /// </summary>
 /// <remarks>
 /// Inherited: a class without the attribute has that of its nearest base class. A class with the attribute has its own as a whole;
-/// what it leaves out is not taken from the base class. The sizes are checked when they are read, not when they are compiled:
+/// what it leaves out is not taken from the base class. The values are checked when they are read, not when they are compiled:
 /// an invalid one makes the spawn fail with a <see cref="PayloadException"/>.
 /// </remarks>
 [AttributeUsage(AttributeTargets.Class)]
@@ -68,4 +108,10 @@ public sealed class ProvisionAttribute : Attribute
 
     /// <summary>Disk, for example <c>1.5 GiB</c>; null (default) means that disk does not limit.</summary>
     public string? Disk { get; set; }
+
+    /// <summary>Processor cores, for example <c>2</c> or <c>0.5</c>; 0 (default) means that cores do not limit.</summary>
+    public double Cores { get; set; }
+
+    /// <summary>What else is needed, for example <c>gpu=1, licence.matlab=0.5</c>; null (default): nothing. See <see cref="ResourceAmounts"/>.</summary>
+    public string? Resources { get; set; }
 }

@@ -20,6 +20,19 @@ public sealed record Capacity
 
     /// <summary>Disk in bytes.</summary>
     public long DiskBytes { get; }
+
+    /// <summary>Amounts of named resources, <c>cores</c> among them. What is not named is not there. Default: nothing.</summary>
+    public ResourceAmounts Resources { get; init; } = ResourceAmounts.None;
+
+    /// <summary>How many processes at most, whatever they need; null (default): as many as fit.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">Set to a negative value.</exception>
+    public int? MaxSlots
+    {
+        get;
+        init => field = value is null or >= 0
+            ? value
+            : throw new ArgumentOutOfRangeException(nameof(MaxSlots), value, $"{value} slots are less than none. Valid are 0 and more, and null for as many as fit.");
+    }
 }
 
 /// <summary>What a running process has taken of its reservation so far.</summary>
@@ -34,7 +47,13 @@ public readonly record struct Usage(long MemoryBytes, long DiskBytes);
 /// </summary>
 public sealed class Reservation
 {
-    internal Reservation(Provision provision) => Provision = provision;
+    internal Reservation(Provision provision)
+    {
+        Provision = provision;
+        Amounts = provision.Amounts;
+    }
+
+    internal ResourceAmounts Amounts { get; }
 
     /// <summary>What was granted.</summary>
     public Provision Provision { get; }

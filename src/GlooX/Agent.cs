@@ -315,6 +315,15 @@ public class Agent : IAsyncDisposable
         _stop.Dispose();
     }
 
+    /// <summary>How many processes of a kind this agent has room for; see <see cref="GlooXClient.SlotsAsync(Provision, CancellationToken)"/> for others.</summary>
+    /// <param name="provision">What one of them needs.</param>
+    /// <returns>The numbers at this moment; they promise nothing.</returns>
+    public SlotCount Slots(Provision provision)
+    {
+        Dictionary<Reservation, Usage> used = Spawner.Used();
+        return _ledger.Status(_machine.Read(), used).Count(provision);
+    }
+
     /// <summary>A line to the agent named by <see cref="ProcessOptions.ParentUrl"/>; the caller disposes it.</summary>
     /// <returns>The line; it connects on the first call.</returns>
     public GlooXClient ConnectToParent() => ConnectTo(Options.ParentUrl);
@@ -347,7 +356,7 @@ public class Agent : IAsyncDisposable
     /// <summary>Ranks the nodes by what was last heard, then asks one after the other: each node's ledger is the only authority.</summary>
     internal async Task<SpawnReply> PlaceAsync(SpawnRequest request, CancellationToken ct)
     {
-        Provision need = Provision.FromBytes(request.MemoryBytes, request.DiskBytes);
+        Provision need = request.Need();
         IReadOnlyList<NodeInfo> nodes = await Board.NodesAsync(ct).ConfigureAwait(false);
         IReadOnlyList<NodeInfo> ranked = Placement.Rank(nodes, _nodeId, need, request.Strategy, out List<string> refusals);
         foreach (NodeInfo node in ranked)
@@ -383,10 +392,42 @@ public class Agent : IAsyncDisposable
 
     internal NodeInfo Describe()
     {
+        Dictionary<Reservation, Usage> used = _spawner?.Used() ?? [];
         MachineStatus machine = _machine.Read();
-        LedgerStatus status = _ledger.Status(machine, _spawner?.Used() ?? []);
+        LedgerStatus status = _ledger.Status(machine, used);
         return new NodeInfo(
-            Url, _nodeId, Environment.MachineName, Environment.ProcessId, machine.Cores, status.Memory.FreeBytes, status.Disk.FreeBytes, status.Utilization, _weight, [.. Peers]);
+            Url, _nodeId, Environment.MachineName, Environment.ProcessId, machine.Cores, status.Memory.FreeBytes, status.Disk.FreeBytes, status.Utilization, _weight, [.. Peers])
+        {
+            FreeResources = new(status.Resources.Free, StringComparer.Ordinal),
+            FreeSlots = status.FreeSlots,
+        };
+    }
+
+    private static ControlGroups? GroupsOf(AgentOptions options)
+    {
+        try
+        {
+            return options.ControlGroup is { } group ? ControlGroups.Open(group) : null;
+        }
+        catch (Exception e) when (e is IOException or PlatformNotSupportedException)
+        {
+            throw new ArgumentException(e.Message, nameof(options), e);
+        }
+    }
+
+    private static Capacity CapacityOf(AgentOptions options, MachineStatus machine)
+    {
+        if (options.MaxSlots < 0)
+        {
+            throw new ArgumentException($"{options.MaxSlots} slots are less than none", nameof(options));
+        }
+
+        Capacity all = options.Capacity ?? new Capacity(machine.TotalMemoryBytes, machine.TotalDiskBytes);
+        return all with
+        {
+            Resources = ResourceAmounts.Create([new(ResourceAmounts.Cores, machine.Cores)]).With(all.Resources).With(options.Resources),
+            MaxSlots = options.MaxSlots ?? all.MaxSlots,
+        };
     }
 
     private async Task RunAsync(string url, string? peer, AgentOptions options, CancellationToken ct)
@@ -402,7 +443,7 @@ public class Agent : IAsyncDisposable
             .OfType<RpcEndpoint>().Where(e => !e.IsAny).Select(e => e.Host).Concat(options.Names);
         Identity identity = (options.Identity ?? Identity.Load()).ReachedBy(names);
         MachineStatus machine = _machine.Read();
-        _ledger = new Ledger(options.Capacity ?? new Capacity(machine.TotalMemoryBytes, machine.TotalDiskBytes));
+        _ledger = new Ledger(CapacityOf(options, machine));
         _identity = identity;
         if (!(options.Weight > 0 && double.IsFinite(options.Weight)))
         {
@@ -418,8 +459,9 @@ public class Agent : IAsyncDisposable
         _board = new StatusBoard(Describe, () => Peers, Service);
         _upkeep = new Upkeep(identity, () => Peers, Service, (options.LoggerFactory ?? NullLoggerFactory.Instance).CreateLogger("GlooX.Trust"));
         ILogger spawning = (options.LoggerFactory ?? NullLoggerFactory.Instance).CreateLogger("GlooX.Spawning");
+        ControlGroups? groups = GroupsOf(options);
         _hosts = new HostPool(options.WarmHosts, spawning);
-        _spawner = new Spawner(new ChildIdentity(identity, spawning), _ledger, _machine, _hosts, _board.Changed);
+        _spawner = new Spawner(new ChildIdentity(identity, spawning), _ledger, _machine, _hosts, groups, _board.Changed);
         ILogger logger = (options.LoggerFactory ?? NullLoggerFactory.Instance).CreateLogger("GlooX.Grid");
         _link = new GridLink(identity.AsAgent());
         _server = new RpcServer(new RpcServerOptions { Identity = identity, LoggerFactory = options.LoggerFactory });

@@ -14,6 +14,7 @@ internal static class AgentAccess
             ["alive?"] = RpcRole.Any,
             ["info"] = RpcRole.Any,
             ["list"] = Looks,
+            ["slots"] = Looks,
             ["wait"] = Looks,
             ["addons"] = Looks,
             ["spawn"] = Runs,

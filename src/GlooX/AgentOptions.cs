@@ -32,6 +32,22 @@ public sealed record AgentOptions
     /// <summary>What the agent may hand out. Null (default): all of the machine's memory, and the disk of its temporary folder.</summary>
     public Capacity? Capacity { get; init; }
 
+    /// <summary>
+    /// What the agent may hand out besides, by names of its owner's: <c>[new("gpu", 2), new("licence.matlab", 5)]</c>. Processes ask for them
+    /// by the same names, in whole or fractional amounts. <c>cores</c> is always there: those of the machine, unless it is named here.
+    /// </summary>
+    public ResourceAmounts Resources { get; init; } = ResourceAmounts.None;
+
+    /// <summary>How many processes the agent runs at most, whatever they need. Null (default): as many as fit.</summary>
+    public int? MaxSlots { get; init; }
+
+    /// <summary>
+    /// The control group (Linux) in which each process gets one of its own, so that the kernel holds it to its memory and cores: its path as
+    /// <c>/proc/self/cgroup</c> shows it, for example <c>/gloox</c>. It must be the agent's alone to manage, and is made if it is missing.
+    /// Null (default): none; see <see cref="Enforcement"/> for what holds then.
+    /// </summary>
+    public string? ControlGroup { get; init; }
+
     /// <summary>How much this agent is preferred over others when a process is placed: 2 counts its room twice. Default 1; more than 0.</summary>
     public double Weight { get; init; } = 1;
 

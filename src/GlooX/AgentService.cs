@@ -1,5 +1,6 @@
 using GlooX.Addons;
 using GlooX.Grid;
+using GlooX.Slots;
 using GlooX.Spawning;
 
 namespace GlooX;
@@ -29,6 +30,10 @@ internal interface IAgentService
     /// <summary>The processes of this node.</summary>
     [Rpc("list")]
     ValueTask<ProcessInfo[]> ListAsync(CancellationToken ct = default);
+
+    /// <summary>How many processes of a kind this node has room for.</summary>
+    [Rpc("slots")]
+    ValueTask<SlotCount> SlotsAsync(long memoryBytes, long diskBytes, Dictionary<string, decimal> resources, CancellationToken ct = default);
 
     /// <summary>Spawns on the node of the grid with the most room.</summary>
     [Rpc("spawn", TimeoutMilliseconds = 600_000)]
@@ -87,6 +92,9 @@ internal sealed class AgentService(Agent agent) : IAgentService
     }
 
     public ValueTask<ProcessInfo[]> ListAsync(CancellationToken ct) => new([.. agent.Spawner.List(agent.Url)]);
+
+    public ValueTask<SlotCount> SlotsAsync(long memoryBytes, long diskBytes, Dictionary<string, decimal> resources, CancellationToken ct) =>
+        new(agent.Slots(Provision.FromBytes(memoryBytes, diskBytes, resources)));
 
     public async ValueTask<SpawnReply> SpawnAsync(SpawnRequest request, CancellationToken ct) => await agent.PlaceAsync(request, ct).ConfigureAwait(false);
 

@@ -78,14 +78,51 @@ public sealed class GlooXClient : IAsyncDisposable
 
         await RequireAgentAsync(ct).ConfigureAwait(false);
         Payload payload = await Payload.PrepareAsync(className, path, ct).ConfigureAwait(false);
-        Provision need = options.Provision ?? payload.Class.Provision ?? Provision.None;
+        Provision need = options.Provision ?? NeedOf(payload);
         var process = new ProcessOptions
         {
             Url = options.Url ?? "127.0.0.1:0", ParentUrl = options.ParentUrl ?? "", Daemonize = options.Daemonize, Values = options.Values, TmpDir = Path.GetTempPath(),
         };
         SpawnReply reply = await _agent.SpawnAsync(
-            new SpawnRequest(payload.Assembly, payload.Class.FullName, need.MemoryBytes, need.DiskBytes, strategy, process, (int)options.StartTimeout.TotalMilliseconds, options.AllowSpawn), ct).ConfigureAwait(false);
+            new SpawnRequest(payload.Assembly, payload.Class.FullName, need.MemoryBytes, need.DiskBytes, strategy, process, (int)options.StartTimeout.TotalMilliseconds, options.AllowSpawn) { Resources = new(need.Amounts, StringComparer.Ordinal) }, ct).ConfigureAwait(false);
         return reply.Error.Length == 0 ? new SpawnedProcess(reply, _options) : throw new SpawnException($"{className} was not spawned: {reply.Error}");
+    }
+
+    /// <summary>How many processes of a kind the agent has room for.</summary>
+    /// <param name="provision">What one of them needs.</param>
+    /// <param name="ct">Gives up.</param>
+    /// <returns>The numbers at this moment, of this node alone; they promise nothing.</returns>
+    /// <exception cref="RpcException">The agent does not answer, or is none.</exception>
+    public ValueTask<SlotCount> SlotsAsync(Provision provision, CancellationToken ct = default)
+    {
+        ArgumentNullException.ThrowIfNull(provision);
+        return _agent.SlotsAsync(provision.MemoryBytes, provision.DiskBytes, new(provision.Amounts, StringComparer.Ordinal), ct);
+    }
+
+    /// <summary>As the other, for a class that is not loaded here: what it needs is read from its file, none of whose code is run.</summary>
+    /// <param name="className">A class that derives from <see cref="Agent"/>, with or without its namespace.</param>
+    /// <param name="path">A <c>.cs</c> file, built on first use, or a <c>.dll</c>.</param>
+    /// <param name="ct">Gives up.</param>
+    /// <returns>The numbers at this moment, of this node alone; they promise nothing.</returns>
+    /// <exception cref="SpawnException">The file is missing or faulty, or has no such class.</exception>
+    /// <exception cref="RpcException">The agent does not answer, or is none.</exception>
+    public async Task<SlotCount> SlotsAsync(string className, string path, CancellationToken ct = default)
+    {
+        Payload payload = await Payload.PrepareAsync(className, path, ct).ConfigureAwait(false);
+        return await SlotsAsync(NeedOf(payload), ct).ConfigureAwait(false);
+    }
+
+    // What the class says goes before what lies beside its file.
+    private static Provision NeedOf(Payload payload)
+    {
+        try
+        {
+            return payload.Class.Provision ?? ProvisionManifest.FindFor(payload.Assembly) ?? Provision.None;
+        }
+        catch (PayloadException e)
+        {
+            throw new SpawnException(e.Message, e);
+        }
     }
 
     /// <summary>The processes of all nodes of the grid; a node that does not answer is left out.</summary>

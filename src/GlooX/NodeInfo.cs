@@ -8,11 +8,18 @@ namespace GlooX;
 /// <param name="Cores">Processors that it may use.</param>
 /// <param name="FreeMemoryBytes">Memory that a new process could be promised.</param>
 /// <param name="FreeDiskBytes">Disk that a new process could be promised.</param>
-/// <param name="Utilization">0 (nothing promised) to 1 (full): the larger share of memory and disk.</param>
+/// <param name="Utilization">0 (nothing promised) to 1 (full): the largest share of memory, disk, a named resource and slots.</param>
 /// <param name="Weight">How much it is preferred over others: 2 counts its room twice.</param>
 /// <param name="Peers">The other members of its grid, as it sees them.</param>
 public sealed record NodeInfo(
-    string Url, string NodeId, string Machine, int Pid, int Cores, long FreeMemoryBytes, long FreeDiskBytes, double Utilization, double Weight, string[] Peers);
+    string Url, string NodeId, string Machine, int Pid, int Cores, long FreeMemoryBytes, long FreeDiskBytes, double Utilization, double Weight, string[] Peers)
+{
+    /// <summary>Cores and other named resources that a new process could be promised; one of which nothing is left is there with 0.</summary>
+    public Dictionary<string, decimal> FreeResources { get; init; } = [];
+
+    /// <summary>How many more processes it takes, whatever they need; <see cref="int.MaxValue"/> (default) where nothing limits their number.</summary>
+    public int FreeSlots { get; init; } = int.MaxValue;
+}
 
 /// <summary>A process that an agent spawned and that runs.</summary>
 /// <param name="Id">Names it at its node.</param>
@@ -25,4 +32,11 @@ public sealed record NodeInfo(
 /// <param name="Daemonize">Whether it outlives its agent.</param>
 /// <param name="Started">When it was spawned.</param>
 public sealed record ProcessInfo(
-    string Id, string Class, int Pid, string Node, string Url, long MemoryBytes, long DiskBytes, bool Daemonize, DateTimeOffset Started);
+    string Id, string Class, int Pid, string Node, string Url, long MemoryBytes, long DiskBytes, bool Daemonize, DateTimeOffset Started)
+{
+    /// <summary>Cores and other named resources reserved for it.</summary>
+    public Dictionary<string, decimal> Resources { get; init; } = [];
+
+    /// <summary>What it is held to of that.</summary>
+    public Enforcement Enforced { get; init; }
+}

@@ -18,7 +18,7 @@ public sealed record SpawnOptions
     /// </summary>
     public bool AllowSpawn { get; init; }
 
-    /// <summary>What the process needs. Null (default): what its class's <see cref="ProvisionAttribute"/> says, else nothing.</summary>
+    /// <summary>What the process needs. Null (default): what its class's <see cref="ProvisionAttribute"/> says, else the file's manifest (<see cref="GlooX.Slots.ProvisionManifest"/>), else nothing.</summary>
     public Provision? Provision { get; init; }
 
     /// <summary>The user's own values, which the process finds in its <see cref="Agent.Options"/>; they travel by pipe and never show in a process list.</summary>
@@ -42,7 +42,7 @@ public sealed record ProcessOptions
     /// <summary>Process id of the agent that spawned it.</summary>
     public int Ppid { get; init; }
 
-    /// <summary>A folder for temporary files.</summary>
+    /// <summary>A folder for its files, its own: it goes with the process, and what it holds is held against the disk that was reserved.</summary>
     public string TmpDir { get; init; } = "";
 
     /// <summary>Whether it outlives its agent.</summary>

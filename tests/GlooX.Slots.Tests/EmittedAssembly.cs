@@ -21,11 +21,11 @@ internal sealed class EmittedAssembly
         _module = _assembly.DefineDynamicModule(name);
     }
 
-    public TypeBuilder Class(string name, Type? parent = null, TypeAttributes extra = default, string? memory = null, string? disk = null)
+    public TypeBuilder Class(string name, Type? parent = null, TypeAttributes extra = default, string? memory = null, string? disk = null, double cores = 0, string? resources = null)
     {
         var type = _module.DefineType(name, TypeAttributes.Public | TypeAttributes.Class | extra, parent ?? typeof(object));
-        if (memory is not null || disk is not null)
-            type.SetCustomAttribute(ProvisionAttribute(memory, disk));
+        if (memory is not null || disk is not null || cores != 0 || resources is not null)
+            type.SetCustomAttribute(ProvisionAttribute(memory, disk, cores, resources));
         AddBomb(type);
         type.CreateType();
         return type;
@@ -109,14 +109,16 @@ internal sealed class EmittedAssembly
             TypeAttributes.Public, default, metadata.GetOrAddString(name), parent, MetadataTokens.FieldDefinitionHandle(1), MetadataTokens.MethodDefinitionHandle(1));
     }
 
-    private static CustomAttributeBuilder ProvisionAttribute(string? memory, string? disk)
+    private static CustomAttributeBuilder ProvisionAttribute(string? memory, string? disk, double cores, string? resources)
     {
         var type = typeof(ProvisionAttribute);
         return new CustomAttributeBuilder(
             type.GetConstructor([])!,
             [],
-            [type.GetProperty(nameof(global::GlooX.ProvisionAttribute.Memory))!, type.GetProperty(nameof(global::GlooX.ProvisionAttribute.Disk))!],
-            [memory, disk]);
+            [Property("Memory"), Property("Disk"), Property("Cores"), Property("Resources")],
+            [memory, disk, cores, resources]);
+
+        PropertyInfo Property(string name) => type.GetProperty(name)!;
     }
 
     private static void AddBomb(TypeBuilder type)

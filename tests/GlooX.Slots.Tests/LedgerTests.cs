@@ -73,6 +73,70 @@ public sealed class LedgerTests
     }
 
     [Fact]
+    public void Named_resources_are_granted_to_the_last_fraction_and_not_beyond()
+    {
+        var ledger = new Ledger(new Capacity(GB, GB) { Resources = [new("cores", 1), new("gpu", 2)] });
+        var machine = MachineWith(100, 100);
+        var tenth = Provision.None with { Cores = 0.1m };
+        for (var i = 0; i < 10; i++)
+            Assert.True(ledger.TryReserve(tenth, machine, NothingUsed, out _, out _));
+
+        Assert.False(ledger.TryReserve(tenth with { Resources = [new("gpu", 3), new("licence", 1)] }, machine, NothingUsed, out _, out var refusal));
+
+        Assert.Equal("needs 0.1 cores, 0 free of 1 (1 reserved); needs 3 gpu, 2 free of 2 (0 reserved); needs 1 licence, of which there is none", refusal.Reason);
+        Assert.Equal("cores=0, gpu=2", refusal.Status.Resources.Free.ToString());
+        Assert.Equal(1, refusal.Status.Utilization);
+    }
+
+    [Fact]
+    public void A_limit_on_slots_counts_processes_whatever_they_need()
+    {
+        var ledger = new Ledger(new Capacity(16 * GB, 16 * GB) { MaxSlots = 2 });
+        var machine = MachineWith(100, 100);
+        Assert.Equal(2, ledger.Status(machine, NothingUsed).AvailableSlots(Provision.None));
+        Assert.True(ledger.TryReserve(Provision.None, machine, NothingUsed, out var first, out _));
+        Assert.Equal(new SlotCount(1, 1, 16, 16, 2), ledger.Status(machine, NothingUsed).Count(Need(1, 1)));
+        Assert.Equal(0.5, ledger.Status(machine, NothingUsed).Utilization);
+        Assert.True(ledger.TryReserve(Need(1, 1), machine, NothingUsed, out _, out _));
+
+        Assert.False(ledger.TryReserve(Provision.None, machine, NothingUsed, out _, out var refusal));
+
+        Assert.Equal("all of its 2 slots are used", refusal.Reason);
+        Assert.True(ledger.Release(first));
+        Assert.True(ledger.TryReserve(Provision.None, machine, NothingUsed, out _, out _));
+        Assert.Throws<ArgumentOutOfRangeException>(() => new Capacity(1, 1) { MaxSlots = -1 });
+    }
+
+    [Theory]
+    [InlineData(0, 4, 0)]
+    [InlineData(1, 3, 0.25)]
+    [InlineData(3, 0, 1)]
+    [InlineData(0, 0, 1)]
+    [InlineData(5, int.MaxValue, 5 / (5.0 + int.MaxValue))]
+    public void Utilization_of_a_kind_is_its_used_slots_of_all_slots(int used, int available, double expected) =>
+        Assert.Equal(expected, new SlotCount(used, available, 0, 0, 0).Utilization);
+
+    [Fact]
+    public void A_lease_ends_by_itself_unless_it_is_confirmed()
+    {
+        var ledger = new Ledger(new Capacity(2 * GB, 2 * GB));
+        var machine = MachineWith(100, 100);
+        var noon = new DateTimeOffset(2030, 1, 1, 12, 0, 0, TimeSpan.Zero);
+        Assert.True(ledger.TryReserve(Need(1, 0), machine, NothingUsed, noon, out var started, out _));
+        Assert.True(ledger.TryReserve(Need(1, 0), machine, NothingUsed, noon, out var lost, out _));
+        Assert.True(ledger.Confirm(started));
+
+        Assert.Empty(ledger.Expire(noon.AddTicks(-1)));
+        Assert.Equal([lost], ledger.Expire(noon));
+        Assert.Empty(ledger.Expire(noon));
+
+        Assert.False(ledger.Confirm(lost));
+        Assert.False(ledger.Release(lost));
+        Assert.True(ledger.Release(started));
+        Assert.False(ledger.Confirm(started));
+    }
+
+    [Fact]
     public void A_resource_that_is_not_needed_does_not_limit()
     {
         var ledger = new Ledger(new Capacity(0, 1 * GB));

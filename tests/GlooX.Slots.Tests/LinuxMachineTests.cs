@@ -175,6 +175,19 @@ public sealed class LinuxMachineTests : IDisposable
         Assert.Equal((long)pages * Environment.SystemPageSize, new LinuxMachine(_root.Path, _root.Path).ResidentBytes(42));
     }
 
+    [Theory]
+    [InlineData("42 (a) b) S 1 42 40 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 77777 1000 1\n", true)]
+    [InlineData("42 (sh) Z 1 42 40 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 77777 1000 1\n", false)]
+    [InlineData("42 (sh) S 1 42 40", false)]
+    [InlineData("", false)]
+    public void A_process_is_known_by_start_session_and_boot(string stat, bool runs)
+    {
+        _root.Write("proc/42/stat", stat);
+        _root.Write("proc/sys/kernel/random/boot_id", "this-boot\n");
+
+        Assert.Equal(runs ? new ProcessStamp(77777, 40, "this-boot") : null, new LinuxMachine(_root.Path, _root.Path).FindProcess(42));
+    }
+
     private void Processes(string mounts, string groups)
     {
         _root.Write("proc/self/mountinfo", $"22 1 8:1 / / rw,relatime - ext4 /dev/root rw\n{mounts}\n");

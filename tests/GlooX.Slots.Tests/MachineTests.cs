@@ -30,6 +30,21 @@ public sealed class MachineTests
         Assert.Equal(0, machine.ResidentBytes(-1));
     }
 
+    [Theory]
+    [MemberData(nameof(Implementations))]
+    public void A_process_is_told_from_others_by_its_start(string kind)
+    {
+        using var folder = new TempFolder();
+        var machine = Make(kind, folder.Path);
+
+        var own = Assert.NotNull(machine.FindProcess(Environment.ProcessId));
+
+        Assert.Equal(own, machine.FindProcess(Environment.ProcessId));
+        Assert.NotEqual(own, machine.FindProcess(1));
+        Assert.Null(machine.FindProcess(int.MaxValue));
+        Assert.Null(machine.FindProcess(-1));
+    }
+
     [Fact]
     public void A_folder_that_is_not_there_cannot_be_measured()
     {

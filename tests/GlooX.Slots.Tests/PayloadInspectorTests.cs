@@ -178,6 +178,32 @@ public sealed class PayloadInspectorTests : IDisposable
     }
 
     [Fact]
+    public void Cores_and_named_resources_are_read_exactly()
+    {
+        _payload.Class("Child", _agent, memory: "1GB", cores: 0.1, resources: "gpu=1, licence.matlab=0.5");
+
+        var expected = new Provision("1GB", "0") { Cores = 0.1m, Resources = [new("gpu", 1), new("licence.matlab", 0.5m)] };
+        Assert.Equal(expected, Assert.Single(Classes()).Provision);
+    }
+
+    [Theory]
+    [InlineData(-1, null, "-1 is no amount of 'cores'")]
+    [InlineData(double.NaN, null, "NaN is no number of cores")]
+    [InlineData(0.00001, null, "0.00001 is no amount of 'cores'")]
+    [InlineData(0, "gpu", "'gpu' is not a resource with its amount")]
+    [InlineData(0, "gpu=-1", "-1 is no amount of 'gpu'")]
+    [InlineData(0, "cores=1", "Set Cores instead")]
+    public void An_invalid_amount_names_the_class_and_the_value(double cores, string? resources, string complaint)
+    {
+        _payload.Class("Child", _agent, cores: cores, resources: resources);
+
+        var error = Assert.Throws<PayloadException>(() => Classes());
+
+        Assert.Equal("Child", error.ClassName);
+        Assert.Contains(complaint, error.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void An_invalid_size_on_a_class_that_is_no_agent_does_not_matter()
     {
         _payload.Class("NoAgent", memory: "nonsense");
@@ -247,13 +273,13 @@ public sealed class PayloadInspectorTests : IDisposable
     [Fact]
     public void A_setting_of_a_newer_version_is_refused_rather_than_ignored()
     {
-        // Cores = 2, as an int.
-        _payload.ClassWithProvisionBytes("Child", _agent, [1, 0, 1, 0, 0x54, 0x08, 5, .. "Cores"u8, 2, 0, 0, 0]);
+        // Lanes = 2, as an int.
+        _payload.ClassWithProvisionBytes("Child", _agent, [1, 0, 1, 0, 0x54, 0x08, 5, .. "Lanes"u8, 2, 0, 0, 0]);
 
         var error = Assert.Throws<PayloadException>(() => Classes());
 
         Assert.Equal("Child", error.ClassName);
-        Assert.Contains("it asks for more than Memory and Disk", error.Message, StringComparison.Ordinal);
+        Assert.Contains("it asks for more than Memory, Disk, Cores and Resources", error.Message, StringComparison.Ordinal);
     }
 
     [Theory]

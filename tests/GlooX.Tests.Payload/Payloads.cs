@@ -52,6 +52,9 @@ public sealed class Nest : Agent
     [Rpc("child")]
     public ValueTask<int> ChildAsync() => new(_child!.Pid);
 
+    [Rpc("folder_of_child")]
+    public async ValueTask<string> FolderOfChildAsync() => (await _child!.As<IGood>().GivenAsync()).TmpDir;
+
     protected override async Task OnStartedAsync(CancellationToken ct)
     {
         // Not as the child that it is, but as its user.

@@ -27,6 +27,20 @@ public sealed class PlacementTests
     }
 
     [Fact]
+    public void A_node_without_the_named_resource_or_a_slot_is_out_and_why_is_said()
+    {
+        NodeInfo[] nodes =
+        [
+            Node("some", 900, 0) with { FreeResources = new() { ["gpu"] = 0.5m } }, Node("none", 900, 0),
+            Node("busy", 900, 0) with { FreeResources = new() { ["gpu"] = 4 }, FreeSlots = 0 },
+            Node("one", 900, 0) with { FreeResources = new() { ["gpu"] = 1 } }, Node("more", 900, 0) with { FreeResources = new() { ["gpu"] = 2 } },
+        ];
+        IReadOnlyList<NodeInfo> ranked = Placement.Rank(nodes, "", Provision.None with { Resources = [new("gpu", 1)] }, PlacementStrategy.Horizontal, out List<string> refusals);
+        Assert.Equal(["more", "one"], ranked.Select(n => n.Url));
+        Assert.Equal(["some has 0.5 gpu free of the 1 needed", "none has 0 gpu free of the 1 needed", "busy has no slot free"], refusals);
+    }
+
+    [Fact]
     public void Without_needs_the_least_used_node_is_first_and_equals_go_by_url()
     {
         NodeInfo[] nodes = [Node("b", 100, 0.2), Node("c", 900, 0.5), Node("a", 100, 0.2)];

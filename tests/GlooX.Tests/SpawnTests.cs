@@ -109,9 +109,12 @@ public sealed class SpawnTests
         await using TestGrid grid = await TestGrid.StartAsync();
         await using SpawnedProcess nest = await grid.SpawnAsync("Nest");
         int grandchild = await nest.CallAsync<int>("child");
+        string folder = (await nest.CallAsync<string>("folder_of_child"))!;
+        Assert.True(Directory.Exists(folder));
         Assert.True(TestGrid.IsRunning(grandchild));
         Kill(nest.Pid);
         await Eventually.HoldsAsync(() => !TestGrid.IsRunning(grandchild), "the child of the killed agent is gone");
+        Assert.False(Directory.Exists(folder));
     }
 
     [Fact]

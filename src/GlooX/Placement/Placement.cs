@@ -1,3 +1,4 @@
+using System.Globalization;
 using GlooX.Slots;
 
 namespace GlooX;
@@ -57,13 +58,25 @@ internal static class Placement
 
     private static string? Missing(NodeInfo node, Provision need)
     {
+        List<string> missing = [.. need.Amounts.Where(a => a.Value > Free(node, a.Key)).Select(a => string.Create(
+            CultureInfo.InvariantCulture, $"has {Free(node, a.Key):0.####} {a.Key} free of the {a.Value:0.####} needed"))];
+        if (node.FreeSlots <= 0)
+        {
+            missing.Add("has no slot free");
+        }
+
         string? memory = need.MemoryBytes > node.FreeMemoryBytes ? $"has {ByteSize.Format(node.FreeMemoryBytes)} memory free of the {ByteSize.Format(need.MemoryBytes)} needed" : null;
         string? disk = need.DiskBytes > node.FreeDiskBytes ? $"has {ByteSize.Format(node.FreeDiskBytes)} disk free of the {ByteSize.Format(need.DiskBytes)} needed" : null;
-        return memory is null ? disk : disk is null ? memory : $"{memory} and {disk}";
+        missing.InsertRange(0, ((string?[])[memory, disk]).OfType<string>());
+        return missing.Count == 0 ? null : string.Join(" and ", missing);
     }
+
+    private static decimal Free(NodeInfo node, string resource) => node.FreeResources.GetValueOrDefault(resource);
 
     // How many more of the kind would fit; where nothing is needed, all nodes are the same and utilization decides.
     private static double Slots(NodeInfo node, Provision need) => Math.Min(
-        need.MemoryBytes == 0 ? int.MaxValue : (double)node.FreeMemoryBytes / need.MemoryBytes,
-        need.DiskBytes == 0 ? int.MaxValue : (double)node.FreeDiskBytes / need.DiskBytes);
+        Math.Min(
+            need.MemoryBytes == 0 ? int.MaxValue : (double)node.FreeMemoryBytes / need.MemoryBytes,
+            need.DiskBytes == 0 ? int.MaxValue : (double)node.FreeDiskBytes / need.DiskBytes),
+        need.Amounts.Select(a => (double)(Free(node, a.Key) / a.Value)).Append(node.FreeSlots).Min());
 }

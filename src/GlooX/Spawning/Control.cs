@@ -7,10 +7,18 @@ using Nerdbank.MessagePack;
 namespace GlooX.Spawning;
 
 /// <summary>What a host is given to do.</summary>
-internal sealed record Assignment(string Assembly, string Class, byte[][] Identity, ProcessOptions Options);
+internal sealed record Assignment(string Assembly, string Class, byte[][] Identity, ProcessOptions Options)
+{
+    /// <summary>What its heap may take; 0: no limit.</summary>
+    public long HeapLimitBytes { get; init; }
+}
 
 /// <summary>What a host reports: that it answers (and where), or why it cannot.</summary>
-internal sealed record HostReport(bool Ready, string Url, string Reason);
+internal sealed record HostReport(bool Ready, string Url, string Reason)
+{
+    /// <summary>Whether the heap is limited as the assignment asked.</summary>
+    public bool HeapLimited { get; init; }
+}
 
 /// <summary>
 /// The private line between an agent and a host: one end of a socket pair each. Nothing of it shows in a process list, and its end tells

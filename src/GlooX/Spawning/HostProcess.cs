@@ -31,6 +31,7 @@ public static class HostProcess
             return 0; // the agent went away before it had use for this host
         }
 
+        bool limited = HeapLimit.Apply(assignment.HeapLimitBytes);
         Agent agent;
         try
         {
@@ -47,13 +48,14 @@ public static class HostProcess
             return 70;
         }
 
-        await ReportAsync(control, new HostReport(true, agent.Url, "")).ConfigureAwait(false);
+        await ReportAsync(control, new HostReport(true, agent.Url, "") { HeapLimited = limited }).ConfigureAwait(false);
         await control.ReceiveAsync<HostReport>(CancellationToken.None).ConfigureAwait(false);
         if (assignment.Options.Daemonize)
         {
             await Task.Delay(Timeout.Infinite).ConfigureAwait(false); // ends by a signal
         }
 
+        Guard.RemoveFolder(assignment.Options.TmpDir); // the agent cannot do it any more
         LinuxProcess.KillOwnSession(); // the agent is gone: so is this process, with all that it started
         return 0;
     }

@@ -89,6 +89,9 @@ internal sealed class LinuxProcess
         }
     }
 
+    /// <summary>Kills one process, whoever started it.</summary>
+    public static void KillOne(int pid) => _ = kill(pid, Kill);
+
     /// <summary>Kills this process and all that it started; for a process that <see cref="Start"/> made.</summary>
     public static void KillOwnSession() => _ = kill(0, Kill);
 

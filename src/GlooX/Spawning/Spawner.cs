@@ -6,7 +6,13 @@ using GlooX.Tls;
 namespace GlooX.Spawning;
 
 /// <summary>What is asked of an agent.</summary>
-internal sealed record SpawnRequest(string Assembly, string Class, long MemoryBytes, long DiskBytes, PlacementStrategy Strategy, ProcessOptions Options, int StartTimeoutMilliseconds, bool AllowSpawn);
+internal sealed record SpawnRequest(string Assembly, string Class, long MemoryBytes, long DiskBytes, PlacementStrategy Strategy, ProcessOptions Options, int StartTimeoutMilliseconds, bool AllowSpawn)
+{
+    /// <summary>Cores and other named resources.</summary>
+    public Dictionary<string, decimal> Resources { get; init; } = [];
+
+    public Provision Need() => Provision.FromBytes(MemoryBytes, DiskBytes, Resources);
+}
 
 /// <summary>What came of it: a process, or why there is none; refused: another node may be asked.</summary>
 internal sealed record SpawnReply(string Id, int Pid, string Node, string Url, string Error, bool Refused)
@@ -18,11 +24,12 @@ internal sealed record SpawnReply(string Id, int Pid, string Node, string Url, s
 /// Spawns processes on this machine. Each holds its reservation exactly as long as it lives, however it ends; one that does not answer in
 /// time is killed with all that it started. When the agent stops, all that do not daemonize are killed.
 /// </summary>
-internal sealed class Spawner(ChildIdentity identity, Ledger ledger, IMachine machine, HostPool hosts, Action changed) : IAsyncDisposable
+internal sealed class Spawner(ChildIdentity identity, Ledger ledger, IMachine machine, HostPool hosts, ControlGroups? groups, Action changed) : IAsyncDisposable
 {
     private static readonly TimeSpan s_tail = TimeSpan.FromMilliseconds(50);
     private static readonly TimeSpan s_endGrace = TimeSpan.FromSeconds(2);
     private static readonly TimeSpan s_rememberExit = TimeSpan.FromMinutes(5);
+    private static readonly TimeSpan s_leaseGrace = TimeSpan.FromMinutes(1);
     private readonly CancellationTokenSource _stop = new();
     private readonly ConcurrentDictionary<string, Child> _children = new(StringComparer.Ordinal);
 
@@ -39,9 +46,10 @@ internal sealed class Spawner(ChildIdentity identity, Ledger ledger, IMachine ma
             return SpawnReply.Failed(node, $"a start timeout of {request.StartTimeoutMilliseconds} ms leaves no time to start");
         }
 
-        Provision need = Provision.FromBytes(request.MemoryBytes, request.DiskBytes);
+        CancellationToken stopping = _stop.Token;
+        Provision need = request.Need();
         Dictionary<Reservation, Usage> used = Used();
-        if (!ledger.TryReserve(need, machine.Read(), used, out Reservation? reservation, out Refusal? refusal))
+        if (!ledger.TryReserve(need, machine.Read(), used, Now() + TimeSpan.FromMilliseconds(request.StartTimeoutMilliseconds) + s_leaseGrace, out Reservation? reservation, out Refusal? refusal))
         {
             return new SpawnReply("", 0, node, "", refusal.Reason, Refused: true);
         }
@@ -58,7 +66,24 @@ internal sealed class Spawner(ChildIdentity identity, Ledger ledger, IMachine ma
         }
 
         (string id, string log, LinuxProcess process, _) = host;
-        var child = new Child(process, reservation, request);
+        Guard guard;
+        try
+        {
+            guard = new Guard(process, need, id, log, groups, stopping);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            process.KillAll();
+            await process.Exited.ConfigureAwait(false);
+            process.Control.Dispose();
+            File.Delete(log);
+            ledger.Release(reservation);
+            hosts.Used(host);
+            return SpawnReply.Failed(node, $"the process's folder cannot be made: {e.Message}");
+        }
+
+        request = request with { Options = request.Options with { TmpDir = guard.Folder } };
+        var child = new Child(process, reservation, request, guard);
         _children[id] = child;
         changed();
         child.Tail = TailAsync(child.Name, log, process);
@@ -67,10 +92,16 @@ internal sealed class Spawner(ChildIdentity identity, Ledger ledger, IMachine ma
         {
             using var limit = CancellationTokenSource.CreateLinkedTokenSource(ct, _stop.Token);
             limit.CancelAfter(request.StartTimeoutMilliseconds);
-            await process.Control.SendAsync(new Assignment(request.Assembly, request.Class, identity.Make(request).Export(), request.Options), limit.Token).ConfigureAwait(false);
+            await process.Control.SendAsync(new Assignment(request.Assembly, request.Class, identity.Make(request).Export(), request.Options) { HeapLimitBytes = HeapLimit.Of(request.MemoryBytes) }, limit.Token).ConfigureAwait(false);
             HostReport? report = await process.Control.ReceiveAsync<HostReport>(limit.Token).ConfigureAwait(false);
+            if (report is { Ready: true } && !ledger.Confirm(reservation))
+            {
+                report = new HostReport(false, "", "it was ready so late that its reservation had ended");
+            }
+
             if (report is { Ready: true })
             {
+                guard.Enforced |= report.HeapLimited ? Enforcement.HeapLimit : Enforcement.None;
                 child.Url = report.Url;
                 return new SpawnReply(id, process.Pid, node, report.Url, "", false);
             }
@@ -108,7 +139,7 @@ internal sealed class Spawner(ChildIdentity identity, Ledger ledger, IMachine ma
     }
 
     public IReadOnlyList<ProcessInfo> List(string node) => [.. _children.Where(c => !c.Value.Process.Exited.IsCompleted && c.Value.Url.Length > 0)
-        .Select(c => new ProcessInfo(c.Key, c.Value.Request.Class, c.Value.Process.Pid, node, c.Value.Url, c.Value.Request.MemoryBytes, c.Value.Request.DiskBytes, c.Value.Request.Options.Daemonize, c.Value.Started))];
+        .Select(c => new ProcessInfo(c.Key, c.Value.Request.Class, c.Value.Process.Pid, node, c.Value.Url, c.Value.Request.MemoryBytes, c.Value.Request.DiskBytes, c.Value.Request.Options.Daemonize, c.Value.Started) { Resources = c.Value.Request.Resources, Enforced = c.Value.Guard.Enforced })];
 
     public bool Kill(string id)
     {
@@ -134,8 +165,12 @@ internal sealed class Spawner(ChildIdentity identity, Ledger ledger, IMachine ma
         return exit;
     }
 
-    public Dictionary<Reservation, Usage> Used() => _children.Values.Where(c => !c.Process.Exited.IsCompleted)
-        .ToDictionary(c => c.Reservation, c => new Usage(machine.ResidentBytes(c.Process.Pid), 0));
+    /// <summary>What each reservation uses; reservations of spawns that never came back end first.</summary>
+    public Dictionary<Reservation, Usage> Used()
+    {
+        ledger.Expire(Now());
+        return _children.Values.Where(c => !c.Process.Exited.IsCompleted).ToDictionary(c => c.Reservation, c => new Usage(machine.ResidentBytes(c.Process.Pid), c.Guard.DiskBytes));
+    }
 
     /// <summary>No more spawns; kills all that do not daemonize, those that are starting too.</summary>
     public async Task StopAsync()
@@ -155,6 +190,9 @@ internal sealed class Spawner(ChildIdentity identity, Ledger ledger, IMachine ma
         await StopAsync().ConfigureAwait(false);
         _stop.Dispose();
     }
+
+    // For leases: a clock that nobody sets.
+    private static DateTimeOffset Now() => DateTimeOffset.UnixEpoch + TimeProvider.System.GetElapsedTime(0);
 
     // The line to a host closes a moment before the process has ended.
     private static async Task<ExitStatus> EndAsync(LinuxProcess process)
@@ -198,6 +236,7 @@ internal sealed class Spawner(ChildIdentity identity, Ledger ledger, IMachine ma
     private async Task ReleaseAsync(string id, string log, Child child)
     {
         await child.Process.Exited.ConfigureAwait(false);
+        await child.Guard.EndAsync().ConfigureAwait(false);
         ledger.Release(child.Reservation);
         child.Process.Control.Dispose();
         if (!_stop.IsCancellationRequested)
@@ -218,8 +257,10 @@ internal sealed class Spawner(ChildIdentity identity, Ledger ledger, IMachine ma
         _children.TryRemove(id, out _);
     }
 
-    private sealed class Child(LinuxProcess process, Reservation reservation, SpawnRequest request)
+    private sealed class Child(LinuxProcess process, Reservation reservation, SpawnRequest request, Guard guard)
     {
+        public Guard Guard { get; } = guard;
+
         public LinuxProcess Process { get; } = process;
 
         public Reservation Reservation { get; } = reservation;
