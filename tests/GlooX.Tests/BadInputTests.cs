@@ -17,7 +17,7 @@ public sealed class BadInputTests
     public async Task A_file_of_another_kind_is_refused()
     {
         await using TestGrid grid = await TestGrid.StartAsync();
-        Assert.Contains("a .cs file or a .dll", await grid.FailAsync("Child", path: "/etc/hostname"), StringComparison.Ordinal);
+        Assert.Contains("it must be a .cs file", await grid.FailAsync("Child", path: "/etc/hostname"), StringComparison.Ordinal);
     }
 
     [Fact]

@@ -1,5 +1,6 @@
 using System.Net.Sockets;
 using System.Reflection;
+using GlooX.Bundles;
 
 namespace GlooX.Spawning;
 
@@ -31,6 +32,8 @@ public static class HostProcess
             return 0; // the agent went away before it had use for this host
         }
 
+        // As long as this process lives, its files stay: its agent, which holds them too, may end before it.
+        using FileStream? held = FileLock.TryShare(assignment.LockFile);
         Agent agent;
         try
         {
