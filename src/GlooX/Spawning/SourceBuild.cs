@@ -17,6 +17,9 @@ internal static class SourceBuild
     private const string StatementsInLibrary = "CS8805";
     private static readonly TimeSpan s_tryAgain = TimeSpan.FromDays(1);
 
+    // A build file that is newer than what was built would have all projects built again.
+    private static readonly DateTime s_old = new(2001, 1, 1, 0, 0, 0, DateTimeKind.Utc);
+
     /// <summary>The main assembly of the build, in a folder of its own with all that it needs.</summary>
     /// <param name="source">A <c>.cs</c> file or a project, as a full path.</param>
     /// <param name="program">Whether it is more likely a program than a library: the other is tried after.</param>
@@ -140,6 +143,7 @@ internal static class SourceBuild
         {
             string unfinished = $"{file}.{Guid.NewGuid():N}";
             await File.WriteAllTextAsync(unfinished, text, ct).ConfigureAwait(false);
+            File.SetLastWriteTimeUtc(unfinished, s_old);
             File.Move(unfinished, file, overwrite: true);
         }
 

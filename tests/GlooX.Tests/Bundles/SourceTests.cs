@@ -3,10 +3,12 @@ namespace GlooX.Tests.Bundles;
 /// <summary>Payloads in source: built once for each content, by whoever comes first.</summary>
 public sealed class SourceTests : IDisposable
 {
-    private static readonly string s_gloox = Path.Combine(Above("GlooX.slnx"), "src", "GlooX", "GlooX.csproj");
+    private static readonly string s_repository = Above("GlooX.slnx");
 
-    // Outside of the repository: no build file of it counts.
+    // Outside of the repository: of its build files only the one that adds the generator counts.
     private readonly string _folder = Directory.CreateTempSubdirectory("gloox-source-").FullName;
+
+    public SourceTests() => Write("Directory.Build.targets", $"""<Project><Import Project="{Path.Combine(s_repository, "samples/Directory.Build.targets")}" /></Project>""");
 
     private static CancellationToken Ct => TestContext.Current.CancellationToken;
 
@@ -17,7 +19,7 @@ public sealed class SourceTests : IDisposable
     {
         await using TestGrid grid = await TestGrid.StartAsync();
         string source = Write("kid.cs", $$"""
-            #:project {{s_gloox}}
+            #:project {{Path.Combine(s_repository, "src/GlooX/GlooX.csproj")}}
             using GlooX;
 
             public sealed class Kid : Agent
@@ -84,9 +86,9 @@ public sealed class SourceTests : IDisposable
     public async Task What_the_compiler_finds_is_told_with_its_place()
     {
         await using TestGrid grid = await TestGrid.StartAsync();
-        string source = Write("faulty.cs", "public class Faulty\n{\n    int x = \"text\";\n    Nothing y;\n}\n");
+        string source = Write("faulty.cs", "public class Faulty\n{\n    int x = \"text\";\n    int y = 1.5;\n}\n");
         var error = await Assert.ThrowsAsync<SpawnException>(() => grid.Client.SpawnAsync("Faulty", source, ct: Ct));
-        Assert.Equal([(source, 3, 13, "CS0029"), (source, 4, 5, "CS0246")], error.Diagnostics.Select(static d => (d.File, d.Line, d.Column, d.Code)).Order());
+        Assert.Equal([(source, 3, 13, "CS0029"), (source, 4, 13, "CS0266")], error.Diagnostics.Select(static d => (d.File, d.Line, d.Column, d.Code)).Order());
         Assert.Contains("string", error.Diagnostics.Single(static d => d.Code == "CS0029").Message, StringComparison.Ordinal);
         Assert.Empty((await Assert.ThrowsAsync<SpawnException>(() => grid.Client.SpawnAsync("Nobody", TestGrid.Payload, ct: Ct))).Diagnostics);
     }
