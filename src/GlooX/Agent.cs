@@ -352,7 +352,9 @@ public class Agent : IAsyncDisposable
     /// <summary>Ranks the nodes by what was last heard, then asks one after the other: each node's ledger is the only authority.</summary>
     internal async Task<SpawnReply> PlaceAsync(SpawnRequest request, CancellationToken ct)
     {
-        if (!Bundles.Store.Has(request.Bundle))
+        // Held as long as other nodes may fetch it from here.
+        using BundleLease? held = Bundles.Store.TryLease(request.Bundle);
+        if (held is null)
         {
             return SpawnReply.Failed(Url, $"the agent {Url} has no bundle '{request.Bundle}'") with { NeedsBundle = true };
         }

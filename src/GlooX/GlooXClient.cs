@@ -13,6 +13,9 @@ namespace GlooX;
 /// </summary>
 public sealed class GlooXClient : IAsyncDisposable
 {
+    // Where the agent's store is nearly full, a bundle may be dropped between being sent and being used.
+    private const int MaxSendings = 3;
+
     private readonly RpcClient _rpc;
     private readonly RpcClientOptions? _options;
     private readonly IAgentService _agent;
@@ -119,24 +122,24 @@ public sealed class GlooXClient : IAsyncDisposable
     // Whether the agent has the files is told by asking for the spawn itself: then one that has them costs nothing.
     private async Task<SpawnReply> AskAsync(SpawnRequest request, Payload payload, SpawnOptions options, CancellationToken ct)
     {
-        options.Progress?.Report(new SpawnProgress(SpawnStage.Starting, 0, 0));
-        SpawnReply reply = await _agent.SpawnAsync(request, ct).ConfigureAwait(false);
-        if (!reply.NeedsBundle)
+        for (int round = 0; ; round++)
         {
-            return reply;
-        }
+            options.Progress?.Report(new SpawnProgress(SpawnStage.Starting, 0, 0));
+            SpawnReply reply = await _agent.SpawnAsync(request, ct).ConfigureAwait(false);
+            if (!reply.NeedsBundle || round == MaxSendings)
+            {
+                return reply;
+            }
 
-        try
-        {
-            await _bundles.SendAsync(payload.Files, options.Progress, ct).ConfigureAwait(false);
+            try
+            {
+                await _bundles.SendAsync(payload.Files, options.Progress, ct).ConfigureAwait(false);
+            }
+            catch (BundleException e)
+            {
+                throw new SpawnException($"{payload.Name} was not spawned: its files did not get to {Url}: {e.Message}", e);
+            }
         }
-        catch (BundleException e)
-        {
-            throw new SpawnException($"{payload.Name} was not spawned: its files did not get to {Url}: {e.Message}", e);
-        }
-
-        options.Progress?.Report(new SpawnProgress(SpawnStage.Starting, 0, 0));
-        return await _agent.SpawnAsync(request, ct).ConfigureAwait(false);
     }
 
     /// <summary>The processes of all nodes of the grid; a node that does not answer is left out.</summary>

@@ -2,6 +2,7 @@ using System.Collections.Concurrent;
 using System.Collections.Frozen;
 using System.Reflection.Metadata;
 using System.Reflection.PortableExecutable;
+using GlooX.Spawning;
 
 namespace GlooX.Bundles;
 
@@ -13,7 +14,7 @@ internal static class AssemblyFiles
 {
     private static readonly ConcurrentDictionary<string, (DateTime Folder, Seen[] Files)> s_known = new(StringComparer.Ordinal);
 
-    // What every agent has beside it, for GlooX needs it: of that, a payload's own copy is not used, so it does not travel.
+    // What every agent has beside it, for GlooX needs it.
     private static readonly Lazy<FrozenSet<string>> s_provided = new(() => typeof(Agent).Assembly.Location is { Length: > 0 } own
         ? Closure(own, static _ => false).Where(IsAssembly).Select(static f => Path.GetFileNameWithoutExtension(f)).ToFrozenSet(StringComparer.Ordinal)
         : FrozenSet<string>.Empty);
@@ -21,9 +22,20 @@ internal static class AssemblyFiles
     /// <summary>The names of the assemblies that every agent has.</summary>
     public static IReadOnlyCollection<string> Provided => s_provided.Value;
 
-    /// <summary>Whether a file is an assembly that every agent has, or goes with one.</summary>
-    public static bool IsProvided(string file) => Path.GetFileName(file).StartsWith("gloox-host.", StringComparison.Ordinal)
-        || (Path.GetExtension(file) is ".dll" or ".pdb" or ".xml" && s_provided.Value.Contains(Path.GetFileNameWithoutExtension(file).Replace(".resources", "", StringComparison.Ordinal)));
+    /// <summary>
+    /// Whether a file is an assembly of which the agent's copy would be used anyhow, or goes with one: it does not travel. What every agent has but
+    /// uses for itself, a payload may need in another version.
+    /// </summary>
+    public static bool IsProvided(string file)
+    {
+        if (Path.GetFileName(file).StartsWith("gloox-host.", StringComparison.Ordinal))
+        {
+            return true;
+        }
+
+        string name = Path.GetFileNameWithoutExtension(file).Replace(".resources", "", StringComparison.Ordinal);
+        return Path.GetExtension(file) is ".dll" or ".pdb" or ".xml" && PayloadContext.IsShared(name) && s_provided.Value.Contains(name);
+    }
 
     /// <summary>The files, as full paths, without what every agent has; the assembly itself first.</summary>
     public static IReadOnlyList<string> Of(string assembly)

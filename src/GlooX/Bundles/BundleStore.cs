@@ -167,10 +167,15 @@ internal sealed class BundleStore : IDisposable
             return false;
         }
 
-        if (found.Length != file.Size || found.LastWriteTimeUtc != s_seal)
+        if (found.LastWriteTimeUtc != s_seal)
         {
             found.Delete(); // spoiled; those who have a link keep it
             return false;
+        }
+
+        if (found.Length != file.Size)
+        {
+            return false; // the manifest lies
         }
 
         try

@@ -21,7 +21,14 @@ internal sealed class BundleUpload(IBundleService agent)
             }
 
             var sent = new Sent(progress, missing.Sum(i => manifest.Files[i].Size));
-            Check(await agent.ReceiveAsync(manifest.Bytes, missing, files.ReadAsync(missing, sent, ct), ct).ConfigureAwait(false));
+            try
+            {
+                Check(await agent.ReceiveAsync(manifest.Bytes, missing, files.ReadAsync(missing, sent, ct), ct).ConfigureAwait(false));
+            }
+            catch (RpcException) when (files.Failure is not null)
+            {
+                throw files.Failure;
+            }
         }
 
         throw new BundleException("its files are dropped as they come: there is not enough room among the bundles of the agent");

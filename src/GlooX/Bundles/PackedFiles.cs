@@ -16,6 +16,9 @@ internal sealed class PackedFiles
 
     public BundleManifest Manifest { get; }
 
+    /// <summary>Why a reading failed: who gets the content over a connection hears only that it broke off.</summary>
+    public BundleException? Failure { get; private set; }
+
     /// <summary>Looks at every file; reads those that have changed since they were read last.</summary>
     /// <param name="files">Path in the bundle, and where it lies.</param>
     /// <param name="runnable">Path in the bundle of a file that is to be run whatever its mode says; null: none.</param>
@@ -66,7 +69,7 @@ internal sealed class PackedFiles
                     byte[] piece = new byte[(int)Math.Min(missing, PieceBytes)];
                     if (await content.ReadAtLeastAsync(piece, piece.Length, throwOnEndOfStream: false, ct).ConfigureAwait(false) < piece.Length)
                     {
-                        throw new BundleException($"{_sources[file.Path]} has become shorter while it was sent");
+                        throw Failed($"{_sources[file.Path]} has become shorter while it was sent");
                     }
 
                     missing -= piece.Length;
@@ -77,7 +80,9 @@ internal sealed class PackedFiles
         }
     }
 
-    private static FileStream Open(string source)
+    private BundleException Failed(string message, Exception? inner = null) => Failure = new BundleException(message, inner);
+
+    private FileStream Open(string source)
     {
         try
         {
@@ -85,7 +90,7 @@ internal sealed class PackedFiles
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            throw new BundleException($"{source} cannot be read: {e.Message}", e);
+            throw Failed($"{source} cannot be read: {e.Message}", e);
         }
     }
 }

@@ -54,9 +54,19 @@ internal sealed class StoreFolders : IDisposable
 
     public void Dispose()
     {
-        Directory.Delete(Incoming, recursive: true);
-        System.IO.File.Delete(Incoming + ".lock");
-        _mine.Dispose();
+        try
+        {
+            Directory.Delete(Incoming, recursive: true);
+            System.IO.File.Delete(Incoming + ".lock");
+        }
+        catch (IOException)
+        {
+            // something was still coming in: the next start sweeps it
+        }
+        finally
+        {
+            _mine.Dispose();
+        }
     }
 
     // What processes left that died in the middle, and locks of bundles that are long gone.

@@ -44,7 +44,7 @@ internal sealed class StoreRoom(StoreFolders folders, long maxBytes)
             }
 
             Dictionary<string, long> sizes = new(StringComparer.Ordinal);
-            foreach (FileInfo file in new DirectoryInfo(folders.Files).EnumerateFiles("*", SearchOption.AllDirectories))
+            foreach (FileInfo file in new DirectoryInfo(folders.Files).EnumerateFiles("*", SearchOption.AllDirectories).Where(static f => f.Exists))
             {
                 if (claims.ContainsKey(file.Name) || file.LastAccessTimeUtc > DateTime.UtcNow - s_unclaimed)
                 {

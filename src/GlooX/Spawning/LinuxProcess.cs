@@ -120,7 +120,16 @@ internal sealed class LinuxProcess
                 throw new Win32Exception(error);
             }
 
-            guard?.Control!.Send($"{pid}\n");
+            try
+            {
+                guard?.Control!.Send($"{pid}\n"); // before anybody waits for its end, with which the guard ends
+            }
+            catch (SocketException)
+            {
+                new LinuxProcess(pid, null, guard).KillAll();
+                throw;
+            }
+
             return new LinuxProcess(pid, null, guard);
         }
         catch

@@ -26,6 +26,11 @@ internal sealed record Payload(PackedFiles Files, string Name, string Assembly, 
         try
         {
             string full = Find(path);
+            if (options.Command.Count > 0 && IsSource(full))
+            {
+                throw new SpawnException($"{full} is source, which is built and needs no SpawnOptions.Command: leave that out");
+            }
+
             return Directory.Exists(full) ? await OfFolderAsync(name, full, options, ct).ConfigureAwait(false)
                 : IsSource(full) ? await OfAssemblyAsync(name, await BuildAsync(full, program: name is null, options, ct).ConfigureAwait(false), full, ct).ConfigureAwait(false)
                 : Path.GetExtension(full) == ".dll" && options.Command.Count == 0 ? await OfAssemblyAsync(name, full, full, ct).ConfigureAwait(false)

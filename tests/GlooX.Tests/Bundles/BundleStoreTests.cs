@@ -80,6 +80,16 @@ public sealed class BundleStoreTests : IDisposable
         }
     }
 
+    [Fact]
+    public async Task A_manifest_that_lies_of_a_size_takes_nothing_away()
+    {
+        using BundleStore store = Open();
+        Made made = Make(("a", "content", false));
+        await PutAsync(store, made);
+        Assert.Equal([0], store.Missing(BundleManifest.Of([made.Manifest.Files[0] with { Size = 5 }])));
+        Assert.Empty(store.Missing(made.Manifest));
+    }
+
     [Theory]
     [InlineData(new[] { -1 })]
     [InlineData(new[] { 2 })]

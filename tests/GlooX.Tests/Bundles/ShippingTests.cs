@@ -114,6 +114,32 @@ public sealed class ShippingTests
     }
 
     [Fact]
+    public async Task A_file_that_changes_or_vanishes_before_it_is_sent_is_named()
+    {
+        await using TestGrid grid = await TestGrid.StartAsync();
+        await using RpcClient rpc = RpcClient.Connect(grid.Agents[0].Url);
+        var upload = new BundleUpload(rpc.As<IBundleService>(BundleService.Name));
+        string folder = Directory.CreateDirectory(Path.Combine(TestGrid.Home, $"changing-{Guid.NewGuid():N}")).FullName;
+        string file = Path.Combine(folder, "file");
+        await File.WriteAllTextAsync(file, "before", Ct);
+        PackedFiles packed = await PackedFiles.PackAsync(FolderFiles.Of(folder), null, Ct);
+        foreach (string? now in new[] { "after!", "less", null })
+        {
+            File.Delete(file);
+            if (now is not null)
+            {
+                await File.WriteAllTextAsync(file, now, Ct);
+            }
+
+            var error = await Assert.ThrowsAsync<BundleException>(() => upload.SendAsync(packed, null, Ct));
+            Assert.Contains("file", error.Message, StringComparison.Ordinal);
+        }
+
+        await File.WriteAllTextAsync(file, "before", Ct);
+        await upload.SendAsync(packed, null, Ct);
+    }
+
+    [Fact]
     public async Task Who_may_not_spawn_may_not_send_and_clients_do_not_read()
     {
         await using TestGrid grid = await StartAsync();

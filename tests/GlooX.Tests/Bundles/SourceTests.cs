@@ -20,12 +20,13 @@ public sealed class SourceTests : IDisposable
         await using TestGrid grid = await TestGrid.StartAsync();
         string source = Write("kid.cs", $$"""
             #:project {{Path.Combine(s_repository, "src/GlooX/GlooX.csproj")}}
+            #:package Newtonsoft.Json@13.0.4
             using GlooX;
 
             public sealed class Kid : Agent
             {
                 [Rpc("name")]
-                public System.Threading.Tasks.ValueTask<string> NameAsync() => new("kid of " + typeof(Kid).Assembly.GetName().Name);
+                public System.Threading.Tasks.ValueTask<string> NameAsync() => new("kid of " + System.IO.Path.GetRelativePath(System.IO.Path.GetDirectoryName(typeof(Kid).Assembly.Location), typeof(Newtonsoft.Json.Linq.JObject).Assembly.Location));
             }
             """);
         int builds = 0;
@@ -34,7 +35,7 @@ public sealed class SourceTests : IDisposable
         SpawnedProcess[] kids = await Task.WhenAll(grid.Client.SpawnAsync("Kid", source, options, ct: Ct), other.SpawnAsync("Kid", source, options, ct: Ct), other.SpawnAsync(source, options, ct: Ct));
         foreach (SpawnedProcess kid in kids)
         {
-            Assert.Equal("kid of kid", await kid.CallAsync<string>("name"));
+            Assert.Equal("kid of Newtonsoft.Json.dll", await kid.CallAsync<string>("name"));
             await kid.DisposeAsync();
         }
 
