@@ -1,5 +1,4 @@
 using System.CommandLine;
-using Spectre.Console;
 
 namespace GlooX.Cli;
 
@@ -8,45 +7,42 @@ internal static class SpawnCommand
 {
     public static Command Create()
     {
-        var name = new Argument<string>("CLASS") { Description = "A class that derives from Agent" };
-        var file = new Argument<string>("FILE") { Description = "The .cs file or .dll that it is in" };
+        var what = new Argument<string[]>("[CLASS] FILE") { Description = "What to run: a .cs file, .csproj, .dll or folder, and which of its classes derived from Agent; or an executable or script", Arity = new ArgumentArity(1, 2) };
         var url = new Option<string?>("--url", "-u") { Description = "Where the process listens. Default: 127.0.0.1 and any free port", HelpName = "HOST:PORT" };
         var strategy = new Option<string>("--strategy", "-s") { Description = "Which node: horizontal (the most room), vertical (fill up), direct (the asked agent)", DefaultValueFactory = _ => "horizontal" };
         var daemonize = new Option<bool>("--daemonize", "-d") { Description = "Let the process outlive its agent" };
         var values = new Option<string[]>("--set") { Description = "A value for the process's Options.Values", HelpName = "KEY=VALUE", AllowMultipleArgumentsPerToken = false };
+        var command = new Option<string[]>("--command", "-c") { Description = "How an executable is run: once for the program, once for each argument. Default: the file itself", HelpName = "WORD", AllowMultipleArgumentsPerToken = false };
         var needs = new Needs();
         Option<string> agent = Shared.Agent();
-        Command command = Shared.Command("spawn", "Spawns a process on the node of the grid that suits best.", "gloox spawn Child samples/demo/child.cs --set colour=blue");
-        command.Add(name);
-        command.Add(file);
-        foreach (Option option in (Option[])[url, strategy, daemonize, .. needs.Options, values, agent])
+        Command spawn = Shared.Command("spawn", "Spawns a process on the node of the grid that suits best. Its files travel: the node needs neither them nor an SDK.", "gloox spawn Child samples/demo/child.cs --set colour=blue\n  gloox spawn job.py --command python3 --command job.py");
+        spawn.Add(what);
+        foreach (Option option in (Option[])[url, strategy, daemonize, .. needs.Options, values, command, agent])
         {
-            command.Add(option);
+            spawn.Add(option);
         }
 
-        command.SetAction((parsed, ct) => RunAsync(
+        spawn.SetAction((parsed, ct) => RunAsync(
             parsed.GetValue(agent)!,
-            parsed.GetValue(name)!,
-            parsed.GetValue(file)!,
-            new SpawnOptions { Url = parsed.GetValue(url), Daemonize = parsed.GetValue(daemonize), Provision = needs.Read(parsed), Values = Pairs(parsed.GetValue(values) ?? []) },
+            parsed.GetValue(what)!,
+            new SpawnOptions { Url = parsed.GetValue(url), Daemonize = parsed.GetValue(daemonize), Provision = needs.Read(parsed), Values = Pairs(parsed.GetValue(values) ?? []), Command = parsed.GetValue(command) ?? [] },
             Strategy(parsed.GetValue(strategy)!),
             ct));
-        return command;
+        return spawn;
     }
 
-    private static async Task<int> RunAsync(string agent, string name, string file, SpawnOptions options, PlacementStrategy strategy, CancellationToken ct)
+    private static async Task<int> RunAsync(string agent, string[] what, SpawnOptions options, PlacementStrategy strategy, CancellationToken ct)
     {
         await using GlooXClient client = GlooXClient.Connect(agent);
         await client.AliveAsync(ct); // before anything is built for nobody
-        Task<SpawnedProcess> spawning = client.SpawnAsync(name, file, options, strategy, ct);
-        if (!Console.IsOutputRedirected)
-        {
-            await AnsiConsole.Status().StartAsync($"spawning {Markup.Escape(name)} (a .cs file is built first, if it is new) …", _ => Task.WhenAny(spawning));
-        }
-
-        await using SpawnedProcess process = await spawning;
-        Console.WriteLine($"{process.Id} {name} runs on {process.Node}, pid {process.Pid}, url {process.Url}");
+        await using SpawnedProcess process = Console.IsOutputRedirected
+            ? await SpawnAsync(options)
+            : await SpawnProgressBar.ShowAsync(what[^1], progress => SpawnAsync(options with { Progress = progress }));
+        Console.WriteLine($"{process.Id} {what[0]} runs on {process.Node}, pid {process.Pid}{(process.Url.Length > 0 ? $", url {process.Url}" : "")}");
         return ExitCode.Done;
+
+        Task<SpawnedProcess> SpawnAsync(SpawnOptions given) =>
+            what is [string name, string file] ? client.SpawnAsync(name, file, given, strategy, ct) : client.SpawnAsync(what[0], given, strategy, ct);
     }
 
     private static PlacementStrategy Strategy(string text) =>

@@ -3,18 +3,23 @@ using System.Text.Json;
 namespace GlooX.Slots;
 
 /// <summary>
-/// A provision in a file, for what has no attribute: <c>resize.provision.json</c> beside <c>resize</c> says what each process of it needs,
-/// <c>{ "memory": "1GB", "disk": "500MB", "cores": 0.5, "resources": { "gpu": 1 } }</c>; what is left out does not limit. Stateless.
+/// A provision in a file, for what has no attribute: <c>gloox.json</c> beside a payload says what each process of it needs,
+/// <c>{ "memory": "1GB", "disk": "500MB", "cores": 0.5, "resources": { "gpu": 1 } }</c>; what is left out does not limit. What it says of
+/// how the payload is run (<c>command</c>, <c>files</c>) is passed over here. Stateless.
 /// </summary>
 public static class ProvisionManifest
 {
     private const string Known = "memory, disk, cores, resources";
     private const int MaxBytes = 64 * 1024;
 
+    /// <summary>The name of the file.</summary>
+    public const string FileName = "gloox.json";
+
     /// <summary>Where the manifest of a payload lies.</summary>
     /// <param name="payload">The file to be run.</param>
-    /// <returns>The payload's path, and <c>.provision.json</c> after it.</returns>
-    public static string PathFor(string payload) => payload + ".provision.json";
+    /// <returns>A path beside it.</returns>
+    /// <exception cref="ArgumentException">The path is empty.</exception>
+    public static string PathFor(string payload) => Path.Combine(Path.GetDirectoryName(Path.GetFullPath(payload))!, FileName);
 
     /// <summary>The provision of a payload that has a manifest.</summary>
     /// <param name="payload">The file to be run.</param>
@@ -41,7 +46,7 @@ public static class ProvisionManifest
         {
             if (new FileInfo(full).Length > MaxBytes)
                 throw new FormatException($"it is larger than {MaxBytes} bytes.");
-            using var manifest = JsonDocument.Parse(File.ReadAllBytes(full));
+            using var manifest = JsonDocument.Parse(File.ReadAllBytes(full), new JsonDocumentOptions { CommentHandling = JsonCommentHandling.Skip, AllowTrailingCommas = true, AllowDuplicateProperties = false });
             return Read(manifest.RootElement);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException or JsonException or FormatException or ArgumentException)
@@ -67,7 +72,8 @@ public static class ProvisionManifest
                     Resources = ResourceAmounts.From(setting.Value.EnumerateObject().Select(r => KeyValuePair.Create(r.Name, Number(r)))),
                 },
                 "resources" => throw new FormatException("resources is no object of names and amounts, such as { \"gpu\": 1 }."),
-                _ => throw new FormatException($"it asks for {setting.Name}, and what this version knows is {Known}."),
+                "command" or "files" => provision,
+                _ => throw new FormatException($"it asks for {setting.Name}, and what this version knows is {Known}, command, files."),
             };
         }
 

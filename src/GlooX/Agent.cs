@@ -1,6 +1,7 @@
 using System.Collections.ObjectModel;
 using System.Diagnostics;
 using GlooX.Addons;
+using GlooX.Bundles;
 using GlooX.Channels;
 using GlooX.Grid;
 using GlooX.RpcRuntime;
@@ -30,6 +31,7 @@ public class Agent : IAsyncDisposable
     private Ledger _ledger = null!;
     private Spawner? _spawner;
     private HostPool? _hosts;
+    private BundleDesk? _bundles;
     private StatusBoard? _board;
     private Upkeep? _upkeep;
     private AddonDesk? _addons;
@@ -71,6 +73,8 @@ public class Agent : IAsyncDisposable
     internal int WarmHosts => _hosts?.Count ?? 0;
 
     internal Spawner Spawner => _spawner ?? throw new InvalidOperationException("this process is no agent of a grid: it spawns nothing");
+
+    private BundleDesk Bundles => _bundles ?? throw new InvalidOperationException("this process is no agent of a grid: it keeps no bundles");
 
     internal StatusBoard Board => _board ?? throw new InvalidOperationException("this process is no agent of a grid: it hears of no nodes");
 
@@ -307,6 +311,7 @@ public class Agent : IAsyncDisposable
             await _hosts.DisposeAsync().ConfigureAwait(false);
         }
 
+        _bundles?.Dispose();
         if (_link is not null)
         {
             await _link.DisposeAsync().ConfigureAwait(false);
@@ -356,17 +361,24 @@ public class Agent : IAsyncDisposable
     /// <summary>Ranks the nodes by what was last heard, then asks one after the other: each node's ledger is the only authority.</summary>
     internal async Task<SpawnReply> PlaceAsync(SpawnRequest request, CancellationToken ct)
     {
+        // Held as long as other nodes may fetch it from here.
+        using BundleLease? held = Bundles.Store.TryLease(request.Bundle);
+        if (held is null)
+        {
+            return SpawnReply.Failed(Url, $"the agent {Url} has no bundle '{request.Bundle}'") with { NeedsBundle = true };
+        }
+
         Provision need = request.Need();
         IReadOnlyList<NodeInfo> nodes = await Board.NodesAsync(ct).ConfigureAwait(false);
         IReadOnlyList<NodeInfo> ranked = Placement.Rank(nodes, _nodeId, need, request.Strategy, out List<string> refusals);
         foreach (NodeInfo node in ranked)
         {
-            SpawnRequest filled = request with { Options = request.Options with { ParentUrl = request.Options.ParentUrl.Length > 0 ? request.Options.ParentUrl : node.Url, Ppid = node.Pid } };
+            SpawnRequest filled = request with { Source = Url, Options = request.Options with { ParentUrl = request.Options.ParentUrl.Length > 0 ? request.Options.ParentUrl : node.Url, Ppid = node.Pid } };
             SpawnReply reply;
             try
             {
                 reply = node.NodeId == _nodeId
-                    ? await Spawner.SpawnAsync(filled, Url, ct).ConfigureAwait(false)
+                    ? await SpawnHereAsync(filled, ct).ConfigureAwait(false)
                     : await Service(node.Url).SpawnHereAsync(filled, ct).ConfigureAwait(false);
             }
             catch (RpcException e) when (e.Method is null || e.Code == RpcError.ShuttingDown)
@@ -388,6 +400,23 @@ public class Agent : IAsyncDisposable
         }
 
         return SpawnReply.Failed(Url, $"it fits on no node: {string.Join("; ", refusals)}");
+    }
+
+    /// <summary>Gets the files here, then spawns on this node.</summary>
+    internal async Task<SpawnReply> SpawnHereAsync(SpawnRequest request, CancellationToken ct)
+    {
+        BundleLease bundle;
+        try
+        {
+            bundle = await Bundles.ObtainAsync(request.Bundle, request.Source == Url ? "" : request.Source, ct).ConfigureAwait(false);
+        }
+        catch (BundleException e)
+        {
+            return new SpawnReply("", 0, Url, "", $"cannot have the payload: {e.Message}", Refused: true);
+        }
+
+        SpawnRequest here = request with { Options = request.Options with { TmpDir = Path.GetTempPath() } };
+        return await Spawner.SpawnAsync(here, bundle, Url, ct).ConfigureAwait(false);
     }
 
     internal NodeInfo Describe()
@@ -455,6 +484,11 @@ public class Agent : IAsyncDisposable
             throw new ArgumentException($"{options.WarmHosts} warm hosts are less than none", nameof(options));
         }
 
+        if (options.MaxBundleBytes <= 0)
+        {
+            throw new ArgumentException($"{options.MaxBundleBytes} bytes leave no room for the files of any payload", nameof(options));
+        }
+
         _weight = options.Weight;
         _board = new StatusBoard(Describe, () => Peers, Service);
         _upkeep = new Upkeep(identity, () => Peers, Service, (options.LoggerFactory ?? NullLoggerFactory.Instance).CreateLogger("GlooX.Trust"));
@@ -462,6 +496,7 @@ public class Agent : IAsyncDisposable
         ControlGroups? groups = GroupsOf(options);
         _hosts = new HostPool(options.WarmHosts, spawning);
         _spawner = new Spawner(new ChildIdentity(identity, spawning), _ledger, _machine, _hosts, groups, _board.Changed);
+        _bundles = new BundleDesk(OpenStore(options), url => _link.Client(url).As<IBundleService>(BundleService.Name), () => Peers);
         ILogger logger = (options.LoggerFactory ?? NullLoggerFactory.Instance).CreateLogger("GlooX.Grid");
         _link = new GridLink(identity.AsAgent());
         _server = new RpcServer(new RpcServerOptions { Identity = identity, LoggerFactory = options.LoggerFactory });
@@ -471,6 +506,7 @@ public class Agent : IAsyncDisposable
             _server.Add(this);
         }
 
+        _server.Add(new BundleService(_bundles), BundleService.Name, BundleService.Access);
         _addons = new AddonDesk(this, _server, options.LoggerFactory ?? NullLoggerFactory.Instance, fault => AddonFaulted?.Invoke(this, fault));
         _spread = new AddonSpread(this, _addons, (options.LoggerFactory ?? NullLoggerFactory.Instance).CreateLogger("GlooX.Addons"));
         string? folder = options.DataFolder is null ? null : Path.Combine(options.DataFolder, "channels");
@@ -515,6 +551,19 @@ public class Agent : IAsyncDisposable
         foreach (AddonSpec addon in options.Addons)
         {
             await _addons.AttachAsync(addon.Name, addon.Source, addon.Options, ct).ConfigureAwait(false);
+        }
+    }
+
+    private static BundleStore OpenStore(AgentOptions options)
+    {
+        string folder = options.BundleFolder ?? Path.Combine(GlooXHome.Path, "bundles");
+        try
+        {
+            return new BundleStore(folder, options.MaxBundleBytes);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new ArgumentException($"the files of payloads cannot be kept in {folder}: {e.Message} Set AgentOptions.BundleFolder", nameof(options), e);
         }
     }
 

@@ -66,6 +66,18 @@ public sealed record AgentOptions
     /// </summary>
     public string? DataFolder { get; init; }
 
+    /// <summary>
+    /// Where the agent keeps the files of payloads; agents of one user may share it. Null (default): <c>bundles</c> in <c>$GLOOX_HOME</c>, or in
+    /// <c>~/.gloox</c>. See <c>docs/bundles.md</c>.
+    /// </summary>
+    public string? BundleFolder { get; init; }
+
+    /// <summary>
+    /// How many bytes the files of payloads may take. Default 10 GB. Those that were not used for longest go first, but never those of what runs: a
+    /// spawn for whose files there is no room then goes to another node, or fails. Less costs sending them again.
+    /// </summary>
+    public long MaxBundleBytes { get; init; } = 10_000_000_000;
+
     /// <summary>Where the agent logs. Null (default): nowhere.</summary>
     public ILoggerFactory? LoggerFactory { get; init; }
 }

@@ -98,7 +98,7 @@ internal sealed class AgentService(Agent agent) : IAgentService
 
     public async ValueTask<SpawnReply> SpawnAsync(SpawnRequest request, CancellationToken ct) => await agent.PlaceAsync(request, ct).ConfigureAwait(false);
 
-    public async ValueTask<SpawnReply> SpawnHereAsync(SpawnRequest request, CancellationToken ct) => await agent.Spawner.SpawnAsync(request, agent.Url, ct).ConfigureAwait(false);
+    public async ValueTask<SpawnReply> SpawnHereAsync(SpawnRequest request, CancellationToken ct) => await agent.SpawnHereAsync(request, ct).ConfigureAwait(false);
 
     public ValueTask<bool> KillAsync(string id, CancellationToken ct) => new(agent.Spawner.Kill(id));
 

@@ -1,4 +1,5 @@
 using GlooX.Addons;
+using GlooX.Bundles;
 using GlooX.Channels;
 using GlooX.Slots;
 using GlooX.Spawning;
@@ -14,11 +15,15 @@ namespace GlooX;
 /// </summary>
 public sealed class GlooXClient : IAsyncDisposable
 {
+    // Where the agent's store is nearly full, a bundle may be dropped between being sent and being used.
+    private const int MaxSendings = 3;
+
     private readonly RpcClient _rpc;
     private readonly RpcClientOptions? _options;
     private readonly IAgentService _agent;
     private readonly IChannelService _channels;
     private readonly ILogger _channelLog;
+    private readonly BundleUpload _bundles;
 
     private GlooXClient(RpcClient rpc, RpcClientOptions? options)
     {
@@ -27,6 +32,7 @@ public sealed class GlooXClient : IAsyncDisposable
         _agent = rpc.As<IAgentService>(AgentService.Name);
         _channels = rpc.As<IChannelService>(ChannelService.Name);
         _channelLog = (options?.LoggerFactory ?? NullLoggerFactory.Instance).CreateLogger("GlooX.Channels");
+        _bundles = new BundleUpload(rpc.As<IBundleService>(BundleService.Name));
     }
 
     /// <summary>Whom it talks to, as <c>host:port</c>.</summary>
@@ -53,18 +59,43 @@ public sealed class GlooXClient : IAsyncDisposable
     /// <exception cref="RpcException">It does not answer.</exception>
     public ValueTask<NodeInfo> InfoAsync(CancellationToken ct = default) => _agent.InfoAsync(ct);
 
-    /// <summary>Spawns a process on the node of the grid that has the most room.</summary>
-    /// <param name="className">A class that derives from <see cref="Agent"/>, with or without its namespace.</param>
-    /// <param name="path">A <c>.cs</c> file, built on first use, or a <c>.dll</c>.</param>
+    /// <summary>
+    /// Spawns a process on the node of the grid that has the most room. Its files travel: the node needs neither them nor an SDK.
+    /// </summary>
+    /// <param name="className">A class that derives from <see cref="Agent"/>, with or without its namespace; for an executable, any name for the process.</param>
+    /// <param name="path">
+    /// A <c>.cs</c> file or a <c>.csproj</c>, built here when it has changed; a <c>.dll</c>; a folder; or an executable. See <c>docs/bundles.md</c>.
+    /// </param>
     /// <param name="options">Null: the defaults.</param>
     /// <param name="strategy">Which of the nodes with room; default: the one with the most.</param>
     /// <param name="ct">Gives up; a process that was starting is killed.</param>
-    /// <returns>The process, which answers.</returns>
+    /// <returns>The process, which answers; an executable has just started.</returns>
     /// <exception cref="SpawnException">The file is missing or faulty, it fits nowhere, or the process did not start.</exception>
     /// <exception cref="ArgumentOutOfRangeException">The strategy or the start timeout is none.</exception>
     /// <exception cref="RpcException">The agent does not answer, or is none.</exception>
-    public async Task<SpawnedProcess> SpawnAsync(string className, string path, SpawnOptions? options = null, PlacementStrategy strategy = PlacementStrategy.Horizontal, CancellationToken ct = default)
+    public Task<SpawnedProcess> SpawnAsync(string className, string path, SpawnOptions? options = null, PlacementStrategy strategy = PlacementStrategy.Horizontal, CancellationToken ct = default)
     {
+        ArgumentNullException.ThrowIfNull(className);
+        return SpawnNamedAsync(className, path, options, strategy, ct);
+    }
+
+    /// <summary>Spawns an executable, a program in source, or the only class of a payload that derives from <see cref="Agent"/>.</summary>
+    /// <param name="path">As of <see cref="SpawnAsync(string, string, SpawnOptions?, PlacementStrategy, CancellationToken)"/>.</param>
+    /// <param name="options">Null: the defaults.</param>
+    /// <param name="strategy">Which of the nodes with room; default: the one with the most.</param>
+    /// <param name="ct">Gives up; a process that was starting is killed.</param>
+    /// <returns>The process, which answers; an executable has just started.</returns>
+    /// <exception cref="SpawnException">The file is missing or faulty, it fits nowhere, or the process did not start.</exception>
+    /// <exception cref="ArgumentOutOfRangeException">The strategy or the start timeout is none.</exception>
+    /// <exception cref="RpcException">The agent does not answer, or is none.</exception>
+    /// <example><code>await using var job = await client.SpawnAsync("count.py", new SpawnOptions { Provision = new("200MB", "0") });
+    /// ExitStatus end = await job.WaitForExitAsync();</code></example>
+    public Task<SpawnedProcess> SpawnAsync(string path, SpawnOptions? options = null, PlacementStrategy strategy = PlacementStrategy.Horizontal, CancellationToken ct = default) =>
+        SpawnNamedAsync(null, path, options, strategy, ct);
+
+    private async Task<SpawnedProcess> SpawnNamedAsync(string? name, string path, SpawnOptions? options, PlacementStrategy strategy, CancellationToken ct)
+    {
+        ArgumentNullException.ThrowIfNull(path);
         if (!Enum.IsDefined(strategy))
         {
             throw new ArgumentOutOfRangeException(nameof(strategy), strategy, $"there is no such strategy; there are {string.Join(", ", Enum.GetNames<PlacementStrategy>())}");
@@ -77,15 +108,43 @@ public sealed class GlooXClient : IAsyncDisposable
         }
 
         await RequireAgentAsync(ct).ConfigureAwait(false);
-        Payload payload = await Payload.PrepareAsync(className, path, ct).ConfigureAwait(false);
-        Provision need = options.Provision ?? NeedOf(payload);
+        Payload payload = await Payload.PrepareAsync(name, path, options, ct).ConfigureAwait(false);
+        Provision need = options.Provision ?? payload.Provision ?? Provision.None;
         var process = new ProcessOptions
         {
-            Url = options.Url ?? "127.0.0.1:0", ParentUrl = options.ParentUrl ?? "", Daemonize = options.Daemonize, Values = options.Values, TmpDir = Path.GetTempPath(),
+            Url = options.Url ?? (payload.Command.Length > 0 ? "" : "127.0.0.1:0"), ParentUrl = options.ParentUrl ?? "", Daemonize = options.Daemonize, Values = options.Values,
         };
-        SpawnReply reply = await _agent.SpawnAsync(
-            new SpawnRequest(payload.Assembly, payload.Class.FullName, need.MemoryBytes, need.DiskBytes, strategy, process, (int)options.StartTimeout.TotalMilliseconds, options.AllowSpawn) { Resources = new(need.Amounts, StringComparer.Ordinal) }, ct).ConfigureAwait(false);
-        return reply.Error.Length == 0 ? new SpawnedProcess(reply, _options) : throw new SpawnException($"{className} was not spawned: {reply.Error}");
+        var request = new SpawnRequest(payload.Assembly, payload.Name, need.MemoryBytes, need.DiskBytes, strategy, process, (int)options.StartTimeout.TotalMilliseconds, options.AllowSpawn)
+        {
+            Resources = new(need.Amounts, StringComparer.Ordinal),
+            Bundle = payload.Files.Manifest.Id,
+            Command = payload.Command,
+        };
+        SpawnReply reply = await AskAsync(request, payload, options, ct).ConfigureAwait(false);
+        return reply.Error.Length == 0 ? new SpawnedProcess(reply, _options) : throw new SpawnException($"{payload.Name} was not spawned: {reply.Error}");
+    }
+
+    // Whether the agent has the files is told by asking for the spawn itself: then one that has them costs nothing.
+    private async Task<SpawnReply> AskAsync(SpawnRequest request, Payload payload, SpawnOptions options, CancellationToken ct)
+    {
+        for (int round = 0; ; round++)
+        {
+            options.Progress?.Report(new SpawnProgress(SpawnStage.Starting, 0, 0));
+            SpawnReply reply = await _agent.SpawnAsync(request, ct).ConfigureAwait(false);
+            if (!reply.NeedsBundle || round == MaxSendings)
+            {
+                return reply;
+            }
+
+            try
+            {
+                await _bundles.SendAsync(payload.Files, options.Progress, ct).ConfigureAwait(false);
+            }
+            catch (BundleException e)
+            {
+                throw new SpawnException($"{payload.Name} was not spawned: its files did not get to {Url}: {e.Message}", e);
+            }
+        }
     }
 
     /// <summary>How many processes of a kind the agent has room for.</summary>
@@ -108,21 +167,8 @@ public sealed class GlooXClient : IAsyncDisposable
     /// <exception cref="RpcException">The agent does not answer, or is none.</exception>
     public async Task<SlotCount> SlotsAsync(string className, string path, CancellationToken ct = default)
     {
-        Payload payload = await Payload.PrepareAsync(className, path, ct).ConfigureAwait(false);
-        return await SlotsAsync(NeedOf(payload), ct).ConfigureAwait(false);
-    }
-
-    // What the class says goes before what lies beside its file.
-    private static Provision NeedOf(Payload payload)
-    {
-        try
-        {
-            return payload.Class.Provision ?? ProvisionManifest.FindFor(payload.Assembly) ?? Provision.None;
-        }
-        catch (PayloadException e)
-        {
-            throw new SpawnException(e.Message, e);
-        }
+        Payload payload = await Payload.PrepareAsync(className, path, new SpawnOptions(), ct).ConfigureAwait(false);
+        return await SlotsAsync(payload.Provision ?? Provision.None, ct).ConfigureAwait(false);
     }
 
     /// <summary>The processes of all nodes of the grid; a node that does not answer is left out.</summary>

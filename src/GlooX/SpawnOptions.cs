@@ -24,6 +24,15 @@ public sealed record SpawnOptions
     /// <summary>The user's own values, which the process finds in its <see cref="Agent.Options"/>; they travel by pipe and never show in a process list.</summary>
     public Dictionary<string, string> Values { get; init; } = [];
 
+    /// <summary>
+    /// How an executable is run: the program, then its arguments. The program is a file of the payload or a command of the node's; the process
+    /// begins in the folder of its files. Arguments show in the node's process list. Empty (default): as its <c>gloox.json</c> says, else the file itself.
+    /// </summary>
+    public IReadOnlyList<string> Command { get; init; } = [];
+
+    /// <summary>Told how far the spawn is, on any thread. Null (default): nobody.</summary>
+    public IProgress<SpawnProgress>? Progress { get; init; }
+
     internal static readonly TimeSpan MaxStartTimeout = TimeSpan.FromMinutes(9);
 
     /// <summary>How long the process may take until it answers. Default 30 s; at most 9 minutes.</summary>
@@ -59,4 +68,7 @@ public sealed class SpawnException : GlooXException
         : base(message, inner)
     {
     }
+
+    /// <summary>What the compiler found, where the payload is source that does not compile; else empty.</summary>
+    public IReadOnlyList<BuildDiagnostic> Diagnostics { get; internal init; } = [];
 }

@@ -5,7 +5,7 @@ namespace GlooX;
 /// <summary>A process that was spawned and answers. Disposing closes the line to it; it does not end the process.</summary>
 public sealed class SpawnedProcess : IAsyncDisposable
 {
-    private readonly GlooXClient _line;
+    private readonly GlooXClient? _line;
     private readonly GlooXClient _agent;
 
     internal SpawnedProcess(SpawnReply reply, RpcClientOptions? options)
@@ -14,7 +14,7 @@ public sealed class SpawnedProcess : IAsyncDisposable
         Pid = reply.Pid;
         Node = reply.Node;
         Url = reply.Url;
-        _line = GlooXClient.Connect(reply.Url, options);
+        _line = reply.Url.Length > 0 ? GlooXClient.Connect(reply.Url, options) : null;
         _agent = GlooXClient.Connect(reply.Node, options);
     }
 
@@ -27,17 +27,19 @@ public sealed class SpawnedProcess : IAsyncDisposable
     /// <summary>The agent that runs it, as <c>host:port</c>.</summary>
     public string Node { get; }
 
-    /// <summary>Where it answers, as <c>host:port</c>.</summary>
+    /// <summary>Where it answers, as <c>host:port</c>; empty: it is an executable, which is not called.</summary>
     public string Url { get; }
 
+    private GlooXClient Line => _line ?? throw new InvalidOperationException($"process {Id} is an executable: it answers no calls");
+
     /// <inheritdoc cref="RpcClient.CallAsync{T}(string, object?[])"/>
-    public ValueTask<T?> CallAsync<T>(string method, params object?[] arguments) => _line.CallAsync<T>(method, arguments);
+    public ValueTask<T?> CallAsync<T>(string method, params object?[] arguments) => Line.CallAsync<T>(method, arguments);
 
     /// <summary>The process as a contract.</summary>
     /// <typeparam name="T">An interface with <see cref="RpcServiceAttribute"/>.</typeparam>
     /// <returns>A proxy; keep it.</returns>
     public T As<T>()
-        where T : class => _line.As<T>();
+        where T : class => Line.As<T>();
 
     /// <summary>Kills the process and all that it started.</summary>
     /// <param name="ct">Gives up.</param>
@@ -61,7 +63,11 @@ public sealed class SpawnedProcess : IAsyncDisposable
     /// <returns>Completes when it is closed.</returns>
     public async ValueTask DisposeAsync()
     {
-        await _line.DisposeAsync().ConfigureAwait(false);
+        if (_line is not null)
+        {
+            await _line.DisposeAsync().ConfigureAwait(false);
+        }
+
         await _agent.DisposeAsync().ConfigureAwait(false);
     }
 }

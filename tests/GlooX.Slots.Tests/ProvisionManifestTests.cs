@@ -11,7 +11,7 @@ public sealed class ProvisionManifestTests : IDisposable
     {
         var payload = Path.Join(_folder.Path, "resize");
         Assert.Null(ProvisionManifest.FindFor(payload));
-        _folder.Write("resize.provision.json", """{ "memory": "1GB", "disk": 5000, "cores": 0.5, "resources": { "gpu": 1 } }""");
+        _folder.Write("gloox.json", """{ "memory": "1GB", "disk": 5000, "cores": 0.5, "resources": { "gpu": 1 } }""");
 
         var expected = Provision.FromBytes(1_000_000_000, 5000) with { Cores = 0.5m, Resources = [new("gpu", 1)] };
         Assert.Equal(expected, ProvisionManifest.FindFor(payload));
@@ -33,7 +33,7 @@ public sealed class ProvisionManifestTests : IDisposable
     [InlineData("""{ "cores": "2" }""", "cores is no number")]
     [InlineData("""{ "resources": 1 }""", "resources is no object")]
     [InlineData("""{ "resources": { "gpu": -1 } }""", "-1 is no amount of 'gpu'")]
-    [InlineData("""{ "resources": { "gpu": 1, "gpu": 2 } }""", "'gpu' is named twice")]
+    [InlineData("""{ "resources": { "gpu": 1, "gpu": 2 } }""", "gpu")]
     [InlineData("""{ "lanes": 1 }""", "it asks for lanes")]
     public void Nonsense_is_refused_by_name(string json, string complaint)
     {

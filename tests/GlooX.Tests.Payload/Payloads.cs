@@ -48,6 +48,10 @@ public interface IGood
 public sealed class Nest : Agent
 {
     private SpawnedProcess? _child;
+    private Agent? _agent;
+
+    [Rpc("agent")]
+    public ValueTask<string> AgentAsync() => new(_agent!.Url);
 
     [Rpc("child")]
     public ValueTask<int> ChildAsync() => new(_child!.Pid);
@@ -58,8 +62,8 @@ public sealed class Nest : Agent
     protected override async Task OnStartedAsync(CancellationToken ct)
     {
         // Not as the child that it is, but as its user.
-        Agent agent = await StartAsync("127.0.0.1:0", options: new AgentOptions { Identity = Identity.LoadStore() }, ct: ct);
-        GlooXClient client = GlooXClient.Connect(agent.Url, new RpcClientOptions { Identity = Identity.LoadStore() });
+        _agent = await StartAsync("127.0.0.1:0", options: new AgentOptions { Identity = Identity.LoadStore() }, ct: ct);
+        GlooXClient client = GlooXClient.Connect(_agent.Url, new RpcClientOptions { Identity = Identity.LoadStore() });
         _child = await client.SpawnAsync("Good", typeof(Nest).Assembly.Location, ct: ct);
     }
 }

@@ -16,8 +16,14 @@ public sealed class BadInputTests
     [Fact]
     public async Task A_file_of_another_kind_is_refused()
     {
+        string file = Path.Combine(TestGrid.Home, "notes.txt");
+        await File.WriteAllTextAsync(file, "no program");
         await using TestGrid grid = await TestGrid.StartAsync();
-        Assert.Contains("a .cs file or a .dll", await grid.FailAsync("Child", path: "/etc/hostname"), StringComparison.Ordinal);
+        Assert.Contains("it must be a .cs file", await grid.FailAsync("Child", path: file), StringComparison.Ordinal);
+
+        // With the mode of an executable, the system has the last word.
+        File.SetUnixFileMode(file, UnixFileMode.UserRead | UnixFileMode.UserExecute);
+        Assert.Contains("the process cannot be started", await grid.FailAsync("Child", path: file), StringComparison.Ordinal);
     }
 
     [Fact]

@@ -1,13 +1,14 @@
 using System.Buffers;
 using System.Buffers.Binary;
 using System.Net.Sockets;
+using System.Text;
 using GlooX.RpcRuntime;
 using Nerdbank.MessagePack;
 
 namespace GlooX.Spawning;
 
-/// <summary>What a host is given to do.</summary>
-internal sealed record Assignment(string Assembly, string Class, byte[][] Identity, ProcessOptions Options)
+/// <summary>What a host is given to do; the file is to be locked, shared, as long as it does it.</summary>
+internal sealed record Assignment(string Assembly, string LockFile, string Class, byte[][] Identity, ProcessOptions Options)
 {
     /// <summary>What its heap may take; 0: no limit.</summary>
     public long HeapLimitBytes { get; init; }
@@ -49,6 +50,9 @@ internal sealed class Control(Socket socket) : IDisposable
             sent += await socket.SendAsync(bytes.AsMemory(sent), SocketFlags.None, ct).ConfigureAwait(false);
         }
     }
+
+    /// <summary>A few bytes to somebody who is no host.</summary>
+    public void Send(string text) => socket.Send(Encoding.ASCII.GetBytes(text));
 
     /// <summary>The next message; null: the other side is gone.</summary>
     public async Task<T?> ReceiveAsync<T>(CancellationToken ct)

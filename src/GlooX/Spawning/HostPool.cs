@@ -6,7 +6,11 @@ using Microsoft.Extensions.Logging;
 namespace GlooX.Spawning;
 
 /// <summary>A host: a process that waits for its one assignment.</summary>
-internal sealed record Host(string Id, string Log, LinuxProcess Process, bool Warm);
+internal sealed record Host(string Id, string Log, LinuxProcess Process, bool Warm)
+{
+    /// <summary>The process's own; null: none was made yet.</summary>
+    public string? Folder { get; init; }
+}
 
 /// <summary>
 /// Keeps a few hosts started and warm. Each is used once. When the pool is empty a host is started at once, cold; the pool refills one
@@ -88,10 +92,16 @@ internal sealed partial class HostPool : IAsyncDisposable
 
     private static Host Start(bool warm)
     {
-        string id = Guid.NewGuid().ToString("N")[..12];
-        string log = Path.Combine(GlooXHome.CreateFolder(Path.Combine(GlooXHome.Path, "logs")), id + ".log");
+        (string id, string log) = New();
         string[] arguments = [.. HostCommand(), .. warm ? [HostProcess.WarmArgument] : Array.Empty<string>()];
         return new Host(id, log, LinuxProcess.Start(DotnetPath.Muxer, arguments, log), warm);
+    }
+
+    /// <summary>A name for a process, and the file that its output goes to.</summary>
+    internal static (string Id, string Log) New()
+    {
+        string id = Guid.NewGuid().ToString("N")[..12];
+        return (id, Path.Combine(GlooXHome.CreateFolder(Path.Combine(GlooXHome.Path, "logs")), id + ".log"));
     }
 
     // In an application on a larger framework, such as ASP.NET, some assemblies that GlooX needs are not beside it but in that framework:
@@ -109,7 +119,7 @@ internal sealed partial class HostPool : IAsyncDisposable
 
     private static void Discard(Host host)
     {
-        host.Process.Control.Dispose();
+        host.Process.Control!.Dispose();
         File.Delete(host.Log);
     }
 
@@ -144,7 +154,7 @@ internal sealed partial class HostPool : IAsyncDisposable
                 {
                     using var limit = CancellationTokenSource.CreateLinkedTokenSource(_stop.Token);
                     limit.CancelAfter(s_warmTimeout);
-                    ready = await host.Process.Control.ReceiveAsync<HostReport>(limit.Token).ConfigureAwait(false) is { Ready: true };
+                    ready = await host.Process.Control!.ReceiveAsync<HostReport>(limit.Token).ConfigureAwait(false) is { Ready: true };
                 }
                 finally
                 {

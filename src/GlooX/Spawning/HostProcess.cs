@@ -1,5 +1,6 @@
 using System.Net.Sockets;
 using System.Reflection;
+using GlooX.Bundles;
 
 namespace GlooX.Spawning;
 
@@ -32,6 +33,9 @@ public static class HostProcess
         }
 
         bool limited = HeapLimit.Apply(assignment.HeapLimitBytes);
+
+        // As long as this process lives, its files stay: its agent, which holds them too, may end before it.
+        using FileStream? held = FileLock.TryShare(assignment.LockFile);
         Agent agent;
         try
         {

@@ -2,8 +2,17 @@ using System.Collections;
 using System.ComponentModel;
 using System.Net.Sockets;
 using System.Runtime.InteropServices;
+using Microsoft.Win32.SafeHandles;
 
 namespace GlooX.Spawning;
+
+/// <summary>How an executable starts.</summary>
+/// <param name="Folder">In which it begins.</param>
+/// <param name="Input">What it reads from its standard input.</param>
+/// <param name="Variables">Beside those of this process.</param>
+/// <param name="LockFile">What it locks, shared, as long as it lives, without knowing.</param>
+/// <param name="EndsWithUs">Whether it is killed when this process ends, however that ends.</param>
+internal sealed record ProgramStart(string Folder, byte[] Input, IReadOnlyDictionary<string, string> Variables, string LockFile, bool EndsWithUs);
 
 /// <summary>
 /// A process in a session of its own, so that killing it kills all that it started; its output goes to a file, its third descriptor is
@@ -17,13 +26,19 @@ internal sealed class LinuxProcess
     private const int Kill = 9;
     private const int SetDescriptorFlags = 2;
     private const int CloseOnExec = 1;
+    private const int LockShared = 1;
 
+    // An executable does not watch this process. This does: it is told the executable's process id, and when the line breaks, it kills the session.
+    private const string Guard = "read -r pid <&3 && read -r end <&3; kill -s KILL -- \"-$pid\"";
+
+    private readonly LinuxProcess? _guard;
     private readonly TaskCompletionSource<ExitStatus> _exited = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
-    private LinuxProcess(int pid, Control control)
+    private LinuxProcess(int pid, Control? control, LinuxProcess? guard)
     {
         Pid = pid;
         Control = control;
+        _guard = guard;
 
         // One small thread for each child: the only way to wait that works beside the runtime's own handling of its children.
         new Thread(Wait, 128 * 1024) { IsBackground = true, Name = $"wait for {pid}" }.Start();
@@ -31,44 +46,28 @@ internal sealed class LinuxProcess
 
     public int Pid { get; }
 
-    public Control Control { get; }
+    /// <summary>The private line; an executable has none.</summary>
+    public Control? Control { get; }
 
     public Task<ExitStatus> Exited => _exited.Task;
 
+    /// <summary>Starts a host.</summary>
     /// <exception cref="PlatformNotSupportedException">Not Linux.</exception>
     /// <exception cref="Win32Exception">The system could not start it.</exception>
     public static LinuxProcess Start(string file, string[] arguments, string log)
     {
-        if (!OperatingSystem.IsLinux())
-        {
-            throw new PlatformNotSupportedException("spawning works on Linux only so far");
-        }
-
+        RequireLinux();
         int[] pair = new int[2];
         if (socketpair(1, 1 | 0x80000, 0, pair) != 0)
         {
             throw new Win32Exception(Marshal.GetLastPInvokeError());
         }
 
-        byte[] attributes = new byte[512];
         byte[] actions = new byte[256];
-        byte[] signals = new byte[128];
-        _ = posix_spawnattr_init(attributes);
-        _ = posix_spawnattr_setflags(attributes, SetSession | SetSigDefault | SetSigMask);
-        _ = posix_spawnattr_setsigmask(attributes, signals);
-        Array.Fill(signals, (byte)0xFF);
-        _ = posix_spawnattr_setsigdefault(attributes, signals);
         _ = posix_spawn_file_actions_init(actions);
         _ = posix_spawn_file_actions_adddup2(actions, pair[1], Control.Descriptor);
         _ = posix_spawn_file_actions_addopen(actions, 0, "/dev/null", 0, 0);
-        _ = posix_spawn_file_actions_addopen(actions, 1, log, 0x1 | 0x40 | 0x400, 0x180);
-        _ = posix_spawn_file_actions_adddup2(actions, 1, 2);
-        _ = posix_spawn_file_actions_addclosefrom_np(actions, Control.Descriptor + 1);
-        string?[] argv = [file, .. arguments, null];
-        string?[] environment = [.. Variables().Select(v => $"{v.Key}={v.Value}"), null];
-        int error = posix_spawn(out int pid, file, actions, attributes, argv, environment);
-        _ = posix_spawn_file_actions_destroy(actions);
-        _ = posix_spawnattr_destroy(attributes);
+        int error = Spawn(file, arguments, log, actions, HostVariables(), out int pid);
         _ = close(pair[1]);
         var control = new Control(new Socket(new SafeSocketHandle(pair[0], ownsHandle: true)));
         if (error != 0)
@@ -77,7 +76,72 @@ internal sealed class LinuxProcess
             throw new Win32Exception(error);
         }
 
-        return new LinuxProcess(pid, control);
+        return new LinuxProcess(pid, control, null);
+    }
+
+    /// <summary>Starts an executable, which knows nothing of this process.</summary>
+    /// <param name="file">What to run.</param>
+    /// <param name="arguments">Its arguments.</param>
+    /// <param name="log">Where its output goes.</param>
+    /// <param name="program">All else.</param>
+    /// <exception cref="PlatformNotSupportedException">Not Linux.</exception>
+    /// <exception cref="Win32Exception">The system could not start it.</exception>
+    public static LinuxProcess Start(string file, string[] arguments, string log, ProgramStart program)
+    {
+        RequireLinux();
+        int input = -1, held = -1;
+        LinuxProcess? guard = null;
+        try
+        {
+            input = Check(memfd_create("options", CloseOnExec));
+            using (var content = new FileStream(new SafeFileHandle(input, ownsHandle: false), FileAccess.Write, 0))
+            {
+                content.Write(program.Input);
+                content.Position = 0; // the process reads from where this one stands
+            }
+
+            held = Check(open(program.LockFile, 0x80000));
+            _ = flock(held, LockShared);
+            guard = program.EndsWithUs ? Start("/bin/sh", ["-c", Guard], "/dev/null") : null;
+            byte[] actions = new byte[256];
+            _ = posix_spawn_file_actions_init(actions);
+            _ = posix_spawn_file_actions_adddup2(actions, input, 0);
+            _ = posix_spawn_file_actions_adddup2(actions, held, Control.Descriptor);
+            _ = posix_spawn_file_actions_addchdir_np(actions, program.Folder);
+            Dictionary<string, string?> variables = OwnVariables();
+            foreach ((string name, string value) in program.Variables)
+            {
+                variables[name] = value;
+            }
+
+            int error = Spawn(file, arguments, log, actions, variables, out int pid);
+            if (error != 0)
+            {
+                throw new Win32Exception(error);
+            }
+
+            try
+            {
+                guard?.Control!.Send($"{pid}\n"); // before anybody waits for its end, with which the guard ends
+            }
+            catch (SocketException)
+            {
+                new LinuxProcess(pid, null, guard).KillAll();
+                throw;
+            }
+
+            return new LinuxProcess(pid, null, guard);
+        }
+        catch
+        {
+            guard?.End();
+            throw;
+        }
+        finally
+        {
+            _ = close(input);
+            _ = close(held);
+        }
     }
 
     /// <summary>Kills the process and all that it started.</summary>
@@ -92,28 +156,69 @@ internal sealed class LinuxProcess
     /// <summary>Kills one process, whoever started it.</summary>
     public static void KillOne(int pid) => _ = kill(pid, Kill);
 
-    /// <summary>Kills this process and all that it started; for a process that <see cref="Start"/> made.</summary>
+    /// <summary>Kills this process and all that it started; for a process that this class started.</summary>
     public static void KillOwnSession() => _ = kill(0, Kill);
 
     /// <summary>Keeps a descriptor from what this process starts: a child that held the private line would hide this process's end.</summary>
     public static void KeepFromChildren(int descriptor) => _ = fcntl(descriptor, SetDescriptorFlags, CloseOnExec);
 
-    // This process's variables, and where they say nothing else, settings of the runtime for a quick and small start.
-    private static Dictionary<string, string?> Variables()
+    private static void RequireLinux()
     {
-        Dictionary<string, string?> variables = new(StringComparer.Ordinal)
+        if (!OperatingSystem.IsLinux())
         {
-            ["DOTNET_TieredPGO"] = "0",
-            ["DOTNET_gcServer"] = "0",
-            ["DOTNET_gcConcurrent"] = "0",
-            ["DOTNET_EnableWriteXorExecute"] = "0",
-        };
+            throw new PlatformNotSupportedException("spawning works on Linux only so far");
+        }
+    }
+
+    private static int Check(int descriptor) => descriptor >= 0 ? descriptor : throw new Win32Exception(Marshal.GetLastPInvokeError());
+
+    private static int Spawn(string file, string[] arguments, string log, byte[] actions, Dictionary<string, string?> variables, out int pid)
+    {
+        byte[] attributes = new byte[512];
+        byte[] signals = new byte[128];
+        _ = posix_spawnattr_init(attributes);
+        _ = posix_spawnattr_setflags(attributes, SetSession | SetSigDefault | SetSigMask);
+        _ = posix_spawnattr_setsigmask(attributes, signals);
+        Array.Fill(signals, (byte)0xFF);
+        _ = posix_spawnattr_setsigdefault(attributes, signals);
+        _ = posix_spawn_file_actions_addopen(actions, 1, log, 0x1 | 0x40 | 0x400, 0x180);
+        _ = posix_spawn_file_actions_adddup2(actions, 1, 2);
+        _ = posix_spawn_file_actions_addclosefrom_np(actions, Control.Descriptor + 1);
+        string?[] argv = [file, .. arguments, null];
+        string?[] environment = [.. variables.Select(v => $"{v.Key}={v.Value}"), null];
+        int error = posix_spawn(out pid, file, actions, attributes, argv, environment);
+        _ = posix_spawn_file_actions_destroy(actions);
+        _ = posix_spawnattr_destroy(attributes);
+        return error;
+    }
+
+    private static Dictionary<string, string?> OwnVariables()
+    {
+        Dictionary<string, string?> variables = new(StringComparer.Ordinal);
         foreach (DictionaryEntry entry in Environment.GetEnvironmentVariables())
         {
             variables[(string)entry.Key] = (string?)entry.Value;
         }
 
         return variables;
+    }
+
+    // This process's variables, and where they say nothing else, settings of the runtime for a quick and small start.
+    private static Dictionary<string, string?> HostVariables()
+    {
+        Dictionary<string, string?> variables = OwnVariables();
+        foreach ((string name, string value) in ((string, string)[])[("DOTNET_TieredPGO", "0"), ("DOTNET_gcServer", "0"), ("DOTNET_gcConcurrent", "0"), ("DOTNET_EnableWriteXorExecute", "0")])
+        {
+            variables.TryAdd(name, value);
+        }
+
+        return variables;
+    }
+
+    private void End()
+    {
+        KillAll();
+        Control?.Dispose();
     }
 
     private void Wait()
@@ -127,6 +232,7 @@ internal sealed class LinuxProcess
         while (waited < 0 && Marshal.GetLastPInvokeError() == 4); // interrupted
 
         KillAll(); // whatever it left in its session
+        _guard?.End();
         _exited.TrySetResult(new ExitStatus(waited < 0 ? -1 : (status >> 8) & 0xFF, waited < 0 ? 0 : status & 0x7F));
     }
 
@@ -136,6 +242,18 @@ internal sealed class LinuxProcess
 
     [DllImport("libc")]
     private static extern int close(int descriptor);
+
+    [DllImport("libc", SetLastError = true)]
+    private static extern int memfd_create(string name, uint flags);
+
+    [DllImport("libc", SetLastError = true)]
+    private static extern int open(string path, int flags);
+
+    [DllImport("libc")]
+    private static extern int flock(int descriptor, int operation);
+
+    [DllImport("libc")]
+    private static extern int posix_spawn_file_actions_addchdir_np(byte[] actions, string path);
 
     [DllImport("libc")]
     private static extern int fcntl(int descriptor, int command, nint argument);

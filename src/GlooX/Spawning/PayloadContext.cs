@@ -4,14 +4,23 @@ using System.Runtime.Loader;
 namespace GlooX.Spawning;
 
 /// <summary>Where the user's code is loaded: with assemblies of its own, but one GlooX for all.</summary>
-/// <param name="name">For diagnostics.</param>
-/// <param name="path">The main assembly, with its <c>.deps.json</c> beside it.</param>
-/// <param name="isCollectible">Whether it can be unloaded.</param>
-internal sealed class PayloadContext(string name, string path, bool isCollectible) : AssemblyLoadContext(name, isCollectible)
+internal sealed class PayloadContext : AssemblyLoadContext
 {
     private static readonly string[] s_own = ["GlooX", "GlooX.Rpc", "GlooX.Grid", "GlooX.Slots", "GlooX.Hosting"];
     private static readonly string[] s_shared = ["Nerdbank.", "PolyType", "Microsoft.Extensions.", "Akka", "Google.Protobuf"];
-    private readonly AssemblyDependencyResolver _resolver = new(path);
+    private readonly AssemblyDependencyResolver _resolver;
+
+    /// <param name="name">For diagnostics.</param>
+    /// <param name="path">The main assembly, with its <c>.deps.json</c> beside it.</param>
+    /// <param name="isCollectible">Whether it can be unloaded.</param>
+    public PayloadContext(string name, string path, bool isCollectible)
+        : base(name, isCollectible)
+    {
+        _resolver = new AssemblyDependencyResolver(path);
+
+        // What is shared where the process has it: where it has not, the payload's own serves.
+        Resolving += (_, wanted) => _resolver.ResolveAssemblyToPath(wanted) is { } file ? LoadFromAssemblyPath(file) : null;
+    }
 
     /// <summary>Whether an assembly is the process's own in every context.</summary>
     public static bool IsShared(string assembly) =>

@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
 using System.ComponentModel;
+using GlooX.Bundles;
 using GlooX.Slots;
 using GlooX.Tls;
 
@@ -11,12 +12,24 @@ internal sealed record SpawnRequest(string Assembly, string Class, long MemoryBy
     /// <summary>Cores and other named resources.</summary>
     public Dictionary<string, decimal> Resources { get; init; } = [];
 
+    /// <summary>The id of the bundle with its files; the assembly is a path in it.</summary>
+    public string Bundle { get; init; } = "";
+
+    /// <summary>The agent that has the bundle.</summary>
+    public string Source { get; init; } = "";
+
+    /// <summary>Program and arguments of an executable; empty: a class.</summary>
+    public string[] Command { get; init; } = [];
+
     public Provision Need() => Provision.FromBytes(MemoryBytes, DiskBytes, Resources);
 }
 
 /// <summary>What came of it: a process, or why there is none; refused: another node may be asked.</summary>
 internal sealed record SpawnReply(string Id, int Pid, string Node, string Url, string Error, bool Refused)
 {
+    /// <summary>The asked agent does not have the bundle: send it, and ask again.</summary>
+    public bool NeedsBundle { get; init; }
+
     public static SpawnReply Failed(string node, string error) => new("", 0, node, "", error, false);
 }
 
@@ -33,8 +46,27 @@ internal sealed class Spawner(ChildIdentity identity, Ledger ledger, IMachine ma
     private readonly CancellationTokenSource _stop = new();
     private readonly ConcurrentDictionary<string, Child> _children = new(StringComparer.Ordinal);
 
-    /// <summary>Reserves, starts, and waits until the process answers; nothing is left behind if it does not.</summary>
-    public async Task<SpawnReply> SpawnAsync(SpawnRequest request, string node, CancellationToken ct)
+    /// <summary>Reserves, starts, and waits until the process answers; nothing is left behind if it does not. An executable is only started.</summary>
+    /// <param name="request">What is asked.</param>
+    /// <param name="lease">Its bundle, which is given back when the process has ended.</param>
+    /// <param name="node">This node.</param>
+    /// <param name="ct">Gives up.</param>
+    public async Task<SpawnReply> SpawnAsync(SpawnRequest request, BundleLease lease, string node, CancellationToken ct)
+    {
+        try
+        {
+            return await StartAsync(request, lease, node, ct).ConfigureAwait(false);
+        }
+        finally
+        {
+            if (!lease.IsTaken)
+            {
+                lease.Dispose(); // it came to no process
+            }
+        }
+    }
+
+    private async Task<SpawnReply> StartAsync(SpawnRequest request, BundleLease lease, string node, CancellationToken ct)
     {
         if (_stop.IsCancellationRequested)
         {
@@ -57,25 +89,30 @@ internal sealed class Spawner(ChildIdentity identity, Ledger ledger, IMachine ma
         Host host;
         try
         {
-            host = hosts.Take();
+            host = request.Command.Length > 0 ? Executable.Start(request, lease, node) : hosts.Take();
+        }
+        catch (FileNotFoundException e)
+        {
+            ledger.Release(reservation);
+            return new SpawnReply("", 0, node, "", e.Message, Refused: true); // another node may have it
         }
         catch (Exception e) when (e is Win32Exception or PlatformNotSupportedException or IOException or UnauthorizedAccessException)
         {
             ledger.Release(reservation);
-            return SpawnReply.Failed(node, $"the host process cannot be started: {e.Message}");
+            return SpawnReply.Failed(node, $"the process cannot be started: {e.Message}");
         }
 
         (string id, string log, LinuxProcess process, _) = host;
         Guard guard;
         try
         {
-            guard = new Guard(process, need, id, log, groups, stopping);
+            guard = new Guard(process, need, id, log, groups, host.Folder, stopping);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
             process.KillAll();
             await process.Exited.ConfigureAwait(false);
-            process.Control.Dispose();
+            process.Control?.Dispose();
             File.Delete(log);
             ledger.Release(reservation);
             hosts.Used(host);
@@ -83,17 +120,26 @@ internal sealed class Spawner(ChildIdentity identity, Ledger ledger, IMachine ma
         }
 
         request = request with { Options = request.Options with { TmpDir = guard.Folder } };
-        var child = new Child(process, reservation, request, guard);
+        var child = new Child(process, reservation, request, guard, lease);
         _children[id] = child;
         changed();
         child.Tail = TailAsync(child.Name, log, process);
         child.Released = ReleaseAsync(id, log, child);
+        if (request.Command.Length > 0)
+        {
+            ledger.Confirm(reservation);
+            child.IsReady = true;
+            return new SpawnReply(id, process.Pid, node, "", "", false);
+        }
+
         try
         {
             using var limit = CancellationTokenSource.CreateLinkedTokenSource(ct, _stop.Token);
             limit.CancelAfter(request.StartTimeoutMilliseconds);
-            await process.Control.SendAsync(new Assignment(request.Assembly, request.Class, identity.Make(request).Export(), request.Options) { HeapLimitBytes = HeapLimit.Of(request.MemoryBytes) }, limit.Token).ConfigureAwait(false);
-            HostReport? report = await process.Control.ReceiveAsync<HostReport>(limit.Token).ConfigureAwait(false);
+            string assembly = Path.Combine(lease.Folder, request.Assembly);
+            var assignment = new Assignment(assembly, lease.LockFile, request.Class, identity.Make(request).Export(), request.Options) { HeapLimitBytes = HeapLimit.Of(request.MemoryBytes) };
+            await process.Control!.SendAsync(assignment, limit.Token).ConfigureAwait(false);
+            HostReport? report = await process.Control!.ReceiveAsync<HostReport>(limit.Token).ConfigureAwait(false);
             if (report is { Ready: true } && !ledger.Confirm(reservation))
             {
                 report = new HostReport(false, "", "it was ready so late that its reservation had ended");
@@ -103,6 +149,7 @@ internal sealed class Spawner(ChildIdentity identity, Ledger ledger, IMachine ma
             {
                 guard.Enforced |= report.HeapLimited ? Enforcement.HeapLimit : Enforcement.None;
                 child.Url = report.Url;
+                child.IsReady = true;
                 return new SpawnReply(id, process.Pid, node, report.Url, "", false);
             }
 
@@ -138,7 +185,7 @@ internal sealed class Spawner(ChildIdentity identity, Ledger ledger, IMachine ma
         }
     }
 
-    public IReadOnlyList<ProcessInfo> List(string node) => [.. _children.Where(c => !c.Value.Process.Exited.IsCompleted && c.Value.Url.Length > 0)
+    public IReadOnlyList<ProcessInfo> List(string node) => [.. _children.Where(c => !c.Value.Process.Exited.IsCompleted && c.Value.IsReady)
         .Select(c => new ProcessInfo(c.Key, c.Value.Request.Class, c.Value.Process.Pid, node, c.Value.Url, c.Value.Request.MemoryBytes, c.Value.Request.DiskBytes, c.Value.Request.Options.Daemonize, c.Value.Started) { Resources = c.Value.Request.Resources, Enforced = c.Value.Guard.Enforced })];
 
     public bool Kill(string id)
@@ -238,7 +285,8 @@ internal sealed class Spawner(ChildIdentity identity, Ledger ledger, IMachine ma
         await child.Process.Exited.ConfigureAwait(false);
         await child.Guard.EndAsync().ConfigureAwait(false);
         ledger.Release(child.Reservation);
-        child.Process.Control.Dispose();
+        child.Process.Control?.Dispose();
+        child.Lease.Dispose();
         if (!_stop.IsCancellationRequested)
         {
             changed();
@@ -257,9 +305,11 @@ internal sealed class Spawner(ChildIdentity identity, Ledger ledger, IMachine ma
         _children.TryRemove(id, out _);
     }
 
-    private sealed class Child(LinuxProcess process, Reservation reservation, SpawnRequest request, Guard guard)
+    private sealed class Child(LinuxProcess process, Reservation reservation, SpawnRequest request, Guard guard, BundleLease lease)
     {
         public Guard Guard { get; } = guard;
+
+        public BundleLease Lease { get; } = Take(lease);
 
         public LinuxProcess Process { get; } = process;
 
@@ -269,13 +319,22 @@ internal sealed class Spawner(ChildIdentity identity, Ledger ledger, IMachine ma
 
         public DateTimeOffset Started { get; } = DateTimeOffset.UtcNow;
 
-        public string Name => Request.Class[(Request.Class.LastIndexOf('.') + 1)..];
+        public string Name => Request.Command.Length > 0 ? Request.Class : Request.Class[(Request.Class.LastIndexOf('.') + 1)..];
 
-        /// <summary>Where it answers; empty until it does.</summary>
+        /// <summary>Where it answers; empty until it does, and for executables.</summary>
         public string Url { get; set; } = "";
+
+        /// <summary>Whether it has started as well as can be known.</summary>
+        public bool IsReady { get; set; }
 
         public Task Tail { get; set; } = Task.CompletedTask;
 
         public Task Released { get; set; } = Task.CompletedTask;
+
+        private static BundleLease Take(BundleLease lease)
+        {
+            lease.IsTaken = true;
+            return lease;
+        }
     }
 }
