@@ -9,13 +9,14 @@ internal static class AgentProcess
     private static readonly TimeSpan s_quiet = TimeSpan.FromMilliseconds(200);
     private static readonly TimeSpan s_limit = TimeSpan.FromSeconds(20);
 
-    public static Task<ServerProcess> StartAsync(int warmHosts, CancellationToken ct) =>
-        ServerProcess.StartAsync($"an agent with {warmHosts} warm hosts", [Verb, warmHosts.ToString(CultureInfo.InvariantCulture)], ct);
+    public static Task<ServerProcess> StartAsync(int warmHosts, CancellationToken ct, int peer = 0) =>
+        ServerProcess.StartAsync($"an agent with {warmHosts} warm hosts", [Verb, warmHosts.ToString(CultureInfo.InvariantCulture), peer.ToString(CultureInfo.InvariantCulture)], ct);
 
     /// <summary>The other side of <see cref="StartAsync"/>.</summary>
-    public static async Task ServeAsync(string warmHosts, CancellationToken ct)
+    public static async Task ServeAsync(string warmHosts, string peer, CancellationToken ct)
     {
-        await using Agent agent = await Agent.StartAsync("127.0.0.1:0", options: new AgentOptions { WarmHosts = int.Parse(warmHosts, CultureInfo.InvariantCulture) }, ct: ct);
+        await using Agent agent = await Agent.StartAsync(
+            "127.0.0.1:0", peer == "0" ? null : $"127.0.0.1:{peer}", new AgentOptions { WarmHosts = int.Parse(warmHosts, CultureInfo.InvariantCulture) }, ct);
         Console.WriteLine(agent.Url[(agent.Url.LastIndexOf(':') + 1)..]);
         await Task.Run(Console.In.ReadToEnd, ct).WaitAsync(ct);
     }
@@ -35,6 +36,22 @@ internal static class AgentProcess
                 {
                     return pid;
                 }
+            }
+        }
+    }
+
+    /// <summary>Waits until the agent has so many of them.</summary>
+    public static async Task WarmAsync(int agent, int count, CancellationToken ct)
+    {
+        using var limit = CancellationTokenSource.CreateLinkedTokenSource(ct);
+        limit.CancelAfter(s_limit);
+        while (true)
+        {
+            Dictionary<int, long> before = Hosts(agent);
+            await Task.Delay(s_quiet, limit.Token);
+            if (Hosts(agent).Count(h => h.Value > 10 && before.GetValueOrDefault(h.Key) == h.Value) >= count)
+            {
+                return;
             }
         }
     }

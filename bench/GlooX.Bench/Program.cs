@@ -7,7 +7,7 @@ namespace GlooX.Bench;
 
 internal static class Program
 {
-    private const string Usage = "usage: GlooX.Bench rpc [--quick] [--only WORKLOAD] [--json FILE]\n       GlooX.Bench spawn [--quick] [--json FILE]\n       GlooX.Bench channel [--quick] [--json FILE]\n       GlooX.Bench soak [--minutes N] [--json FILE]";
+    private const string Usage = "usage: GlooX.Bench rpc [--quick] [--only WORKLOAD] [--json FILE]\n       GlooX.Bench spawn [--quick] [--json FILE]\n       GlooX.Bench spawns [--count N] [--json FILE]\n       GlooX.Bench channel [--quick] [--json FILE]\n       GlooX.Bench soak [--minutes N] [--json FILE]";
 
     private static async Task<int> Main(string[] args)
     {
@@ -27,8 +27,8 @@ internal static class Program
                 case ["serve", var kind, var folder]:
                     await ServerProcess.ServeAsync(kind, folder, stop.Token);
                     return 0;
-                case [AgentProcess.Verb, var warmHosts]:
-                    await AgentProcess.ServeAsync(warmHosts, stop.Token);
+                case [AgentProcess.Verb, var warmHosts, var peer]:
+                    await AgentProcess.ServeAsync(warmHosts, peer, stop.Token);
                     return 0;
                 case [SoakTopic.Verb, var folder, var port, var journal]:
                     await SoakTopic.ServeAsync(folder, port, journal, stop.Token);
@@ -42,8 +42,15 @@ internal static class Program
                     await ChannelTopic.RunAsync(quick, json, stop.Token);
                     return 0;
                 case ["spawn", .. var rest] when TryRead(rest, out bool quick, out string? json):
+                    if (await ReadyToRun.RunAsync(args, stop.Token) is { } code)
+                    {
+                        return code;
+                    }
+
                     await SpawnTopic.RunAsync(quick, json, stop.Token);
                     return 0;
+                case ["spawns", .. var rest] when TryReadCount(ref rest, out int count) && TryRead(rest, out bool quick, out string? json) && !quick:
+                    return await SpawnsTopic.RunAsync(count, json, stop.Token) ? 0 : 1;
                 case ["rpc", .. var rest] when TryReadOnly(ref rest, out string? only) && TryRead(rest, out bool quick, out string? json):
                     await RpcTopic.RunAsync(quick, only, json, stop.Token);
                     return 0;
@@ -56,6 +63,20 @@ internal static class Program
         {
             return 130;
         }
+    }
+
+    private static bool TryReadCount(ref string[] options, out int count)
+    {
+        count = 1000;
+        int at = Array.IndexOf(options, "--count");
+        if (at < 0)
+        {
+            return true;
+        }
+
+        bool read = at + 1 < options.Length && int.TryParse(options[at + 1], NumberStyles.None, CultureInfo.InvariantCulture, out count) && count > 0;
+        options = [.. options[..at], .. options.Skip(at + 2)];
+        return read;
     }
 
     private static bool TryReadMinutes(ref string[] options, out double minutes)

@@ -12,6 +12,8 @@ namespace GlooX.Bench;
 internal static class SpawnTopic
 {
     private const int WarmUps = 2;
+    private const int Pool = 4;
+    private const int Burst = 64;
 
     public static async Task RunAsync(bool quick, string? json, CancellationToken ct)
     {
@@ -19,6 +21,7 @@ internal static class SpawnTopic
         Environment.SetEnvironmentVariable("GLOOX_HOME", Path.Combine(home, "home"));
         int rounds = quick ? 9 : 25;
         List<double> warm = [], cold = [], peer = [], memory = [], resident = [];
+        double perSecond, inARow, burst;
         try
         {
             using var handover = new Handover();
@@ -45,6 +48,13 @@ internal static class SpawnTopic
                     resident.Add(held);
                 }
             }
+
+            await using ServerProcess poolAgent = await AgentProcess.StartAsync(Pool, ct);
+            await using GlooXClient poolClient = GlooXClient.Connect($"127.0.0.1:{poolAgent.Port}");
+            perSecond = await SustainAsync(poolAgent, poolClient, quick ? 10 : 30, ct);
+            inARow = await InARowAsync(coldClient, ct);
+            await AgentProcess.WarmAsync(poolAgent.Pid, Pool, ct);
+            burst = await BurstAsync(poolClient, ct);
         }
         finally
         {
@@ -60,11 +70,16 @@ internal static class SpawnTopic
         }
 
         Console.WriteLine();
+        Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{Pool} callers of an agent with a pool of {Pool}, each with one process at a time: {perSecond:F1} spawns a second, each answered and ended"));
+        Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{Burst} spawns at once, all answered: {burst:F1} s; as many cold ones in a row: {inARow:F1} s"));
+        Console.WriteLine();
         Report.Print(
             new(StringComparer.Ordinal)
             {
                 ["spawn.warm.vs_process_grpc"] = Harness.Median(peer.Zip(warm, (theirs, ours) => theirs / ours)),
                 ["spawn.cold.vs_process_grpc"] = Harness.Median(peer.Zip(cold, (theirs, ours) => theirs / ours)),
+                ["spawn.burst64.vs_cold_in_a_row"] = inARow / burst,
+                ["spawn.per_second"] = perSecond,
                 ["spawn.warm_ms"] = Harness.Median(warm),
                 ["spawn.cold_ms"] = Harness.Median(cold),
                 ["spawn.warm_host_private_mb"] = Harness.Median(memory),
@@ -85,6 +100,53 @@ internal static class SpawnTopic
         }
 
         await child.KillAsync(ct);
+        return elapsed;
+    }
+
+    private static async Task<double> SustainAsync(ServerProcess agent, GlooXClient client, double seconds, CancellationToken ct)
+    {
+        await AgentProcess.WarmAsync(agent.Pid, Pool, ct);
+        long start = Stopwatch.GetTimestamp();
+        int[] counts = await Task.WhenAll(Enumerable.Range(0, Pool).Select(async _ =>
+        {
+            int count = 0;
+            for (; Stopwatch.GetElapsedTime(start).TotalSeconds < seconds; count++)
+            {
+                await SpawnAsync(client, null, ct);
+            }
+
+            return count;
+        }));
+        return counts.Sum() / Stopwatch.GetElapsedTime(start).TotalSeconds;
+    }
+
+    private static async Task<double> InARowAsync(GlooXClient client, CancellationToken ct)
+    {
+        long start = Stopwatch.GetTimestamp();
+        for (int i = 0; i < Burst; i++)
+        {
+            await SpawnAsync(client, null, ct);
+        }
+
+        return Stopwatch.GetElapsedTime(start).TotalSeconds;
+    }
+
+    // Any that fails ends the measurement. On few cores the last one waits for all.
+    private static async Task<double> BurstAsync(GlooXClient client, CancellationToken ct)
+    {
+        var options = new SpawnOptions { StartTimeout = TimeSpan.FromMinutes(2) };
+        long start = Stopwatch.GetTimestamp();
+        SpawnedProcess[] children = await Task.WhenAll(Enumerable.Range(0, Burst).Select(async _ =>
+        {
+            SpawnedProcess child = await client.SpawnAsync(nameof(EchoChild), typeof(EchoChild).Assembly.Location, options, ct: ct);
+            return await child.CallAsync<string>("echo", "first") == "first" ? child : throw new InvalidOperationException("a child gave a wrong answer");
+        }));
+        double elapsed = Stopwatch.GetElapsedTime(start).TotalSeconds;
+        await Task.WhenAll(children.Select(async child =>
+        {
+            await child.KillAsync(ct);
+            await child.DisposeAsync();
+        }));
         return elapsed;
     }
 
