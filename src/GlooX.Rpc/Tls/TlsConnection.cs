@@ -175,18 +175,16 @@ internal readonly record struct Connected(Stream Transport, IPAddress? Local) : 
     public ValueTask DisposeAsync() => Transport.DisposeAsync();
 }
 
-/// <summary>Settings of every socket.</summary>
+/// <summary>
+/// Settings of every socket. Not TCP's keep-alive: beside a shorter user timeout Linux ends the connection when one of its probes is lost
+/// (tcp_keepalive_timer). Who is silent is asked by the protocol above, whose questions TCP repeats.
+/// </summary>
 internal static class SocketTuning
 {
     private const int LinuxTcpUserTimeout = 18;
 
     // Unacknowledged data breaks the connection after this long; else recovery after a cut waits for TCP's own backoff, minutes at worst.
     private const int UserTimeoutMilliseconds = 10_000;
-
-    // In seconds. A peer that vanished without a word while nothing was under way: by default it would be missed after two hours.
-    private const int AskAfterSilence = 30;
-    private const int AskAgain = 5;
-    private const int AskAtMost = 3;
 
     public static void Apply(Socket socket)
     {
@@ -196,10 +194,6 @@ internal static class SocketTuning
         }
 
         socket.NoDelay = true;
-        socket.SetSocketOption(SocketOptionLevel.Socket, SocketOptionName.KeepAlive, true);
-        socket.SetSocketOption(SocketOptionLevel.Tcp, SocketOptionName.TcpKeepAliveTime, AskAfterSilence);
-        socket.SetSocketOption(SocketOptionLevel.Tcp, SocketOptionName.TcpKeepAliveInterval, AskAgain);
-        socket.SetSocketOption(SocketOptionLevel.Tcp, SocketOptionName.TcpKeepAliveRetryCount, AskAtMost);
         if (OperatingSystem.IsLinux())
         {
             socket.SetRawSocketOption((int)SocketOptionLevel.Tcp, LinuxTcpUserTimeout, BitConverter.GetBytes(UserTimeoutMilliseconds));
