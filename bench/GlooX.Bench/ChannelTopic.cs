@@ -99,7 +99,9 @@ internal static class ChannelTopic
         if (isOurs)
         {
             figures["channel.bytes_per_entry"] = bytes;
-            figures["channel.idle_cpu_percent"] = await trio.IdleAsync(idle, ct);
+            double ofACore = await trio.IdleAsync(idle, ct);
+            figures["channel.idle_cpu_percent_of_a_core"] = ofACore;
+            figures["channel.idle_cpu_percent"] = ofACore / Environment.ProcessorCount;
         }
     }
 

@@ -15,7 +15,7 @@ internal readonly record struct Round(double P50, double P99, double SetsPerSeco
 /// <param name="handover">Who they all are.</param>
 internal sealed class Trio(string kind, int port, Handover handover) : IAsyncDisposable
 {
-    private const int IdleWindows = 3;
+    private const int IdleWindows = 5;
     private readonly List<ServerProcess> _all = [];
     private int _port = port;
 
