@@ -22,6 +22,7 @@ namespace GlooX;
 public class Agent : IAsyncDisposable
 {
     private static readonly TimeSpan s_look = TimeSpan.FromMilliseconds(20);
+    private static readonly TimeSpan s_findTimeout = TimeSpan.FromSeconds(5);
     private readonly string _nodeId = Guid.NewGuid().ToString("N")[..12];
     private readonly CancellationTokenSource _stop = new();
     private readonly IMachine _machine = Machine.Local(Path.GetTempPath());
@@ -417,6 +418,30 @@ public class Agent : IAsyncDisposable
 
         SpawnRequest here = request with { Options = request.Options with { TmpDir = Path.GetTempPath() } };
         return await Spawner.SpawnAsync(here, bundle, Url, ct).ConfigureAwait(false);
+    }
+
+    /// <summary>A process of the grid, wherever it runs; nodes that do not answer within a moment count as without it.</summary>
+    internal async Task<ProcessInfo?> FindAsync(string id, CancellationToken ct)
+    {
+        if (Spawner.Find(id, Url) is { } here)
+        {
+            return here;
+        }
+
+        using var limit = CancellationTokenSource.CreateLinkedTokenSource(ct);
+        limit.CancelAfter(s_findTimeout);
+        ProcessInfo?[] found = await Task.WhenAll(Peers.Select(async peer =>
+        {
+            try
+            {
+                return await Service(peer).FindHereAsync(id, limit.Token).ConfigureAwait(false);
+            }
+            catch (Exception e) when (e is RpcException || (e is OperationCanceledException && !ct.IsCancellationRequested))
+            {
+                return null;
+            }
+        })).ConfigureAwait(false);
+        return found.FirstOrDefault(static p => p is not null);
     }
 
     internal NodeInfo Describe()

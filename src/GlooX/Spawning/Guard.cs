@@ -112,7 +112,7 @@ internal sealed class Guard
     {
         try
         {
-            await File.AppendAllTextAsync(_log, $"\n{line}\n").ConfigureAwait(false);
+            await File.AppendAllTextAsync(ChildOutput.ErrorsOf(_log), $"\n{line}\n").ConfigureAwait(false);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {

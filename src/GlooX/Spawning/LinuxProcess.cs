@@ -15,7 +15,7 @@ namespace GlooX.Spawning;
 internal sealed record ProgramStart(string Folder, byte[] Input, IReadOnlyDictionary<string, string> Variables, string LockFile, bool EndsWithUs);
 
 /// <summary>
-/// A process in a session of its own, so that killing it kills all that it started; its output goes to a file, its third descriptor is
+/// A process in a session of its own, so that killing it kills all that it started; its outputs go to two files, its third descriptor is
 /// the private line to this process, and no other descriptor leaks into it.
 /// </summary>
 internal sealed class LinuxProcess
@@ -24,6 +24,7 @@ internal sealed class LinuxProcess
     private const short SetSigMask = 8;
     private const short SetSession = 0x80;
     private const int Kill = 9;
+    private const int Terminate = 15;
     private const int SetDescriptorFlags = 2;
     private const int CloseOnExec = 1;
     private const int LockShared = 1;
@@ -153,6 +154,15 @@ internal sealed class LinuxProcess
         }
     }
 
+    /// <summary>Asks the process and all that it started to end.</summary>
+    public void TerminateAll()
+    {
+        if (!_exited.Task.IsCompleted)
+        {
+            _ = kill(-Pid, Terminate);
+        }
+    }
+
     /// <summary>Kills one process, whoever started it.</summary>
     public static void KillOne(int pid) => _ = kill(pid, Kill);
 
@@ -182,7 +192,7 @@ internal sealed class LinuxProcess
         Array.Fill(signals, (byte)0xFF);
         _ = posix_spawnattr_setsigdefault(attributes, signals);
         _ = posix_spawn_file_actions_addopen(actions, 1, log, 0x1 | 0x40 | 0x400, 0x180);
-        _ = posix_spawn_file_actions_adddup2(actions, 1, 2);
+        _ = posix_spawn_file_actions_addopen(actions, 2, ChildOutput.ErrorsOf(log), 0x1 | 0x40 | 0x400, 0x180);
         _ = posix_spawn_file_actions_addclosefrom_np(actions, Control.Descriptor + 1);
         string?[] argv = [file, .. arguments, null];
         string?[] environment = [.. variables.Select(v => $"{v.Key}={v.Value}"), null];

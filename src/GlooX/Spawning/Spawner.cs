@@ -30,6 +30,9 @@ internal sealed record SpawnReply(string Id, int Pid, string Node, string Url, s
     /// <summary>The asked agent does not have the bundle: send it, and ask again.</summary>
     public bool NeedsBundle { get; init; }
 
+    /// <summary>When.</summary>
+    public DateTimeOffset Started { get; init; }
+
     public static SpawnReply Failed(string node, string error) => new("", 0, node, "", error, false);
 }
 
@@ -39,7 +42,6 @@ internal sealed record SpawnReply(string Id, int Pid, string Node, string Url, s
 /// </summary>
 internal sealed class Spawner(ChildIdentity identity, Ledger ledger, IMachine machine, HostPool hosts, ControlGroups? groups, Action changed) : IAsyncDisposable
 {
-    private static readonly TimeSpan s_tail = TimeSpan.FromMilliseconds(50);
     private static readonly TimeSpan s_endGrace = TimeSpan.FromSeconds(2);
     private static readonly TimeSpan s_rememberExit = TimeSpan.FromMinutes(5);
     private static readonly TimeSpan s_leaseGrace = TimeSpan.FromMinutes(1);
@@ -113,23 +115,23 @@ internal sealed class Spawner(ChildIdentity identity, Ledger ledger, IMachine ma
             process.KillAll();
             await process.Exited.ConfigureAwait(false);
             process.Control?.Dispose();
-            File.Delete(log);
+            ChildOutput.Delete(log);
             ledger.Release(reservation);
             hosts.Used(host);
             return SpawnReply.Failed(node, $"the process's folder cannot be made: {e.Message}");
         }
 
         request = request with { Options = request.Options with { TmpDir = guard.Folder } };
-        var child = new Child(process, reservation, request, guard, lease);
+        var child = new Child(process, reservation, request, guard, lease, new ChildOutput(log));
         _children[id] = child;
         changed();
-        child.Tail = TailAsync(child.Name, log, process);
+        child.Tail = child.Output.ShowAsync(child.Name, process.Exited);
         child.Released = ReleaseAsync(id, log, child);
         if (request.Command.Length > 0)
         {
             ledger.Confirm(reservation);
             child.IsReady = true;
-            return new SpawnReply(id, process.Pid, node, "", "", false);
+            return new SpawnReply(id, process.Pid, node, "", "", false) { Started = child.Started };
         }
 
         try
@@ -150,7 +152,7 @@ internal sealed class Spawner(ChildIdentity identity, Ledger ledger, IMachine ma
                 guard.Enforced |= report.HeapLimited ? Enforcement.HeapLimit : Enforcement.None;
                 child.Url = report.Url;
                 child.IsReady = true;
-                return new SpawnReply(id, process.Pid, node, report.Url, "", false);
+                return new SpawnReply(id, process.Pid, node, report.Url, "", false) { Started = child.Started };
             }
 
             if (report is not null)
@@ -160,7 +162,7 @@ internal sealed class Spawner(ChildIdentity identity, Ledger ledger, IMachine ma
 
             ExitStatus exit = await EndAsync(process).ConfigureAwait(false);
             await child.Tail.ConfigureAwait(false);
-            return SpawnReply.Failed(node, $"{child.Name} did not start: {report?.Reason ?? $"it ended with {exit} before it was ready"}{LastLines(log)}");
+            return SpawnReply.Failed(node, $"{child.Name} did not start: {report?.Reason ?? $"it ended with {exit} before it was ready"}{ChildOutput.LastLines(log)}");
         }
         catch (Exception e) when (e is OperationCanceledException or System.Net.Sockets.SocketException)
         {
@@ -172,7 +174,7 @@ internal sealed class Spawner(ChildIdentity identity, Ledger ledger, IMachine ma
                 return SpawnReply.Failed(node, $"the agent {node} is shutting down");
             }
 
-            return SpawnReply.Failed(node, $"{child.Name} was not ready within {request.StartTimeoutMilliseconds} ms{LastLines(log)}");
+            return SpawnReply.Failed(node, $"{child.Name} was not ready within {request.StartTimeoutMilliseconds} ms{ChildOutput.LastLines(log)}");
         }
         catch
         {
@@ -185,8 +187,29 @@ internal sealed class Spawner(ChildIdentity identity, Ledger ledger, IMachine ma
         }
     }
 
-    public IReadOnlyList<ProcessInfo> List(string node) => [.. _children.Where(c => !c.Value.Process.Exited.IsCompleted && c.Value.IsReady)
-        .Select(c => new ProcessInfo(c.Key, c.Value.Request.Class, c.Value.Process.Pid, node, c.Value.Url, c.Value.Request.MemoryBytes, c.Value.Request.DiskBytes, c.Value.Request.Options.Daemonize, c.Value.Started) { Resources = c.Value.Request.Resources, Enforced = c.Value.Guard.Enforced })];
+    public IReadOnlyList<ProcessInfo> List(string node) =>
+        [.. _children.Where(static c => !c.Value.Process.Exited.IsCompleted && c.Value.IsReady).Select(c => c.Value.Describe(c.Key, node))];
+
+    /// <summary>One that runs, or has ended not long ago; null: there is none.</summary>
+    public ProcessInfo? Find(string id, string node) => _children.TryGetValue(id, out Child? child) && child.IsReady ? child.Describe(id, node) : null;
+
+    /// <summary>What it wrote and writes; null: there is no such process.</summary>
+    public ChildOutput? OutputOf(string id) => _children.TryGetValue(id, out Child? child) ? child.Output : null;
+
+    /// <summary>Asks a process to end, and kills it if it does not; false: there is none.</summary>
+    /// <param name="id">Which.</param>
+    /// <param name="grace">How long it has; less if the agent stops.</param>
+    public bool Stop(string id, TimeSpan grace)
+    {
+        if (!_children.TryGetValue(id, out Child? child))
+        {
+            return false;
+        }
+
+        child.Process.TerminateAll();
+        child.Ending = Task.WhenAll(child.Ending, EndAfterAsync(child.Process, grace));
+        return true;
+    }
 
     public bool Kill(string id)
     {
@@ -252,32 +275,11 @@ internal sealed class Spawner(ChildIdentity identity, Ledger ledger, IMachine ma
         return await process.Exited.ConfigureAwait(false);
     }
 
-    /// <summary>The end of a process's output, for a message; empty if it wrote nothing.</summary>
-    internal static string LastLines(string log)
+    // Asked to end, it has that long.
+    private async Task EndAfterAsync(LinuxProcess process, TimeSpan grace)
     {
-        string[] lines = File.Exists(log) ? [.. File.ReadLines(log).TakeLast(10)] : [];
-        return lines.Length == 0 ? "" : $"\nlast lines of its output:\n{string.Join('\n', lines)}";
-    }
-
-    // The output goes to a file, so that a process which outlives its agent can go on writing; what is new in it is shown here.
-    private static async Task TailAsync(string name, string log, LinuxProcess process)
-    {
-        using var reader = new StreamReader(new FileStream(log, FileMode.OpenOrCreate, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete));
-        bool last = false;
-        while (true)
-        {
-            while (await reader.ReadLineAsync().ConfigureAwait(false) is { } line)
-            {
-                await Console.Out.WriteLineAsync($"{name} | {line}").ConfigureAwait(false);
-            }
-
-            if (last)
-            {
-                return;
-            }
-
-            last = await Task.WhenAny(process.Exited, Task.Delay(s_tail)).ConfigureAwait(false) == process.Exited;
-        }
+        await Task.WhenAny(process.Exited, Task.Delay(grace, _stop.Token)).ConfigureAwait(false);
+        process.KillAll();
     }
 
     private async Task ReleaseAsync(string id, string log, Child child)
@@ -301,17 +303,20 @@ internal sealed class Spawner(ChildIdentity identity, Ledger ledger, IMachine ma
         }
 
         await child.Tail.ConfigureAwait(false);
-        File.Delete(log);
+        await child.Ending.ConfigureAwait(false);
+        ChildOutput.Delete(log);
         _children.TryRemove(id, out _);
     }
 
-    private sealed class Child(LinuxProcess process, Reservation reservation, SpawnRequest request, Guard guard, BundleLease lease)
+    private sealed class Child(LinuxProcess process, Reservation reservation, SpawnRequest request, Guard guard, BundleLease lease, ChildOutput output)
     {
         public Guard Guard { get; } = guard;
 
         public BundleLease Lease { get; } = Take(lease);
 
         public LinuxProcess Process { get; } = process;
+
+        public ChildOutput Output { get; } = output;
 
         public Reservation Reservation { get; } = reservation;
 
@@ -327,9 +332,21 @@ internal sealed class Spawner(ChildIdentity identity, Ledger ledger, IMachine ma
         /// <summary>Whether it has started as well as can be known.</summary>
         public bool IsReady { get; set; }
 
+        /// <summary>That it is killed if it does not end when asked.</summary>
+        public Task Ending { get; set; } = Task.CompletedTask;
+
         public Task Tail { get; set; } = Task.CompletedTask;
 
         public Task Released { get; set; } = Task.CompletedTask;
+
+        public ProcessInfo Describe(string id, string node) =>
+            new(id, Request.Class, Process.Pid, node, Url, Request.MemoryBytes, Request.DiskBytes, Request.Options.Daemonize, Started)
+            {
+                Resources = Request.Resources,
+                Enforced = Guard.Enforced,
+                State = Process.Exited.IsCompleted ? ProcessState.Exited : ProcessState.Running,
+                Exit = Process.Exited.IsCompletedSuccessfully ? Process.Exited.Result : null,
+            };
 
         private static BundleLease Take(BundleLease lease)
         {
