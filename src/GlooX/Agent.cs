@@ -25,6 +25,7 @@ public class Agent : IAsyncDisposable
     private static readonly TimeSpan s_findTimeout = TimeSpan.FromSeconds(5);
     private readonly string _nodeId = Guid.NewGuid().ToString("N")[..12];
     private readonly CancellationTokenSource _stop = new();
+    private readonly CancellationTokenSource _parentLost = new();
     private readonly IMachine _machine = Machine.Local(Path.GetTempPath());
     private RpcServer _server = null!;
     private GridLink _link = null!;
@@ -63,6 +64,12 @@ public class Agent : IAsyncDisposable
 
     /// <summary>What this process was spawned with; empty in an agent that was started otherwise.</summary>
     public ProcessOptions Options { get; private set; } = new();
+
+    /// <summary>
+    /// In a spawned process that daemonizes: cancelled when the agent that spawned it is gone, however that ended, for good; another agent that takes
+    /// the process over is not its parent. Others end with their agent and never see it; elsewhere it is never cancelled.
+    /// </summary>
+    public CancellationToken ParentLost => _parentLost.Token;
 
     /// <summary>The names of the add-ons that are attached.</summary>
     public IReadOnlyList<string> Addons => Desk.Names;
@@ -341,6 +348,9 @@ public class Agent : IAsyncDisposable
     /// <returns>Completes when the process is ready.</returns>
     protected virtual Task OnStartedAsync(CancellationToken ct) => Task.CompletedTask;
 
+    // What the user's callbacks throw must not end the process: it is to outlive its agent.
+    internal void LoseParent() => _ = _parentLost.CancelAsync().ContinueWith(static t => Console.Error.WriteLine(t.Exception), CancellationToken.None, TaskContinuationOptions.OnlyOnFaulted, TaskScheduler.Default);
+
     internal async Task StartAsChildAsync(Identity identity, ProcessOptions options)
     {
         Options = options;
@@ -545,6 +555,7 @@ public class Agent : IAsyncDisposable
         _server.Route(TlsConnection.Join, connection => desk.ServeAsync(connection, _stop.Token), null);
         await _server.StartAsync(url, ct).ConfigureAwait(false);
         int port = _server.Listener.Endpoint.Port;
+        await _spawner.TakeOverAsync(OutlivingFolder.TryOpen((endpoint with { Port = port }).ToString(), spawning)).ConfigureAwait(false); // whoever binds this address again finds them
         var grid = new GridMembership(
             new GridOptions
             {

@@ -54,6 +54,11 @@ public static class HostProcess
             return 70;
         }
 
+        if (assignment.ExitFile.Length > 0)
+        {
+            AppDomain.CurrentDomain.ProcessExit += (_, _) => ExitNote.Write(assignment.ExitFile, Environment.ExitCode);
+        }
+
         await ReportAsync(control, new HostReport(true, agent.Url, "") { HeapLimited = limited }).ConfigureAwait(false);
         using PosixSignalRegistration asked = PosixSignalRegistration.Create(PosixSignal.SIGTERM, context =>
         {
@@ -63,6 +68,7 @@ public static class HostProcess
         await control.ReceiveAsync<HostReport>(CancellationToken.None).ConfigureAwait(false);
         if (assignment.Options.Daemonize)
         {
+            agent.LoseParent();
             await Task.Delay(Timeout.Infinite).ConfigureAwait(false); // ends by a signal
         }
 

@@ -40,12 +40,14 @@ internal sealed record SpawnReply(string Id, int Pid, string Node, string Url, s
 /// Spawns processes on this machine. Each holds its reservation exactly as long as it lives, however it ends; one that does not answer in
 /// time is killed with all that it started. When the agent stops, all that do not daemonize are killed.
 /// </summary>
-internal sealed class Spawner(ChildIdentity identity, Ledger ledger, IMachine machine, HostPool hosts, ControlGroups? groups, Action changed) : IAsyncDisposable
+internal sealed partial class Spawner(ChildIdentity identity, Ledger ledger, IMachine machine, HostPool hosts, ControlGroups? groups, Action changed) : IAsyncDisposable
 {
     private static readonly TimeSpan s_endGrace = TimeSpan.FromSeconds(2);
     private static readonly TimeSpan s_rememberExit = TimeSpan.FromMinutes(5);
     private static readonly TimeSpan s_leaseGrace = TimeSpan.FromMinutes(1);
     private readonly CancellationTokenSource _stop = new();
+    private readonly TaskCompletionSource _stopped = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly TaskCompletionSource<OutlivingFolder?> _outliving = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly ConcurrentDictionary<string, Child> _children = new(StringComparer.Ordinal);
 
     /// <summary>Reserves, starts, and waits until the process answers; nothing is left behind if it does not. An executable is only started.</summary>
@@ -81,6 +83,7 @@ internal sealed class Spawner(ChildIdentity identity, Ledger ledger, IMachine ma
         }
 
         CancellationToken stopping = _stop.Token;
+        OutlivingFolder? outliving = await _outliving.Task.WaitAsync(ct).ConfigureAwait(false); // what runs already has its room first
         Provision need = request.Need();
         Dictionary<Reservation, Usage> used = Used();
         if (!ledger.TryReserve(need, machine.Read(), used, Now() + TimeSpan.FromMilliseconds(request.StartTimeoutMilliseconds) + s_leaseGrace, out Reservation? reservation, out Refusal? refusal))
@@ -91,7 +94,7 @@ internal sealed class Spawner(ChildIdentity identity, Ledger ledger, IMachine ma
         Host host;
         try
         {
-            host = request.Command.Length > 0 ? Executable.Start(request, lease, node) : hosts.Take();
+            host = request.Command.Length > 0 ? Executable.Start(request, lease, node, of => outliving?.ExitFile(of) ?? "/dev/null") : hosts.Take();
         }
         catch (FileNotFoundException e)
         {
@@ -105,33 +108,36 @@ internal sealed class Spawner(ChildIdentity identity, Ledger ledger, IMachine ma
         }
 
         (string id, string log, LinuxProcess process, _) = host;
-        Guard guard;
+        Guard? guard = null;
+        Child child;
         try
         {
-            guard = new Guard(process, need, id, log, groups, host.Folder, stopping);
+            guard = new Guard(process, need, id, log, groups, host.Folder, adopted: false, stopping);
+            request = request with { Options = request.Options with { TmpDir = guard.Folder } };
+            child = new Child(process, reservation, request, guard, lease, new ChildOutput(log)) { Record = Record(id, log, process, request, guard.Folder) };
+            Note(outliving, child);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
             process.KillAll();
             await process.Exited.ConfigureAwait(false);
             process.Control?.Dispose();
+            await (guard?.EndAsync() ?? Task.CompletedTask).ConfigureAwait(false);
             ChildOutput.Delete(log);
             ledger.Release(reservation);
             hosts.Used(host);
-            return SpawnReply.Failed(node, $"the process's folder cannot be made: {e.Message}");
+            return SpawnReply.Failed(node, $"the process's folder or its record cannot be made: {e.Message}");
         }
 
-        request = request with { Options = request.Options with { TmpDir = guard.Folder } };
-        var child = new Child(process, reservation, request, guard, lease, new ChildOutput(log));
         _children[id] = child;
         changed();
-        child.Tail = child.Output.ShowAsync(child.Name, process.Exited);
+        child.Tail = child.Output.ShowAsync(child.Name, Until(child));
         child.Released = ReleaseAsync(id, log, child);
         if (request.Command.Length > 0)
         {
             ledger.Confirm(reservation);
             child.IsReady = true;
-            return new SpawnReply(id, process.Pid, node, "", "", false) { Started = child.Started };
+            return Begin(outliving, child) is { } fault ? SpawnReply.Failed(node, fault) : new SpawnReply(id, process.Pid, node, "", "", false) { Started = child.Started };
         }
 
         try
@@ -139,7 +145,11 @@ internal sealed class Spawner(ChildIdentity identity, Ledger ledger, IMachine ma
             using var limit = CancellationTokenSource.CreateLinkedTokenSource(ct, _stop.Token);
             limit.CancelAfter(request.StartTimeoutMilliseconds);
             string assembly = Path.Combine(lease.Folder, request.Assembly);
-            var assignment = new Assignment(assembly, lease.LockFile, request.Class, identity.Make(request).Export(), request.Options) { HeapLimitBytes = HeapLimit.Of(request.MemoryBytes) };
+            var assignment = new Assignment(assembly, lease.LockFile, request.Class, identity.Make(request).Export(), request.Options) 
+            {
+                HeapLimitBytes = HeapLimit.Of(request.MemoryBytes),
+                ExitFile = child.Record is null || outliving is null ? "" : outliving.ExitFile(id),
+            };
             await process.Control!.SendAsync(assignment, limit.Token).ConfigureAwait(false);
             HostReport? report = await process.Control!.ReceiveAsync<HostReport>(limit.Token).ConfigureAwait(false);
             if (report is { Ready: true } && !ledger.Confirm(reservation))
@@ -151,6 +161,7 @@ internal sealed class Spawner(ChildIdentity identity, Ledger ledger, IMachine ma
             {
                 guard.Enforced |= report.HeapLimited ? Enforcement.HeapLimit : Enforcement.None;
                 child.Url = report.Url;
+                Ready(outliving, child);
                 child.IsReady = true;
                 return new SpawnReply(id, process.Pid, node, report.Url, "", false) { Started = child.Started };
             }
@@ -163,6 +174,12 @@ internal sealed class Spawner(ChildIdentity identity, Ledger ledger, IMachine ma
             ExitStatus exit = await EndAsync(process).ConfigureAwait(false);
             await child.Tail.ConfigureAwait(false);
             return SpawnReply.Failed(node, $"{child.Name} did not start: {report?.Reason ?? $"it ended with {exit} before it was ready"}{ChildOutput.LastLines(log)}");
+        }
+        catch (Exception e) when (child.Record is not null && e is IOException or UnauthorizedAccessException)
+        {
+            process.KillAll();
+            await process.Exited.ConfigureAwait(false);
+            return SpawnReply.Failed(node, $"{child.Name} cannot be written down, so that it would outlive its agent unknown: {e.Message}");
         }
         catch (Exception e) when (e is OperationCanceledException or System.Net.Sockets.SocketException)
         {
@@ -246,6 +263,8 @@ internal sealed class Spawner(ChildIdentity identity, Ledger ledger, IMachine ma
     public async Task StopAsync()
     {
         await _stop.CancelAsync().ConfigureAwait(false);
+        _stopped.TrySetResult();
+        _outliving.TrySetResult(null); // it never got so far
         foreach (Child child in _children.Values.Where(c => !c.Request.Options.Daemonize))
         {
             child.Process.KillAll();
@@ -258,6 +277,12 @@ internal sealed class Spawner(ChildIdentity identity, Ledger ledger, IMachine ma
     public async ValueTask DisposeAsync()
     {
         await StopAsync().ConfigureAwait(false);
+        foreach (Child child in _children.Values)
+        {
+            await child.Released.ConfigureAwait(false); // those that go on are let go
+        }
+
+        (await _outliving.Task.ConfigureAwait(false))?.Dispose();
         _stop.Dispose();
     }
 
@@ -284,11 +309,24 @@ internal sealed class Spawner(ChildIdentity identity, Ledger ledger, IMachine ma
 
     private async Task ReleaseAsync(string id, string log, Child child)
     {
-        await child.Process.Exited.ConfigureAwait(false);
+        await Until(child).ConfigureAwait(false);
+        if (!child.Process.Exited.IsCompleted)
+        {
+            await child.Tail.ConfigureAwait(false);
+            child.Process.Control?.Dispose();
+            child.Lease?.Dispose();
+            return; // it outlives this agent: the next one has it
+        }
+
         await child.Guard.EndAsync().ConfigureAwait(false);
+        if (child.Record is not null)
+        {
+            Forget(id);
+        }
+
         ledger.Release(child.Reservation);
         child.Process.Control?.Dispose();
-        child.Lease.Dispose();
+        child.Lease?.Dispose();
         if (!_stop.IsCancellationRequested)
         {
             changed();
@@ -308,11 +346,15 @@ internal sealed class Spawner(ChildIdentity identity, Ledger ledger, IMachine ma
         _children.TryRemove(id, out _);
     }
 
-    private sealed class Child(LinuxProcess process, Reservation reservation, SpawnRequest request, Guard guard, BundleLease lease, ChildOutput output)
+    private sealed class Child(LinuxProcess process, Reservation reservation, SpawnRequest request, Guard guard, BundleLease? lease, ChildOutput output)
     {
         public Guard Guard { get; } = guard;
 
-        public BundleLease Lease { get; } = Take(lease);
+        /// <summary>Null: it holds its files by itself alone.</summary>
+        public BundleLease? Lease { get; } = Take(lease);
+
+        /// <summary>Null: it ends with this agent.</summary>
+        public ReservationRecord? Record { get; set; }
 
         public LinuxProcess Process { get; } = process;
 
@@ -322,9 +364,9 @@ internal sealed class Spawner(ChildIdentity identity, Ledger ledger, IMachine ma
 
         public SpawnRequest Request { get; } = request;
 
-        public DateTimeOffset Started { get; } = DateTimeOffset.UtcNow;
+        public DateTimeOffset Started { get; init; } = DateTimeOffset.UtcNow;
 
-        public string Name => Request.Command.Length > 0 ? Request.Class : Request.Class[(Request.Class.LastIndexOf('.') + 1)..];
+        public string Name => Request.Command.Length > 0 || (IsReady && Url.Length == 0) ? Request.Class : Request.Class[(Request.Class.LastIndexOf('.') + 1)..];
 
         /// <summary>Where it answers; empty until it does, and for executables.</summary>
         public string Url { get; set; } = "";
@@ -348,9 +390,9 @@ internal sealed class Spawner(ChildIdentity identity, Ledger ledger, IMachine ma
                 Exit = Process.Exited.IsCompletedSuccessfully ? Process.Exited.Result : null,
             };
 
-        private static BundleLease Take(BundleLease lease)
+        private static BundleLease? Take(BundleLease? lease)
         {
-            lease.IsTaken = true;
+            lease?.IsTaken = true;
             return lease;
         }
     }
