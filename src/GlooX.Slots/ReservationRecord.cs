@@ -24,8 +24,11 @@ public sealed record ReservationRecord
     /// <summary>What was reserved for it.</summary>
     public required Provision Provision { get; init; }
 
-    /// <summary>Where it answers; empty until it does. A process that never answered has nobody who knows of it.</summary>
+    /// <summary>Where it answers; empty until it does, and for an executable.</summary>
     public string Url { get; init; } = "";
+
+    /// <summary>Whether it was started as it should be, so that somebody may know of it.</summary>
+    public bool Ready { get; init; }
 
     /// <summary>Where its output goes; empty: nowhere.</summary>
     public string LogFile { get; init; } = "";
@@ -58,6 +61,7 @@ public sealed record ReservationRecord
             Disk = Provision.DiskBytes,
             Amounts = new(Provision.Amounts, StringComparer.Ordinal),
             Url = Url,
+            Ready = Ready,
             LogFile = LogFile,
             Folder = Folder,
             Started = Started,
@@ -77,6 +81,7 @@ public sealed record ReservationRecord
                 Class = stored.Class,
                 Provision = Provision.FromBytes(stored.Memory, stored.Disk, stored.Amounts),
                 Url = stored.Url,
+                Ready = stored.Ready,
                 LogFile = stored.LogFile,
                 Folder = stored.Folder,
                 Started = stored.Started,
@@ -102,6 +107,7 @@ internal sealed record StoredReservation
     public required long Disk { get; init; }
     public required Dictionary<string, decimal> Amounts { get; init; }
     public required string Url { get; init; }
+    public bool Ready { get; init; }
     public required string LogFile { get; init; }
     public required string Folder { get; init; }
     public required DateTimeOffset Started { get; init; }

@@ -12,9 +12,9 @@ namespace GlooX.Slots;
 /// </para>
 /// <para>
 /// For nothing to run without a record: put it when the process is there and before it is given anything to do (a host without an
-/// assignment ends with its agent), put it again with its URL when it answers, and remove it after it has ended. On the way back, load,
+/// assignment ends with its agent), put it again as ready when it answers, and remove it after it has ended. On the way back, load,
 /// keep those that <see cref="ReservationRecord.Runs"/>, have the <see cref="Ledger"/> adopt them, and remove the others; end those
-/// without a URL, of which nobody was told.
+/// that are not ready, of which nobody was told.
 /// </para>
 /// </remarks>
 public sealed class ReservationStore

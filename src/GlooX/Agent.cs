@@ -22,8 +22,10 @@ namespace GlooX;
 public class Agent : IAsyncDisposable
 {
     private static readonly TimeSpan s_look = TimeSpan.FromMilliseconds(20);
+    private static readonly TimeSpan s_findTimeout = TimeSpan.FromSeconds(5);
     private readonly string _nodeId = Guid.NewGuid().ToString("N")[..12];
     private readonly CancellationTokenSource _stop = new();
+    private readonly CancellationTokenSource _parentLost = new();
     private readonly IMachine _machine = Machine.Local(Path.GetTempPath());
     private RpcServer _server = null!;
     private GridLink _link = null!;
@@ -62,6 +64,12 @@ public class Agent : IAsyncDisposable
 
     /// <summary>What this process was spawned with; empty in an agent that was started otherwise.</summary>
     public ProcessOptions Options { get; private set; } = new();
+
+    /// <summary>
+    /// In a spawned process that daemonizes: cancelled when the agent that spawned it is gone, however that ended, for good; another agent that takes
+    /// the process over is not its parent. Others end with their agent and never see it; elsewhere it is never cancelled.
+    /// </summary>
+    public CancellationToken ParentLost => _parentLost.Token;
 
     /// <summary>The names of the add-ons that are attached.</summary>
     public IReadOnlyList<string> Addons => Desk.Names;
@@ -340,6 +348,9 @@ public class Agent : IAsyncDisposable
     /// <returns>Completes when the process is ready.</returns>
     protected virtual Task OnStartedAsync(CancellationToken ct) => Task.CompletedTask;
 
+    // What the user's callbacks throw must not end the process: it is to outlive its agent.
+    internal void LoseParent() => _ = _parentLost.CancelAsync().ContinueWith(static t => Console.Error.WriteLine(t.Exception), CancellationToken.None, TaskContinuationOptions.OnlyOnFaulted, TaskScheduler.Default);
+
     internal async Task StartAsChildAsync(Identity identity, ProcessOptions options)
     {
         Options = options;
@@ -417,6 +428,30 @@ public class Agent : IAsyncDisposable
 
         SpawnRequest here = request with { Options = request.Options with { TmpDir = Path.GetTempPath() } };
         return await Spawner.SpawnAsync(here, bundle, Url, ct).ConfigureAwait(false);
+    }
+
+    /// <summary>A process of the grid, wherever it runs; nodes that do not answer within a moment count as without it.</summary>
+    internal async Task<ProcessInfo?> FindAsync(string id, CancellationToken ct)
+    {
+        if (Spawner.Find(id, Url) is { } here)
+        {
+            return here;
+        }
+
+        using var limit = CancellationTokenSource.CreateLinkedTokenSource(ct);
+        limit.CancelAfter(s_findTimeout);
+        ProcessInfo?[] found = await Task.WhenAll(Peers.Select(async peer =>
+        {
+            try
+            {
+                return await Service(peer).FindHereAsync(id, limit.Token).ConfigureAwait(false);
+            }
+            catch (Exception e) when (e is RpcException || (e is OperationCanceledException && !ct.IsCancellationRequested))
+            {
+                return null;
+            }
+        })).ConfigureAwait(false);
+        return found.FirstOrDefault(static p => p is not null);
     }
 
     internal NodeInfo Describe()
@@ -520,6 +555,7 @@ public class Agent : IAsyncDisposable
         _server.Route(TlsConnection.Join, connection => desk.ServeAsync(connection, _stop.Token), null);
         await _server.StartAsync(url, ct).ConfigureAwait(false);
         int port = _server.Listener.Endpoint.Port;
+        await _spawner.TakeOverAsync(OutlivingFolder.TryOpen((endpoint with { Port = port }).ToString(), spawning)).ConfigureAwait(false); // whoever binds this address again finds them
         var grid = new GridMembership(
             new GridOptions
             {

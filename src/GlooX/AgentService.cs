@@ -47,6 +47,22 @@ internal interface IAgentService
     [Rpc("kill")]
     ValueTask<bool> KillAsync(string id, CancellationToken ct = default);
 
+    /// <summary>Asks a process of this node to end, and kills it after the grace; false: there is none.</summary>
+    [Rpc("stop")]
+    ValueTask<bool> StopAsync(string id, long graceMilliseconds, CancellationToken ct = default);
+
+    /// <summary>A process of the grid, also one that has ended not long ago; null: there is none.</summary>
+    [Rpc("find")]
+    ValueTask<ProcessInfo?> FindAsync(string id, CancellationToken ct = default);
+
+    /// <summary>As <see cref="FindAsync"/>, of this node alone.</summary>
+    [Rpc("find_here")]
+    ValueTask<ProcessInfo?> FindHereAsync(string id, CancellationToken ct = default);
+
+    /// <summary>What a process of this node wrote, and, if wanted, what it writes until it ends.</summary>
+    [Rpc("logs")]
+    IAsyncEnumerable<LogLine[]> LogsAsync(string id, int last, bool follow, CancellationToken ct = default);
+
     /// <summary>Certificates that are refused from now on, in the whole grid.</summary>
     [Rpc("deny")]
     ValueTask DenyAsync(string[] serials, CancellationToken ct = default);
@@ -102,6 +118,18 @@ internal sealed class AgentService(Agent agent) : IAgentService
 
     public ValueTask<bool> KillAsync(string id, CancellationToken ct) => new(agent.Spawner.Kill(id));
 
+    public ValueTask<bool> StopAsync(string id, long graceMilliseconds, CancellationToken ct) =>
+        graceMilliseconds >= 0 && graceMilliseconds <= SpawnedProcess.MaxGrace.TotalMilliseconds
+            ? new(agent.Spawner.Stop(id, TimeSpan.FromMilliseconds(graceMilliseconds)))
+            : throw new ArgumentOutOfRangeException(nameof(graceMilliseconds), graceMilliseconds, $"the grace must be 0 to {SpawnedProcess.MaxGrace.TotalMinutes} minutes");
+
+    public async ValueTask<ProcessInfo?> FindAsync(string id, CancellationToken ct) => await agent.FindAsync(id, ct).ConfigureAwait(false);
+
+    public ValueTask<ProcessInfo?> FindHereAsync(string id, CancellationToken ct) => new(agent.Spawner.Find(id, agent.Url));
+
+    public IAsyncEnumerable<LogLine[]> LogsAsync(string id, int last, bool follow, CancellationToken ct) =>
+        (agent.Spawner.OutputOf(id) ?? throw Missing(id)).ReadAsync(last, follow, ct);
+
     public ValueTask DenyAsync(string[] serials, CancellationToken ct)
     {
         agent.Upkeep.Deny(serials);
@@ -123,5 +151,7 @@ internal sealed class AgentService(Agent agent) : IAgentService
     public async ValueTask<int[]> WaitAsync(string id, CancellationToken ct) =>
         await agent.Spawner.WaitAsync(id, ct).ConfigureAwait(false) is { } exit
             ? [exit.Code, exit.Signal]
-            : throw new ArgumentException($"the agent {agent.Url} has no process {id}", nameof(id));
+            : throw Missing(id);
+
+    private ArgumentException Missing(string id) => new($"the agent {agent.Url} has no process {id}", nameof(id));
 }

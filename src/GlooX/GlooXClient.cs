@@ -17,6 +17,8 @@ public sealed class GlooXClient : IAsyncDisposable
 {
     // Where the agent's store is nearly full, a bundle may be dropped between being sent and being used.
     private const int MaxSendings = 3;
+    private static readonly TimeSpan s_endGrace = TimeSpan.FromSeconds(2);
+    private static readonly TimeSpan s_endLimit = TimeSpan.FromSeconds(10);
 
     private readonly RpcClient _rpc;
     private readonly RpcClientOptions? _options;
@@ -93,7 +95,84 @@ public sealed class GlooXClient : IAsyncDisposable
     public Task<SpawnedProcess> SpawnAsync(string path, SpawnOptions? options = null, PlacementStrategy strategy = PlacementStrategy.Horizontal, CancellationToken ct = default) =>
         SpawnNamedAsync(null, path, options, strategy, ct);
 
-    private async Task<SpawnedProcess> SpawnNamedAsync(string? name, string path, SpawnOptions? options, PlacementStrategy strategy, CancellationToken ct)
+    /// <summary>Runs a program to its end on the node that has the most room; its two outputs go to those of this process, line by line.</summary>
+    /// <param name="executable">A file or folder as for a spawn, which travels; or, where there is none of that name, a command that the nodes have.</param>
+    /// <param name="arguments">Its arguments; they show in the node's process list.</param>
+    /// <returns>How it ended.</returns>
+    /// <exception cref="SpawnException">It could not be started, or it is a class, which does not end by itself.</exception>
+    /// <exception cref="RpcException">The agent does not answer, or its node went away.</exception>
+    /// <example><code>ExitStatus end = await client.RunAsync("wc", "-l", "/var/log/messages");</code></example>
+    public Task<ExitStatus> RunAsync(string executable, params string[] arguments) =>
+        RunAsync(executable, arguments, static line => (line.Stream == OutputStream.Error ? Console.Error : Console.Out).WriteLine(line.Text));
+
+    /// <summary>As the other; what it writes is given to a callback.</summary>
+    /// <param name="executable">What to run.</param>
+    /// <param name="arguments">Its arguments.</param>
+    /// <param name="output">Called for each line, one after the other; an exception ends the process and comes out here.</param>
+    /// <param name="options">Null: the defaults. Its command must be empty.</param>
+    /// <param name="strategy">Which of the nodes with room; default: the one with the most.</param>
+    /// <param name="ct">Gives up: the process is asked to end and killed two seconds later.</param>
+    /// <returns>How it ended.</returns>
+    /// <exception cref="SpawnException">It could not be started, or it is a class, which does not end by itself.</exception>
+    /// <exception cref="ArgumentException">The options have a command.</exception>
+    /// <exception cref="RpcException">The agent does not answer, or its node went away.</exception>
+    public async Task<ExitStatus> RunAsync(
+        string executable, IReadOnlyList<string> arguments, Action<LogLine> output, SpawnOptions? options = null, PlacementStrategy strategy = PlacementStrategy.Horizontal, CancellationToken ct = default)
+    {
+        ArgumentNullException.ThrowIfNull(arguments);
+        ArgumentNullException.ThrowIfNull(output);
+        if (options is { Command.Count: > 0 })
+        {
+            throw new ArgumentException("the program to run and its arguments are given already: leave SpawnOptions.Command empty", nameof(options));
+        }
+
+        SpawnedProcess process = await SpawnNamedAsync(null, executable, options, strategy, ct, arguments).ConfigureAwait(false);
+        await using (process.ConfigureAwait(false))
+        {
+            try
+            {
+                await foreach (LogLine line in process.LogsAsync(follow: true, ct: ct).ConfigureAwait(false))
+                {
+                    output(line);
+                }
+
+                return await process.WaitForExitAsync(ct).ConfigureAwait(false);
+            }
+            catch
+            {
+                await EndRunAsync(process).ConfigureAwait(false);
+                throw;
+            }
+        }
+    }
+
+    /// <summary>A process of the grid, wherever it runs, by its id; also one that has ended not long ago.</summary>
+    /// <param name="id">As <see cref="ProcessInfo.Id"/> or <see cref="SpawnedProcess.Id"/>.</param>
+    /// <param name="ct">Gives up.</param>
+    /// <returns>The process; null: no node that answers knows it.</returns>
+    /// <exception cref="RpcException">The agent does not answer, or is none.</exception>
+    public async Task<SpawnedProcess?> AttachAsync(string id, CancellationToken ct = default)
+    {
+        ArgumentNullException.ThrowIfNull(id);
+        return await _agent.FindAsync(id, ct).ConfigureAwait(false) is { } found
+            ? new SpawnedProcess(found.Id, found.Pid, found.Node, found.Url, found.Started, _options)
+            : null;
+    }
+
+    private static async Task EndRunAsync(SpawnedProcess process)
+    {
+        using var limit = new CancellationTokenSource(s_endLimit);
+        try
+        {
+            await process.KillAsync(s_endGrace, limit.Token).ConfigureAwait(false);
+        }
+        catch (Exception e) when (e is RpcException or OperationCanceledException)
+        {
+            // its node is gone, and it with it; or the node answers no more: whoever waits is told what happened before
+        }
+    }
+
+    private async Task<SpawnedProcess> SpawnNamedAsync(string? name, string path, SpawnOptions? options, PlacementStrategy strategy, CancellationToken ct, IReadOnlyList<string>? arguments = null)
     {
         ArgumentNullException.ThrowIfNull(path);
         if (!Enum.IsDefined(strategy))
@@ -108,7 +187,9 @@ public sealed class GlooXClient : IAsyncDisposable
         }
 
         await RequireAgentAsync(ct).ConfigureAwait(false);
-        Payload payload = await Payload.PrepareAsync(name, path, options, ct).ConfigureAwait(false);
+        Payload payload = arguments is null
+            ? await Payload.PrepareAsync(name, path, options, ct).ConfigureAwait(false)
+            : await Payload.PrepareProgramAsync(path, arguments, options, ct).ConfigureAwait(false);
         Provision need = options.Provision ?? payload.Provision ?? Provision.None;
         var process = new ProcessOptions
         {
@@ -121,7 +202,7 @@ public sealed class GlooXClient : IAsyncDisposable
             Command = payload.Command,
         };
         SpawnReply reply = await AskAsync(request, payload, options, ct).ConfigureAwait(false);
-        return reply.Error.Length == 0 ? new SpawnedProcess(reply, _options) : throw new SpawnException($"{payload.Name} was not spawned: {reply.Error}");
+        return reply.Error.Length == 0 ? new SpawnedProcess(reply.Id, reply.Pid, reply.Node, reply.Url, reply.Started, _options) : throw new SpawnException($"{payload.Name} was not spawned: {reply.Error}");
     }
 
     // Whether the agent has the files is told by asking for the spawn itself: then one that has them costs nothing.
@@ -205,7 +286,7 @@ public sealed class GlooXClient : IAsyncDisposable
     /// <exception cref="RpcException">The agent does not answer.</exception>
     public async Task<bool> KillAsync(string id, CancellationToken ct = default)
     {
-        if ((await ProcessesAsync(ct).ConfigureAwait(false)).FirstOrDefault(p => p.Id == id) is not { } process)
+        if (await _agent.FindAsync(id, ct).ConfigureAwait(false) is not { State: ProcessState.Running } process)
         {
             return false;
         }

@@ -21,7 +21,7 @@ public sealed record NodeInfo(
     public int FreeSlots { get; init; } = int.MaxValue;
 }
 
-/// <summary>A process that an agent spawned and that runs.</summary>
+/// <summary>A process that an agent spawned.</summary>
 /// <param name="Id">Names it at its node.</param>
 /// <param name="Class">The class that it serves.</param>
 /// <param name="Pid">Its process id, on its node's machine.</param>
@@ -39,4 +39,10 @@ public sealed record ProcessInfo(
 
     /// <summary>What it is held to of that.</summary>
     public Enforcement Enforced { get; init; }
+
+    /// <summary>Whether it runs, as its node said.</summary>
+    public ProcessState State { get; init; }
+
+    /// <summary>How it ended; null: it runs.</summary>
+    public ExitStatus? Exit { get; init; }
 }

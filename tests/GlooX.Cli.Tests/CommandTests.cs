@@ -70,6 +70,8 @@ public sealed class CommandTests
     [InlineData("ps")]
     [InlineData("call")]
     [InlineData("kill")]
+    [InlineData("run")]
+    [InlineData("logs")]
     [InlineData("certs")]
     [InlineData("deny")]
     [InlineData("token")]

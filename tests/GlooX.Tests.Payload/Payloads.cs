@@ -68,6 +68,36 @@ public sealed class Nest : Agent
     }
 }
 
+/// <summary>An agent of its own, whose address is given.</summary>
+public sealed class Keeper : Agent
+{
+    private Agent? _agent;
+
+    [Rpc("agent")]
+    public ValueTask<string> AgentAsync() => new(_agent!.Url);
+
+    protected override async Task OnStartedAsync(CancellationToken ct) =>
+        _agent = await StartAsync(Options.Values["url"], options: new AgentOptions { Identity = Identity.LoadStore(), WarmHosts = 0 }, ct: ct);
+}
+
+/// <summary>Says when its agent is gone.</summary>
+[Provision(Memory = "200MB")]
+public sealed class Orphan : Agent
+{
+    [Rpc("exit")]
+    public ValueTask ExitAsync(int code)
+    {
+        Environment.Exit(code);
+        return default;
+    }
+
+    protected override Task OnStartedAsync(CancellationToken ct)
+    {
+        ParentLost.Register(static () => Console.WriteLine("orphaned"));
+        return Task.CompletedTask;
+    }
+}
+
 public sealed class ThrowsWhenMade : Agent
 {
     public ThrowsWhenMade() => throw new InvalidOperationException("no such luck");

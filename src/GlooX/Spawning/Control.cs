@@ -12,6 +12,9 @@ internal sealed record Assignment(string Assembly, string LockFile, string Class
 {
     /// <summary>What its heap may take; 0: no limit.</summary>
     public long HeapLimitBytes { get; init; }
+
+    /// <summary>Where it writes down how it ends; empty: nowhere.</summary>
+    public string ExitFile { get; init; } = "";
 }
 
 /// <summary>What a host reports: that it answers (and where), or why it cannot.</summary>

@@ -25,14 +25,15 @@ internal sealed class Guard
     /// <param name="log">Its output, where it is told why it is killed.</param>
     /// <param name="groups">Where its control group is made; null: it gets none.</param>
     /// <param name="folder">Its folder; null: it is made.</param>
+    /// <param name="adopted">An agent before this one has made its control group already.</param>
     /// <param name="stop">The agent stops: what outlives it is not watched any more.</param>
     /// <exception cref="IOException">Its folder cannot be made.</exception>
-    public Guard(LinuxProcess process, Provision need, string id, string log, ControlGroups? groups, string? folder, CancellationToken stop)
+    public Guard(LinuxProcess process, Provision need, string id, string log, ControlGroups? groups, string? folder, bool adopted, CancellationToken stop)
     {
         (_process, _need, _log) = (process, need, log);
         Folder = folder ?? NewFolder(id);
-        _group = groups?.Create(id, need);
-        if (_group is not null && _group.Add(process.Pid))
+        _group = adopted ? groups?.Find(id) : groups?.Create(id, need);
+        if (_group is not null && (adopted || _group.Add(process.Pid)))
         {
             Enforced |= (_group.LimitsMemory ? Enforcement.MemoryGroup : Enforcement.None) | (_group.LimitsCores ? Enforcement.CpuGroup : Enforcement.None);
         }
@@ -112,7 +113,7 @@ internal sealed class Guard
     {
         try
         {
-            await File.AppendAllTextAsync(_log, $"\n{line}\n").ConfigureAwait(false);
+            await File.AppendAllTextAsync(ChildOutput.ErrorsOf(_log), $"\n{line}\n").ConfigureAwait(false);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {

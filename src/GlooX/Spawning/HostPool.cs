@@ -97,7 +97,7 @@ internal sealed partial class HostPool : IAsyncDisposable
         return new Host(id, log, LinuxProcess.Start(DotnetPath.Muxer, arguments, log), warm);
     }
 
-    /// <summary>A name for a process, and the file that its output goes to.</summary>
+    /// <summary>A name for a process, and the file that its standard output goes to.</summary>
     internal static (string Id, string Log) New()
     {
         string id = Guid.NewGuid().ToString("N")[..12];
@@ -120,7 +120,7 @@ internal sealed partial class HostPool : IAsyncDisposable
     private static void Discard(Host host)
     {
         host.Process.Control!.Dispose();
-        File.Delete(host.Log);
+        ChildOutput.Delete(host.Log);
     }
 
     // Getting a host warm takes half a second of a processor: the spawn that emptied the pool, and its first calls, come first.
@@ -164,7 +164,7 @@ internal sealed partial class HostPool : IAsyncDisposable
                         ExitStatus exit = await host.Process.Exited.ConfigureAwait(false);
                         if (!_stop.IsCancellationRequested)
                         {
-                            LogNotWarm(_logger, exit, Spawner.LastLines(host.Log));
+                            LogNotWarm(_logger, exit, ChildOutput.LastLines(host.Log));
                         }
 
                         Discard(host);

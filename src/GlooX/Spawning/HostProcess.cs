@@ -1,5 +1,6 @@
 using System.Net.Sockets;
 using System.Reflection;
+using System.Runtime.InteropServices;
 using GlooX.Bundles;
 
 namespace GlooX.Spawning;
@@ -11,6 +12,7 @@ namespace GlooX.Spawning;
 public static class HostProcess
 {
     internal const string WarmArgument = "warm";
+    private const int Terminated = 128 + 15;
 
     /// <summary>Runs until the payload ends; called by <c>gloox-host</c> only.</summary>
     /// <returns>The exit code.</returns>
@@ -52,10 +54,21 @@ public static class HostProcess
             return 70;
         }
 
+        if (assignment.ExitFile.Length > 0)
+        {
+            AppDomain.CurrentDomain.ProcessExit += (_, _) => ExitNote.Write(assignment.ExitFile, Environment.ExitCode);
+        }
+
         await ReportAsync(control, new HostReport(true, agent.Url, "") { HeapLimited = limited }).ConfigureAwait(false);
+        using PosixSignalRegistration asked = PosixSignalRegistration.Create(PosixSignal.SIGTERM, context =>
+        {
+            context.Cancel = true;
+            _ = Task.Run(() => EndAsync(agent)); // ends this process, whatever comes of it
+        });
         await control.ReceiveAsync<HostReport>(CancellationToken.None).ConfigureAwait(false);
         if (assignment.Options.Daemonize)
         {
+            agent.LoseParent();
             await Task.Delay(Timeout.Infinite).ConfigureAwait(false); // ends by a signal
         }
 
@@ -73,6 +86,18 @@ public static class HostProcess
         catch (SocketException)
         {
             // the agent is gone: the next read sees it too, and decides
+        }
+    }
+
+    private static async Task EndAsync(Agent agent)
+    {
+        try
+        {
+            await agent.DisposeAsync().ConfigureAwait(false); // calls in flight may finish
+        }
+        finally
+        {
+            Environment.Exit(Terminated);
         }
     }
 

@@ -11,11 +11,14 @@ namespace GlooX.Spawning;
 /// <param name="Input">What it reads from its standard input.</param>
 /// <param name="Variables">Beside those of this process.</param>
 /// <param name="LockFile">What it locks, shared, as long as it lives, without knowing.</param>
-/// <param name="EndsWithUs">Whether it is killed when this process ends, however that ends.</param>
-internal sealed record ProgramStart(string Folder, byte[] Input, IReadOnlyDictionary<string, string> Variables, string LockFile, bool EndsWithUs);
+/// <param name="ExitFile">
+/// Null: it is killed when this process ends, however that ends. Else it outlives this process, waits for a word on its private line before it
+/// begins, and its exit code is left there.
+/// </param>
+internal sealed record ProgramStart(string Folder, byte[] Input, IReadOnlyDictionary<string, string> Variables, string LockFile, string? ExitFile);
 
 /// <summary>
-/// A process in a session of its own, so that killing it kills all that it started; its output goes to a file, its third descriptor is
+/// A process in a session of its own, so that killing it kills all that it started; its outputs go to two files, its third descriptor is
 /// the private line to this process, and no other descriptor leaks into it.
 /// </summary>
 internal sealed class LinuxProcess
@@ -24,15 +27,53 @@ internal sealed class LinuxProcess
     private const short SetSigMask = 8;
     private const short SetSession = 0x80;
     private const int Kill = 9;
+    private const int Terminate = 15;
     private const int SetDescriptorFlags = 2;
     private const int CloseOnExec = 1;
     private const int LockShared = 1;
+    private const int Spare = 900;
 
     // An executable does not watch this process. This does: it is told the executable's process id, and when the line breaks, it kills the session.
     private const string Guard = "read -r pid <&3 && read -r end <&3; kill -s KILL -- \"-$pid\"";
 
+    // Around an executable that outlives this process: waits until it is written down, and writes down how it ends. 128 and more is a signal.
+    private const string Wrap = """
+        read -r go <&3 || exit 0
+        exec 3<&-
+        note=$1
+        shift
+        trap : TERM INT HUP QUIT
+        "$@"
+        code=$?
+        echo $code > "$note.new" && mv "$note.new" "$note"
+        if [ $code -gt 128 ]; then trap - TERM INT HUP QUIT; kill -$((code - 128)) $$; fi
+        exit $code
+        """;
+
     private readonly LinuxProcess? _guard;
     private readonly TaskCompletionSource<ExitStatus> _exited = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+    private LinuxProcess(int pid, ExitStatus exit)
+    {
+        Pid = pid;
+        _exited.SetResult(exit);
+    }
+
+    private LinuxProcess(int pid, OutsideProcess outside, Func<ExitStatus> noted)
+    {
+        Pid = pid;
+        new Thread(Watch, 128 * 1024) { IsBackground = true, Name = $"watch {pid}" }.Start();
+
+        void Watch()
+        {
+            using (outside)
+            {
+                ExitStatus exit = outside.Wait(noted);
+                _ = kill(-pid, Kill); // whatever it left in its session, as below
+                _exited.TrySetResult(exit);
+            }
+        }
+    }
 
     private LinuxProcess(int pid, Control? control, LinuxProcess? guard)
     {
@@ -46,10 +87,39 @@ internal sealed class LinuxProcess
 
     public int Pid { get; }
 
-    /// <summary>The private line; an executable has none.</summary>
+    /// <summary>The private line; an executable that ends with this process has none.</summary>
     public Control? Control { get; }
 
     public Task<ExitStatus> Exited => _exited.Task;
+
+    /// <summary>A process that an agent before this one started, and that runs.</summary>
+    /// <param name="pid">Its process id.</param>
+    /// <param name="isThat">Whether the process of that id is it.</param>
+    /// <param name="noted">How it ended, as far as it has noted it.</param>
+    /// <returns>Null: it has ended.</returns>
+    public static LinuxProcess? TakeOver(int pid, Func<bool> isThat, Func<ExitStatus> noted)
+    {
+        OutsideProcess? outside = OutsideProcess.TryOpen(pid);
+        if (outside is null || !isThat())
+        {
+            outside?.Dispose();
+            return null;
+        }
+
+        return new LinuxProcess(pid, outside, noted);
+    }
+
+    /// <summary>A process that has ended while no agent was there.</summary>
+    public static LinuxProcess Ended(int pid, ExitStatus exit) => new(pid, exit);
+
+    /// <summary>Kills what a process of an agent before has left in its group, unless its id is another's now.</summary>
+    public static void KillRest(int pid)
+    {
+        if (!Directory.Exists($"/proc/{pid}"))
+        {
+            _ = kill(-pid, Kill);
+        }
+    }
 
     /// <summary>Starts a host.</summary>
     /// <exception cref="PlatformNotSupportedException">Not Linux.</exception>
@@ -102,11 +172,26 @@ internal sealed class LinuxProcess
 
             held = Check(open(program.LockFile, 0x80000));
             _ = flock(held, LockShared);
-            guard = program.EndsWithUs ? Start("/bin/sh", ["-c", Guard], "/dev/null") : null;
+            guard = program.ExitFile is null ? Start("/bin/sh", ["-c", Guard], "/dev/null") : null;
+            int[] line = [-1, -1];
             byte[] actions = new byte[256];
             _ = posix_spawn_file_actions_init(actions);
             _ = posix_spawn_file_actions_adddup2(actions, input, 0);
-            _ = posix_spawn_file_actions_adddup2(actions, held, Control.Descriptor);
+            if (program.ExitFile is null)
+            {
+                _ = posix_spawn_file_actions_adddup2(actions, held, Control.Descriptor);
+            }
+            else
+            {
+                Check(socketpair(1, 1 | 0x80000, 0, line));
+                (file, arguments) = ("/bin/sh", ["-c", Wrap, "gloox", program.ExitFile, file, .. arguments]);
+
+                // First out of the way of the numbers that they are to have: descriptors of this process may have those.
+                _ = posix_spawn_file_actions_adddup2(actions, line[1], Spare);
+                _ = posix_spawn_file_actions_adddup2(actions, held, Control.Descriptor + 1);
+                _ = posix_spawn_file_actions_adddup2(actions, Spare, Control.Descriptor);
+            }
+
             _ = posix_spawn_file_actions_addchdir_np(actions, program.Folder);
             Dictionary<string, string?> variables = OwnVariables();
             foreach ((string name, string value) in program.Variables)
@@ -114,9 +199,17 @@ internal sealed class LinuxProcess
                 variables[name] = value;
             }
 
-            int error = Spawn(file, arguments, log, actions, variables, out int pid);
+            int error = Spawn(file, arguments, log, actions, variables, out int pid, last: program.ExitFile is null ? Control.Descriptor : Control.Descriptor + 1);
+            Control? control = null;
+            if (line[0] >= 0)
+            {
+                _ = close(line[1]);
+                control = new Control(new Socket(new SafeSocketHandle(line[0], ownsHandle: true)));
+            }
+
             if (error != 0)
             {
+                control?.Dispose();
                 throw new Win32Exception(error);
             }
 
@@ -130,7 +223,7 @@ internal sealed class LinuxProcess
                 throw;
             }
 
-            return new LinuxProcess(pid, null, guard);
+            return new LinuxProcess(pid, control, guard);
         }
         catch
         {
@@ -153,6 +246,18 @@ internal sealed class LinuxProcess
         }
     }
 
+    /// <summary>Asks the process and all that it started to end.</summary>
+    public void TerminateAll()
+    {
+        if (!_exited.Task.IsCompleted)
+        {
+            _ = kill(-Pid, Terminate);
+        }
+    }
+
+    /// <summary>Kills a process that leads its group, with the group, whoever started it.</summary>
+    public static void KillGroup(int pid) => _ = kill(-pid, Kill);
+
     /// <summary>Kills one process, whoever started it.</summary>
     public static void KillOne(int pid) => _ = kill(pid, Kill);
 
@@ -172,7 +277,7 @@ internal sealed class LinuxProcess
 
     private static int Check(int descriptor) => descriptor >= 0 ? descriptor : throw new Win32Exception(Marshal.GetLastPInvokeError());
 
-    private static int Spawn(string file, string[] arguments, string log, byte[] actions, Dictionary<string, string?> variables, out int pid)
+    private static int Spawn(string file, string[] arguments, string log, byte[] actions, Dictionary<string, string?> variables, out int pid, int last = Control.Descriptor)
     {
         byte[] attributes = new byte[512];
         byte[] signals = new byte[128];
@@ -182,8 +287,8 @@ internal sealed class LinuxProcess
         Array.Fill(signals, (byte)0xFF);
         _ = posix_spawnattr_setsigdefault(attributes, signals);
         _ = posix_spawn_file_actions_addopen(actions, 1, log, 0x1 | 0x40 | 0x400, 0x180);
-        _ = posix_spawn_file_actions_adddup2(actions, 1, 2);
-        _ = posix_spawn_file_actions_addclosefrom_np(actions, Control.Descriptor + 1);
+        _ = posix_spawn_file_actions_addopen(actions, 2, ChildOutput.ErrorsOf(log), 0x1 | 0x40 | 0x400, 0x180);
+        _ = posix_spawn_file_actions_addclosefrom_np(actions, last + 1);
         string?[] argv = [file, .. arguments, null];
         string?[] environment = [.. variables.Select(v => $"{v.Key}={v.Value}"), null];
         int error = posix_spawn(out pid, file, actions, attributes, argv, environment);

@@ -1,6 +1,7 @@
 using System.Collections.Concurrent;
 using GlooX.Bundles;
 using GlooX.Slots;
+using GlooX.Tls;
 
 namespace GlooX.Spawning;
 
@@ -42,6 +43,21 @@ internal sealed record Payload(PackedFiles Files, string Name, string Assembly, 
         }
     }
 
+    /// <summary>A program with its arguments; where there is no such file here, a command that the node has.</summary>
+    /// <exception cref="SpawnException">It is no program, or a file that cannot be run.</exception>
+    public static async Task<Payload> PrepareProgramAsync(string program, IReadOnlyList<string> arguments, SpawnOptions options, CancellationToken ct)
+    {
+        if (program.Length > 0 && !program.Contains(Path.DirectorySeparatorChar) && !File.Exists(program) && !Directory.Exists(program))
+        {
+            return new Payload(await PackedFiles.PackAsync([("command", Placeholder())], null, ct).ConfigureAwait(false), program, "", [program, .. arguments], null);
+        }
+
+        Payload payload = await PrepareAsync(null, program, options, ct).ConfigureAwait(false);
+        return payload.Command.Length > 0
+            ? payload with { Command = [.. payload.Command, .. arguments] }
+            : throw new SpawnException($"{payload.Name} in {program} is a class, which serves until it is killed: spawn it");
+    }
+
     /// <summary>The assembly of a <c>.dll</c>, or of a <c>.cs</c> file or project, which is built if its content was not built yet.</summary>
     /// <exception cref="SpawnException">The file is missing or does not compile.</exception>
     public static async Task<string> AssemblyOfAsync(string path, CancellationToken ct)
@@ -50,6 +66,20 @@ internal sealed record Payload(PackedFiles Files, string Name, string Assembly, 
         return IsSource(full) ? await SourceBuild.RunAsync(full, program: false, null, ct).ConfigureAwait(false)
             : Path.GetExtension(full) == ".dll" ? full
             : throw new SpawnException($"{full} cannot be loaded: the code must be a .cs file, a .csproj or a .dll");
+    }
+
+    // A bundle holds a file at least, which is read when it is sent: this one is the same for all commands, and so is sent to a node once.
+    private static string Placeholder()
+    {
+        string file = Path.Combine(GlooXHome.CreateFolder(Path.Combine(GlooXHome.Path, "run")), "command");
+        if (!File.Exists(file))
+        {
+            string half = $"{file}.{Guid.NewGuid():N}";
+            File.WriteAllText(half, "a command of the node\n");
+            File.Move(half, file, overwrite: true);
+        }
+
+        return file;
     }
 
     private static bool IsSource(string file) => Path.GetExtension(file) is ".cs" or ".csproj";

@@ -30,6 +30,9 @@ internal sealed record SpawnReply(string Id, int Pid, string Node, string Url, s
     /// <summary>The asked agent does not have the bundle: send it, and ask again.</summary>
     public bool NeedsBundle { get; init; }
 
+    /// <summary>When.</summary>
+    public DateTimeOffset Started { get; init; }
+
     public static SpawnReply Failed(string node, string error) => new("", 0, node, "", error, false);
 }
 
@@ -37,13 +40,14 @@ internal sealed record SpawnReply(string Id, int Pid, string Node, string Url, s
 /// Spawns processes on this machine. Each holds its reservation exactly as long as it lives, however it ends; one that does not answer in
 /// time is killed with all that it started. When the agent stops, all that do not daemonize are killed.
 /// </summary>
-internal sealed class Spawner(ChildIdentity identity, Ledger ledger, IMachine machine, HostPool hosts, ControlGroups? groups, Action changed) : IAsyncDisposable
+internal sealed partial class Spawner(ChildIdentity identity, Ledger ledger, IMachine machine, HostPool hosts, ControlGroups? groups, Action changed) : IAsyncDisposable
 {
-    private static readonly TimeSpan s_tail = TimeSpan.FromMilliseconds(50);
     private static readonly TimeSpan s_endGrace = TimeSpan.FromSeconds(2);
     private static readonly TimeSpan s_rememberExit = TimeSpan.FromMinutes(5);
     private static readonly TimeSpan s_leaseGrace = TimeSpan.FromMinutes(1);
     private readonly CancellationTokenSource _stop = new();
+    private readonly TaskCompletionSource _stopped = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly TaskCompletionSource<OutlivingFolder?> _outliving = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly ConcurrentDictionary<string, Child> _children = new(StringComparer.Ordinal);
 
     /// <summary>Reserves, starts, and waits until the process answers; nothing is left behind if it does not. An executable is only started.</summary>
@@ -79,6 +83,7 @@ internal sealed class Spawner(ChildIdentity identity, Ledger ledger, IMachine ma
         }
 
         CancellationToken stopping = _stop.Token;
+        OutlivingFolder? outliving = await _outliving.Task.WaitAsync(ct).ConfigureAwait(false); // what runs already has its room first
         Provision need = request.Need();
         Dictionary<Reservation, Usage> used = Used();
         if (!ledger.TryReserve(need, machine.Read(), used, Now() + TimeSpan.FromMilliseconds(request.StartTimeoutMilliseconds) + s_leaseGrace, out Reservation? reservation, out Refusal? refusal))
@@ -89,7 +94,7 @@ internal sealed class Spawner(ChildIdentity identity, Ledger ledger, IMachine ma
         Host host;
         try
         {
-            host = request.Command.Length > 0 ? Executable.Start(request, lease, node) : hosts.Take();
+            host = request.Command.Length > 0 ? Executable.Start(request, lease, node, of => outliving?.ExitFile(of) ?? "/dev/null") : hosts.Take();
         }
         catch (FileNotFoundException e)
         {
@@ -103,33 +108,36 @@ internal sealed class Spawner(ChildIdentity identity, Ledger ledger, IMachine ma
         }
 
         (string id, string log, LinuxProcess process, _) = host;
-        Guard guard;
+        Guard? guard = null;
+        Child child;
         try
         {
-            guard = new Guard(process, need, id, log, groups, host.Folder, stopping);
+            guard = new Guard(process, need, id, log, groups, host.Folder, adopted: false, stopping);
+            request = request with { Options = request.Options with { TmpDir = guard.Folder } };
+            child = new Child(process, reservation, request, guard, lease, new ChildOutput(log)) { Record = Record(id, log, process, request, guard.Folder) };
+            Note(outliving, child);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
             process.KillAll();
             await process.Exited.ConfigureAwait(false);
             process.Control?.Dispose();
-            File.Delete(log);
+            await (guard?.EndAsync() ?? Task.CompletedTask).ConfigureAwait(false);
+            ChildOutput.Delete(log);
             ledger.Release(reservation);
             hosts.Used(host);
-            return SpawnReply.Failed(node, $"the process's folder cannot be made: {e.Message}");
+            return SpawnReply.Failed(node, $"the process's folder or its record cannot be made: {e.Message}");
         }
 
-        request = request with { Options = request.Options with { TmpDir = guard.Folder } };
-        var child = new Child(process, reservation, request, guard, lease);
         _children[id] = child;
         changed();
-        child.Tail = TailAsync(child.Name, log, process);
+        child.Tail = child.Output.ShowAsync(child.Name, Until(child));
         child.Released = ReleaseAsync(id, log, child);
         if (request.Command.Length > 0)
         {
             ledger.Confirm(reservation);
             child.IsReady = true;
-            return new SpawnReply(id, process.Pid, node, "", "", false);
+            return Begin(outliving, child) is { } fault ? SpawnReply.Failed(node, fault) : new SpawnReply(id, process.Pid, node, "", "", false) { Started = child.Started };
         }
 
         try
@@ -137,7 +145,11 @@ internal sealed class Spawner(ChildIdentity identity, Ledger ledger, IMachine ma
             using var limit = CancellationTokenSource.CreateLinkedTokenSource(ct, _stop.Token);
             limit.CancelAfter(request.StartTimeoutMilliseconds);
             string assembly = Path.Combine(lease.Folder, request.Assembly);
-            var assignment = new Assignment(assembly, lease.LockFile, request.Class, identity.Make(request).Export(), request.Options) { HeapLimitBytes = HeapLimit.Of(request.MemoryBytes) };
+            var assignment = new Assignment(assembly, lease.LockFile, request.Class, identity.Make(request).Export(), request.Options) 
+            {
+                HeapLimitBytes = HeapLimit.Of(request.MemoryBytes),
+                ExitFile = child.Record is null || outliving is null ? "" : outliving.ExitFile(id),
+            };
             await process.Control!.SendAsync(assignment, limit.Token).ConfigureAwait(false);
             HostReport? report = await process.Control!.ReceiveAsync<HostReport>(limit.Token).ConfigureAwait(false);
             if (report is { Ready: true } && !ledger.Confirm(reservation))
@@ -149,8 +161,9 @@ internal sealed class Spawner(ChildIdentity identity, Ledger ledger, IMachine ma
             {
                 guard.Enforced |= report.HeapLimited ? Enforcement.HeapLimit : Enforcement.None;
                 child.Url = report.Url;
+                Ready(outliving, child);
                 child.IsReady = true;
-                return new SpawnReply(id, process.Pid, node, report.Url, "", false);
+                return new SpawnReply(id, process.Pid, node, report.Url, "", false) { Started = child.Started };
             }
 
             if (report is not null)
@@ -160,7 +173,13 @@ internal sealed class Spawner(ChildIdentity identity, Ledger ledger, IMachine ma
 
             ExitStatus exit = await EndAsync(process).ConfigureAwait(false);
             await child.Tail.ConfigureAwait(false);
-            return SpawnReply.Failed(node, $"{child.Name} did not start: {report?.Reason ?? $"it ended with {exit} before it was ready"}{LastLines(log)}");
+            return SpawnReply.Failed(node, $"{child.Name} did not start: {report?.Reason ?? $"it ended with {exit} before it was ready"}{ChildOutput.LastLines(log)}");
+        }
+        catch (Exception e) when (child.Record is not null && e is IOException or UnauthorizedAccessException)
+        {
+            process.KillAll();
+            await process.Exited.ConfigureAwait(false);
+            return SpawnReply.Failed(node, $"{child.Name} cannot be written down, so that it would outlive its agent unknown: {e.Message}");
         }
         catch (Exception e) when (e is OperationCanceledException or System.Net.Sockets.SocketException)
         {
@@ -172,7 +191,7 @@ internal sealed class Spawner(ChildIdentity identity, Ledger ledger, IMachine ma
                 return SpawnReply.Failed(node, $"the agent {node} is shutting down");
             }
 
-            return SpawnReply.Failed(node, $"{child.Name} was not ready within {request.StartTimeoutMilliseconds} ms{LastLines(log)}");
+            return SpawnReply.Failed(node, $"{child.Name} was not ready within {request.StartTimeoutMilliseconds} ms{ChildOutput.LastLines(log)}");
         }
         catch
         {
@@ -185,8 +204,29 @@ internal sealed class Spawner(ChildIdentity identity, Ledger ledger, IMachine ma
         }
     }
 
-    public IReadOnlyList<ProcessInfo> List(string node) => [.. _children.Where(c => !c.Value.Process.Exited.IsCompleted && c.Value.IsReady)
-        .Select(c => new ProcessInfo(c.Key, c.Value.Request.Class, c.Value.Process.Pid, node, c.Value.Url, c.Value.Request.MemoryBytes, c.Value.Request.DiskBytes, c.Value.Request.Options.Daemonize, c.Value.Started) { Resources = c.Value.Request.Resources, Enforced = c.Value.Guard.Enforced })];
+    public IReadOnlyList<ProcessInfo> List(string node) =>
+        [.. _children.Where(static c => !c.Value.Process.Exited.IsCompleted && c.Value.IsReady).Select(c => c.Value.Describe(c.Key, node))];
+
+    /// <summary>One that runs, or has ended not long ago; null: there is none.</summary>
+    public ProcessInfo? Find(string id, string node) => _children.TryGetValue(id, out Child? child) && child.IsReady ? child.Describe(id, node) : null;
+
+    /// <summary>What it wrote and writes; null: there is no such process.</summary>
+    public ChildOutput? OutputOf(string id) => _children.TryGetValue(id, out Child? child) ? child.Output : null;
+
+    /// <summary>Asks a process to end, and kills it if it does not; false: there is none.</summary>
+    /// <param name="id">Which.</param>
+    /// <param name="grace">How long it has; less if the agent stops.</param>
+    public bool Stop(string id, TimeSpan grace)
+    {
+        if (!_children.TryGetValue(id, out Child? child))
+        {
+            return false;
+        }
+
+        child.Process.TerminateAll();
+        child.Ending = Task.WhenAll(child.Ending, EndAfterAsync(child.Process, grace));
+        return true;
+    }
 
     public bool Kill(string id)
     {
@@ -223,6 +263,8 @@ internal sealed class Spawner(ChildIdentity identity, Ledger ledger, IMachine ma
     public async Task StopAsync()
     {
         await _stop.CancelAsync().ConfigureAwait(false);
+        _stopped.TrySetResult();
+        _outliving.TrySetResult(null); // it never got so far
         foreach (Child child in _children.Values.Where(c => !c.Request.Options.Daemonize))
         {
             child.Process.KillAll();
@@ -235,6 +277,12 @@ internal sealed class Spawner(ChildIdentity identity, Ledger ledger, IMachine ma
     public async ValueTask DisposeAsync()
     {
         await StopAsync().ConfigureAwait(false);
+        foreach (Child child in _children.Values)
+        {
+            await child.Released.ConfigureAwait(false); // those that go on are let go
+        }
+
+        (await _outliving.Task.ConfigureAwait(false))?.Dispose();
         _stop.Dispose();
     }
 
@@ -252,41 +300,33 @@ internal sealed class Spawner(ChildIdentity identity, Ledger ledger, IMachine ma
         return await process.Exited.ConfigureAwait(false);
     }
 
-    /// <summary>The end of a process's output, for a message; empty if it wrote nothing.</summary>
-    internal static string LastLines(string log)
+    // Asked to end, it has that long.
+    private async Task EndAfterAsync(LinuxProcess process, TimeSpan grace)
     {
-        string[] lines = File.Exists(log) ? [.. File.ReadLines(log).TakeLast(10)] : [];
-        return lines.Length == 0 ? "" : $"\nlast lines of its output:\n{string.Join('\n', lines)}";
-    }
-
-    // The output goes to a file, so that a process which outlives its agent can go on writing; what is new in it is shown here.
-    private static async Task TailAsync(string name, string log, LinuxProcess process)
-    {
-        using var reader = new StreamReader(new FileStream(log, FileMode.OpenOrCreate, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete));
-        bool last = false;
-        while (true)
-        {
-            while (await reader.ReadLineAsync().ConfigureAwait(false) is { } line)
-            {
-                await Console.Out.WriteLineAsync($"{name} | {line}").ConfigureAwait(false);
-            }
-
-            if (last)
-            {
-                return;
-            }
-
-            last = await Task.WhenAny(process.Exited, Task.Delay(s_tail)).ConfigureAwait(false) == process.Exited;
-        }
+        await Task.WhenAny(process.Exited, Task.Delay(grace, _stop.Token)).ConfigureAwait(false);
+        process.KillAll();
     }
 
     private async Task ReleaseAsync(string id, string log, Child child)
     {
-        await child.Process.Exited.ConfigureAwait(false);
+        await Until(child).ConfigureAwait(false);
+        if (!child.Process.Exited.IsCompleted)
+        {
+            await child.Tail.ConfigureAwait(false);
+            child.Process.Control?.Dispose();
+            child.Lease?.Dispose();
+            return; // it outlives this agent: the next one has it
+        }
+
         await child.Guard.EndAsync().ConfigureAwait(false);
+        if (child.Record is not null)
+        {
+            Forget(id);
+        }
+
         ledger.Release(child.Reservation);
         child.Process.Control?.Dispose();
-        child.Lease.Dispose();
+        child.Lease?.Dispose();
         if (!_stop.IsCancellationRequested)
         {
             changed();
@@ -301,25 +341,32 @@ internal sealed class Spawner(ChildIdentity identity, Ledger ledger, IMachine ma
         }
 
         await child.Tail.ConfigureAwait(false);
-        File.Delete(log);
+        await child.Ending.ConfigureAwait(false);
+        ChildOutput.Delete(log);
         _children.TryRemove(id, out _);
     }
 
-    private sealed class Child(LinuxProcess process, Reservation reservation, SpawnRequest request, Guard guard, BundleLease lease)
+    private sealed class Child(LinuxProcess process, Reservation reservation, SpawnRequest request, Guard guard, BundleLease? lease, ChildOutput output)
     {
         public Guard Guard { get; } = guard;
 
-        public BundleLease Lease { get; } = Take(lease);
+        /// <summary>Null: it holds its files by itself alone.</summary>
+        public BundleLease? Lease { get; } = Take(lease);
+
+        /// <summary>Null: it ends with this agent.</summary>
+        public ReservationRecord? Record { get; set; }
 
         public LinuxProcess Process { get; } = process;
+
+        public ChildOutput Output { get; } = output;
 
         public Reservation Reservation { get; } = reservation;
 
         public SpawnRequest Request { get; } = request;
 
-        public DateTimeOffset Started { get; } = DateTimeOffset.UtcNow;
+        public DateTimeOffset Started { get; init; } = DateTimeOffset.UtcNow;
 
-        public string Name => Request.Command.Length > 0 ? Request.Class : Request.Class[(Request.Class.LastIndexOf('.') + 1)..];
+        public string Name => Request.Command.Length > 0 || (IsReady && Url.Length == 0) ? Request.Class : Request.Class[(Request.Class.LastIndexOf('.') + 1)..];
 
         /// <summary>Where it answers; empty until it does, and for executables.</summary>
         public string Url { get; set; } = "";
@@ -327,13 +374,25 @@ internal sealed class Spawner(ChildIdentity identity, Ledger ledger, IMachine ma
         /// <summary>Whether it has started as well as can be known.</summary>
         public bool IsReady { get; set; }
 
+        /// <summary>That it is killed if it does not end when asked.</summary>
+        public Task Ending { get; set; } = Task.CompletedTask;
+
         public Task Tail { get; set; } = Task.CompletedTask;
 
         public Task Released { get; set; } = Task.CompletedTask;
 
-        private static BundleLease Take(BundleLease lease)
+        public ProcessInfo Describe(string id, string node) =>
+            new(id, Request.Class, Process.Pid, node, Url, Request.MemoryBytes, Request.DiskBytes, Request.Options.Daemonize, Started)
+            {
+                Resources = Request.Resources,
+                Enforced = Guard.Enforced,
+                State = Process.Exited.IsCompleted ? ProcessState.Exited : ProcessState.Running,
+                Exit = Process.Exited.IsCompletedSuccessfully ? Process.Exited.Result : null,
+            };
+
+        private static BundleLease? Take(BundleLease? lease)
         {
-            lease.IsTaken = true;
+            lease?.IsTaken = true;
             return lease;
         }
     }

@@ -1,0 +1,14 @@
+namespace GlooX;
+
+/// <summary>What a process does.</summary>
+public enum ProcessState
+{
+    /// <summary>It runs.</summary>
+    Running,
+
+    /// <summary>It has ended.</summary>
+    Exited,
+
+    /// <summary>Its node does not answer, or has forgotten it: a node remembers for five minutes how a process ended.</summary>
+    Unknown,
+}

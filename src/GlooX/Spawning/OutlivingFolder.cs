@@ -1,0 +1,81 @@
+using GlooX.Bundles;
+using GlooX.Slots;
+using GlooX.Tls;
+using Microsoft.Extensions.Logging;
+
+namespace GlooX.Spawning;
+
+/// <summary>
+/// What an agent keeps of processes that outlive it, in a folder of its home that its address names: the next agent of that address takes them
+/// over. It belongs to one agent at a time, by a lock that the system keeps.
+/// </summary>
+internal sealed partial class OutlivingFolder : IDisposable
+{
+    private readonly string _folder;
+    private readonly FileStream _mine;
+
+    private OutlivingFolder(string folder, FileStream mine)
+    {
+        (_folder, _mine) = (folder, mine);
+        Records = ReservationStore.Open(Path.Combine(folder, "records"));
+        GlooXHome.CreateFolder(Path.Combine(folder, "exits"));
+    }
+
+    public ReservationStore Records { get; }
+
+    /// <summary>Null: it is another agent's, or cannot be made; processes then outlive this agent unknown to the next.</summary>
+    public static OutlivingFolder? TryOpen(string address, ILogger logger)
+    {
+        string folder = Path.Combine(GlooXHome.Path, "agents", string.Concat(address.Select(static c => char.IsAsciiLetterOrDigit(c) || c is '.' or '-' ? c : '_')));
+        FileStream? mine = null;
+        try
+        {
+            GlooXHome.CreateFolder(folder);
+            mine = FileLock.TryTake(Path.Combine(folder, "lock"));
+            if (mine is not null)
+            {
+                return new OutlivingFolder(folder, mine);
+            }
+
+            LogNotKept(logger, folder, "another agent of this address has it");
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            mine?.Dispose();
+            LogNotKept(logger, folder, e.Message);
+        }
+
+        return null;
+    }
+
+    /// <summary>Where a process leaves its exit code.</summary>
+    public string ExitFile(string id) => Path.Combine(_folder, "exits", id);
+
+    /// <summary>A process has ended, and that is known here.</summary>
+    public void Forget(string id)
+    {
+        Records.Remove(id);
+        File.Delete(ExitFile(id));
+        File.Delete(ExitFile(id) + ".new");
+    }
+
+    public void Dispose()
+    {
+        try
+        {
+            if (Records.Load() is { Records.Count: 0, Damaged.Count: 0 })
+            {
+                Directory.Delete(_folder, recursive: true); // while nobody else can have it
+            }
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            // a folder that stays does no harm
+        }
+
+        _mine.Dispose();
+    }
+
+    [LoggerMessage(3003, LogLevel.Warning, "Processes that outlive this agent will not be known to the next: {Folder} cannot be used: {Reason}")]
+    private static partial void LogNotKept(ILogger logger, string folder, string reason);
+}

@@ -1,0 +1,44 @@
+namespace GlooX.Cli.Tests;
+
+/// <summary>Programs run on the grid as if they ran here.</summary>
+public sealed class RunCommandTests
+{
+    [Fact]
+    public async Task A_program_runs_with_its_output_and_exit_code_and_its_log_is_read_later()
+    {
+        await using var shell = new Shell();
+        string agent = Shell.FreeUrl();
+        await shell.AgentAsync("--url", agent);
+        await File.WriteAllTextAsync(shell["job.sh"], "#!/bin/sh\necho $GLOOX_ID $1\necho bad >&2\nexit 5\n");
+        Outcome run = await shell.GlooXAsync("run", "--agent", agent, "--", shell["job.sh"], "--frames");
+        Assert.Equal((5, "bad"), (run.Code, run.Errors.Trim()));
+        string[] words = run.Output.Trim().Split(' ');
+        Assert.Equal("--frames", words[1]);
+
+        Outcome log = await shell.GlooXAsync("logs", words[0], "--agent", agent);
+        Assert.Equal((0, run.Output, run.Errors), (log.Code, log.Output, log.Errors));
+        Outcome timed = await shell.GlooXAsync("logs", words[0], "-n", "1", "-f", "-t", "--agent", agent);
+        Assert.Matches(@"^\d\d:\d\d:\d\d\.\d{3} ", timed.Output + timed.Errors);
+        Outcome killed = await shell.GlooXAsync("run", "--agent", agent, "--", "sh", "-c", "kill -9 $$");
+        Assert.Equal(128 + 9, killed.Code);
+        Outcome missing = await shell.GlooXAsync("logs", "nobody", "--agent", agent);
+        Assert.Equal(1, missing.Code);
+        Assert.Contains("has no process nobody", missing.Errors, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("INT")]
+    [InlineData("TERM")]
+    public async Task A_run_that_is_interrupted_ends_its_process(string signal)
+    {
+        await using var shell = new Shell();
+        string agent = Shell.FreeUrl();
+        await shell.AgentAsync("--url", agent);
+        await File.WriteAllTextAsync(shell["job.sh"], $"#!/bin/sh\ntouch {shell["up"]}\nexec sleep 600\n");
+        Task<Outcome> run = shell.RunAsync("sh", "-c", $"echo $$ > {shell["pid"]}; exec dotnet {Shell.Tool} run --agent {agent} {shell["job.sh"]}");
+        await CommandTests.UntilAsync(() => Task.FromResult(new Outcome(0, File.Exists(shell["up"]) ? "up" : "", "")), static o => o.Output.Length > 0);
+        await shell.RunAsync("kill", $"-{signal}", (await File.ReadAllTextAsync(shell["pid"])).Trim());
+        Assert.Equal(130, (await run).Code);
+        Assert.Equal("no processes", (await shell.GlooXAsync("ps", "--agent", agent)).Output.Trim());
+    }
+}

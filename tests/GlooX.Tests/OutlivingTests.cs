@@ -1,0 +1,163 @@
+using System.Diagnostics;
+using System.Net;
+using System.Net.Sockets;
+using GlooX.Slots;
+
+namespace GlooX.Tests;
+
+/// <summary>Processes that outlive their agent, which is killed, and are taken over by the next of its address.</summary>
+public sealed class OutlivingTests : IDisposable
+{
+    private readonly string _folder = Directory.CreateDirectory(Path.Combine(TestGrid.Home, $"payload-{Guid.NewGuid():N}")).FullName;
+
+    private static CancellationToken Ct => TestContext.Current.CancellationToken;
+
+    private static SpawnOptions Daemon { get; } = new() { Daemonize = true };
+
+    private string Go => Path.Combine(_folder, "go");
+
+    public void Dispose() => Directory.Delete(_folder, recursive: true);
+
+    [Fact]
+    public async Task What_outlives_a_killed_agent_is_taken_over_with_its_reservation_its_log_and_its_end()
+    {
+        await using TestGrid grid = await TestGrid.StartAsync();
+        string url = FreeUrl();
+        string orphan, killed, script;
+        await using (SpawnedProcess keeper = await KeeperAsync(grid, url))
+        await using (GlooXClient client = GlooXClient.Connect(url))
+        {
+            orphan = await SpawnAsync(client, "Orphan");
+            killed = await SpawnAsync(client, "Orphan");
+            script = await SpawnScriptAsync(client, $"echo up; while [ ! -e {Go} ]; do sleep 0.05; done; echo gone; exit 7");
+            Kill(keeper.Pid);
+            await keeper.WaitForExitAsync(Ct);
+        }
+
+        await using SpawnedProcess again = await KeeperAsync(grid, url);
+        await using GlooXClient next = GlooXClient.Connect(url);
+        IReadOnlyList<ProcessInfo> all = await next.ProcessesAsync(Ct);
+        Assert.Equal(new[] { orphan, killed, script }.Order(), all.Select(p => p.Id).Order());
+        Assert.All(all, p => Assert.True(p.Daemonize && TestGrid.IsRunning(p.Pid)));
+        Assert.Equal(200_000_000, all.Single(p => p.Id == orphan).MemoryBytes);
+        Assert.NotEqual(0, (await next.InfoAsync(Ct)).Utilization);
+
+        await using SpawnedProcess? first = await next.AttachAsync(orphan, Ct);
+        Assert.Equal("orphaned", (await first!.LogsAsync(follow: true, ct: Ct).FirstAsync(Ct)).Text);
+        Task<ExitStatus> end = first.WaitForExitAsync(Ct);
+        await Assert.ThrowsAsync<RpcException>(async () => await first.CallAsync<object>("exit", 3));
+        Assert.Equal(new ExitStatus(3, 0), await end);
+
+        await using SpawnedProcess? second = await next.AttachAsync(killed, Ct);
+        Kill(second!.Pid);
+        Assert.Contains(await second.WaitForExitAsync(Ct), (ExitStatus[])[new ExitStatus(0, 9), ExitStatus.Unknown]); // an older kernel does not tell
+
+        await using SpawnedProcess? third = await next.AttachAsync(script, Ct);
+        List<string> texts = [];
+        await foreach (LogLine line in third!.LogsAsync(follow: true, ct: Ct))
+        {
+            texts.Add(line.Text);
+            await File.WriteAllTextAsync(Go, "", Ct);
+        }
+
+        Assert.Equal(["up", "gone"], texts);
+        Assert.Equal(new ExitStatus(7, 0), await third.WaitForExitAsync(Ct));
+        await Eventually.HoldsAsync(async () => (await next.ProcessesAsync(Ct)).Count == 0 && (await next.InfoAsync(Ct)).Utilization == 0, "nothing is reserved any more");
+    }
+
+    [Fact]
+    public async Task The_end_of_a_process_while_no_agent_was_there_is_told_by_the_next()
+    {
+        await using TestGrid grid = await TestGrid.StartAsync();
+        string url = FreeUrl();
+        string script;
+        int pid;
+        await using (SpawnedProcess keeper = await KeeperAsync(grid, url))
+        await using (GlooXClient client = GlooXClient.Connect(url))
+        {
+            script = await SpawnScriptAsync(client, $"while [ ! -e {Go} ]; do sleep 0.05; done; echo gone; exit 5");
+            pid = Assert.Single(await client.ProcessesAsync(Ct)).Pid;
+            Kill(keeper.Pid);
+            await keeper.WaitForExitAsync(Ct);
+        }
+
+        await File.WriteAllTextAsync(Go, "", Ct);
+        await Eventually.HoldsAsync(() => !TestGrid.IsRunning(pid), "the process has ended");
+        await using SpawnedProcess again = await KeeperAsync(grid, url);
+        await using GlooXClient next = GlooXClient.Connect(url);
+        await using SpawnedProcess? ended = await next.AttachAsync(script, Ct);
+        ProcessInfo? info = await ended!.InfoAsync(Ct);
+        Assert.Equal((ProcessState.Exited, new ExitStatus(5, 0)), (info!.State, info.Exit));
+        Assert.Equal("gone", (await ended.LogsAsync(ct: Ct).SingleAsync(Ct)).Text);
+        Assert.Empty(await next.ProcessesAsync(Ct));
+        await Eventually.HoldsAsync(async () => (await next.InfoAsync(Ct)).Utilization == 0, "nothing is reserved any more");
+    }
+
+    [Fact]
+    public async Task An_agent_that_stops_in_order_leaves_them_to_the_next_too()
+    {
+        string url = FreeUrl();
+        string id;
+        await using (Agent agent = await Agent.StartAsync(url, options: new AgentOptions { WarmHosts = 0 }, ct: Ct))
+        await using (GlooXClient client = GlooXClient.Connect(url))
+        {
+            id = await SpawnScriptAsync(client, "echo up; exec sleep 600");
+        }
+
+        await using Agent other = await Agent.StartAsync(url, options: new AgentOptions { WarmHosts = 0 }, ct: Ct);
+        await using GlooXClient next = GlooXClient.Connect(url);
+        await using SpawnedProcess? process = await next.AttachAsync(id, Ct);
+        ExitStatus end = await process!.KillAsync(Ct);
+        Assert.Contains(end, (ExitStatus[])[new ExitStatus(0, 9), ExitStatus.Unknown]);
+        Assert.False(TestGrid.IsRunning(process.Pid));
+    }
+
+    [Fact]
+    public async Task A_process_of_which_nobody_was_told_is_ended_by_the_next_agent()
+    {
+        string url = FreeUrl();
+        using Process sleeper = Process.Start("setsid", ["sleep", "600"]);
+        IMachine machine = Machine.Local(Path.GetTempPath());
+        await Eventually.HoldsAsync(() => machine.FindProcess(sleeper.Id)?.Session == sleeper.Id, "it has a session of its own");
+        string folder = Path.Combine(TestGrid.Home, "home", "agents", url.Replace(':', '_'));
+        ReservationStore.Open(Path.Combine(folder, "records")).Put(new ReservationRecord
+        {
+            Id = "unborn", Pid = sleeper.Id, Stamp = machine.FindProcess(sleeper.Id)!.Value, Class = "sleep", Provision = Provision.None, LogFile = Path.Combine(_folder, "log"), Folder = Path.Combine(_folder, "own"),
+        });
+        await using (Agent agent = await Agent.StartAsync(url, options: new AgentOptions { WarmHosts = 0 }, ct: Ct))
+        {
+            Assert.False(TestGrid.IsRunning(sleeper.Id));
+        }
+
+        Assert.False(Directory.Exists(folder)); // nothing is left to remember
+    }
+
+    private static Task<SpawnedProcess> KeeperAsync(TestGrid grid, string url) => grid.SpawnAsync("Keeper", new SpawnOptions { Values = new() { ["url"] = url } });
+
+    private static async Task<string> SpawnAsync(GlooXClient client, string name)
+    {
+        await using SpawnedProcess process = await client.SpawnAsync(name, TestGrid.Payload, Daemon, ct: Ct);
+        return process.Id;
+    }
+
+    private static string FreeUrl()
+    {
+        using var listener = new TcpListener(IPAddress.Loopback, 0);
+        listener.Start();
+        return listener.LocalEndpoint.ToString()!;
+    }
+
+    private static void Kill(int pid)
+    {
+        using Process process = Process.GetProcessById(pid);
+        process.Kill();
+    }
+
+    private async Task<string> SpawnScriptAsync(GlooXClient client, string text)
+    {
+        string file = Path.Combine(_folder, $"{Guid.NewGuid():N}.sh");
+        await File.WriteAllTextAsync(file, $"#!/bin/sh\n{text}\n", Ct);
+        await using SpawnedProcess process = await client.SpawnAsync(file, Daemon with { Provision = new Provision("10MB", "1MB") }, ct: Ct);
+        return process.Id;
+    }
+}
