@@ -202,7 +202,22 @@ public sealed class GlooXClient : IAsyncDisposable
             Command = payload.Command,
         };
         SpawnReply reply = await AskAsync(request, payload, options, ct).ConfigureAwait(false);
-        return reply.Error.Length == 0 ? new SpawnedProcess(reply.Id, reply.Pid, reply.Node, reply.Url, reply.Started, _options) : throw new SpawnException($"{payload.Name} was not spawned: {reply.Error}");
+        if (reply.Error.Length > 0)
+        {
+            throw new SpawnException($"{payload.Name} was not spawned: {reply.Error}");
+        }
+
+        var spawned = new SpawnedProcess(reply.Id, reply.Pid, reply.Node, reply.Url, reply.Started, _options);
+        if (ct.IsCancellationRequested)
+        {
+            await using (spawned.ConfigureAwait(false))
+            {
+                await EndRunAsync(spawned).ConfigureAwait(false);
+                ct.ThrowIfCancellationRequested();
+            }
+        }
+
+        return spawned;
     }
 
     // Whether the agent has the files is told by asking for the spawn itself: then one that has them costs nothing.
@@ -211,7 +226,9 @@ public sealed class GlooXClient : IAsyncDisposable
         for (int round = 0; ; round++)
         {
             options.Progress?.Report(new SpawnProgress(SpawnStage.Starting, 0, 0));
-            SpawnReply reply = await _agent.SpawnAsync(request, ct).ConfigureAwait(false);
+
+            // What only has to be started is not given up in the midst of it: it might run already, and nobody would know of it.
+            SpawnReply reply = await _agent.SpawnAsync(request, request.Command.Length > 0 ? CancellationToken.None : ct).ConfigureAwait(false);
             if (!reply.NeedsBundle || round == MaxSendings)
             {
                 return reply;

@@ -51,4 +51,23 @@ public sealed class StalledNodeTests
         await second.KillAsync();
         await first.UntilAsync("get channel status", "got", "got ");
     }
+
+    [Fact]
+    public async Task An_ephemeral_entry_goes_when_its_node_is_forgotten_and_is_there_again_when_the_node_is()
+    {
+        await using var shell = new Shell();
+        (Conversation first, string url) = await ChannelProcessTests.StartAsync(shell, "127.0.0.1:0");
+        (Conversation second, _) = await ChannelProcessTests.StartAsync(shell, "127.0.0.1:0", "--peer", url);
+        await ChannelProcessTests.TogetherAsync(first, second);
+        await second.AskAsync("ephemeral channel status", "set");
+        await first.UntilAsync("get channel status", "got", "got here");
+
+        // Longer than a node may be silent before it is forgotten.
+        await second.SignalAsync("STOP");
+        await first.UntilAsync("get channel status", "got", "got ");
+        await second.SignalAsync("CONT");
+        await ChannelProcessTests.TogetherAsync(first, second);
+        await first.UntilAsync("get channel status", "got", "got here");
+        await second.UntilAsync("get channel status", "got", "got here");
+    }
 }
