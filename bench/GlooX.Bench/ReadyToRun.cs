@@ -25,7 +25,7 @@ internal static class ReadyToRun
             Console.WriteLine("compiling this program ahead of time, as it would be deployed …");
             string[] publish =
             [
-                "publish", project, "-c", "Release", "-r", RuntimeInformation.RuntimeIdentifier, "--self-contained", "false", "-p:PublishReadyToRun=true", "-p:RunAnalyzers=false", "-v", "q", "--nologo", "-o", folder,
+                "publish", project, "-c", "Release", "-r", RuntimeInformation.RuntimeIdentifier, "--self-contained", "false", "-p:PublishReadyToRun=true", "-p:ErrorOnDuplicatePublishOutputFiles=false", "-p:RunAnalyzers=false", "-v", "q", "--nologo", "-o", folder,
             ];
             if (await ExecuteAsync("dotnet", publish, quiet: true, ct) != 0)
             {

@@ -50,7 +50,7 @@ internal static class SpawnTopic
             }
 
             await using ServerProcess poolAgent = await AgentProcess.StartAsync(Pool, ct);
-            await using GlooXClient poolClient = GlooXClient.Connect($"127.0.0.1:{poolAgent.Port}");
+            await using GlooXClient poolClient = GlooXClient.Connect($"127.0.0.1:{poolAgent.Port}", new RpcClientOptions { ConnectTimeout = TimeSpan.FromMinutes(1), CallTimeout = TimeSpan.FromMinutes(2) });
             perSecond = await SustainAsync(poolAgent, poolClient, quick ? 10 : 30, ct);
             inARow = await InARowAsync(coldClient, ct);
             await AgentProcess.WarmAsync(poolAgent.Pid, Pool, ct);

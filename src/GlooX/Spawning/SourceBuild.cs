@@ -111,7 +111,7 @@ internal static class SourceBuild
 
         if (ready)
         {
-            foreach (string argument in (string[])["-p:PublishReadyToRun=true", "-r", RuntimeInformation.RuntimeIdentifier, "--self-contained", "false", $"-p:CustomAfterMicrosoftCommonTargets={await ExcludedAsync(builds, ct).ConfigureAwait(false)}"])
+            foreach (string argument in (string[])["-p:PublishReadyToRun=true", "-r", RuntimeInformation.RuntimeIdentifier, "--self-contained", "false", "-p:ErrorOnDuplicatePublishOutputFiles=false", $"-p:CustomAfterMicrosoftCommonTargets={await ExcludedAsync(builds, ct).ConfigureAwait(false)}"])
             {
                 start.ArgumentList.Add(argument);
             }
