@@ -14,7 +14,7 @@ namespace GlooX.Wire;
 /// A connection on which either side may call the other: the calls it makes, the calls it serves, and the streams of both. When it closes,
 /// every call made fails with the reason; handlers that can be cancelled are.
 /// </summary>
-internal abstract class RpcConnection : WireConnection, ICallSource
+internal abstract class RpcConnection : WireConnection, ICallSource, ISwept
 {
     private const int MaxDefinitions = 4096;
 
@@ -108,7 +108,7 @@ internal abstract class RpcConnection : WireConnection, ICallSource
             StartSweeping();
         }
 
-        Sweeper.Expect(call.Deadline);
+        Sweeper.Shared.Expect(call.Deadline);
         return true;
     }
 
@@ -277,8 +277,7 @@ internal abstract class RpcConnection : WireConnection, ICallSource
         FinishIfDrained();
     }
 
-    /// <summary>Looks at the clock; called now and then, by one thread at a time.</summary>
-    /// <returns>When to look again at the latest.</returns>
+    /// <inheritdoc/>
     public virtual long Sweep(long now)
     {
         List<PendingCall>? expired = _calls.TakeExpired(now, out long next);
@@ -299,10 +298,10 @@ internal abstract class RpcConnection : WireConnection, ICallSource
             return;
         }
 
-        Sweeper.Add(this);
+        Sweeper.Shared.Add(this);
         if (IsClosed)
         {
-            Sweeper.Remove(this); // OnClosed may have missed it
+            Sweeper.Shared.Remove(this); // OnClosed may have missed it
         }
     }
 
@@ -371,7 +370,7 @@ internal abstract class RpcConnection : WireConnection, ICallSource
 
     protected override void OnClosed(Exception reason)
     {
-        Sweeper.Remove(this);
+        Sweeper.Shared.Remove(this);
         foreach (RpcRequest request in _cancellable.Values.Concat(_oneWay.Keys))
         {
             ThreadPool.UnsafeQueueUserWorkItem(static r => r.Cancel(), request, preferLocal: false);

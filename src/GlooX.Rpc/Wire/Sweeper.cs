@@ -2,86 +2,112 @@ using System.Collections.Concurrent;
 
 namespace GlooX.Wire;
 
+/// <summary>Something that has to look at the clock now and then.</summary>
+internal interface ISwept
+{
+    /// <summary>Looks at the clock; called by one thread at a time.</summary>
+    /// <returns>When to look again at the latest, as <paramref name="now"/>.</returns>
+    long Sweep(long now);
+}
+
 /// <summary>
-/// Makes the connections of this process look at the clock: each second, and sooner when one has a call whose deadline comes sooner. One
-/// timer for all, so that a process whose calls are not in a hurry is woken once a second, however many connections it has. Thread-safe.
+/// Makes all connections of a process look at the clock: each second, and sooner when one has a call whose deadline comes sooner. One timer
+/// for all, so that a process whose calls are not in a hurry is woken once a second, however many connections it has. Thread-safe.
 /// </summary>
-internal static class Sweeper
+/// <param name="time">Makes the timer.</param>
+/// <param name="now">The time in ms, as <see cref="Environment.TickCount64"/> tells it.</param>
+internal sealed class Sweeper(TimeProvider time, Func<long> now)
 {
     private const long Rest = 1000;
 
     // Deadlines are kept to within this, in ms: many that differ a little are looked at together.
     private const long Grain = 50;
-    private static readonly ConcurrentDictionary<RpcConnection, bool> s_connections = new();
-    private static readonly Lock s_gate = new();
-    private static readonly Timer s_timer = MakeTimer();
-    private static long s_due = long.MaxValue;
-    private static int s_sweeping;
+    private readonly ConcurrentDictionary<ISwept, bool> _swept = new();
+    private readonly Lock _gate = new();
+    private ITimer? _timer;
+    private long _due = long.MaxValue;
+    private bool _isSweeping;
 
-    public static void Add(RpcConnection connection)
+    /// <summary>The process's.</summary>
+    public static Sweeper Shared { get; } = new(TimeProvider.System, static () => Environment.TickCount64);
+
+    public void Add(ISwept swept)
     {
-        s_connections[connection] = true;
-        Expect(Environment.TickCount64 + Rest);
+        _swept[swept] = true;
+        Expect(now() + Rest);
     }
 
-    public static void Remove(RpcConnection connection) => s_connections.TryRemove(connection, out _);
+    public void Remove(ISwept swept) => _swept.TryRemove(swept, out _);
 
-    /// <summary>Something is to be looked at then, in <see cref="Environment.TickCount64"/>.</summary>
-    public static void Expect(long time)
+    /// <summary>Something is to be looked at then. It must be in place already: who sweeps just now either sees it, or what is said here.</summary>
+    public void Expect(long at)
     {
-        if (time >= Volatile.Read(ref s_due))
+        if (at >= Volatile.Read(ref _due))
         {
             return;
         }
 
-        lock (s_gate)
+        lock (_gate)
         {
-            if (time < s_due)
+            Plan(at);
+        }
+    }
+
+    // Under the lock. While one sweeps, what is planned is only noted: the timer is set when he is done, so no two ever sweep at once.
+    private void Plan(long at)
+    {
+        if (at >= _due)
+        {
+            return;
+        }
+
+        long present = now();
+        Volatile.Write(ref _due, Math.Max(at, present + Grain));
+        if (!_isSweeping)
+        {
+            _timer ??= MakeTimer();
+            _timer.Change(TimeSpan.FromMilliseconds(_due - present), Timeout.InfiniteTimeSpan);
+        }
+    }
+
+    // It lives as long as the process, and so would the context of whoever came first.
+    private ITimer MakeTimer()
+    {
+        using AsyncFlowControl? flow = ExecutionContext.IsFlowSuppressed() ? null : ExecutionContext.SuppressFlow();
+        return time.CreateTimer(static s => ((Sweeper)s!).Sweep(), this, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
+    }
+
+    private void Sweep()
+    {
+        lock (_gate)
+        {
+            if (_isSweeping)
             {
-                Plan(time);
+                return; // it had fired already when it was set anew; whoever sweeps sets it again
+            }
+
+            _isSweeping = true;
+            Volatile.Write(ref _due, long.MaxValue);
+        }
+
+        long next = long.MaxValue;
+        try
+        {
+            long present = now();
+            foreach ((ISwept swept, _) in _swept)
+            {
+                next = Math.Min(Math.Min(next, present + Rest), swept.Sweep(present));
             }
         }
-    }
-
-    private static Timer MakeTimer()
-    {
-        using (ExecutionContext.SuppressFlow())
+        finally
         {
-            return new Timer(static _ => Sweep());
-        }
-    }
-
-    private static void Plan(long time)
-    {
-        long now = Environment.TickCount64;
-        long due = Math.Max(time, now + Grain);
-        Volatile.Write(ref s_due, due);
-        s_timer.Change(due - now, Timeout.Infinite);
-    }
-
-    private static void Sweep()
-    {
-        if (Interlocked.Exchange(ref s_sweeping, 1) != 0)
-        {
-            Expect(Environment.TickCount64 + Grain); // the last one is not over yet
-            return;
-        }
-
-        // What is expected from here on plans anew; nothing that was expected before is missed, for all are looked at.
-        Volatile.Write(ref s_due, long.MaxValue);
-        long now = Environment.TickCount64;
-        long next = now + Rest;
-        bool any = false;
-        foreach ((RpcConnection connection, _) in s_connections)
-        {
-            next = Math.Min(next, connection.Sweep(now));
-            any = true;
-        }
-
-        Interlocked.Exchange(ref s_sweeping, 0);
-        if (any)
-        {
-            Expect(next);
+            lock (_gate)
+            {
+                _isSweeping = false;
+                next = Math.Min(next, _due);
+                Volatile.Write(ref _due, long.MaxValue);
+                Plan(next);
+            }
         }
     }
 }
