@@ -35,7 +35,9 @@ public sealed class RunCommandTests
         string agent = Shell.FreeUrl();
         await shell.AgentAsync("--url", agent);
         await File.WriteAllTextAsync(shell["job.sh"], $"#!/bin/sh\ntouch {shell["up"]}\nexec sleep 600\n");
-        Task<Outcome> run = shell.RunAsync("sh", "-c", $"echo $$ > {shell["pid"]}; exec dotnet {Shell.Tool} run --agent {agent} {shell["job.sh"]}");
+
+        // What a shell runs in the background ignores Ctrl-C, and so does whatever that starts, unless it is told otherwise.
+        Task<Outcome> run = shell.RunAsync("sh", "-c", $"echo $$ > {shell["pid"]}; exec env --default-signal=INT dotnet {Shell.Tool} run --agent {agent} {shell["job.sh"]}");
         await CommandTests.UntilAsync(() => Task.FromResult(new Outcome(0, File.Exists(shell["up"]) ? "up" : "", "")), static o => o.Output.Length > 0);
         await shell.RunAsync("kill", $"-{signal}", (await File.ReadAllTextAsync(shell["pid"])).Trim());
         Assert.Equal(130, (await run).Code);

@@ -35,11 +35,7 @@ public sealed class StalledNodeTests
     public async Task An_ephemeral_entry_stays_while_its_node_is_unreachable_and_goes_when_it_is_killed()
     {
         await using var shell = new Shell();
-        (Conversation first, string url) = await ChannelProcessTests.StartAsync(shell, "127.0.0.1:0");
-        (Conversation second, _) = await ChannelProcessTests.StartAsync(shell, "127.0.0.1:0", "--peer", url);
-        await ChannelProcessTests.TogetherAsync(first, second);
-        await second.AskAsync("ephemeral channel status", "set");
-        await first.UntilAsync("get channel status", "got", "got here");
+        (Conversation first, Conversation second) = await StatusOfSecondAsync(shell);
 
         await second.SignalAsync("STOP");
         await first.UntilAsync("peers", "peers", "peers 0");
@@ -56,11 +52,7 @@ public sealed class StalledNodeTests
     public async Task An_ephemeral_entry_goes_when_its_node_is_forgotten_and_is_there_again_when_the_node_is()
     {
         await using var shell = new Shell();
-        (Conversation first, string url) = await ChannelProcessTests.StartAsync(shell, "127.0.0.1:0");
-        (Conversation second, _) = await ChannelProcessTests.StartAsync(shell, "127.0.0.1:0", "--peer", url);
-        await ChannelProcessTests.TogetherAsync(first, second);
-        await second.AskAsync("ephemeral channel status", "set");
-        await first.UntilAsync("get channel status", "got", "got here");
+        (Conversation first, Conversation second) = await StatusOfSecondAsync(shell);
 
         // Longer than a node may be silent before it is forgotten.
         await second.SignalAsync("STOP");
@@ -69,5 +61,16 @@ public sealed class StalledNodeTests
         await ChannelProcessTests.TogetherAsync(first, second);
         await first.UntilAsync("get channel status", "got", "got here");
         await second.UntilAsync("get channel status", "got", "got here");
+    }
+
+    /// <summary>Two nodes, of which the second has an ephemeral entry that the first has too.</summary>
+    private static async Task<(Conversation First, Conversation Second)> StatusOfSecondAsync(Shell shell)
+    {
+        (Conversation first, string url) = await ChannelProcessTests.StartAsync(shell, "127.0.0.1:0");
+        (Conversation second, _) = await ChannelProcessTests.StartAsync(shell, "127.0.0.1:0", "--peer", url);
+        await ChannelProcessTests.TogetherAsync(first, second);
+        await second.AskAsync("ephemeral channel status", "set");
+        await first.UntilAsync("get channel status", "got", "got here");
+        return (first, second);
     }
 }

@@ -93,6 +93,10 @@ internal sealed class Relay : IAsyncDisposable
             {
                 return;
             }
+            catch (InvalidOperationException) when (_stop.IsCancellationRequested)
+            {
+                return; // stopped between two calls
+            }
 
             Interlocked.Increment(ref _accepted);
             _running.Add(ServeAsync(socket));

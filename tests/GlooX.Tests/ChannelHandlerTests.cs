@@ -48,6 +48,21 @@ public sealed class ChannelHandlerTests
     }
 
     [Fact]
+    public async Task Handlers_see_nothing_of_the_call_that_brought_the_change()
+    {
+        await using var grid = await TestGrid.StartAsync(Plain, Plain);
+        var seen = new ConcurrentQueue<Exception?>();
+        using IDisposable handler = grid.Agents[1].Channel<int>("channel").OnSet(Keys.All, (_, _) => seen.Enqueue(Record.Exception(static () => RpcCall.Current)));
+        for (int i = 1; i <= 20; i++)
+        {
+            await grid.Agents[0].Channel<int>("channel").SetAsync("k", i);
+            await Eventually.HoldsAsync(() => seen.Count == i, "it is told");
+        }
+
+        Assert.All(seen, static e => Assert.IsType<InvalidOperationException>(e));
+    }
+
+    [Fact]
     public async Task A_handler_may_wait_for_writes_of_others_and_what_it_throws_is_logged()
     {
         using var log = new LogKeeper();

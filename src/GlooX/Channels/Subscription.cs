@@ -1,4 +1,6 @@
+using System.Diagnostics;
 using GlooX.Grid.Channels;
+using GlooX.RpcRuntime;
 using Microsoft.Extensions.Logging;
 
 namespace GlooX.Channels;
@@ -172,8 +174,20 @@ internal sealed class Subscription : IThreadPoolWorkItem, IDisposable
 
     public void RunSoon() => ThreadPool.UnsafeQueueUserWorkItem(this, preferLocal: false);
 
-    /// <summary>Runs the first handlers on this thread.</summary>
-    public void RunHere() => _ = RunAsync(MostInline); // it catches everything
+    /// <summary>Runs the first handlers on this thread, to which they look as on any other: nothing of the call that brought the change is seen.</summary>
+    public void RunHere()
+    {
+        if (Activity.Current is not null)
+        {
+            RunSoon();
+            return;
+        }
+
+        RpcRequest? call = RpcCall.Running;
+        RpcCall.Running = null;
+        _ = RunAsync(MostInline); // it catches everything
+        RpcCall.Running = call;
+    }
 
     void IThreadPoolWorkItem.Execute() => _ = RunAsync(int.MaxValue);
 

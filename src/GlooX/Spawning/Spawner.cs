@@ -145,7 +145,7 @@ internal sealed partial class Spawner(ChildIdentity identity, Ledger ledger, IMa
             using var limit = CancellationTokenSource.CreateLinkedTokenSource(ct, _stop.Token);
             limit.CancelAfter(request.StartTimeoutMilliseconds);
             string assembly = Path.Combine(lease.Folder, request.Assembly);
-            var assignment = new Assignment(assembly, lease.LockFile, request.Class, identity.Make(request).Export(), request.Options) 
+            var assignment = new Assignment(assembly, lease.LockFile, request.Class, identity.Make(request).Export(), request.Options)
             {
                 HeapLimitBytes = HeapLimit.Of(request.MemoryBytes),
                 ExitFile = child.Record is null || outliving is null ? "" : outliving.ExitFile(id),
