@@ -21,8 +21,10 @@ internal static class ChannelTopic
         string home = Directory.CreateTempSubdirectory("gloox-bench-home-").FullName;
         Environment.SetEnvironmentVariable("GLOOX_HOME", Path.Combine(home, "home"));
 
-        // In all processes, as the gloox tool has it: no heap for each core, and threads that find nothing to do sleep at once.
+        // In all processes, as the gloox tool has it: no heap for each core, nothing compiled with counters first, and threads that find
+        // nothing to do sleep at once.
         Environment.SetEnvironmentVariable("DOTNET_gcServer", "0");
+        Environment.SetEnvironmentVariable("DOTNET_TieredPGO", "0");
         Environment.SetEnvironmentVariable("DOTNET_ThreadPool_UnfairSemaphoreSpinLimit", "0");
         try
         {
@@ -90,7 +92,7 @@ internal static class ChannelTopic
     /// <summary>What it costs to hold many keys, and how long a new process takes to take part, before and after they are there.</summary>
     private static async Task HoldAsync(Trio trio, bool quick, Dictionary<string, double> figures, CancellationToken ct)
     {
-        (int times, double idle) = quick ? (1, 3) : (3, 10);
+        (int times, double idle) = quick ? (1, 5) : (3, 10);
         bool isOurs = trio.Kind == SharedMap.GlooX;
         string of = isOurs ? "" : "_" + trio.Kind;
         figures[$"channel.join{of}_s"] = await trio.CatchUpAsync(times, OtherKeys, ct);

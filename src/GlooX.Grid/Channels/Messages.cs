@@ -21,6 +21,17 @@ internal enum MessageKind : byte
     Acknowledge = 6,
 }
 
+/// <summary>Whether a digest is to be answered with another.</summary>
+internal enum Reply : byte
+{
+    No = 0,
+
+    /// <summary>If it is not the same here.</summary>
+    IfDifferent = 1,
+
+    InAnyCase = 2,
+}
+
 /// <summary>Writes of this node that wait to be sent to all, of one channel, numbered without a gap.</summary>
 internal sealed class PendingBatch(Replica replica, ulong first)
 {

@@ -171,7 +171,8 @@ internal sealed class Replica(string name, ChannelSpec spec, Func<Entry, ulong>?
 
     /// <summary>
     /// Forgets tombstones that are older than <paramref name="age"/> and that every member has seen: none of them can send an older entry
-    /// of the key any more. A node that is no member may; if that entry was seen here before, <see cref="Seen"/> refuses it.
+    /// of the key any more. A node that is no member may; if that entry was seen here before, <see cref="Seen"/> refuses it. So a tombstone
+    /// behind a gap that a dead node has left stays until another member tells that it has seen what was in it.
     /// </summary>
     public void Collect(long now, long age, Func<ulong, ulong, bool> seenByAll)
     {

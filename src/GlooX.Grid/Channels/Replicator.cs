@@ -6,8 +6,8 @@ namespace GlooX.Grid.Channels;
 /// <see cref="Kept"/>. It has no clock, lock, thread or socket; messages may be lost, doubled, late and out of order.
 /// </summary>
 /// <remarks>
-/// A write goes straight to all members. Whatever that misses is found by digests: each second with one random member, and with each that
-/// joins or comes back. Who finds that another has seen what he has not, pulls it. When a node dies, what it had told anybody reaches
+/// A write goes straight to all members. Whatever that misses is found by digests: each second with one member in turn as long as
+/// anything changes and for a while after, less often then, and with each that joins or comes back. Who finds that another has seen what he has not, pulls it. When a node dies, what it had told anybody reaches
 /// everybody; what it had told nobody is lost.
 /// </remarks>
 internal sealed class Replicator
@@ -20,7 +20,6 @@ internal sealed class Replicator
 
     private readonly ReplicatorOptions _options;
     private readonly HybridClock _clock;
-    private readonly Random _random;
     private readonly SortedDictionary<string, Replica> _channels = new(StringComparer.Ordinal);
     private readonly SortedDictionary<ulong, Peer> _peers = [];
     private readonly Dictionary<ulong, long> _absent = [];
@@ -30,12 +29,16 @@ internal sealed class Replicator
     private readonly List<Entry> _ended = [];
     private List<PendingBatch> _pending = [];
     private long _nextDigest;
+    private ulong _state;
+    private int _calm;
+    private uint _turn;
+    private bool _endsSoon;
 
     public Replicator(ulong self, ReplicatorOptions options, Random random)
     {
         Self = self;
         _options = options;
-        _random = random;
+        _turn = (uint)random.Next(); // not all begin with the same
         _clock = new HybridClock(options.MaxDrift);
         _pulls = new PullDesk(this, options);
 
@@ -78,6 +81,9 @@ internal sealed class Replicator
     /// Whether something is under way that only time brings on: then <see cref="Tick"/> is due several times a second, otherwise once.
     /// </summary>
     public bool IsRestless { get; private set; }
+
+    /// <summary>Whether nothing has changed for a while and nothing ends soon: <see cref="Tick"/> is due only each <see cref="ReplicatorOptions.CalmInterval"/>.</summary>
+    public bool IsCalm => _calm > ReplicatorOptions.StirDigests && !_endsSoon;
 
     /// <summary>Whether every replica has been compared with another node's.</summary>
     public bool IsSynced => Directory.IsSynced && _channels.Values.All(c => c.IsSynced);
@@ -240,15 +246,19 @@ internal sealed class Replicator
             peer!.IsReachable = isReachable;
             if (returns)
             {
-                SendDigest(peer, wantsReply: true);
+                SendDigest(peer, Reply.IfDifferent);
             }
         }
     }
 
-    /// <summary>To be called several times a second, or once a second unless <see cref="IsRestless"/>.</summary>
+    /// <summary>Something has changed, or will: digests are sent each second for a while.</summary>
+    public void Stir() => (_calm, _nextDigest) = (0, IsCalm ? 0 : _nextDigest);
+
+    /// <summary>To be called several times a second, or once a second unless <see cref="IsRestless"/>, or less often if <see cref="IsCalm"/>.</summary>
     public void Tick(Instant now)
     {
         IsRestless = false;
+        _endsSoon = false;
         foreach (Replica replica in All())
         {
             _ended.Clear();
@@ -291,8 +301,8 @@ internal sealed class Replicator
         IsRestless |= _gaps.Count > 0 || _pulls.IsBusy;
         if (now.Mono >= _nextDigest)
         {
-            _nextDigest = now.Mono + _options.DigestInterval;
             EverySecond(now);
+            _nextDigest = now.Mono + (IsCalm ? _options.CalmInterval : _options.DigestInterval);
         }
     }
 
@@ -380,7 +390,7 @@ internal sealed class Replicator
             replica.IsSynced = true;
             if (ReferenceEquals(replica, Directory))
             {
-                SendDigest(source, wantsReply: true); // of the channels that it has brought
+                SendDigest(source, Reply.IfDifferent); // of the channels that it has brought
             }
         }
     }
@@ -437,7 +447,7 @@ internal sealed class Replicator
 
     private void OnDigest(ref WireReader reader, Peer peer, Instant now)
     {
-        bool wantsReply = reader.Byte() != 0;
+        var wants = (Reply)reader.Byte();
         bool differs = false;
         while (!reader.IsAtEnd)
         {
@@ -482,22 +492,33 @@ internal sealed class Replicator
             }
         }
 
-        if (wantsReply && (differs || !IsSynced))
+        if (wants == Reply.InAnyCase || (wants == Reply.IfDifferent && (differs || !IsSynced)))
         {
-            SendDigest(peer, wantsReply: false);
+            SendDigest(peer, Reply.No);
         }
+    }
+
+    private bool HasTombstones => All().Any(static r => r.Tombstones > 0);
+
+    private void LookForChanges(int reachable)
+    {
+        ulong state = All().Aggregate((ulong)reachable, static (sum, r) => (sum * 31) + r.Digest + r.LastSequence);
+        _calm = state == _state && !HasTombstones ? _calm + 1 : 0;
+        _state = state;
     }
 
     private void EverySecond(Instant now)
     {
         Peer[] reachable = [.. _peers.Values.Where(p => p.IsReachable)];
+        LookForChanges(reachable.Length);
         if (reachable.Length > 0 && !IsSynced)
         {
-            Array.ForEach(reachable, p => SendDigest(p, wantsReply: true));
+            Array.ForEach(reachable, p => SendDigest(p, Reply.IfDifferent));
         }
         else if (reachable.Length > 0)
         {
-            SendDigest(reachable[_random.Next(reachable.Length)], wantsReply: true);
+            // What was deleted is forgotten when all are known to have seen that, and others may be calm: they are asked.
+            SendDigest(reachable[_turn++ % (uint)reachable.Length], HasTombstones ? Reply.InAnyCase : Reply.IfDifferent);
         }
 
         HashSet<ulong> owners = [.. All().SelectMany(r => r.Owners)];
@@ -566,7 +587,11 @@ internal sealed class Replicator
         }
     }
 
-    private void Await(long time, Instant now) => IsRestless |= time > 0 && time - now.Mono < _options.DigestInterval;
+    private void Await(long time, Instant now)
+    {
+        IsRestless |= time > 0 && time - now.Mono < _options.DigestInterval;
+        _endsSoon |= time > 0 && time - now.Mono < _options.CalmInterval;
+    }
 
     private void EndOwner(ulong owner, Instant now)
     {
@@ -599,7 +624,7 @@ internal sealed class Replicator
         }
     }
 
-    private void SendDigest(Peer peer, bool wantsReply)
+    private void SendDigest(Peer peer, Reply wanted)
     {
         WireWriter? writer = null;
         foreach (Replica replica in All())
@@ -607,7 +632,7 @@ internal sealed class Replicator
             if (writer is null)
             {
                 writer = Messages.Begin(MessageKind.Digest, Self);
-                writer.Byte(wantsReply ? (byte)1 : (byte)0);
+                writer.Byte((byte)wanted);
             }
 
             Messages.WriteChannel(writer, replica);

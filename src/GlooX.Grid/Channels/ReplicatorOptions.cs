@@ -3,11 +3,17 @@ namespace GlooX.Grid.Channels;
 /// <summary>How replication behaves; times in milliseconds.</summary>
 internal sealed record ReplicatorOptions
 {
+    /// <summary>How many digests are sent after the last change before they become rare.</summary>
+    public const int StirDigests = 20;
+
     /// <summary>How far ahead of this machine's clock others may move the hybrid clock. Raising it lets a wrong clock win for longer.</summary>
     public long MaxDrift { get; init; } = 60_000;
 
-    /// <summary>How often one random member is told what was seen. Lowering it finds lost messages sooner, for one small message each time.</summary>
+    /// <summary>How often one member, in turn, is told what was seen, as long as anything changes. Lowering it finds lost messages sooner, for one small message each time.</summary>
     public long DigestInterval { get; init; } = 1_000;
+
+    /// <summary>How often after that: each digest wakes two processes, and what was lost has been found by then.</summary>
+    public long CalmInterval { get; init; } = 5_000;
 
     /// <summary>How long what another has may be missing here before it is asked for: it is usually under way.</summary>
     public long Patience { get; init; } = 500;

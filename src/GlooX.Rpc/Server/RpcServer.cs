@@ -64,7 +64,6 @@ namespace GlooX
         private readonly List<(SslApplicationProtocol Protocol, Func<TlsConnection, Task> Handler, RpcRole? Role)> _routes = [];
         private TlsListener? _listener;
         private TlsListener? _door; // for connections that others accept
-        private Timer? _sweeper;
         private int _disposed;
 
         /// <summary>Makes a server that does not listen yet.</summary>
@@ -198,11 +197,6 @@ namespace GlooX
             {
                 await door.DisposeAsync().ConfigureAwait(false);
             }
-
-            if (Volatile.Read(ref _sweeper) is { } sweeper)
-            {
-                await sweeper.DisposeAsync().ConfigureAwait(false);
-            }
         }
 
         /// <summary>Another protocol on the same port, for callers of a role, or for all (null); before <see cref="StartAsync"/>.</summary>
@@ -259,29 +253,6 @@ namespace GlooX
                 : new Definition(name, Index: index, Service: service);
         }
 
-        /// <summary>Often enough to be late by no more than a quarter of the shortest time that is watched.</summary>
-        private static TimeSpan SweepPeriod(RpcServerOptions options)
-        {
-            double shortest = new[] { options.HandshakeTimeout, options.KeepAliveInterval, options.IdleTimeout }
-                .Where(static t => t > TimeSpan.Zero).Select(static t => t.TotalMilliseconds).DefaultIfEmpty(double.MaxValue).Min();
-            return TimeSpan.FromMilliseconds(Math.Clamp(shortest / 4, 10, 1000));
-        }
-
-        private Timer MakeSweeper()
-        {
-            TimeSpan period = SweepPeriod(_options);
-            return new Timer(static s => ((RpcServer)s!).Sweep(), this, period, period);
-        }
-
-        private void Sweep()
-        {
-            long now = Environment.TickCount64;
-            foreach ((ServerConnection connection, _) in _connections)
-            {
-                connection.Watch(now);
-            }
-        }
-
         private static RpcException ShuttingDown() => new(RpcError.ShuttingDown, "the process is shutting down");
 
         private TlsListener MakeDoor()
@@ -297,7 +268,7 @@ namespace GlooX
         {
             var connection = new ServerConnection(this, tls, _options);
             _connections[connection] = true;
-            LazyInitializer.EnsureInitialized(ref _sweeper, MakeSweeper);
+            connection.Begin();
             try
             {
                 if (IsStopping)

@@ -14,6 +14,7 @@ internal sealed class ChannelHub : IAsyncDisposable
 {
     private static readonly TimeSpan s_tick = TimeSpan.FromMilliseconds(100);
     private static readonly TimeSpan s_rest = TimeSpan.FromSeconds(1.02); // a little more than between two digests
+    private static readonly TimeSpan s_calm = TimeSpan.FromSeconds(5.02);
     private static readonly TimeSpan s_roomTimeout = TimeSpan.FromSeconds(2);
 
     // How often one writer sends what others wrote, before somebody else does.
@@ -543,7 +544,12 @@ internal sealed class ChannelHub : IAsyncDisposable
 
     private Drained Drain()
     {
-        TimeSpan pace = _core.IsRestless ? s_tick : s_rest;
+        if (_core.Changes.Count > 0)
+        {
+            _core.Stir();
+        }
+
+        TimeSpan pace = _core.IsRestless ? s_tick : _core.IsCalm ? s_calm : s_rest;
         if (_timer is { } timer && timer.Period != pace)
         {
             timer.Period = pace;
