@@ -1,9 +1,5 @@
-using System.Buffers;
-using System.Buffers.Binary;
 using System.Net.Sockets;
 using System.Text;
-using GlooX.RpcRuntime;
-using Nerdbank.MessagePack;
 
 namespace GlooX.Spawning;
 
@@ -34,45 +30,42 @@ internal sealed class Control(Socket socket) : IDisposable
     public const int Descriptor = 3;
     private const int MaxMessage = 4 * 1024 * 1024;
 
-    public async Task SendAsync<T>(T message, CancellationToken ct)
-    {
-        var buffer = new ArrayBufferWriter<byte>();
-        buffer.Advance(buffer.GetSpan(4)[..4].Length);
-        var writer = new MessagePackWriter(buffer);
-        RpcSerializer.Default.Write(ref writer, message);
-        writer.Flush();
-        byte[] bytes = buffer.WrittenSpan.ToArray();
-        if (bytes.Length - 4 > MaxMessage)
-        {
-            throw new RpcException(RpcError.TooLarge, $"the options of a process take {bytes.Length - 4} bytes, more than the {MaxMessage} that a process can be given: hand over a file's name instead");
-        }
+    public Task SendAsync(Assignment assignment, CancellationToken ct) => SendAsync(ControlFormat.Write(w => w.Write(assignment)), ct);
 
-        BinaryPrimitives.WriteInt32LittleEndian(bytes, bytes.Length - 4);
-        for (int sent = 0; sent < bytes.Length;)
-        {
-            sent += await socket.SendAsync(bytes.AsMemory(sent), SocketFlags.None, ct).ConfigureAwait(false);
-        }
-    }
+    public Task SendAsync(HostReport report, CancellationToken ct) => SendAsync(ControlFormat.Write(w => w.Write(report)), ct);
 
     /// <summary>A few bytes to somebody who is no host.</summary>
     public void Send(string text) => socket.Send(Encoding.ASCII.GetBytes(text));
 
     /// <summary>The next message; null: the other side is gone.</summary>
-    public async Task<T?> ReceiveAsync<T>(CancellationToken ct)
+    public async Task<T?> ReceiveAsync<T>(Func<BinaryReader, T> read, CancellationToken ct)
         where T : class
     {
-        byte[]? head = await ReadAsync(4, ct).ConfigureAwait(false);
-        int length = head is null ? -1 : BinaryPrimitives.ReadInt32LittleEndian(head);
+        byte[]? head = await ReadAsync(sizeof(int), ct).ConfigureAwait(false);
+        int length = head is null ? -1 : BitConverter.ToInt32(head);
         if (length is < 0 or > MaxMessage || await ReadAsync(length, ct).ConfigureAwait(false) is not { } body)
         {
             return null;
         }
 
-        var reader = new MessagePackReader(body.AsMemory());
-        return RpcSerializer.Default.Read<T>(ref reader);
+        using var reader = new BinaryReader(new MemoryStream(body));
+        return read(reader);
     }
 
     public void Dispose() => socket.Dispose();
+
+    private async Task SendAsync(byte[] bytes, CancellationToken ct)
+    {
+        if (bytes.Length - sizeof(int) > MaxMessage)
+        {
+            throw new RpcException(RpcError.TooLarge, $"the options of a process take {bytes.Length - sizeof(int)} bytes, more than the {MaxMessage} that a process can be given: hand over a file's name instead");
+        }
+
+        for (int sent = 0; sent < bytes.Length;)
+        {
+            sent += await socket.SendAsync(bytes.AsMemory(sent), SocketFlags.None, ct).ConfigureAwait(false);
+        }
+    }
 
     private async Task<byte[]?> ReadAsync(int length, CancellationToken ct)
     {

@@ -28,7 +28,7 @@ public static class HostProcess
             await ReportAsync(control, new HostReport(true, "", "")).ConfigureAwait(false);
         }
 
-        Assignment? assignment = await control.ReceiveAsync<Assignment>(CancellationToken.None).ConfigureAwait(false);
+        Assignment? assignment = await control.ReceiveAsync(ControlFormat.ReadAssignment, CancellationToken.None).ConfigureAwait(false);
         if (assignment is null)
         {
             return 0; // the agent went away before it had use for this host
@@ -65,7 +65,7 @@ public static class HostProcess
             context.Cancel = true;
             _ = Task.Run(() => EndAsync(agent)); // ends this process, whatever comes of it
         });
-        await control.ReceiveAsync<HostReport>(CancellationToken.None).ConfigureAwait(false);
+        await control.ReceiveAsync(ControlFormat.ReadReport, CancellationToken.None).ConfigureAwait(false);
         if (assignment.Options.Daemonize)
         {
             agent.LoseParent();

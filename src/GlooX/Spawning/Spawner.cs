@@ -151,7 +151,7 @@ internal sealed partial class Spawner(ChildIdentity identity, Ledger ledger, IMa
                 ExitFile = child.Record is null || outliving is null ? "" : outliving.ExitFile(id),
             };
             await process.Control!.SendAsync(assignment, limit.Token).ConfigureAwait(false);
-            HostReport? report = await process.Control!.ReceiveAsync<HostReport>(limit.Token).ConfigureAwait(false);
+            HostReport? report = await process.Control!.ReceiveAsync(ControlFormat.ReadReport, limit.Token).ConfigureAwait(false);
             if (report is { Ready: true } && !ledger.Confirm(reservation))
             {
                 report = new HostReport(false, "", "it was ready so late that its reservation had ended");

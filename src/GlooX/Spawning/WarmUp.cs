@@ -1,8 +1,5 @@
-using System.Buffers;
 using System.Runtime.CompilerServices;
 using GlooX.Bundles;
-using GlooX.RpcRuntime;
-using Nerdbank.MessagePack;
 
 namespace GlooX.Spawning;
 
@@ -42,14 +39,11 @@ internal static class WarmUp
         }
     }
 
-    private static T Again<T>(T value)
+    private static Assignment Again(Assignment assignment)
     {
-        var buffer = new ArrayBufferWriter<byte>();
-        var writer = new MessagePackWriter(buffer);
-        RpcSerializer.Default.Write(ref writer, value);
-        writer.Flush();
-        var reader = new MessagePackReader(buffer.WrittenMemory);
-        return RpcSerializer.Default.Read<T>(ref reader)!;
+        byte[] bytes = ControlFormat.Write(w => w.Write(assignment));
+        using var reader = new BinaryReader(new MemoryStream(bytes, sizeof(int), bytes.Length - sizeof(int)));
+        return ControlFormat.ReadAssignment(reader);
     }
 }
 

@@ -9,6 +9,8 @@ internal sealed class Echo : IEcho
 {
     public Task<bool> BoolAsync(bool v) => Task.FromResult(v);
 
+    public Task<Settings> SettingsAsync(Settings v) => Task.FromResult(v);
+
     public Task<sbyte> SByteAsync(sbyte v) => Task.FromResult(v);
 
     public Task<ulong> ULongAsync(ulong v) => Task.FromResult(v);

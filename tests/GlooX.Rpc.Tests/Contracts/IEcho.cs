@@ -10,6 +10,15 @@ public sealed record Line(string Name, Point From, Point? To = null, Line[]? Mor
 
 public readonly record struct Point(int X, int Y);
 
+public sealed record Settings
+{
+    public int Retries { get; init; } = 3;
+
+    public bool On { get; init; } = true;
+
+    public string? Note { get; init; } = "none";
+}
+
 public sealed class Basket
 {
     public string? Name { get; set; }
@@ -82,6 +91,8 @@ public sealed partial record Generated(string Name, int[] Numbers, Generated? Ne
 public interface IEcho
 {
     Task<bool> BoolAsync(bool v);
+
+    Task<Settings> SettingsAsync(Settings v);
 
     Task<sbyte> SByteAsync(sbyte v);
 

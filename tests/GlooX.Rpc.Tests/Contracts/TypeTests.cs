@@ -15,6 +15,7 @@ public sealed class TypeTests(TypeTests.Wire wire) : IClassFixture<TypeTests.Wir
     private static readonly Dictionary<string, Func<IEcho, Task>> s_cases = new(StringComparer.Ordinal)
     {
         ["bool"] = e => Same<bool>(e.BoolAsync, true, false),
+        ["values that an initializer sets otherwise"] = e => Same<Settings>(e.SettingsAsync, new Settings { Retries = 0, On = false, Note = null }, new Settings()),
         ["sbyte"] = e => Same<sbyte>(e.SByteAsync, sbyte.MinValue, (sbyte)-1, sbyte.MaxValue),
         ["ulong"] = e => Same<ulong>(e.ULongAsync, 0ul, ulong.MaxValue),
         ["long?"] = e => Same<long?>(e.NullableAsync, null, long.MinValue, 5),
