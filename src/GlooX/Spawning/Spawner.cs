@@ -94,7 +94,7 @@ internal sealed partial class Spawner(ChildIdentity identity, Ledger ledger, IMa
         Host host;
         try
         {
-            host = request.Command.Length > 0 ? Executable.Start(request, lease, node, of => outliving?.ExitFile(of) ?? "/dev/null") : hosts.Take();
+            host = request.Command.Length > 0 ? Executable.Start(request, lease, node, hosts.Launcher, of => outliving?.ExitFile(of) ?? "/dev/null") : hosts.Take();
         }
         catch (FileNotFoundException e)
         {
@@ -107,7 +107,7 @@ internal sealed partial class Spawner(ChildIdentity identity, Ledger ledger, IMa
             return SpawnReply.Failed(node, $"the process cannot be started: {e.Message}");
         }
 
-        (string id, string log, LinuxProcess process, _) = host;
+        (string id, string log, ChildProcess process, _) = host;
         Guard? guard = null;
         Child child;
         try
@@ -290,7 +290,7 @@ internal sealed partial class Spawner(ChildIdentity identity, Ledger ledger, IMa
     private static DateTimeOffset Now() => DateTimeOffset.UnixEpoch + TimeProvider.System.GetElapsedTime(0);
 
     // The line to a host closes a moment before the process has ended.
-    private static async Task<ExitStatus> EndAsync(LinuxProcess process)
+    private static async Task<ExitStatus> EndAsync(ChildProcess process)
     {
         if (await Task.WhenAny(process.Exited, Task.Delay(s_endGrace)).ConfigureAwait(false) != process.Exited)
         {
@@ -301,7 +301,7 @@ internal sealed partial class Spawner(ChildIdentity identity, Ledger ledger, IMa
     }
 
     // Asked to end, it has that long.
-    private async Task EndAfterAsync(LinuxProcess process, TimeSpan grace)
+    private async Task EndAfterAsync(ChildProcess process, TimeSpan grace)
     {
         await Task.WhenAny(process.Exited, Task.Delay(grace, _stop.Token)).ConfigureAwait(false);
         process.KillAll();
@@ -346,7 +346,7 @@ internal sealed partial class Spawner(ChildIdentity identity, Ledger ledger, IMa
         _children.TryRemove(id, out _);
     }
 
-    private sealed class Child(LinuxProcess process, Reservation reservation, SpawnRequest request, Guard guard, BundleLease? lease, ChildOutput output)
+    private sealed class Child(ChildProcess process, Reservation reservation, SpawnRequest request, Guard guard, BundleLease? lease, ChildOutput output)
     {
         public Guard Guard { get; } = guard;
 
@@ -356,7 +356,7 @@ internal sealed partial class Spawner(ChildIdentity identity, Ledger ledger, IMa
         /// <summary>Null: it ends with this agent.</summary>
         public ReservationRecord? Record { get; set; }
 
-        public LinuxProcess Process { get; } = process;
+        public ChildProcess Process { get; } = process;
 
         public ChildOutput Output { get; } = output;
 
