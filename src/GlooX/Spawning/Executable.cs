@@ -32,6 +32,7 @@ internal static class Executable
             ["GLOOX_PARENT_URL"] = options.ParentUrl,
             ["GLOOX_PPID"] = options.Ppid.ToString(CultureInfo.InvariantCulture),
             ["GLOOX_TMPDIR"] = options.TmpDir,
+            ["GLOOX_READY_FILE"] = Readiness.FileIn(own),
             ["GLOOX_DAEMONIZE"] = options.Daemonize ? "1" : "0",
         };
         var start = new ProgramStart(bundle.Folder, Input(id, node, options), variables, bundle.LockFile, options.Daemonize ? exitFile(id) : null);

@@ -1,4 +1,3 @@
-using System.Net.Sockets;
 using GlooX.Slots;
 
 namespace GlooX.Spawning;
@@ -101,22 +100,6 @@ internal sealed partial class Spawner
         {
             child.Record = record with { Ready = true, Url = child.Url };
             Note(folder, child);
-        }
-    }
-
-    // An executable that outlives this agent begins when it is told so; others have begun. Null: all is well.
-    private static string? Begin(OutlivingFolder? folder, Child child)
-    {
-        try
-        {
-            Ready(folder, child);
-            child.Process.Control?.Send("go\n");
-            return null;
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException or SocketException)
-        {
-            child.Process.KillAll();
-            return $"{child.Name} cannot be written down, so that it would outlive its agent unknown: {e.Message}";
         }
     }
 

@@ -21,7 +21,19 @@ internal sealed record SpawnRequest(string Assembly, string Class, long MemoryBy
     /// <summary>Program and arguments of an executable; empty: a class.</summary>
     public string[] Command { get; init; } = [];
 
-    public Provision Need() => Provision.FromBytes(MemoryBytes, DiskBytes, Resources);
+    /// <summary>Whether an executable is ready only when it has made its file.</summary>
+    public bool ReadyFile { get; init; }
+
+    /// <summary>What an executable writes when it is ready; empty: nothing.</summary>
+    public string ReadyLine { get; init; } = "";
+
+    /// <summary>How many of its kind a node runs at most; null: as many as fit.</summary>
+    public int? MaxPerNode { get; init; }
+
+    /// <summary>What counts as one kind.</summary>
+    public string Kind { get; init; } = "";
+
+    public Provision Need() => Provision.FromBytes(MemoryBytes, DiskBytes, Resources) with { MaxPerNode = MaxPerNode, Kind = Kind };
 }
 
 /// <summary>What came of it: a process, or why there is none; refused: another node may be asked.</summary>
@@ -136,8 +148,7 @@ internal sealed partial class Spawner(ChildIdentity identity, Ledger ledger, IMa
         if (request.Command.Length > 0)
         {
             ledger.Confirm(reservation);
-            child.IsReady = true;
-            return Begin(outliving, child) is { } fault ? SpawnReply.Failed(node, fault) : new SpawnReply(id, process.Pid, node, "", "", false) { Started = child.Started };
+            return await BeginAsync(outliving, id, log, child, node, ct).ConfigureAwait(false);
         }
 
         try
