@@ -10,16 +10,18 @@ internal sealed class Needs
     private readonly Option<string?> _disk = new("--disk") { Description = "The disk that it needs", HelpName = "SIZE" };
     private readonly Option<string[]> _resource = new("--resource") { Description = "What else it needs, whole or fractional: cores=0.5, gpu=1", HelpName = "NAME=AMOUNT", AllowMultipleArgumentsPerToken = false };
 
-    public Option[] Options => [_memory, _disk, _resource];
+    private readonly Option<int?> _most = new("--max-per-node") { Description = "How many of its kind a node runs at most", HelpName = "COUNT" };
+
+    public Option[] Options => [_memory, _disk, _resource, _most];
 
     /// <summary>Null: none of the options is given.</summary>
     /// <exception cref="ArgumentException">One is no size or amount.</exception>
     public Provision? Read(ParseResult parsed)
     {
-        (string? memory, string? disk, string[]? resources) = (parsed.GetValue(_memory), parsed.GetValue(_disk), parsed.GetValue(_resource));
-        return memory is null && disk is null && resources is not { Length: > 0 }
+        (string? memory, string? disk, string[]? resources, int? most) = (parsed.GetValue(_memory), parsed.GetValue(_disk), parsed.GetValue(_resource), parsed.GetValue(_most));
+        return memory is null && disk is null && resources is not { Length: > 0 } && most is null
             ? null
-            : Provision.FromBytes(memory is null ? 0 : Size(memory), disk is null ? 0 : Size(disk), Resources(resources));
+            : Provision.FromBytes(memory is null ? 0 : Size(memory), disk is null ? 0 : Size(disk), Resources(resources)) with { MaxPerNode = most };
     }
 
     public static ResourceAmounts Resources(string[]? amounts) => Valid(() => ResourceAmounts.Parse(string.Join(',', amounts ?? [])));

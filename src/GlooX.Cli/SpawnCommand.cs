@@ -13,11 +13,13 @@ internal static class SpawnCommand
         var daemonize = new Option<bool>("--daemonize", "-d") { Description = "Let the process outlive its agent" };
         var values = new Option<string[]>("--set") { Description = "A value for the process's Options.Values", HelpName = "KEY=VALUE", AllowMultipleArgumentsPerToken = false };
         var command = new Option<string[]>("--command", "-c") { Description = "How an executable is run: once for the program, once for each argument. Default: the file itself", HelpName = "WORD", AllowMultipleArgumentsPerToken = false };
+        var readyFile = new Option<bool>("--ready-file") { Description = "Wait until an executable has made the file that its GLOOX_READY_FILE names" };
+        var readyLine = new Option<string?>("--ready-line") { Description = "Wait until an executable has written a line with this text", HelpName = "TEXT" };
         var needs = new Needs();
         Option<string> agent = Shared.Agent();
         Command spawn = Shared.Command("spawn", "Spawns a process on the node of the grid that suits best. Its files travel: the node needs neither them nor an SDK.", "gloox spawn Child samples/demo/child.cs --set colour=blue\n  gloox spawn job.py --command python3 --command job.py");
         spawn.Add(what);
-        foreach (Option option in (Option[])[url, strategy, daemonize, .. needs.Options, values, command, agent])
+        foreach (Option option in (Option[])[url, strategy, daemonize, .. needs.Options, values, command, readyFile, readyLine, agent])
         {
             spawn.Add(option);
         }
@@ -25,7 +27,7 @@ internal static class SpawnCommand
         spawn.SetAction((parsed, ct) => RunAsync(
             parsed.GetValue(agent)!,
             parsed.GetValue(what)!,
-            new SpawnOptions { Url = parsed.GetValue(url), Daemonize = parsed.GetValue(daemonize), Provision = needs.Read(parsed), Values = Pairs(parsed.GetValue(values) ?? []), Command = parsed.GetValue(command) ?? [] },
+            new SpawnOptions { Url = parsed.GetValue(url), Daemonize = parsed.GetValue(daemonize), Provision = needs.Read(parsed), Values = Pairs(parsed.GetValue(values) ?? []), Command = parsed.GetValue(command) ?? [], Ready = Ready(parsed.GetValue(readyFile), parsed.GetValue(readyLine)) },
             Strategy(parsed.GetValue(strategy)!),
             ct));
         return spawn;
@@ -44,6 +46,14 @@ internal static class SpawnCommand
         Task<SpawnedProcess> SpawnAsync(SpawnOptions given) =>
             what is [string name, string file] ? client.SpawnAsync(name, file, given, strategy, ct) : client.SpawnAsync(what[0], given, strategy, ct);
     }
+
+    private static ReadyWhen Ready(bool file, string? line) => (file, line) switch
+    {
+        (true, not null) => throw new ArgumentException("give --ready-file or --ready-line, not both"),
+        (true, null) => ReadyWhen.FileMade,
+        (false, not null) => ReadyWhen.Line(line),
+        _ => ReadyWhen.Started,
+    };
 
     private static PlacementStrategy Strategy(string text) =>
         Enum.TryParse(text, ignoreCase: true, out PlacementStrategy strategy) && Enum.IsDefined(strategy) && !char.IsDigit(text[0])

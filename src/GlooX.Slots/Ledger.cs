@@ -166,6 +166,7 @@ public sealed class Ledger(Capacity capacity)
         // 128 bits: adopted reservations are not bounded by the capacity, and a sum that wrapped around would grant anything.
         Int128 memory = 0, memoryToCome = 0, disk = 0, diskToCome = 0;
         Dictionary<string, decimal>? amounts = null;
+        Dictionary<string, int>? kinds = null;
         foreach (var reservation in _reservations)
         {
             var need = reservation.Provision;
@@ -174,6 +175,12 @@ public sealed class Ledger(Capacity capacity)
             memoryToCome += ToCome(need.MemoryBytes, usage.MemoryBytes);
             disk += need.DiskBytes;
             diskToCome += ToCome(need.DiskBytes, usage.DiskBytes);
+            if (need.Kind.Length > 0)
+            {
+                kinds ??= new Dictionary<string, int>(StringComparer.Ordinal);
+                kinds[need.Kind] = kinds.GetValueOrDefault(need.Kind) + 1;
+            }
+
             foreach (var (name, amount) in reservation.Amounts)
             {
                 amounts ??= new Dictionary<string, decimal>(StringComparer.Ordinal);
@@ -188,6 +195,7 @@ public sealed class Ledger(Capacity capacity)
         {
             Resources = new AmountLevels(Capacity.Resources, amounts is null ? ResourceAmounts.None : ResourceAmounts.Unchecked(amounts)),
             SlotLimit = Capacity.MaxSlots,
+            Kinds = kinds ?? LedgerStatus.NoKinds,
         };
     }
 

@@ -47,6 +47,11 @@ public sealed record LedgerStatus(ResourceLevel Memory, ResourceLevel Disk, int 
     /// <summary>How many reservations there may be at most; null (default): as many as fit.</summary>
     public int? SlotLimit { get; init; }
 
+    /// <summary>How many reservations there are of each <see cref="Provision.Kind"/>. Default: none.</summary>
+    public IReadOnlyDictionary<string, int> Kinds { get; init; } = NoKinds;
+
+    internal static IReadOnlyDictionary<string, int> NoKinds { get; } = new Dictionary<string, int>(StringComparer.Ordinal);
+
     /// <summary>
     /// How full the agent is, 0 to 1: the reserved share of its scarcest resource. With processes of one class that is its used slots
     /// divided by <see cref="MaxSlots"/>, as Slotz defines it, before rounding to whole slots.
@@ -61,7 +66,7 @@ public sealed record LedgerStatus(ResourceLevel Memory, ResourceLevel Disk, int 
     /// <summary>How many more processes would fit now.</summary>
     /// <param name="provision">What one of them needs.</param>
     /// <returns>
-    /// The smallest of what fits into memory, on the disk, into each named resource and under <see cref="SlotLimit"/>;
+    /// The smallest of what fits into memory, on the disk, into each named resource, under <see cref="SlotLimit"/> and its own <see cref="Provision.MaxPerNode"/>;
     /// <see cref="int.MaxValue"/> if nothing of that limits.
     /// </returns>
     public int AvailableSlots(Provision provision)
@@ -69,7 +74,7 @@ public sealed record LedgerStatus(ResourceLevel Memory, ResourceLevel Disk, int 
         ArgumentNullException.ThrowIfNull(provision);
         return Math.Min(
             Math.Min(AvailableSlotsInMemory(provision), AvailableSlotsOnDisk(provision)),
-            provision.Amounts.Select(need => Slots(Resources.FreeOf(need.Key), need.Value)).Append(FreeSlots).Min());
+            provision.Amounts.Select(need => Slots(Resources.FreeOf(need.Key), need.Value)).Append(FreeSlots).Append(FreeOfKind(provision)).Min());
     }
 
     /// <summary>How many more processes would fit into memory now.</summary>
@@ -98,7 +103,7 @@ public sealed record LedgerStatus(ResourceLevel Memory, ResourceLevel Disk, int 
         ArgumentNullException.ThrowIfNull(provision);
         return Math.Min(
             Math.Min(Slots(Memory.CapacityBytes, provision.MemoryBytes), Slots(Disk.CapacityBytes, provision.DiskBytes)),
-            provision.Amounts.Select(need => Slots(Resources.Capacity[need.Key], need.Value)).Append(SlotLimit ?? int.MaxValue).Min());
+            provision.Amounts.Select(need => Slots(Resources.Capacity[need.Key], need.Value)).Append(SlotLimit ?? int.MaxValue).Append(provision.MaxPerNode ?? int.MaxValue).Min());
     }
 
     /// <summary>All of these numbers for one kind of process.</summary>
@@ -106,6 +111,8 @@ public sealed record LedgerStatus(ResourceLevel Memory, ResourceLevel Disk, int 
     /// <returns>They, at this moment.</returns>
     public SlotCount Count(Provision provision) => new(
         Reservations, AvailableSlots(provision), AvailableSlotsInMemory(provision), AvailableSlotsOnDisk(provision), MaxSlots(provision));
+
+    internal int FreeOfKind(Provision provision) => provision.MaxPerNode is { } most ? Math.Max(0, most - Kinds.GetValueOrDefault(provision.Kind)) : int.MaxValue;
 
     private static int Slots(decimal available, decimal need) =>
         need == 0 ? int.MaxValue : (int)Math.Min(int.MaxValue, decimal.Floor(Math.Max(0, available) / need));
@@ -146,7 +153,8 @@ public sealed record Refusal(Provision Asked, LedgerStatus Status)
             var disk = DiskFits ? null : Describe("disk", Asked.DiskBytes, Status.Disk);
             var amounts = Asked.Amounts.Where(need => need.Value > Status.Resources.FreeOf(need.Key)).Select(Describe);
             var slots = Status.FreeSlots > 0 ? null : $"all of its {Status.SlotLimit} slots are used";
-            return string.Join("; ", ((string?[])[memory, disk, .. amounts, slots]).OfType<string>());
+            var kind = Status.FreeOfKind(Asked) > 0 ? null : $"runs {Status.Kinds.GetValueOrDefault(Asked.Kind)} of {Asked.Kind}, of which a node runs {Asked.MaxPerNode} at most";
+            return string.Join("; ", ((string?[])[memory, disk, .. amounts, slots, kind]).OfType<string>());
         }
     }
 

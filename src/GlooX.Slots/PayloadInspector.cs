@@ -133,24 +133,25 @@ public static class PayloadInspector
         {
             // II.23.3. By hand, because the general decoder follows nested arrays as deep and as long as a forged blob says.
             var blob = type.Assembly.Reader.GetBlobReader(attribute.Value);
-            var (memory, disk, cores, resources) = ("0", "0", 0m, "");
+            var (memory, disk, cores, resources, most) = ("0", "0", 0m, "", default(int?));
             blob.ReadUInt16(); // prolog
             for (int left = blob.ReadUInt16(); left > 0; left--)
             {
                 blob.ReadByte(); // always a property
                 var kind = blob.ReadSerializationTypeCode();
-                var name = kind is SerializationTypeCode.String or SerializationTypeCode.Double ? blob.ReadSerializedString() : null;
+                var name = kind is SerializationTypeCode.String or SerializationTypeCode.Double or SerializationTypeCode.Int32 ? blob.ReadSerializedString() : null;
                 switch (kind, name)
                 {
                     case (SerializationTypeCode.String, nameof(ProvisionAttribute.Memory)): memory = blob.ReadSerializedString() ?? memory; break;
                     case (SerializationTypeCode.String, nameof(ProvisionAttribute.Disk)): disk = blob.ReadSerializedString() ?? disk; break;
                     case (SerializationTypeCode.String, nameof(ProvisionAttribute.Resources)): resources = blob.ReadSerializedString() ?? resources; break;
                     case (SerializationTypeCode.Double, nameof(ProvisionAttribute.Cores)): cores = ToDecimal(blob.ReadDouble()); break;
-                    default: throw new FormatException("it asks for more than Memory, Disk, Cores and Resources, which is all that this version knows.");
+                    case (SerializationTypeCode.Int32, nameof(ProvisionAttribute.MaxPerNode)): most = blob.ReadInt32(); break;
+                    default: throw new FormatException("it asks for more than Memory, Disk, Cores, Resources and MaxPerNode, which is all that this version knows.");
                 }
             }
 
-            return new Provision(memory, disk) { Cores = cores, Resources = ResourceAmounts.Parse(resources) };
+            return new Provision(memory, disk) { Cores = cores, Resources = ResourceAmounts.Parse(resources), MaxPerNode = most };
         }
         catch (Exception e) when (e is FormatException or ArgumentException)
         {

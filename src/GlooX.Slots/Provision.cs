@@ -54,6 +54,20 @@ public sealed record Provision
             : throw new ArgumentException("The resources of a provision must not be null and not name 'cores'. Set Cores instead.", nameof(Resources));
     } = ResourceAmounts.None;
 
+    /// <summary>How many processes of its <see cref="Kind"/> a node runs at most; null (default): as many as fit.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">Set to less than 1.</exception>
+    public int? MaxPerNode
+    {
+        get;
+        init => field = value is null or >= 1
+            ? value
+            : throw new ArgumentOutOfRangeException(nameof(MaxPerNode), value, $"{value} per node would run nowhere. Valid are 1 and more, and null for as many as fit.");
+    }
+
+    /// <summary>What counts as one kind for <see cref="MaxPerNode"/>. Empty (default): a spawn takes the name of its class, or of the executable.</summary>
+    /// <exception cref="ArgumentNullException">Set to null.</exception>
+    public string Kind { get; init => field = value ?? throw new ArgumentNullException(nameof(Kind)); } = "";
+
     /// <summary>All that is counted in amounts: <see cref="Resources"/>, and <see cref="Cores"/> by the name <c>cores</c>.</summary>
     public ResourceAmounts Amounts => Cores == 0 ? Resources : ResourceAmounts.Create([new(ResourceAmounts.Cores, Cores)]).With(Resources);
 
@@ -81,9 +95,9 @@ public sealed record Provision
     }
 
     /// <summary>For people.</summary>
-    /// <returns>For example <c>1 GB memory, 500 MB disk, 0.5 cores, 1 gpu</c>.</returns>
+    /// <returns>For example <c>1 GB memory, 500 MB disk, 0.5 cores, 1 gpu, at most 2 per node</c>.</returns>
     public override string ToString() =>
-        string.Join(", ", [$"{ByteSize.Format(MemoryBytes)} memory", $"{ByteSize.Format(DiskBytes)} disk", .. Amounts.Select(a => $"{ResourceAmounts.Format(a.Value)} {a.Key}")]);
+        string.Join(", ", [$"{ByteSize.Format(MemoryBytes)} memory", $"{ByteSize.Format(DiskBytes)} disk", .. Amounts.Select(a => $"{ResourceAmounts.Format(a.Value)} {a.Key}"), .. MaxPerNode is { } most ? [$"at most {most} per node"] : Array.Empty<string>()]);
 
     internal static long NotNegative(long bytes, string name) => bytes >= 0
         ? bytes
@@ -114,4 +128,7 @@ public sealed class ProvisionAttribute : Attribute
 
     /// <summary>What else is needed, for example <c>gpu=1, licence.matlab=0.5</c>; null (default): nothing. See <see cref="ResourceAmounts"/>.</summary>
     public string? Resources { get; set; }
+
+    /// <summary>How many processes of the class a node runs at most; left out (default): as many as fit.</summary>
+    public int MaxPerNode { get; set; }
 }

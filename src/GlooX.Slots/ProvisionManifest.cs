@@ -4,12 +4,12 @@ namespace GlooX.Slots;
 
 /// <summary>
 /// A provision in a file, for what has no attribute: <c>gloox.json</c> beside a payload says what each process of it needs,
-/// <c>{ "memory": "1GB", "disk": "500MB", "cores": 0.5, "resources": { "gpu": 1 } }</c>; what is left out does not limit. What it says of
+/// <c>{ "memory": "1GB", "disk": "500MB", "cores": 0.5, "resources": { "gpu": 1 }, "maxPerNode": 2 }</c>; what is left out does not limit. What it says of
 /// how the payload is run (<c>command</c>, <c>files</c>) is passed over here. Stateless.
 /// </summary>
 public static class ProvisionManifest
 {
-    private const string Known = "memory, disk, cores, resources";
+    private const string Known = "memory, disk, cores, resources, maxPerNode";
     private const int MaxBytes = 64 * 1024;
 
     /// <summary>The name of the file.</summary>
@@ -72,6 +72,8 @@ public static class ProvisionManifest
                     Resources = ResourceAmounts.From(setting.Value.EnumerateObject().Select(r => KeyValuePair.Create(r.Name, Number(r)))),
                 },
                 "resources" => throw new FormatException("resources is no object of names and amounts, such as { \"gpu\": 1 }."),
+                "maxPerNode" when setting.Value.ValueKind == JsonValueKind.Number && setting.Value.TryGetInt32(out var most) => provision with { MaxPerNode = most },
+                "maxPerNode" => throw new FormatException("maxPerNode is no whole number, such as 2."),
                 "command" or "files" => provision,
                 _ => throw new FormatException($"it asks for {setting.Name}, and what this version knows is {Known}, command, files."),
             };

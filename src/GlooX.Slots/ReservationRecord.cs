@@ -60,6 +60,8 @@ public sealed record ReservationRecord
             Memory = Provision.MemoryBytes,
             Disk = Provision.DiskBytes,
             Amounts = new(Provision.Amounts, StringComparer.Ordinal),
+            MaxPerNode = Provision.MaxPerNode,
+            Kind = Provision.Kind,
             Url = Url,
             Ready = Ready,
             LogFile = LogFile,
@@ -79,7 +81,7 @@ public sealed record ReservationRecord
                 Pid = stored.Pid,
                 Stamp = new ProcessStamp(stored.ProcessStarted, stored.Session, stored.Boot),
                 Class = stored.Class,
-                Provision = Provision.FromBytes(stored.Memory, stored.Disk, stored.Amounts),
+                Provision = Provision.FromBytes(stored.Memory, stored.Disk, stored.Amounts) with { MaxPerNode = stored.MaxPerNode, Kind = stored.Kind },
                 Url = stored.Url,
                 Ready = stored.Ready,
                 LogFile = stored.LogFile,
@@ -106,6 +108,8 @@ internal sealed record StoredReservation
     public required long Memory { get; init; }
     public required long Disk { get; init; }
     public required Dictionary<string, decimal> Amounts { get; init; }
+    public int? MaxPerNode { get; init; }
+    public string Kind { get; init; } = "";
     public required string Url { get; init; }
     public bool Ready { get; init; }
     public required string LogFile { get; init; }

@@ -529,7 +529,7 @@ public class Agent : IAsyncDisposable
         _upkeep = new Upkeep(identity, () => Peers, Service, (options.LoggerFactory ?? NullLoggerFactory.Instance).CreateLogger("GlooX.Trust"));
         ILogger spawning = (options.LoggerFactory ?? NullLoggerFactory.Instance).CreateLogger("GlooX.Spawning");
         ControlGroups? groups = GroupsOf(options);
-        _hosts = new HostPool(options.WarmHosts, spawning);
+        _hosts = new HostPool(options.WarmHosts, options.Launcher, spawning);
         _spawner = new Spawner(new ChildIdentity(identity, spawning), _ledger, _machine, _hosts, groups, _board.Changed);
         _bundles = new BundleDesk(OpenStore(options), url => _link.Client(url).As<IBundleService>(BundleService.Name), () => Peers);
         ILogger logger = (options.LoggerFactory ?? NullLoggerFactory.Instance).CreateLogger("GlooX.Grid");

@@ -57,6 +57,11 @@ public sealed record AgentOptions
     /// </summary>
     public int WarmHosts { get; init; } = 1;
 
+    /// <summary>
+    /// By what the agent starts its processes. Default: <see cref="ProcessLauncher.Local"/>, as what they are. See <c>docs/hosts.md</c>.
+    /// </summary>
+    public IProcessLauncher Launcher { get; init; } = ProcessLauncher.Local;
+
     /// <summary>What the agent offers besides from its start; <see cref="Agent.StartAsync"/> fails when one cannot be attached. Default: nothing.</summary>
     public IReadOnlyList<AddonSpec> Addons { get; init; } = [];
 

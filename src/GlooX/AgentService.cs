@@ -33,7 +33,7 @@ internal interface IAgentService
 
     /// <summary>How many processes of a kind this node has room for.</summary>
     [Rpc("slots")]
-    ValueTask<SlotCount> SlotsAsync(long memoryBytes, long diskBytes, Dictionary<string, decimal> resources, CancellationToken ct = default);
+    ValueTask<SlotCount> SlotsAsync(long memoryBytes, long diskBytes, Dictionary<string, decimal> resources, int? maxPerNode, string kind, CancellationToken ct = default);
 
     /// <summary>Spawns on the node of the grid with the most room.</summary>
     [Rpc("spawn", TimeoutMilliseconds = 600_000)]
@@ -109,8 +109,8 @@ internal sealed class AgentService(Agent agent) : IAgentService
 
     public ValueTask<ProcessInfo[]> ListAsync(CancellationToken ct) => new([.. agent.Spawner.List(agent.Url)]);
 
-    public ValueTask<SlotCount> SlotsAsync(long memoryBytes, long diskBytes, Dictionary<string, decimal> resources, CancellationToken ct) =>
-        new(agent.Slots(Provision.FromBytes(memoryBytes, diskBytes, resources)));
+    public ValueTask<SlotCount> SlotsAsync(long memoryBytes, long diskBytes, Dictionary<string, decimal> resources, int? maxPerNode, string kind, CancellationToken ct) =>
+        new(agent.Slots(Provision.FromBytes(memoryBytes, diskBytes, resources) with { MaxPerNode = maxPerNode, Kind = kind }));
 
     public async ValueTask<SpawnReply> SpawnAsync(SpawnRequest request, CancellationToken ct) => await agent.PlaceAsync(request, ct).ConfigureAwait(false);
 

@@ -190,6 +190,11 @@ public sealed class GlooXClient : IAsyncDisposable
         Payload payload = arguments is null
             ? await Payload.PrepareAsync(name, path, options, ct).ConfigureAwait(false)
             : await Payload.PrepareProgramAsync(path, arguments, options, ct).ConfigureAwait(false);
+        if (payload.Command.Length == 0 && options.Ready != ReadyWhen.Started)
+        {
+            throw new SpawnException($"{payload.Name} is a class, which is ready when its OnStartedAsync is over: leave SpawnOptions.Ready out");
+        }
+
         Provision need = options.Provision ?? payload.Provision ?? Provision.None;
         var process = new ProcessOptions
         {
@@ -198,8 +203,12 @@ public sealed class GlooXClient : IAsyncDisposable
         var request = new SpawnRequest(payload.Assembly, payload.Name, need.MemoryBytes, need.DiskBytes, strategy, process, (int)options.StartTimeout.TotalMilliseconds, options.AllowSpawn)
         {
             Resources = new(need.Amounts, StringComparer.Ordinal),
+            MaxPerNode = need.MaxPerNode,
+            Kind = need.Kind.Length > 0 ? need.Kind : payload.Name,
             Bundle = payload.Files.Manifest.Id,
             Command = payload.Command,
+            ReadyFile = options.Ready.NeedsFile,
+            ReadyLine = options.Ready.Text,
         };
         SpawnReply reply = await AskAsync(request, payload, options, ct).ConfigureAwait(false);
         if (reply.Error.Length > 0)
@@ -228,7 +237,7 @@ public sealed class GlooXClient : IAsyncDisposable
             options.Progress?.Report(new SpawnProgress(SpawnStage.Starting, 0, 0));
 
             // What only has to be started is not given up in the midst of it: it might run already, and nobody would know of it.
-            SpawnReply reply = await _agent.SpawnAsync(request, request.Command.Length > 0 ? CancellationToken.None : ct).ConfigureAwait(false);
+            SpawnReply reply = await _agent.SpawnAsync(request, request.Command.Length > 0 && !Readiness.IsAwaited(request) ? CancellationToken.None : ct).ConfigureAwait(false);
             if (!reply.NeedsBundle || round == MaxSendings)
             {
                 return reply;
@@ -253,7 +262,7 @@ public sealed class GlooXClient : IAsyncDisposable
     public ValueTask<SlotCount> SlotsAsync(Provision provision, CancellationToken ct = default)
     {
         ArgumentNullException.ThrowIfNull(provision);
-        return _agent.SlotsAsync(provision.MemoryBytes, provision.DiskBytes, new(provision.Amounts, StringComparer.Ordinal), ct);
+        return _agent.SlotsAsync(provision.MemoryBytes, provision.DiskBytes, new(provision.Amounts, StringComparer.Ordinal), provision.MaxPerNode, provision.Kind, ct);
     }
 
     /// <summary>As the other, for a class that is not loaded here: what it needs is read from its file, none of whose code is run.</summary>
@@ -266,7 +275,7 @@ public sealed class GlooXClient : IAsyncDisposable
     public async Task<SlotCount> SlotsAsync(string className, string path, CancellationToken ct = default)
     {
         Payload payload = await Payload.PrepareAsync(className, path, new SpawnOptions(), ct).ConfigureAwait(false);
-        return await SlotsAsync(payload.Provision ?? Provision.None, ct).ConfigureAwait(false);
+        return await SlotsAsync((payload.Provision ?? Provision.None) with { Kind = payload.Name }, ct).ConfigureAwait(false);
     }
 
     /// <summary>The processes of all nodes of the grid; a node that does not answer is left out.</summary>

@@ -30,12 +30,18 @@ public sealed record SpawnOptions
     /// </summary>
     public IReadOnlyList<string> Command { get; init; } = [];
 
+    /// <summary>
+    /// When an executable counts as ready. Default: as soon as it runs. A class is ready when it answers and <see cref="Agent.OnStartedAsync"/> is over; it
+    /// takes nothing else. See <c>docs/hosts.md</c>.
+    /// </summary>
+    public ReadyWhen Ready { get; init; } = ReadyWhen.Started;
+
     /// <summary>Told how far the spawn is, on any thread. Null (default): nobody.</summary>
     public IProgress<SpawnProgress>? Progress { get; init; }
 
     internal static readonly TimeSpan MaxStartTimeout = TimeSpan.FromMinutes(9);
 
-    /// <summary>How long the process may take until it answers. Default 30 s; at most 9 minutes.</summary>
+    /// <summary>How long the process may take until it answers, or until an executable is <see cref="Ready"/>. Default 30 s; at most 9 minutes.</summary>
     public TimeSpan StartTimeout { get; init; } = TimeSpan.FromSeconds(30);
 }
 

@@ -21,11 +21,11 @@ internal sealed class EmittedAssembly
         _module = _assembly.DefineDynamicModule(name);
     }
 
-    public TypeBuilder Class(string name, Type? parent = null, TypeAttributes extra = default, string? memory = null, string? disk = null, double cores = 0, string? resources = null)
+    public TypeBuilder Class(string name, Type? parent = null, TypeAttributes extra = default, string? memory = null, string? disk = null, double cores = 0, string? resources = null, int maxPerNode = 0)
     {
         var type = _module.DefineType(name, TypeAttributes.Public | TypeAttributes.Class | extra, parent ?? typeof(object));
-        if (memory is not null || disk is not null || cores != 0 || resources is not null)
-            type.SetCustomAttribute(ProvisionAttribute(memory, disk, cores, resources));
+        if (memory is not null || disk is not null || cores != 0 || resources is not null || maxPerNode != 0)
+            type.SetCustomAttribute(ProvisionAttribute(memory, disk, cores, resources, maxPerNode));
         AddBomb(type);
         type.CreateType();
         return type;
@@ -109,14 +109,14 @@ internal sealed class EmittedAssembly
             TypeAttributes.Public, default, metadata.GetOrAddString(name), parent, MetadataTokens.FieldDefinitionHandle(1), MetadataTokens.MethodDefinitionHandle(1));
     }
 
-    private static CustomAttributeBuilder ProvisionAttribute(string? memory, string? disk, double cores, string? resources)
+    private static CustomAttributeBuilder ProvisionAttribute(string? memory, string? disk, double cores, string? resources, int maxPerNode)
     {
         var type = typeof(ProvisionAttribute);
         return new CustomAttributeBuilder(
             type.GetConstructor([])!,
             [],
-            [Property("Memory"), Property("Disk"), Property("Cores"), Property("Resources")],
-            [memory, disk, cores, resources]);
+            [Property("Memory"), Property("Disk"), Property("Cores"), Property("Resources"), .. maxPerNode == 0 ? Array.Empty<PropertyInfo>() : [Property("MaxPerNode")]],
+            [memory, disk, cores, resources, .. maxPerNode == 0 ? Array.Empty<object>() : [maxPerNode]]);
 
         PropertyInfo Property(string name) => type.GetProperty(name)!;
     }

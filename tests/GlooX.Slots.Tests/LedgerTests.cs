@@ -45,6 +45,26 @@ public sealed class LedgerTests
         Assert.Equal(1, ledger.Status(machine, NothingUsed).Reservations);
     }
 
+    [Fact]
+    public void A_kind_gets_no_more_than_it_says_and_others_are_not_counted()
+    {
+        var ledger = new Ledger(new Capacity(16 * GB, 16 * GB));
+        var machine = MachineWith(100, 100);
+        Provision most = Need(1, 1) with { MaxPerNode = 2, Kind = "Render" };
+        ledger.Adopt(Need(1, 1) with { Kind = "Render" }); // it says nothing itself, and is one all the same
+        ledger.Adopt(Need(1, 1) with { MaxPerNode = 1, Kind = "Other" });
+        Assert.True(ledger.TryReserve(most, machine, NothingUsed, out var second, out _));
+
+        Assert.Equal(new SlotCount(3, 0, 13, 13, 2), ledger.Status(machine, NothingUsed).Count(most));
+        Assert.False(ledger.TryReserve(most, machine, NothingUsed, out _, out var refusal));
+        Assert.Equal("runs 2 of Render, of which a node runs 2 at most", refusal.Reason);
+        Assert.True(ledger.TryReserve(Need(1, 1) with { Kind = "Render" }, machine, NothingUsed, out var third, out _));
+
+        ledger.Release(third);
+        ledger.Release(second);
+        Assert.True(ledger.TryReserve(most, machine, NothingUsed, out _, out _));
+    }
+
     [Theory]
     [InlineData(20, 1, "needs 20 GB memory, 4 GB free of 16 GB (12 GB reserved)")]
     [InlineData(1, 20, "needs 20 GB disk, 9 GB free of 10 GB (1 GB reserved)")]

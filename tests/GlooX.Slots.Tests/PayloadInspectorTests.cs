@@ -271,6 +271,22 @@ public sealed class PayloadInspectorTests : IDisposable
     }
 
     [Fact]
+    public void A_class_may_say_how_many_of_it_a_node_runs()
+    {
+        _payload.Class("Child", _agent, memory: "1GB", maxPerNode: 2);
+
+        Assert.Equal(new Provision("1GB", "0") with { MaxPerNode = 2 }, Assert.Single(Classes()).Provision);
+    }
+
+    [Fact]
+    public void Less_than_one_per_node_is_refused()
+    {
+        _payload.Class("Child", _agent, maxPerNode: -1);
+
+        Assert.Contains("-1 per node would run nowhere", Assert.Throws<PayloadException>(() => Classes()).Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void A_setting_of_a_newer_version_is_refused_rather_than_ignored()
     {
         // Lanes = 2, as an int.
@@ -279,7 +295,7 @@ public sealed class PayloadInspectorTests : IDisposable
         var error = Assert.Throws<PayloadException>(() => Classes());
 
         Assert.Equal("Child", error.ClassName);
-        Assert.Contains("it asks for more than Memory, Disk, Cores and Resources", error.Message, StringComparison.Ordinal);
+        Assert.Contains("it asks for more than Memory, Disk, Cores, Resources and MaxPerNode", error.Message, StringComparison.Ordinal);
     }
 
     [Theory]

@@ -11,9 +11,9 @@ public sealed class ProvisionManifestTests : IDisposable
     {
         var payload = Path.Join(_folder.Path, "resize");
         Assert.Null(ProvisionManifest.FindFor(payload));
-        _folder.Write("gloox.json", """{ "memory": "1GB", "disk": 5000, "cores": 0.5, "resources": { "gpu": 1 } }""");
+        _folder.Write("gloox.json", """{ "memory": "1GB", "disk": 5000, "cores": 0.5, "resources": { "gpu": 1 }, "maxPerNode": 2 }""");
 
-        var expected = Provision.FromBytes(1_000_000_000, 5000) with { Cores = 0.5m, Resources = [new("gpu", 1)] };
+        var expected = Provision.FromBytes(1_000_000_000, 5000) with { Cores = 0.5m, Resources = [new("gpu", 1)], MaxPerNode = 2 };
         Assert.Equal(expected, ProvisionManifest.FindFor(payload));
     }
 
@@ -34,6 +34,9 @@ public sealed class ProvisionManifestTests : IDisposable
     [InlineData("""{ "resources": 1 }""", "resources is no object")]
     [InlineData("""{ "resources": { "gpu": -1 } }""", "-1 is no amount of 'gpu'")]
     [InlineData("""{ "resources": { "gpu": 1, "gpu": 2 } }""", "gpu")]
+    [InlineData("""{ "maxPerNode": 0 }""", "0 per node would run nowhere")]
+    [InlineData("""{ "maxPerNode": 1.5 }""", "maxPerNode is no whole number")]
+    [InlineData("""{ "maxPerNode": "2" }""", "maxPerNode is no whole number")]
     [InlineData("""{ "lanes": 1 }""", "it asks for lanes")]
     public void Nonsense_is_refused_by_name(string json, string complaint)
     {

@@ -29,6 +29,8 @@ public sealed class ProvisionTests
         Assert.Contains("-5 bytes is negative", error.Message, StringComparison.Ordinal);
         Assert.Contains("1000000000 (1 GB)", error.Message, StringComparison.Ordinal);
 
+        Assert.Throws<ArgumentOutOfRangeException>(() => Provision.None with { MaxPerNode = 0 });
+        Assert.Equal("1 GB memory, 0 B disk, at most 2 per node", (new Provision("1GB", "0") with { MaxPerNode = 2 }).ToString());
         Assert.Throws<ArgumentOutOfRangeException>(() => new Capacity(-1, 0));
         Assert.Throws<ArgumentOutOfRangeException>(() => new Capacity(0, -1));
     }

@@ -22,7 +22,7 @@ public sealed class ReservationStoreTests : IDisposable
     public void Records_come_back_as_they_were_put()
     {
         var store = ReservationStore.Open(Path.Join(_folder.Path, "new"));
-        var record = Record("a", 1) with { Provision = new Provision("1GB", "5MB") { Cores = 0.5m, Resources = [new("gpu", 2)] }, LogFile = "/tmp/a.log", Folder = "/tmp/a" };
+        var record = Record("a", 1) with { Provision = new Provision("1GB", "5MB") { Cores = 0.5m, Resources = [new("gpu", 2)], MaxPerNode = 3, Kind = "Child" }, LogFile = "/tmp/a.log", Folder = "/tmp/a" };
         store.Put(record with { Url = "" });
         store.Put(record);
         store.Put(Record("b", 2));

@@ -31,6 +31,10 @@ public sealed class Good : Agent, IGood
     }
 }
 
+/// <summary>One on each node.</summary>
+[Provision(MaxPerNode = 1)]
+public sealed class Lonely : Agent;
+
 [RpcService]
 public interface IGood
 {

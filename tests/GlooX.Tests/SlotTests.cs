@@ -51,6 +51,41 @@ public sealed class SlotTests
     }
 
     [Fact]
+    public async Task A_class_is_run_on_no_node_more_often_than_it_says()
+    {
+        await using TestGrid grid = await TestGrid.StartAsync(new AgentOptions { WarmHosts = 0 }, new AgentOptions { WarmHosts = 0 });
+        await using SpawnedProcess first = await grid.SpawnAsync("Lonely");
+        await using SpawnedProcess second = await grid.SpawnAsync("Lonely");
+        Assert.NotEqual(first.Node, second.Node);
+        await using SpawnedProcess other = await grid.SpawnAsync("Good");
+        Assert.Equal((0, 1), (await grid.Client.SlotsAsync("Lonely", TestGrid.Payload)) is var slots ? (slots.AvailableSlots, slots.MaxSlots) : default);
+        string message = (await Assert.ThrowsAsync<SpawnException>(() => grid.SpawnAsync("Lonely"))).Message;
+        Assert.All(grid.Agents, a => Assert.Contains($"{a.Url} runs 1 of GlooX.Tests.Payload.Lonely, of which a node runs 1 at most", message, StringComparison.Ordinal));
+
+        await first.KillAsync();
+        await using SpawnedProcess third = await AgainAsync();
+        Assert.Equal(first.Node, third.Node);
+
+        async Task<SpawnedProcess> AgainAsync()
+        {
+            await Eventually.HoldsAsync(() => grid.Agents.Sum(a => a.Slots(Provision.None with { MaxPerNode = 1, Kind = "GlooX.Tests.Payload.Lonely" }).AvailableSlots) == 1, "its place is free again");
+            return await grid.SpawnAsync("Lonely");
+        }
+    }
+
+    [Fact]
+    public async Task An_executable_is_counted_by_its_name_or_by_the_kind_that_the_call_gives()
+    {
+        await using TestGrid grid = await TestGrid.StartAsync();
+        var one = new SpawnOptions { Command = ["sleep", "600"], Provision = Provision.None with { MaxPerNode = 1 } };
+        await using SpawnedProcess first = await grid.Client.SpawnAsync("sleeper", TestGrid.Payload, one);
+        Assert.Contains("runs 1 of sleeper", (await Assert.ThrowsAsync<SpawnException>(() => grid.Client.SpawnAsync("sleeper", TestGrid.Payload, one))).Message, StringComparison.Ordinal);
+        await using SpawnedProcess other = await grid.Client.SpawnAsync("other", TestGrid.Payload, one);
+        SpawnOptions kind = one with { Provision = one.Provision with { Kind = "sleeper" } };
+        Assert.Contains("runs 1 of sleeper", (await Assert.ThrowsAsync<SpawnException>(() => grid.Client.SpawnAsync("third", TestGrid.Payload, kind))).Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task An_agent_runs_no_more_processes_than_its_slots()
     {
         await using TestGrid grid = await TestGrid.StartAsync(new AgentOptions { WarmHosts = 0, MaxSlots = 1 });

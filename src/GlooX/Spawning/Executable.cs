@@ -13,10 +13,12 @@ internal static class Executable
     /// <param name="request">What is asked.</param>
     /// <param name="bundle">Its files.</param>
     /// <param name="node">This node.</param>
+    /// <param name="launcher">By what.</param>
     /// <param name="exitFile">Where one that outlives its agent leaves its exit code, by its id.</param>
     /// <exception cref="FileNotFoundException">This node has no such command.</exception>
+    /// <exception cref="IOException">It could not be started.</exception>
     /// <exception cref="System.ComponentModel.Win32Exception">The system could not start it.</exception>
-    public static Host Start(SpawnRequest request, BundleLease bundle, string node, Func<string, string> exitFile)
+    public static Host Start(SpawnRequest request, BundleLease bundle, string node, IProcessLauncher launcher, Func<string, string> exitFile)
     {
         string program = Find(request.Command[0], bundle.Folder);
         (string id, string log) = HostPool.New();
@@ -30,12 +32,13 @@ internal static class Executable
             ["GLOOX_PARENT_URL"] = options.ParentUrl,
             ["GLOOX_PPID"] = options.Ppid.ToString(CultureInfo.InvariantCulture),
             ["GLOOX_TMPDIR"] = options.TmpDir,
+            ["GLOOX_READY_FILE"] = Readiness.FileIn(own),
             ["GLOOX_DAEMONIZE"] = options.Daemonize ? "1" : "0",
         };
         var start = new ProgramStart(bundle.Folder, Input(id, node, options), variables, bundle.LockFile, options.Daemonize ? exitFile(id) : null);
         try
         {
-            return new Host(id, log, LinuxProcess.Start(program, request.Command[1..], log, start), Warm: false) { Folder = own };
+            return new Host(id, log, ChildProcess.Start(launcher, program, request.Command[1..], log, start), Warm: false) { Folder = own };
         }
         catch
         {

@@ -12,7 +12,7 @@ internal sealed class Guard
     private static readonly TimeSpan s_retry = TimeSpan.FromMilliseconds(100);
     private const int Retries = 50;
     private const int RestFactor = 20; // looking takes at most a twentieth of a core
-    private readonly LinuxProcess _process;
+    private readonly ChildProcess _process;
     private readonly Provision _need;
     private readonly string _log;
     private readonly ControlGroup? _group;
@@ -28,7 +28,7 @@ internal sealed class Guard
     /// <param name="adopted">An agent before this one has made its control group already.</param>
     /// <param name="stop">The agent stops: what outlives it is not watched any more.</param>
     /// <exception cref="IOException">Its folder cannot be made.</exception>
-    public Guard(LinuxProcess process, Provision need, string id, string log, ControlGroups? groups, string? folder, bool adopted, CancellationToken stop)
+    public Guard(ChildProcess process, Provision need, string id, string log, ControlGroups? groups, string? folder, bool adopted, CancellationToken stop)
     {
         (_process, _need, _log) = (process, need, log);
         Folder = folder ?? NewFolder(id);
@@ -65,7 +65,7 @@ internal sealed class Guard
         {
             foreach (int pid in _group.Processes())
             {
-                LinuxProcess.KillOne(pid); // it had left the session of the process, not its group
+                LinuxSignal.KillOne(pid); // it had left the session of the process, not its group
             }
 
             await Task.Delay(s_retry).ConfigureAwait(false);

@@ -6,7 +6,7 @@ using Microsoft.Extensions.Logging;
 namespace GlooX.Spawning;
 
 /// <summary>A host: a process that waits for its one assignment.</summary>
-internal sealed record Host(string Id, string Log, LinuxProcess Process, bool Warm)
+internal sealed record Host(string Id, string Log, ChildProcess Process, bool Warm)
 {
     /// <summary>The process's own; null: none was made yet.</summary>
     public string? Folder { get; init; }
@@ -30,10 +30,11 @@ internal sealed partial class HostPool : IAsyncDisposable
     private long _lastUse;
 
     /// <param name="size">How many to keep; 0: none.</param>
+    /// <param name="launcher">Starts them.</param>
     /// <param name="logger">Hears of hosts that do not start.</param>
-    public HostPool(int size, ILogger logger)
+    public HostPool(int size, IProcessLauncher launcher, ILogger logger)
     {
-        _logger = logger;
+        (Launcher, _logger) = (launcher, logger);
         if (size > 0)
         {
             _wanted.Release(size);
@@ -41,6 +42,8 @@ internal sealed partial class HostPool : IAsyncDisposable
 
         _filling = size > 0 ? Task.Run(FillAsync) : Task.CompletedTask;
     }
+
+    public IProcessLauncher Launcher { get; }
 
     /// <summary>How many are warm now.</summary>
     public int Count => _warm.Count;
@@ -90,11 +93,11 @@ internal sealed partial class HostPool : IAsyncDisposable
         _wanted.Dispose();
     }
 
-    private static Host Start(bool warm)
+    private Host Start(bool warm)
     {
         (string id, string log) = New();
         string[] arguments = [.. HostCommand.Arguments, .. warm ? [HostProcess.WarmArgument] : Array.Empty<string>()];
-        return new Host(id, log, LinuxProcess.Start(DotnetPath.Muxer, arguments, log), warm);
+        return new Host(id, log, ChildProcess.Start(Launcher, DotnetPath.Muxer, arguments, log), warm);
     }
 
     /// <summary>A name for a process, and the file that its standard output goes to.</summary>

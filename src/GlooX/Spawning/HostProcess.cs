@@ -19,7 +19,7 @@ public static class HostProcess
     [System.ComponentModel.EditorBrowsable(System.ComponentModel.EditorBrowsableState.Never)]
     public static async Task<int> RunAsync()
     {
-        LinuxProcess.KeepFromChildren(Control.Descriptor);
+        LinuxDescriptors.KeepFromChildren(Control.Descriptor);
         using var control = new Control(new Socket(new SafeSocketHandle(Control.Descriptor, ownsHandle: true)));
         if (Environment.GetCommandLineArgs().Contains(WarmArgument, StringComparer.Ordinal))
         {
@@ -73,7 +73,7 @@ public static class HostProcess
         }
 
         Guard.RemoveFolder(assignment.Options.TmpDir); // the agent cannot do it any more
-        LinuxProcess.KillOwnSession(); // the agent is gone: so is this process, with all that it started
+        LinuxSignal.KillOwnSession(); // the agent is gone: so is this process, with all that it started
         return 0;
     }
 

@@ -1,4 +1,3 @@
-using System.Net.Sockets;
 using GlooX.Slots;
 
 namespace GlooX.Spawning;
@@ -49,15 +48,15 @@ internal sealed partial class Spawner
     private void TakeOver(ReservationRecord record, OutlivingFolder folder)
     {
         ExitStatus Noted() => ExitNote.Read(folder.ExitFile(record.Id), byShell: record.Url.Length == 0);
-        LinuxProcess? process = LinuxProcess.TakeOver(record.Pid, () => record.Runs(machine), Noted);
+        ChildProcess? process = ChildProcess.TakeOver(record.Pid, () => record.Runs(machine), Noted);
         if (process is null)
         {
             if (record.Stamp.Boot == machine.FindProcess(Environment.ProcessId)?.Boot)
             {
-                LinuxProcess.KillRest(record.Pid);
+                LinuxSignal.KillRest(record.Pid);
             }
 
-            process = LinuxProcess.Ended(record.Pid, Noted());
+            process = ChildProcess.Ended(record.Pid, Noted());
         }
 
         Reservation reservation = ledger.Adopt(record.Provision);
@@ -76,13 +75,13 @@ internal sealed partial class Spawner
     {
         while (record.Runs(machine))
         {
-            LinuxProcess.KillGroup(record.Pid);
+            LinuxSignal.KillGroup(record.Pid);
             await Task.Delay(s_endLook).ConfigureAwait(false);
         }
     }
 
     // Null: it ends with this agent, or has ended already.
-    private ReservationRecord? Record(string id, string log, LinuxProcess process, SpawnRequest request, string folder) =>
+    private ReservationRecord? Record(string id, string log, ChildProcess process, SpawnRequest request, string folder) =>
         request.Options.Daemonize && machine.FindProcess(process.Pid) is { } stamp
             ? new ReservationRecord { Id = id, Pid = process.Pid, Stamp = stamp, Class = request.Class, Provision = request.Need(), LogFile = log, Folder = folder, Started = DateTimeOffset.UtcNow }
             : null;
@@ -101,22 +100,6 @@ internal sealed partial class Spawner
         {
             child.Record = record with { Ready = true, Url = child.Url };
             Note(folder, child);
-        }
-    }
-
-    // An executable that outlives this agent begins when it is told so; others have begun. Null: all is well.
-    private static string? Begin(OutlivingFolder? folder, Child child)
-    {
-        try
-        {
-            Ready(folder, child);
-            child.Process.Control?.Send("go\n");
-            return null;
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException or SocketException)
-        {
-            child.Process.KillAll();
-            return $"{child.Name} cannot be written down, so that it would outlive its agent unknown: {e.Message}";
         }
     }
 

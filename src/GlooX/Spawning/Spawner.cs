@@ -21,7 +21,19 @@ internal sealed record SpawnRequest(string Assembly, string Class, long MemoryBy
     /// <summary>Program and arguments of an executable; empty: a class.</summary>
     public string[] Command { get; init; } = [];
 
-    public Provision Need() => Provision.FromBytes(MemoryBytes, DiskBytes, Resources);
+    /// <summary>Whether an executable is ready only when it has made its file.</summary>
+    public bool ReadyFile { get; init; }
+
+    /// <summary>What an executable writes when it is ready; empty: nothing.</summary>
+    public string ReadyLine { get; init; } = "";
+
+    /// <summary>How many of its kind a node runs at most; null: as many as fit.</summary>
+    public int? MaxPerNode { get; init; }
+
+    /// <summary>What counts as one kind.</summary>
+    public string Kind { get; init; } = "";
+
+    public Provision Need() => Provision.FromBytes(MemoryBytes, DiskBytes, Resources) with { MaxPerNode = MaxPerNode, Kind = Kind };
 }
 
 /// <summary>What came of it: a process, or why there is none; refused: another node may be asked.</summary>
@@ -94,7 +106,7 @@ internal sealed partial class Spawner(ChildIdentity identity, Ledger ledger, IMa
         Host host;
         try
         {
-            host = request.Command.Length > 0 ? Executable.Start(request, lease, node, of => outliving?.ExitFile(of) ?? "/dev/null") : hosts.Take();
+            host = request.Command.Length > 0 ? Executable.Start(request, lease, node, hosts.Launcher, of => outliving?.ExitFile(of) ?? "/dev/null") : hosts.Take();
         }
         catch (FileNotFoundException e)
         {
@@ -107,7 +119,7 @@ internal sealed partial class Spawner(ChildIdentity identity, Ledger ledger, IMa
             return SpawnReply.Failed(node, $"the process cannot be started: {e.Message}");
         }
 
-        (string id, string log, LinuxProcess process, _) = host;
+        (string id, string log, ChildProcess process, _) = host;
         Guard? guard = null;
         Child child;
         try
@@ -136,8 +148,7 @@ internal sealed partial class Spawner(ChildIdentity identity, Ledger ledger, IMa
         if (request.Command.Length > 0)
         {
             ledger.Confirm(reservation);
-            child.IsReady = true;
-            return Begin(outliving, child) is { } fault ? SpawnReply.Failed(node, fault) : new SpawnReply(id, process.Pid, node, "", "", false) { Started = child.Started };
+            return await BeginAsync(outliving, id, log, child, node, ct).ConfigureAwait(false);
         }
 
         try
@@ -290,7 +301,7 @@ internal sealed partial class Spawner(ChildIdentity identity, Ledger ledger, IMa
     private static DateTimeOffset Now() => DateTimeOffset.UnixEpoch + TimeProvider.System.GetElapsedTime(0);
 
     // The line to a host closes a moment before the process has ended.
-    private static async Task<ExitStatus> EndAsync(LinuxProcess process)
+    private static async Task<ExitStatus> EndAsync(ChildProcess process)
     {
         if (await Task.WhenAny(process.Exited, Task.Delay(s_endGrace)).ConfigureAwait(false) != process.Exited)
         {
@@ -301,7 +312,7 @@ internal sealed partial class Spawner(ChildIdentity identity, Ledger ledger, IMa
     }
 
     // Asked to end, it has that long.
-    private async Task EndAfterAsync(LinuxProcess process, TimeSpan grace)
+    private async Task EndAfterAsync(ChildProcess process, TimeSpan grace)
     {
         await Task.WhenAny(process.Exited, Task.Delay(grace, _stop.Token)).ConfigureAwait(false);
         process.KillAll();
@@ -346,7 +357,7 @@ internal sealed partial class Spawner(ChildIdentity identity, Ledger ledger, IMa
         _children.TryRemove(id, out _);
     }
 
-    private sealed class Child(LinuxProcess process, Reservation reservation, SpawnRequest request, Guard guard, BundleLease? lease, ChildOutput output)
+    private sealed class Child(ChildProcess process, Reservation reservation, SpawnRequest request, Guard guard, BundleLease? lease, ChildOutput output)
     {
         public Guard Guard { get; } = guard;
 
@@ -356,7 +367,7 @@ internal sealed partial class Spawner(ChildIdentity identity, Ledger ledger, IMa
         /// <summary>Null: it ends with this agent.</summary>
         public ReservationRecord? Record { get; set; }
 
-        public LinuxProcess Process { get; } = process;
+        public ChildProcess Process { get; } = process;
 
         public ChildOutput Output { get; } = output;
 

@@ -1,0 +1,60 @@
+namespace GlooX.Spawning;
+
+/// <summary>What an executable does when it is ready, and the wait for it.</summary>
+internal static class Readiness
+{
+    private static readonly TimeSpan s_look = TimeSpan.FromMilliseconds(20);
+
+    /// <summary>The file that it makes, in its own folder.</summary>
+    public static string FileIn(string folder) => Path.Combine(folder, ".gloox-ready");
+
+    /// <summary>Whether it has to do something.</summary>
+    public static bool IsAwaited(SpawnRequest request) => request.ReadyFile || request.ReadyLine.Length > 0;
+
+    /// <summary>For people: what it has not done.</summary>
+    public static string Describe(SpawnRequest request) =>
+        request.ReadyFile ? "it did not make the file that GLOOX_READY_FILE names" : $"it did not write a line with '{request.ReadyLine}'";
+
+    /// <summary>Until it is ready or has ended.</summary>
+    /// <param name="request">How it says so.</param>
+    /// <param name="folder">Its own.</param>
+    /// <param name="output">What it writes.</param>
+    /// <param name="exited">Its end.</param>
+    /// <param name="ct">Gives up.</param>
+    /// <returns>Whether it is ready.</returns>
+    public static Task<bool> WaitAsync(SpawnRequest request, string folder, ChildOutput output, Task exited, CancellationToken ct) =>
+        request.ReadyFile ? FileAsync(FileIn(folder), exited, ct) : LineAsync(request.ReadyLine, output, ct);
+
+    private static async Task<bool> FileAsync(string file, Task exited, CancellationToken ct)
+    {
+        while (true)
+        {
+            bool ended = exited.IsCompleted;
+            if (File.Exists(file))
+            {
+                return true;
+            }
+
+            if (ended)
+            {
+                return false;
+            }
+
+            await Task.WhenAny(exited, Task.Delay(s_look, ct)).ConfigureAwait(false);
+            ct.ThrowIfCancellationRequested();
+        }
+    }
+
+    private static async Task<bool> LineAsync(string text, ChildOutput output, CancellationToken ct)
+    {
+        await foreach (LogLine[] lines in output.ReadAsync(int.MaxValue, follow: true, ct).ConfigureAwait(false))
+        {
+            if (Array.Exists(lines, l => l.Text.Contains(text, StringComparison.Ordinal)))
+            {
+                return true;
+            }
+        }
+
+        return false;
+    }
+}
