@@ -96,7 +96,7 @@ internal sealed partial class HostPool : IAsyncDisposable
     private Host Start(bool warm)
     {
         (string id, string log) = New();
-        string[] arguments = [.. HostCommand.Arguments, .. warm ? [HostProcess.WarmArgument] : Array.Empty<string>()];
+        string[] arguments = [.. HostCommand(), .. warm ? [HostProcess.WarmArgument] : Array.Empty<string>()];
         return new Host(id, log, ChildProcess.Start(Launcher, DotnetPath.Muxer, arguments, log), warm);
     }
 
@@ -105,6 +105,19 @@ internal sealed partial class HostPool : IAsyncDisposable
     {
         string id = Guid.NewGuid().ToString("N")[..12];
         return (id, Path.Combine(GlooXHome.CreateFolder(Path.Combine(GlooXHome.Path, "logs")), id + ".log"));
+    }
+
+    // In an application on a larger framework, such as ASP.NET, some assemblies that GlooX needs are not beside it but in that framework:
+    // the host then runs on the application's frameworks.
+    private static string[] HostCommand()
+    {
+        string beside = Path.GetDirectoryName(typeof(Agent).Assembly.Location) is { Length: > 0 } folder ? folder : AppContext.BaseDirectory;
+        string host = Path.Combine(beside, "gloox-host.dll");
+        string? application = System.Reflection.Assembly.GetEntryAssembly()?.GetName().Name;
+        string configuration = Path.Combine(beside, $"{application}.runtimeconfig.json");
+        return File.Exists(Path.Combine(beside, "Microsoft.Extensions.Logging.Abstractions.dll")) || !File.Exists(configuration)
+            ? ["exec", host]
+            : ["exec", "--runtimeconfig", configuration, host];
     }
 
     private static void Discard(Host host)
