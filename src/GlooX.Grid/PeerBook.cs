@@ -8,9 +8,7 @@ namespace GlooX.Grid;
 internal sealed class PeerBook(TimeSpan interval, TimeSpan rememberFor, TimeProvider time)
 {
     private const int MaxLearned = 1000;
-    private const int Patience = 100;
     private static readonly TimeSpan LongestBackoff = TimeSpan.FromSeconds(6);
-    private static readonly TimeSpan LongestForLost = TimeSpan.FromSeconds(30);
     private static readonly TimeSpan LongestForConfigured = TimeSpan.FromSeconds(3);
 
     private readonly Lock _gate = new();
@@ -115,11 +113,11 @@ internal sealed class PeerBook(TimeSpan interval, TimeSpan rememberFor, TimeProv
         }
     }
 
-    /// <summary>The pause after so many probes without an answer. A configured peer is expected to come, one that is long gone is not.</summary>
+    /// <summary>The pause after so many probes without an answer. A configured peer is expected to come.</summary>
     public static TimeSpan Backoff(int failures, TimeSpan interval, bool configured)
     {
         TimeSpan pause = interval * (1 << Math.Min(failures, 10)) / 2; // half at first: a look must not slip to the next round by a hair
-        TimeSpan longest = configured ? LongestForConfigured : failures > Patience ? LongestForLost : LongestBackoff;
+        TimeSpan longest = configured ? LongestForConfigured : LongestBackoff;
         return pause < longest ? pause : longest;
     }
 

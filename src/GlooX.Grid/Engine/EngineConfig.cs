@@ -43,7 +43,7 @@ internal static class EngineConfig
             default-dispatcher { executor = channel-executor, channel-executor.priority = normal }
             internal-dispatcher { executor = channel-executor, channel-executor.priority = high }
           }
-          scheduler.tick-duration = 500ms
+          scheduler.tick-duration = 333ms
           loggers = ["GlooX.Grid.EngineLog, GlooX.Grid"]
           stdout-loglevel = OFF
           stdout-logger-class = "GlooX.Grid.EngineSilence, GlooX.Grid"
@@ -78,7 +78,7 @@ internal static class EngineConfig
             gossip-interval = 1s
             leader-actions-interval = 1s
             unreachable-nodes-reaper-interval = 1s
-            scheduler.tick-duration = 500ms
+            scheduler.tick-duration = 333ms
             failure-detector {
               heartbeat-interval = 1s
               acceptable-heartbeat-pause = 3s
