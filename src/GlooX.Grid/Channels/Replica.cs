@@ -171,8 +171,8 @@ internal sealed class Replica(string name, ChannelSpec spec, Func<Entry, ulong>?
 
     /// <summary>
     /// Forgets tombstones that are older than <paramref name="age"/> and that every member has seen: none of them can send an older entry
-    /// of the key any more. A node that is no member may; if that entry was seen here before, <see cref="Seen"/> refuses it. So a tombstone
-    /// behind a gap that a dead node has left stays until another member tells that it has seen what was in it.
+    /// of the key any more. A node that is no member may; if that entry was seen here before, <see cref="Seen"/> refuses it. One
+    /// that came with a pull which never ended, as its sender died, is marked as seen here: who has not seen it takes it from here then.
     /// </summary>
     public void Collect(long now, long age, Func<ulong, ulong, bool> seenByAll)
     {
@@ -181,7 +181,8 @@ internal sealed class Replica(string name, ChannelSpec spec, Func<Entry, ulong>?
             Entry tombstone = oldest.Entry;
             if (ReferenceEquals(Find(tombstone.Key), tombstone))
             {
-                if (!Seen.Contains(tombstone.Stamp.Node, tombstone.Sequence) || !seenByAll(tombstone.Stamp.Node, tombstone.Sequence))
+                Seen.Add(tombstone.Stamp.Node, tombstone.Sequence, tombstone.Sequence);
+                if (!seenByAll(tombstone.Stamp.Node, tombstone.Sequence))
                 {
                     return;
                 }
