@@ -16,7 +16,6 @@ internal readonly record struct Round(double P50, double P99, double SetsPerSeco
 internal sealed class Trio(string kind, int port, Handover handover) : IAsyncDisposable
 {
     private const int IdleWindows = 5;
-    private static readonly TimeSpan s_settle = TimeSpan.FromSeconds(45);
     private readonly List<ServerProcess> _all = [];
     private int _port = port;
 
@@ -65,19 +64,18 @@ internal sealed class Trio(string kind, int port, Handover handover) : IAsyncDis
     }
 
     /// <summary>
-    /// Percent of one core that the second process uses while nothing happens: the least of some windows after a rest, since the compiler
-    /// goes on for a while with what was called often before.
+    /// Percent of one core that the second process uses while nothing happens, in each of some windows. The compiler goes on for a while
+    /// with what was called often before.
     /// </summary>
-    public async Task<double> IdleAsync(double seconds, CancellationToken ct)
+    public async Task<double[]> IdleAsync(double seconds, CancellationToken ct)
     {
-        await Task.Delay(s_settle, ct);
-        double least = double.MaxValue;
-        for (int i = 0; i < IdleWindows; i++)
+        double[] percent = new double[IdleWindows];
+        for (int i = 0; i < percent.Length; i++)
         {
-            least = Math.Min(least, (await Second.AskAsync(FormattableString.Invariant($"idle {seconds}"), ct))[0]);
+            percent[i] = (await Second.AskAsync(FormattableString.Invariant($"idle {seconds}"), ct))[0];
         }
 
-        return least;
+        return percent;
     }
 
     /// <summary>Seconds from when a new process, which runs already, begins to take part until it holds everything: the median of some.</summary>

@@ -251,9 +251,6 @@ internal sealed class Replicator
         }
     }
 
-    /// <summary>Something has changed, or will: digests are sent each second for a while.</summary>
-    public void Stir() => (_calm, _nextDigest) = (0, IsCalm ? 0 : _nextDigest);
-
     /// <summary>To be called several times a second, or once a second unless <see cref="IsRestless"/>, or less often if <see cref="IsCalm"/>.</summary>
     public void Tick(Instant now)
     {
@@ -301,7 +298,7 @@ internal sealed class Replicator
         IsRestless |= _gaps.Count > 0 || _pulls.IsBusy;
         if (now.Mono >= _nextDigest)
         {
-            EverySecond(now);
+            Compare(now);
             _nextDigest = now.Mono + (IsCalm ? _options.CalmInterval : _options.DigestInterval);
         }
     }
@@ -507,7 +504,7 @@ internal sealed class Replicator
         _state = state;
     }
 
-    private void EverySecond(Instant now)
+    private void Compare(Instant now)
     {
         Peer[] reachable = [.. _peers.Values.Where(p => p.IsReachable)];
         LookForChanges(reachable.Length);
@@ -662,6 +659,7 @@ internal sealed class Replicator
 
     private void Keep(Replica replica, Entry? entry)
     {
+        (_calm, _nextDigest) = (0, IsCalm ? 0 : _nextDigest); // something has changed: digests are sent each second for a while
         if (replica.Spec.IsDurable && entry is not { IsEphemeral: true })
         {
             Kept.Add((replica, entry));

@@ -72,6 +72,7 @@ namespace GlooX
         {
             _options = options ?? new RpcServerOptions();
             FrameMemory = new FrameMemory(_options.MaxFrameMemory);
+            Pace = PaceOf(_options);
             _logger = (_options.LoggerFactory ?? NullLoggerFactory.Instance).CreateLogger("GlooX.Rpc");
         }
 
@@ -85,6 +86,9 @@ namespace GlooX
         private ListenerLimits Limits => new(_options.MaxConnections, _options.MaxConnectionsPerPeer, _options.HandshakeTimeout);
 
         internal FrameMemory FrameMemory { get; }
+
+        /// <summary>How often its connections look at the clock, in ms: late by no more than a quarter of the shortest time that is watched.</summary>
+        internal long Pace { get; }
 
         internal bool IsStopping => Volatile.Read(ref _disposed) != 0;
 
@@ -251,6 +255,13 @@ namespace GlooX
             return caller.RoleRefusal(serviceName, method, service.Access) is { } noRole
                 ? throw new RpcException(RpcError.Forbidden, noRole)
                 : new Definition(name, Index: index, Service: service);
+        }
+
+        private static long PaceOf(RpcServerOptions options)
+        {
+            double shortest = new[] { options.HandshakeTimeout, options.KeepAliveInterval, options.IdleTimeout }
+                .Where(static t => t > TimeSpan.Zero).Select(static t => t.TotalMilliseconds).DefaultIfEmpty(double.MaxValue).Min();
+            return (long)Math.Clamp(shortest / 4, 10, 1000);
         }
 
         private static RpcException ShuttingDown() => new(RpcError.ShuttingDown, "the process is shutting down");

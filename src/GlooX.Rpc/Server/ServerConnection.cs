@@ -12,7 +12,6 @@ internal sealed class ServerConnection(RpcServer server, TlsConnection connectio
     : RpcConnection(connection, options.MaxFrameBytes, options.MaxBufferedBytes, options.MaxInFlight, options.MaxInFlightBytes, new Pipeline(options.Interceptors))
 {
     private readonly long _opened = Environment.TickCount64;
-    private readonly long _pace = Pace(options);
     private Caller _caller = new(connection.Peer, Hello.NoTokens);
     private bool _greeted;
     private int _requests;
@@ -35,22 +34,14 @@ internal sealed class ServerConnection(RpcServer server, TlsConnection connectio
     public void Begin()
     {
         StartSweeping();
-        Sweeper.Shared.Expect(_opened + _pace);
+        Sweeper.Shared.Expect(_opened + server.Pace);
     }
 
     /// <summary>Looks at the clock: for deadlines, a greeting that does not come, a caller that is gone, a connection that nobody uses.</summary>
     public override long Sweep(long now)
     {
         Watch(now);
-        return Math.Min(base.Sweep(now), now + _pace);
-    }
-
-    /// <summary>In ms: often enough to be late by no more than a quarter of the shortest time that is watched.</summary>
-    private static long Pace(RpcServerOptions options)
-    {
-        double shortest = new[] { options.HandshakeTimeout, options.KeepAliveInterval, options.IdleTimeout }
-            .Where(static t => t > TimeSpan.Zero).Select(static t => t.TotalMilliseconds).DefaultIfEmpty(double.MaxValue).Min();
-        return (long)Math.Clamp(shortest / 4, 10, 1000);
+        return Math.Min(base.Sweep(now), now + server.Pace);
     }
 
     private void Watch(long now)

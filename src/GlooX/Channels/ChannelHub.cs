@@ -544,11 +544,6 @@ internal sealed class ChannelHub : IAsyncDisposable
 
     private Drained Drain()
     {
-        if (_core.Changes.Count > 0)
-        {
-            _core.Stir();
-        }
-
         TimeSpan pace = _core.IsRestless ? s_tick : _core.IsCalm ? s_calm : s_rest;
         if (_timer is { } timer && timer.Period != pace)
         {
