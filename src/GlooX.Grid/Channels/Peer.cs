@@ -37,9 +37,12 @@ internal sealed class Peer(ulong node)
 }
 
 /// <summary>A replica that another member pulls: what is left to send.</summary>
-internal sealed class Serving(ulong session, Context has, Context start, ulong[] wanted, List<string> keys, long now)
+internal sealed class Serving(ulong session, ulong number, Context has, Context start, ulong[] wanted, List<string> keys, long now)
 {
     public ulong Session { get; } = session;
+
+    /// <summary>Its own: the same session may be asked for twice.</summary>
+    public ulong Number { get; } = number;
 
     /// <summary>What the other had seen.</summary>
     public Context Has { get; } = has;
@@ -72,6 +75,9 @@ internal sealed class Pulling(ulong source, ulong session, long now)
     public ulong Source { get; } = source;
 
     public ulong Session { get; } = session;
+
+    /// <summary>The number of the serving that is taken: the first of which anything comes.</summary>
+    public ulong? Serving { get; set; }
 
     /// <summary>Hashes of the entries that the source has in the buckets in question.</summary>
     public HashSet<ulong> Listed { get; } = [];

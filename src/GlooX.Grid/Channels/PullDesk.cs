@@ -4,7 +4,8 @@ namespace GlooX.Grid.Channels;
 /// Brings a replica what another has seen and it has not, and takes from it what the other saw deleted. Who pulls tells what it has seen
 /// and a hash for each bucket of keys. Of the buckets that differ it is sent, in chunks and a few at a time, every entry that it
 /// has not seen, and a hash of each that it has. Once all chunks are there, it has seen what the other had when it began; what the
-/// other had seen by then and did not name, was deleted. A lost chunk means that it begins anew; nothing wrong is ever concluded.
+/// other had seen by then and did not name, was deleted. A lost chunk means that it begins anew, and of a request that came twice only
+/// one answer is taken, since chunks of two tell of no one moment; nothing wrong is ever concluded.
 /// </summary>
 internal sealed class PullDesk(Replicator owner, ReplicatorOptions options)
 {
@@ -12,6 +13,7 @@ internal sealed class PullDesk(Replicator owner, ReplicatorOptions options)
     private readonly Dictionary<Replica, Pulling> _pullings = [];
     private readonly HashSet<Peer> _serving = [];
     private ulong _sessions;
+    private ulong _servings;
 
     /// <summary>Whether anything is being pulled or served.</summary>
     public bool IsBusy => _pullings.Count > 0 || _serving.Count > 0;
@@ -130,7 +132,7 @@ internal sealed class PullDesk(Replicator owner, ReplicatorOptions options)
         }
 
         peer.Knows(replica).Union(has);
-        var serving = new Serving(session, has, replica.Seen.Copy(), wanted, keys, now.Mono);
+        var serving = new Serving(session, ++_servings, has, replica.Seen.Copy(), wanted, keys, now.Mono);
         peer.Servings[replica] = serving;
         _serving.Add(peer);
         Serve(peer, replica, serving, now);
@@ -145,6 +147,7 @@ internal sealed class PullDesk(Replicator owner, ReplicatorOptions options)
             WireWriter writer = Messages.Begin(MessageKind.Chunk, owner.Self, 4096);
             Messages.WriteChannel(writer, replica);
             writer.Varint(serving.Session);
+            writer.Varint(serving.Number);
             writer.Varint(serving.NextChunk);
             int head = writer.Length;
             writer.Byte(0);
@@ -187,6 +190,13 @@ internal sealed class PullDesk(Replicator owner, ReplicatorOptions options)
     private void OnChunk(ref WireReader reader, Peer peer, Replica replica, ulong session, Instant now)
     {
         if (!_pullings.TryGetValue(replica, out Pulling? pulling) || pulling.Session != session || pulling.Source != peer.Node)
+        {
+            return;
+        }
+
+        ulong serving = reader.Varint();
+        pulling.Serving ??= serving;
+        if (pulling.Serving != serving)
         {
             return;
         }

@@ -6,7 +6,7 @@ namespace GlooX.Grid.Tests.Channels;
 public sealed class SimulationTests
 {
     /// <summary>Seeds that failed once.</summary>
-    public static TheoryData<int> Found => [1051, 1278, 1341, 1372, 6160, 6298, 11690];
+    public static TheoryData<int> Found => [1051, 1278, 1341, 1372, 6160, 6298, 11690, 15919];
 
     [Theory]
     [MemberData(nameof(Found))]
