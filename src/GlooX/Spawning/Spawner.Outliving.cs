@@ -61,15 +61,16 @@ internal sealed partial class Spawner
         }
 
         Reservation reservation = ledger.Adopt(record.Provision);
-        var request = new SpawnRequest("", record.Class, record.Provision.MemoryBytes, record.Provision.DiskBytes, default, new ProcessOptions { Daemonize = true, TmpDir = record.Folder }, 0, AllowSpawn: false)
+        var request = new SpawnRequest("", record.Class, record.Provision.MemoryBytes, record.Provision.DiskBytes, default, new ProcessOptions { Daemonize = true, TmpDir = record.Folder, KeepTmpDir = record.KeepFolder }, 0, AllowSpawn: false)
         {
             Resources = new(record.Provision.Amounts, StringComparer.Ordinal),
         };
-        var guard = new Guard(process, record.Provision, record.Id, record.LogFile, groups, record.Folder, adopted: true, _stop.Token);
-        var child = new Child(process, reservation, request, guard, null, new ChildOutput(record.LogFile, adopted: true)) { Record = record, Url = record.Url, Started = record.Started, IsReady = true };
+        var run = new Run(process, new Guard(process, record.Provision, record.Id, record.LogFile, groups, record.Folder, adopted: true, _stop.Token));
+        var child = new Child(record.Id, record.LogFile, run, reservation, request, null, new ChildOutput(record.LogFile, adopted: true)) { Record = record, Url = record.Url, Started = record.Started };
+        child.Begin(isReady: true);
         _children[record.Id] = child;
-        child.Tail = child.Output.ShowAsync(child.Name, Until(child));
-        child.Released = ReleaseAsync(record.Id, record.LogFile, child);
+        child.Tail = child.Output.ShowAsync(child.Name, Until(child, child.Over));
+        child.Released = LiveAsync(child, "");
     }
 
     private async Task EndAsync(ReservationRecord record)
@@ -82,10 +83,25 @@ internal sealed partial class Spawner
     }
 
     // Null: it ends with this agent, or has ended already.
-    private ReservationRecord? Record(string id, string log, LinuxProcess process, SpawnRequest request, string folder) =>
-        request.Options.Daemonize && machine.FindProcess(process.Pid) is { } stamp
-            ? new ReservationRecord { Id = id, Pid = process.Pid, Stamp = stamp, Class = request.Class, Provision = request.Need(), LogFile = log, Folder = folder, Started = DateTimeOffset.UtcNow }
+    private ReservationRecord? Record(Child child) =>
+        child.Request.Options.Daemonize && machine.FindProcess(child.Process.Pid) is { } stamp
+            ? new ReservationRecord
+            {
+                Id = child.Id,
+                Pid = child.Process.Pid,
+                Stamp = stamp,
+                Class = child.Request.Class,
+                Provision = child.Request.Need(),
+                LogFile = child.Log,
+                Folder = child.Request.Options.TmpDir,
+                KeepFolder = child.Request.Options.KeepTmpDir,
+                Started = child.Started,
+            }
             : null;
+
+    private static string ExitFile(OutlivingFolder? folder, string id) => folder?.ExitFile(id) ?? "/dev/null";
+
+    private static string Unwritten(Child child, Exception e) => $"{child.Name} cannot be written down, so that it would outlive its agent unknown: {e.Message}";
 
     private static void Note(OutlivingFolder? folder, Child child)
     {
@@ -116,7 +132,7 @@ internal sealed partial class Spawner
         catch (Exception e) when (e is IOException or UnauthorizedAccessException or SocketException)
         {
             child.Process.KillAll();
-            return $"{child.Name} cannot be written down, so that it would outlive its agent unknown: {e.Message}";
+            return Unwritten(child, e);
         }
     }
 
@@ -133,5 +149,5 @@ internal sealed partial class Spawner
     }
 
     // What outlives this agent is followed until this agent stops.
-    private Task Until(Child child) => child.Request.Options.Daemonize ? Task.WhenAny(child.Process.Exited, _stopped.Task) : child.Process.Exited;
+    private Task Until(Child child, Task ended) => child.Request.Options.Daemonize ? Task.WhenAny(ended, _stopped.Task) : ended;
 }
