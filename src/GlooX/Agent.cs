@@ -537,7 +537,7 @@ public class Agent : IAsyncDisposable
         _hosts = new HostPool(options.WarmHosts, spawning);
         _events = new ProcessEvents(() => Url);
         _watch = new ProcessWatch(this, _events);
-        _spawner = new Spawner(new Starter(new ChildIdentity(identity, spawning), _hosts, groups), _ledger, _machine, groups, _events, _board.Changed);
+        _spawner = new Spawner(new Starter(new ChildIdentity(identity, spawning), _hosts, groups), _ledger, _machine, groups, id => _bundles?.Store.TryLease(id), _events, _board.Changed);
         _bundles = new BundleDesk(OpenStore(options), url => _link.Client(url).As<IBundleService>(BundleService.Name), () => Peers);
         ILogger logger = (options.LoggerFactory ?? NullLoggerFactory.Instance).CreateLogger("GlooX.Grid");
         _link = new GridLink(identity.AsAgent());

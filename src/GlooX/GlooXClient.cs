@@ -194,11 +194,6 @@ public sealed class GlooXClient : IAsyncDisposable
             throw new ArgumentException(fault, nameof(options));
         }
 
-        if (options.Daemonize && options.Restart.Mode != RestartMode.Never)
-        {
-            throw new ArgumentException("a process that outlives its agent is not started again: leave out SpawnOptions.Daemonize or SpawnOptions.Restart", nameof(options));
-        }
-
         await RequireAgentAsync(ct).ConfigureAwait(false);
         Payload payload = arguments is null
             ? await Payload.PrepareAsync(name, path, options, ct).ConfigureAwait(false)

@@ -45,7 +45,7 @@ internal sealed class ProcessEvents(Func<string> node)
         }
     }
 
-    public void Tell(ProcessEventKind kind, Child child, TimeSpan? pause = null, string reason = "")
+    public void Tell(ProcessEventKind kind, Child child)
     {
         lock (_lock)
         {
@@ -54,16 +54,20 @@ internal sealed class ProcessEvents(Func<string> node)
                 return;
             }
 
-            ProcessEvent told = About(kind, child) with { Pause = pause, Reason = reason };
-            foreach ((string? id, EventQueue queue) in _watchers)
-            {
-                if (id is null || id == child.Id)
-                {
-                    queue.Offer(told);
-                }
-            }
+            Tell(About(kind, child));
         }
     }
+
+    /// <summary>It has ended or could not be started, and is started again.</summary>
+    public void TellRestart(Child child, TimeSpan pause, string reason)
+    {
+        lock (_lock)
+        {
+            Tell(About(ProcessEventKind.Restarting, child) with { Pause = pause, Reason = reason });
+        }
+    }
+
+    public string Node => node();
 
     public ProcessEvent About(ProcessEventKind kind, Child child) => new(kind, node(), DateTimeOffset.UtcNow)
     {
@@ -73,5 +77,17 @@ internal sealed class ProcessEvents(Func<string> node)
         Url = child.Url,
         Exit = kind is ProcessEventKind.Restarting or ProcessEventKind.Exited ? child.LastExit : null,
         Restarts = child.Restarts,
+        Reason = kind == ProcessEventKind.Exited ? child.Reason : "",
     };
+
+    private void Tell(ProcessEvent happened)
+    {
+        foreach ((string? id, EventQueue queue) in _watchers)
+        {
+            if (id is null || id == happened.Id)
+            {
+                queue.Offer(happened);
+            }
+        }
+    }
 }

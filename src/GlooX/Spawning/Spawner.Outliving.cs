@@ -1,11 +1,12 @@
 using System.Net.Sockets;
+using GlooX.Bundles;
 using GlooX.Slots;
 
 namespace GlooX.Spawning;
 
 /// <summary>
 /// Processes that outlive their agent. Each is written down before it is given anything to do, and again when somebody may know of it; so the
-/// next agent of the same address finds all that run, ends those of which nobody was told, and takes the others over.
+/// next agent of the same address finds all that run, ends those of which nobody was told, takes the others over, and starts those again that are to be.
 /// </summary>
 internal sealed partial class Spawner
 {
@@ -21,16 +22,21 @@ internal sealed partial class Spawner
         {
             foreach (ReservationRecord record in folder?.Records.Load().Records ?? [])
             {
+                StoredRestart? stored = StoredRestart.TryRead(folder!.RestartFile(record.Id));
                 if (!record.Ready)
                 {
                     await EndAsync(record).ConfigureAwait(false);
-                    folder!.Forget(record.Id);
+                }
+
+                if (!record.Ready && stored is not { Restarts: > 0 })
+                {
+                    folder.Forget(record.Id);
                     ChildOutput.Delete(record.LogFile);
                     Guard.RemoveFolder(record.Folder);
                     continue;
                 }
 
-                TakeOver(record, folder!);
+                TakeOver(record, stored, folder);
             }
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
@@ -46,13 +52,14 @@ internal sealed partial class Spawner
         }
     }
 
-    private void TakeOver(ReservationRecord record, OutlivingFolder folder)
+    private void TakeOver(ReservationRecord record, StoredRestart? stored, OutlivingFolder folder)
     {
         ExitStatus Noted() => ExitNote.Read(folder.ExitFile(record.Id), byShell: record.Url.Length == 0);
-        LinuxProcess? process = LinuxProcess.TakeOver(record.Pid, () => record.Runs(machine), Noted);
+        bool isOfNow = record.Stamp.Boot == machine.FindProcess(Environment.ProcessId)?.Boot;
+        LinuxProcess? process = record.Ready ? LinuxProcess.TakeOver(record.Pid, () => record.Runs(machine), Noted) : null;
         if (process is null)
         {
-            if (record.Stamp.Boot == machine.FindProcess(Environment.ProcessId)?.Boot)
+            if (isOfNow)
             {
                 LinuxProcess.KillRest(record.Pid);
             }
@@ -61,16 +68,27 @@ internal sealed partial class Spawner
         }
 
         Reservation reservation = ledger.Adopt(record.Provision);
-        var request = new SpawnRequest("", record.Class, record.Provision.MemoryBytes, record.Provision.DiskBytes, default, new ProcessOptions { Daemonize = true, TmpDir = record.Folder, KeepTmpDir = record.KeepFolder }, 0, AllowSpawn: false)
-        {
-            Resources = new(record.Provision.Amounts, StringComparer.Ordinal),
-        };
+        BundleLease? lease = stored is null ? null : bundles(stored.Request.Bundle);
+        SpawnRequest request = stored is not null && lease is not null
+            ? stored.Request with { Options = stored.Request.Options with { Ppid = Environment.ProcessId } }
+            : new SpawnRequest("", record.Class, record.Provision.MemoryBytes, record.Provision.DiskBytes, default, new ProcessOptions { Daemonize = true, TmpDir = record.Folder, KeepTmpDir = record.KeepFolder }, 0, AllowSpawn: false)
+            {
+                Resources = new(record.Provision.Amounts, StringComparer.Ordinal),
+            };
         var run = new Run(process, new Guard(process, record.Provision, record.Id, record.LogFile, groups, record.Folder, adopted: true, _stop.Token));
-        var child = new Child(record.Id, record.LogFile, run, reservation, request, null, new ChildOutput(record.LogFile, adopted: true)) { Record = record, Url = record.Url, Started = record.Started };
+        var child = new Child(record.Id, record.LogFile, run, reservation, request, lease, new ChildOutput(record.LogFile, adopted: true))
+        {
+            Record = record,
+            Url = record.Url,
+            Started = record.Started,
+            Restarts = stored?.Restarts ?? 0,
+            Rule = new RestartRule(request.Restart, isOfNow ? stored?.Times.Select(static t => new TimeSpan(t)) : null), // the clock begins with the machine
+            Reason = stored is not null && lease is null ? "it was not started again, as its files are not on its node any more" : "",
+        };
         child.Begin(isReady: true);
         _children[record.Id] = child;
         child.Tail = child.Output.ShowAsync(child.Name, Until(child, child.Over));
-        child.Released = LiveAsync(child, "");
+        child.Released = LiveAsync(child);
     }
 
     private async Task EndAsync(ReservationRecord record)
@@ -96,6 +114,7 @@ internal sealed partial class Spawner
                 Folder = child.Request.Options.TmpDir,
                 KeepFolder = child.Request.Options.KeepTmpDir,
                 Started = child.Started,
+                Url = child.Url,
             }
             : null;
 
@@ -115,10 +134,22 @@ internal sealed partial class Spawner
     {
         if (child.Record is { } record && !child.Process.Exited.IsCompleted)
         {
+            KeepRestart(folder, child);
             child.Record = record with { Ready = true, Url = child.Url };
             Note(folder, child);
         }
     }
+
+    private static void KeepRestart(OutlivingFolder? folder, Child child)
+    {
+        if (folder is not null && child.Record is not null && child.Request.Restart.Mode != RestartMode.Never && !child.IsEnding)
+        {
+            StoredRestart.Write(folder.RestartFile(child.Id), child);
+        }
+    }
+
+    // Whether the agent after this one may start it again.
+    private bool IsKept(Child child) => _folder is not null && child.Record is not null && child.Request.Restart.Mode != RestartMode.Never;
 
     // An executable that outlives this agent begins when it is told so; others have begun. Null: all is well.
     private static string? Begin(OutlivingFolder? folder, Child child)
@@ -136,11 +167,27 @@ internal sealed partial class Spawner
         }
     }
 
-    private void Forget(string id)
+    private void Forget(string id) => Change(id, static (folder, id) => folder.Forget(id));
+
+    // For good, also for an agent after this one.
+    private void End(Child child, Action<LinuxProcess> how) => child.End(process =>
+    {
+        if (IsKept(child))
+        {
+            Change(child.Id, static (folder, id) => folder.ForgetRestart(id));
+        }
+
+        how(process);
+    });
+
+    private void Change(string id, Action<OutlivingFolder, string> change)
     {
         try
         {
-            _folder?.Forget(id);
+            if (_folder is not null)
+            {
+                change(_folder, id);
+            }
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {

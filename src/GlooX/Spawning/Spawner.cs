@@ -9,7 +9,7 @@ namespace GlooX.Spawning;
 /// Spawns processes on this machine. Each holds its reservation exactly as long as it lives, however it ends, restarts included; one that does not
 /// answer in time is killed with all that it started. When the agent stops, all that do not daemonize are killed.
 /// </summary>
-internal sealed partial class Spawner(Starter starter, Ledger ledger, IMachine machine, ControlGroups? groups, ProcessEvents events, Action changed) : IAsyncDisposable
+internal sealed partial class Spawner(Starter starter, Ledger ledger, IMachine machine, ControlGroups? groups, Func<string, BundleLease?> bundles, ProcessEvents events, Action changed) : IAsyncDisposable
 {
     private static readonly TimeSpan s_rememberExit = TimeSpan.FromMinutes(5);
     private static readonly TimeSpan s_leaseGrace = TimeSpan.FromMinutes(1);
@@ -105,7 +105,7 @@ internal sealed partial class Spawner(Starter starter, Ledger ledger, IMachine m
         changed();
         events.Tell(ProcessEventKind.Started, child);
         child.Tail = child.Output.ShowAsync(child.Name, Until(child, child.Over));
-        child.Released = LiveAsync(child, node);
+        child.Released = LiveAsync(child);
         if (stopping.IsCancellationRequested && !request.Options.Daemonize)
         {
             child.End(static p => p.KillAll()); // whoever stops the agent may have looked before it was there
@@ -183,7 +183,7 @@ internal sealed partial class Spawner(Starter starter, Ledger ledger, IMachine m
             return false;
         }
 
-        child.End(static p => p.TerminateAll());
+        End(child, static p => p.TerminateAll());
         child.Killing = Task.WhenAll(child.Killing, EndAfterAsync(child.Process, grace));
         return true;
     }
@@ -196,7 +196,7 @@ internal sealed partial class Spawner(Starter starter, Ledger ledger, IMachine m
             return false;
         }
 
-        child.End(static p => p.KillAll());
+        End(child, static p => p.KillAll());
         return true;
     }
 

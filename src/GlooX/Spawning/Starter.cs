@@ -33,6 +33,7 @@ internal sealed class Starter(ChildIdentity identity, HostPool hosts, ControlGro
             catch
             {
                 Guard.RemoveFolder(folder);
+                ChildOutput.Delete(log);
                 throw;
             }
         }
@@ -101,14 +102,11 @@ internal sealed class Starter(ChildIdentity identity, HostPool hosts, ControlGro
                     return null;
                 }
 
+                run.Process.KillAll();
                 report = new HostReport(false, "", reason);
             }
 
-            if (report is not null)
-            {
-                run.Process.KillAll(); // it said why; without a word it is ending by itself, and its exit code is the reason
-            }
-
+            // It said why, or its exit code is the reason; it is ending by itself.
             ExitStatus exit = await EndAsync(run.Process).ConfigureAwait(false);
             return report?.Reason ?? $"it ended with {exit} before it was ready";
         }
