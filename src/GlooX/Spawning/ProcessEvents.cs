@@ -15,12 +15,12 @@ internal sealed class ProcessEvents(Func<string> node)
         var queue = new EventQueue();
         lock (_lock)
         {
-            queue.Offer(new ProcessEvent(ProcessEventKind.Watching, node(), DateTimeOffset.UtcNow));
             if (_isClosed)
             {
-                queue.Close();
+                queue.Close(); // nothing is watched any more
             }
 
+            queue.Offer(new ProcessEvent(ProcessEventKind.Watching, node(), DateTimeOffset.UtcNow));
             _watchers.Add((id, queue));
         }
 
