@@ -11,6 +11,9 @@ internal static class SpawnCommand
         var url = new Option<string?>("--url", "-u") { Description = "Where the process listens. Default: 127.0.0.1 and any free port", HelpName = "HOST:PORT" };
         var strategy = new Option<string>("--strategy", "-s") { Description = "Which node: horizontal (the most room), vertical (fill up), direct (the asked agent)", DefaultValueFactory = _ => "horizontal" };
         var daemonize = new Option<bool>("--daemonize", "-d") { Description = "Let the process outlive its agent" };
+        var restart = new Option<string>("--restart") { Description = "Whether it is started again when it has ended: never, on-failure, always", DefaultValueFactory = _ => "never", HelpName = "WHEN" };
+        var restarts = new Option<int?>("--max-restarts") { Description = "After how many restarts within 10 minutes it is given up. Default: 10", HelpName = "COUNT" };
+        var keep = new Option<bool>("--keep-tmp") { Description = "Leave the process's own folder where it is when it has ended" };
         var values = new Option<string[]>("--set") { Description = "A value for the process's Options.Values", HelpName = "KEY=VALUE", AllowMultipleArgumentsPerToken = false };
         var command = new Option<string[]>("--command", "-c") { Description = "How an executable is run: once for the program, once for each argument. Default: the file itself", HelpName = "WORD", AllowMultipleArgumentsPerToken = false };
         var readyFile = new Option<bool>("--ready-file") { Description = "Wait until an executable has made the file that its GLOOX_READY_FILE names" };
@@ -19,7 +22,7 @@ internal static class SpawnCommand
         Option<string> agent = Shared.Agent();
         Command spawn = Shared.Command("spawn", "Spawns a process on the node of the grid that suits best. Its files travel: the node needs neither them nor an SDK.", "gloox spawn Child samples/demo/child.cs --set colour=blue\n  gloox spawn job.py --command python3 --command job.py");
         spawn.Add(what);
-        foreach (Option option in (Option[])[url, strategy, daemonize, .. needs.Options, values, command, readyFile, readyLine, agent])
+        foreach (Option option in (Option[])[url, strategy, daemonize, restart, restarts, keep, .. needs.Options, values, command, readyFile, readyLine, agent])
         {
             spawn.Add(option);
         }
@@ -27,7 +30,17 @@ internal static class SpawnCommand
         spawn.SetAction((parsed, ct) => RunAsync(
             parsed.GetValue(agent)!,
             parsed.GetValue(what)!,
-            new SpawnOptions { Url = parsed.GetValue(url), Daemonize = parsed.GetValue(daemonize), Provision = needs.Read(parsed), Values = Pairs(parsed.GetValue(values) ?? []), Command = parsed.GetValue(command) ?? [], Ready = Ready(parsed.GetValue(readyFile), parsed.GetValue(readyLine)) },
+            new SpawnOptions
+            {
+                Url = parsed.GetValue(url),
+                Daemonize = parsed.GetValue(daemonize),
+                Restart = Policy(parsed.GetValue(restart)!, parsed.GetValue(restarts)),
+                KeepTmpDir = parsed.GetValue(keep),
+                Provision = needs.Read(parsed),
+                Values = Pairs(parsed.GetValue(values) ?? []),
+                Command = parsed.GetValue(command) ?? [],
+                Ready = Ready(parsed.GetValue(readyFile), parsed.GetValue(readyLine)),
+            },
             Strategy(parsed.GetValue(strategy)!),
             ct));
         return spawn;
@@ -40,7 +53,7 @@ internal static class SpawnCommand
         await using SpawnedProcess process = Console.IsOutputRedirected
             ? await SpawnAsync(options)
             : await SpawnProgressBar.ShowAsync(what[^1], progress => SpawnAsync(options with { Progress = progress }));
-        Console.WriteLine($"{process.Id} {what[0]} runs on {process.Node}, pid {process.Pid}{(process.Url.Length > 0 ? $", url {process.Url}" : "")}");
+        Console.WriteLine($"{process.Id} {what[0]} runs on {process.Node}, pid {process.Pid}{(process.Url.Length > 0 ? $", url {process.Url}" : "")}{(options.KeepTmpDir ? $", folder {process.TmpDir}" : "")}");
         return ExitCode.Done;
 
         Task<SpawnedProcess> SpawnAsync(SpawnOptions given) =>
@@ -59,6 +72,20 @@ internal static class SpawnCommand
         Enum.TryParse(text, ignoreCase: true, out PlacementStrategy strategy) && Enum.IsDefined(strategy) && !char.IsDigit(text[0])
             ? strategy
             : throw new ArgumentException($"there is no strategy '{text}'; there are {string.Join(", ", Enum.GetNames<PlacementStrategy>()).ToLowerInvariant()}");
+
+    private static RestartPolicy Policy(string text, int? most)
+    {
+        RestartPolicy policy = text.ToLowerInvariant() switch
+        {
+            "never" => RestartPolicy.Never,
+            "on-failure" => RestartPolicy.OnFailure,
+            "always" => RestartPolicy.Always,
+            _ => throw new ArgumentException($"a process is started again never, on-failure or always, not '{text}'"),
+        };
+        return most is null ? policy
+            : policy.Mode == RestartMode.Never ? throw new ArgumentException("--max-restarts says nothing of a process that is never started again: add --restart on-failure or always")
+            : policy with { MaxRestarts = most };
+    }
 
     private static Dictionary<string, string> Pairs(string[] values)
     {

@@ -36,6 +36,9 @@ public sealed record ReservationRecord
     /// <summary>Its own folder, to be removed after it has ended; empty: it has none.</summary>
     public string Folder { get; init; } = "";
 
+    /// <summary>Whether its folder stays when it has ended.</summary>
+    public bool KeepFolder { get; init; }
+
     /// <summary>When it was spawned.</summary>
     public DateTimeOffset Started { get; init; }
 
@@ -66,6 +69,7 @@ public sealed record ReservationRecord
             Ready = Ready,
             LogFile = LogFile,
             Folder = Folder,
+            KeepFolder = KeepFolder,
             Started = Started,
         },
         StoredReservationJson.Default.StoredReservation);
@@ -86,6 +90,7 @@ public sealed record ReservationRecord
                 Ready = stored.Ready,
                 LogFile = stored.LogFile,
                 Folder = stored.Folder,
+                KeepFolder = stored.KeepFolder,
                 Started = stored.Started,
             };
         }
@@ -114,6 +119,7 @@ internal sealed record StoredReservation
     public bool Ready { get; init; }
     public required string LogFile { get; init; }
     public required string Folder { get; init; }
+    public bool KeepFolder { get; init; }
     public required DateTimeOffset Started { get; init; }
 }
 

@@ -32,6 +32,8 @@ public class Agent : IAsyncDisposable
     private GridMembership? _grid;
     private Ledger _ledger = null!;
     private Spawner? _spawner;
+    private ProcessEvents? _events;
+    private ProcessWatch? _watch;
     private HostPool? _hosts;
     private BundleDesk? _bundles;
     private StatusBoard? _board;
@@ -81,6 +83,8 @@ public class Agent : IAsyncDisposable
     internal int WarmHosts => _hosts?.Count ?? 0;
 
     internal Spawner Spawner => _spawner ?? throw new InvalidOperationException("this process is no agent of a grid: it spawns nothing");
+
+    internal ProcessWatch Watch => _watch ?? throw new InvalidOperationException("this process is no agent of a grid: it spawns nothing");
 
     private BundleDesk Bundles => _bundles ?? throw new InvalidOperationException("this process is no agent of a grid: it keeps no bundles");
 
@@ -287,6 +291,7 @@ public class Agent : IAsyncDisposable
             await _spawner.StopAsync().ConfigureAwait(false);
         }
 
+        _events?.Close();
         if (_addons is not null)
         {
             await _addons.DetachAllAsync().ConfigureAwait(false);
@@ -530,7 +535,9 @@ public class Agent : IAsyncDisposable
         ILogger spawning = (options.LoggerFactory ?? NullLoggerFactory.Instance).CreateLogger("GlooX.Spawning");
         ControlGroups? groups = GroupsOf(options);
         _hosts = new HostPool(options.WarmHosts, options.Launcher, spawning);
-        _spawner = new Spawner(new ChildIdentity(identity, spawning), _ledger, _machine, _hosts, groups, _board.Changed);
+        _events = new ProcessEvents(() => Url);
+        _watch = new ProcessWatch(this, _events);
+        _spawner = new Spawner(new Starter(new ChildIdentity(identity, spawning), _hosts, groups), _ledger, _machine, groups, id => _bundles?.Store.TryLease(id), _events, _board.Changed);
         _bundles = new BundleDesk(OpenStore(options), url => _link.Client(url).As<IBundleService>(BundleService.Name), () => Peers);
         ILogger logger = (options.LoggerFactory ?? NullLoggerFactory.Instance).CreateLogger("GlooX.Grid");
         _link = new GridLink(identity.AsAgent());

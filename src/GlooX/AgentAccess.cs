@@ -18,6 +18,8 @@ internal static class AgentAccess
             ["wait"] = Looks,
             ["find"] = Looks,
             ["find_here"] = Looks,
+            ["watch"] = Looks,
+            ["watch_here"] = Looks,
             ["addons"] = Looks,
             ["spawn"] = Runs,
             ["attach_addon"] = Runs,

@@ -63,6 +63,14 @@ internal interface IAgentService
     [Rpc("logs")]
     IAsyncEnumerable<LogLine[]> LogsAsync(string id, int last, bool follow, CancellationToken ct = default);
 
+    /// <summary>What happens to a process of the grid, until it has ended for good; null: to all.</summary>
+    [Rpc("watch")]
+    IAsyncEnumerable<ProcessEvent[]> WatchAsync(string? id, CancellationToken ct = default);
+
+    /// <summary>As <see cref="WatchAsync"/>, of this node alone.</summary>
+    [Rpc("watch_here")]
+    IAsyncEnumerable<ProcessEvent[]> WatchHereAsync(string? id, CancellationToken ct = default);
+
     /// <summary>Certificates that are refused from now on, in the whole grid.</summary>
     [Rpc("deny")]
     ValueTask DenyAsync(string[] serials, CancellationToken ct = default);
@@ -128,7 +136,11 @@ internal sealed class AgentService(Agent agent) : IAgentService
     public ValueTask<ProcessInfo?> FindHereAsync(string id, CancellationToken ct) => new(agent.Spawner.Find(id, agent.Url));
 
     public IAsyncEnumerable<LogLine[]> LogsAsync(string id, int last, bool follow, CancellationToken ct) =>
-        (agent.Spawner.OutputOf(id) ?? throw Missing(id)).ReadAsync(last, follow, ct);
+        (agent.Spawner.OutputOf(id) ?? throw Missing(agent, id)).ReadAsync(last, follow, ct);
+
+    public IAsyncEnumerable<ProcessEvent[]> WatchAsync(string? id, CancellationToken ct) => agent.Watch.EverywhereAsync(id, ct);
+
+    public IAsyncEnumerable<ProcessEvent[]> WatchHereAsync(string? id, CancellationToken ct) => agent.Watch.HereAsync(id, ct);
 
     public ValueTask DenyAsync(string[] serials, CancellationToken ct)
     {
@@ -151,7 +163,7 @@ internal sealed class AgentService(Agent agent) : IAgentService
     public async ValueTask<int[]> WaitAsync(string id, CancellationToken ct) =>
         await agent.Spawner.WaitAsync(id, ct).ConfigureAwait(false) is { } exit
             ? [exit.Code, exit.Signal]
-            : throw Missing(id);
+            : throw Missing(agent, id);
 
-    private ArgumentException Missing(string id) => new($"the agent {agent.Url} has no process {id}", nameof(id));
+    internal static ArgumentException Missing(Agent agent, string id) => new($"the agent {agent.Url} has no process {id}", nameof(id));
 }

@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using GlooX.Addons;
 using GlooX.Bundles;
 using GlooX.Channels;
@@ -74,6 +75,7 @@ public sealed class GlooXClient : IAsyncDisposable
     /// <returns>The process, which answers; an executable has just started.</returns>
     /// <exception cref="SpawnException">The file is missing or faulty, it fits nowhere, or the process did not start.</exception>
     /// <exception cref="ArgumentOutOfRangeException">The strategy or the start timeout is none.</exception>
+    /// <exception cref="ArgumentException">The restart policy cannot be followed.</exception>
     /// <exception cref="RpcException">The agent does not answer, or is none.</exception>
     public Task<SpawnedProcess> SpawnAsync(string className, string path, SpawnOptions? options = null, PlacementStrategy strategy = PlacementStrategy.Horizontal, CancellationToken ct = default)
     {
@@ -89,6 +91,7 @@ public sealed class GlooXClient : IAsyncDisposable
     /// <returns>The process, which answers; an executable has just started.</returns>
     /// <exception cref="SpawnException">The file is missing or faulty, it fits nowhere, or the process did not start.</exception>
     /// <exception cref="ArgumentOutOfRangeException">The strategy or the start timeout is none.</exception>
+    /// <exception cref="ArgumentException">The restart policy cannot be followed.</exception>
     /// <exception cref="RpcException">The agent does not answer, or is none.</exception>
     /// <example><code>await using var job = await client.SpawnAsync("count.py", new SpawnOptions { Provision = new("200MB", "0") });
     /// ExitStatus end = await job.WaitForExitAsync();</code></example>
@@ -155,7 +158,7 @@ public sealed class GlooXClient : IAsyncDisposable
     {
         ArgumentNullException.ThrowIfNull(id);
         return await _agent.FindAsync(id, ct).ConfigureAwait(false) is { } found
-            ? new SpawnedProcess(found.Id, found.Pid, found.Node, found.Url, found.Started, _options)
+            ? new SpawnedProcess(found.Id, found.Pid, found.Node, found.Url, found.Started, found.TmpDir, _options)
             : null;
     }
 
@@ -186,6 +189,11 @@ public sealed class GlooXClient : IAsyncDisposable
             throw new ArgumentOutOfRangeException(nameof(options), options.StartTimeout, $"the start timeout must be more than 0 and at most {SpawnOptions.MaxStartTimeout.TotalMinutes} minutes");
         }
 
+        if (options.Restart.Fault() is { } fault)
+        {
+            throw new ArgumentException(fault, nameof(options));
+        }
+
         await RequireAgentAsync(ct).ConfigureAwait(false);
         Payload payload = arguments is null
             ? await Payload.PrepareAsync(name, path, options, ct).ConfigureAwait(false)
@@ -198,7 +206,7 @@ public sealed class GlooXClient : IAsyncDisposable
         Provision need = options.Provision ?? payload.Provision ?? Provision.None;
         var process = new ProcessOptions
         {
-            Url = options.Url ?? (payload.Command.Length > 0 ? "" : "127.0.0.1:0"), ParentUrl = options.ParentUrl ?? "", Daemonize = options.Daemonize, Values = options.Values,
+            Url = options.Url ?? (payload.Command.Length > 0 ? "" : "127.0.0.1:0"), ParentUrl = options.ParentUrl ?? "", Daemonize = options.Daemonize, KeepTmpDir = options.KeepTmpDir, Values = options.Values,
         };
         var request = new SpawnRequest(payload.Assembly, payload.Name, need.MemoryBytes, need.DiskBytes, strategy, process, (int)options.StartTimeout.TotalMilliseconds, options.AllowSpawn)
         {
@@ -209,6 +217,7 @@ public sealed class GlooXClient : IAsyncDisposable
             Command = payload.Command,
             ReadyFile = options.Ready.NeedsFile,
             ReadyLine = options.Ready.Text,
+            Restart = options.Restart,
         };
         SpawnReply reply = await AskAsync(request, payload, options, ct).ConfigureAwait(false);
         if (reply.Error.Length > 0)
@@ -216,7 +225,7 @@ public sealed class GlooXClient : IAsyncDisposable
             throw new SpawnException($"{payload.Name} was not spawned: {reply.Error}");
         }
 
-        var spawned = new SpawnedProcess(reply.Id, reply.Pid, reply.Node, reply.Url, reply.Started, _options);
+        var spawned = new SpawnedProcess(reply.Id, reply.Pid, reply.Node, reply.Url, reply.Started, reply.TmpDir, _options);
         if (ct.IsCancellationRequested)
         {
             await using (spawned.ConfigureAwait(false))
@@ -305,14 +314,36 @@ public sealed class GlooXClient : IAsyncDisposable
         return [.. all.OrderBy(p => p.Node, StringComparer.Ordinal).ThenBy(p => p.Started)];
     }
 
-    /// <summary>Ends a process, wherever in the grid it runs, with all that it started.</summary>
+    /// <summary>
+    /// What happens to processes from now on: of one until it has ended for good, or of all on the nodes that are reachable, those that join or come
+    /// back too. The first word of each node is <see cref="ProcessEventKind.Watching"/>: what happens there after it is told.
+    /// </summary>
+    /// <param name="id">Of this process alone, wherever it runs; one that has ended is told of at once. Null (default): of all.</param>
+    /// <param name="ct">Ends the stream.</param>
+    /// <returns>
+    /// The events, those of a node in order. A watcher who is so slow that more than 1,024 wait for him loses the oldest of them; how many, says
+    /// <see cref="ProcessEvent.Missed"/> of the next. Nobody is held up by it. The stream ends also when the asked agent stops in order.
+    /// </returns>
+    /// <exception cref="RpcException">The agent does not answer, is none, or goes away; or no node that answers knows such a process.</exception>
+    public async IAsyncEnumerable<ProcessEvent> WatchProcessesAsync(string? id = null, [EnumeratorCancellation] CancellationToken ct = default)
+    {
+        await foreach (ProcessEvent[] some in _agent.WatchAsync(id, ct).ConfigureAwait(false))
+        {
+            foreach (ProcessEvent happened in some)
+            {
+                yield return happened;
+            }
+        }
+    }
+
+    /// <summary>Ends a process for good, wherever in the grid it runs, with all that it started.</summary>
     /// <param name="id">As <see cref="ProcessInfo.Id"/> or <see cref="SpawnedProcess.Id"/>.</param>
     /// <param name="ct">Gives up.</param>
-    /// <returns>True if it ran; false if there is no such process.</returns>
+    /// <returns>True if it ran or was to be started again, which it is not any more; false if there is no such process.</returns>
     /// <exception cref="RpcException">The agent does not answer.</exception>
     public async Task<bool> KillAsync(string id, CancellationToken ct = default)
     {
-        if (await _agent.FindAsync(id, ct).ConfigureAwait(false) is not { State: ProcessState.Running } process)
+        if (await _agent.FindAsync(id, ct).ConfigureAwait(false) is not { State: ProcessState.Running or ProcessState.Restarting } process)
         {
             return false;
         }

@@ -24,7 +24,7 @@ public sealed record NodeInfo(
 /// <summary>A process that an agent spawned.</summary>
 /// <param name="Id">Names it at its node.</param>
 /// <param name="Class">The class that it serves.</param>
-/// <param name="Pid">Its process id, on its node's machine.</param>
+/// <param name="Pid">Its process id, on its node's machine; while it waits to be started again, the last one.</param>
 /// <param name="Node">The agent that runs it, as <c>host:port</c>.</param>
 /// <param name="Url">Where it answers, as <c>host:port</c>.</param>
 /// <param name="MemoryBytes">Memory reserved for it.</param>
@@ -43,6 +43,15 @@ public sealed record ProcessInfo(
     /// <summary>Whether it runs, as its node said.</summary>
     public ProcessState State { get; init; }
 
-    /// <summary>How it ended; null: it runs.</summary>
+    /// <summary>How it ended for good; null: it has not.</summary>
     public ExitStatus? Exit { get; init; }
+
+    /// <summary>How often it was started again; see <see cref="SpawnOptions.Restart"/>.</summary>
+    public int Restarts { get; init; }
+
+    /// <summary>How it ended last, whether it was started again or not; null: it never has.</summary>
+    public ExitStatus? LastExit { get; init; }
+
+    /// <summary>Its own folder, on its node's machine; see <see cref="SpawnOptions.KeepTmpDir"/>.</summary>
+    public string TmpDir { get; init; } = "";
 }

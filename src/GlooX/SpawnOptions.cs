@@ -36,6 +36,18 @@ public sealed record SpawnOptions
     /// </summary>
     public ReadyWhen Ready { get; init; } = ReadyWhen.Started;
 
+    /// <summary>
+    /// Whether the process is started again when it has ended, on the same node, with the same id, reservation, files, options, folder and log.
+    /// Default: never. A process that does not get ready at its first start is not spawned, whatever this says.
+    /// </summary>
+    public RestartPolicy Restart { get; init; } = RestartPolicy.Never;
+
+    /// <summary>
+    /// Whether the process's own folder (<see cref="ProcessOptions.TmpDir"/>) stays on its node's machine when it has ended; whoever wants that removes
+    /// it some day. Default false: it goes with the process. See <see cref="SpawnedProcess.TmpDir"/>.
+    /// </summary>
+    public bool KeepTmpDir { get; init; }
+
     /// <summary>Told how far the spawn is, on any thread. Null (default): nobody.</summary>
     public IProgress<SpawnProgress>? Progress { get; init; }
 
@@ -57,8 +69,11 @@ public sealed record ProcessOptions
     /// <summary>Process id of the agent that spawned it.</summary>
     public int Ppid { get; init; }
 
-    /// <summary>A folder for its files, its own: it goes with the process, and what it holds is held against the disk that was reserved.</summary>
+    /// <summary>A folder for its files, its own: it goes with the process, unless it was told otherwise, and what it holds is held against the disk that was reserved.</summary>
     public string TmpDir { get; init; } = "";
+
+    /// <summary>Whether its folder stays when it has ended.</summary>
+    public bool KeepTmpDir { get; init; }
 
     /// <summary>Whether it outlives its agent.</summary>
     public bool Daemonize { get; init; }

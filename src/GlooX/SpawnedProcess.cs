@@ -15,9 +15,9 @@ public sealed class SpawnedProcess : IAsyncDisposable
     private readonly CancellationTokenSource _disposed = new();
     private readonly Lazy<Task<ExitStatus>> _exited;
 
-    internal SpawnedProcess(string id, int pid, string node, string url, DateTimeOffset started, RpcClientOptions? options)
+    internal SpawnedProcess(string id, int pid, string node, string url, DateTimeOffset started, string tmpDir, RpcClientOptions? options)
     {
-        (Id, Pid, Node, Url, Started) = (id, pid, node, url, started);
+        (Id, Pid, Node, Url, Started, TmpDir) = (id, pid, node, url, started, tmpDir);
         _line = url.Length > 0 ? GlooXClient.Connect(url, options) : null;
         _agent = GlooXClient.Connect(node, options);
         _exited = new(WatchAsync);
@@ -26,7 +26,7 @@ public sealed class SpawnedProcess : IAsyncDisposable
     /// <summary>Names the process in its grid.</summary>
     public string Id { get; }
 
-    /// <summary>Its process id, on its node's machine.</summary>
+    /// <summary>Its process id, on its node's machine, when this was made; a restart gives it another, see <see cref="InfoAsync"/>.</summary>
     public int Pid { get; }
 
     /// <summary>The agent that runs it, as <c>host:port</c>.</summary>
@@ -38,8 +38,11 @@ public sealed class SpawnedProcess : IAsyncDisposable
     /// <summary>When it was spawned, by its node's clock.</summary>
     public DateTimeOffset Started { get; }
 
+    /// <summary>Its own folder, on its node's machine: it goes with the process, unless <see cref="SpawnOptions.KeepTmpDir"/> was set.</summary>
+    public string TmpDir { get; }
+
     /// <summary>
-    /// How it ends. The first look begins to watch; it fails with <see cref="RpcException"/> when the node goes away first, and is cancelled when
+    /// How it ends for good: a restart does not complete this. The first look begins to watch; it fails with <see cref="RpcException"/> when the node goes away first, and is cancelled when
     /// this is disposed.
     /// </summary>
     public Task<ExitStatus> Exited => _exited.Value;
@@ -69,7 +72,7 @@ public sealed class SpawnedProcess : IAsyncDisposable
     /// <exception cref="RpcException">The node does not answer.</exception>
     public async Task<ProcessInfo?> InfoAsync(CancellationToken ct = default) => await _agent.Service.FindHereAsync(Id, ct).ConfigureAwait(false);
 
-    /// <summary>Kills the process and all that it started.</summary>
+    /// <summary>Kills the process and all that it started, for good: it is not started again, also if it waits for that.</summary>
     /// <param name="ct">Gives up.</param>
     /// <returns>How it ended.</returns>
     /// <exception cref="RpcException">The node does not answer, or knows no such process.</exception>
@@ -79,7 +82,7 @@ public sealed class SpawnedProcess : IAsyncDisposable
         return await WaitForExitAsync(ct).ConfigureAwait(false);
     }
 
-    /// <summary>Asks the process and all that it started to end (SIGTERM), and kills them if it still runs after the grace; its node sees to it.</summary>
+    /// <summary>Asks the process and all that it started to end for good (SIGTERM), and kills them if it still runs after the grace; its node sees to it.</summary>
     /// <param name="grace">0 to 10 minutes.</param>
     /// <param name="ct">Gives up waiting; the process is ended all the same.</param>
     /// <returns>How it ended; a class that is asked closes its port, lets calls in flight finish for two seconds, and ends with code 143.</returns>
@@ -96,7 +99,7 @@ public sealed class SpawnedProcess : IAsyncDisposable
         return await WaitForExitAsync(ct).ConfigureAwait(false);
     }
 
-    /// <summary>Waits until the process has ended.</summary>
+    /// <summary>Waits until the process has ended for good.</summary>
     /// <param name="ct">Gives up.</param>
     /// <returns>How it ended.</returns>
     /// <exception cref="RpcException">The node does not answer, or knows no such process.</exception>

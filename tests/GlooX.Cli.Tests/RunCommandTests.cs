@@ -26,6 +26,24 @@ public sealed class RunCommandTests
         Assert.Contains("has no process nobody", missing.Errors, StringComparison.Ordinal);
     }
 
+    [Fact]
+    public async Task A_program_that_fails_is_started_again_and_its_folder_kept_as_its_events_tell()
+    {
+        await using var shell = new Shell();
+        string agent = Shell.FreeUrl();
+        await shell.AgentAsync("--url", agent);
+        await File.WriteAllTextAsync(shell["job.sh"], "#!/bin/sh\nexit 5\n");
+        Outcome spawned = await shell.GlooXAsync("spawn", shell["job.sh"], "--restart", "on-failure", "--max-restarts", "1", "--keep-tmp", "--agent", agent);
+        Assert.Equal((0, ""), (spawned.Code, spawned.Errors));
+        string folder = spawned.Output.Trim().Split("folder ")[1];
+        Outcome events = await shell.GlooXAsync("events", spawned.Output.Split(' ')[0], "--agent", agent); // to its end
+        Assert.Equal((0, ""), (events.Code, events.Errors));
+        Assert.Contains("exited", events.Output, StringComparison.Ordinal);
+        Assert.Contains("exit code 5 1 restarts it was given up", events.Output, StringComparison.Ordinal);
+        Assert.True(Directory.Exists(folder));
+        Directory.Delete(folder, recursive: true);
+    }
+
     [Theory]
     [InlineData("INT")]
     [InlineData("TERM")]

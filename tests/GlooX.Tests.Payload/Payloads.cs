@@ -136,6 +136,23 @@ public sealed class NeverReady : Agent
     }
 }
 
+/// <summary>Is ready at once the first time, and never again.</summary>
+public sealed class SlowSecond : Agent
+{
+    protected override Task OnStartedAsync(CancellationToken ct)
+    {
+        string first = Path.Combine(Options.TmpDir, "first");
+        if (!File.Exists(first))
+        {
+            File.WriteAllText(first, "");
+            return Task.CompletedTask;
+        }
+
+        File.WriteAllText(Options.Values["mark"], "");
+        return Task.Delay(Timeout.Infinite, ct);
+    }
+}
+
 [Provision(Memory = "900TB")]
 public sealed class Huge : Agent;
 

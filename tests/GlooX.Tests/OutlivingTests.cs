@@ -2,6 +2,7 @@ using System.Diagnostics;
 using System.Net;
 using System.Net.Sockets;
 using GlooX.Slots;
+using GlooX.Tests.Payload;
 
 namespace GlooX.Tests;
 
@@ -132,6 +133,83 @@ public sealed class OutlivingTests : IDisposable
         Assert.False(Directory.Exists(folder)); // nothing is left to remember
     }
 
+    [Fact]
+    public async Task What_outlives_its_agent_is_started_again_by_that_one_and_by_the_next()
+    {
+        await using TestGrid grid = await TestGrid.StartAsync();
+        string url = FreeUrl();
+        SpawnOptions again = Daemon with { Restart = Soon, Values = new() { ["colour"] = "blue" } };
+        string service, script;
+        int first;
+        await using (SpawnedProcess keeper = await KeeperAsync(grid, url))
+        await using (GlooXClient client = GlooXClient.Connect(url))
+        {
+            await using SpawnedProcess spawned = await client.SpawnAsync("Good", TestGrid.Payload, again, ct: Ct);
+            service = spawned.Id;
+            script = await SpawnScriptAsync(client, "read options; echo $options; exec sleep 600", again);
+            first = await RestartedAsync(client, service, 1);
+            Assert.Equal("yes!", await spawned.CallAsync<string>("all_well?"));
+            await RestartedAsync(client, script, 1);
+            Kill(keeper.Pid);
+            await keeper.WaitForExitAsync(Ct);
+        }
+
+        Kill(first); // while no agent is there
+        await Eventually.HoldsAsync(() => !TestGrid.IsRunning(first), "it has ended");
+        await using SpawnedProcess next = await KeeperAsync(grid, url);
+        await using GlooXClient other = GlooXClient.Connect(url);
+        await Eventually.HoldsAsync(async () => Of(await other.ProcessesAsync(Ct), service) is { State: ProcessState.Running, Restarts: 2 }, "the next agent has started it again");
+        await using SpawnedProcess? attached = await other.AttachAsync(service, Ct);
+        ProcessOptions given = await attached!.As<IGood>().GivenAsync();
+        Assert.Equal((next.Pid, "blue", attached.TmpDir), (given.Ppid, given.Values["colour"], given.TmpDir));
+
+        Assert.Equal(1, Of(await other.ProcessesAsync(Ct), script)!.Restarts); // it ran on
+        await RestartedAsync(other, script, 2);
+        await using SpawnedProcess? program = await other.AttachAsync(script, Ct);
+        await Eventually.HoldsAsync(async () => await program!.LogsAsync(ct: Ct).CountAsync(Ct) == 3, "its log went on");
+        Assert.Equal(new ExitStatus(0, 9), await program!.KillAsync(Ct));
+        Assert.Equal(new ExitStatus(0, 9), await attached.KillAsync(Ct));
+        await Eventually.HoldsAsync(async () => (await other.ProcessesAsync(Ct)).Count == 0 && (await other.InfoAsync(Ct)).Utilization == 0, "nothing is reserved any more");
+    }
+
+    [Fact]
+    public async Task What_waits_for_its_next_start_when_its_agent_stops_is_started_by_the_next_unless_it_was_ended()
+    {
+        string url = FreeUrl();
+        string id, ended;
+        RestartPolicy late = Soon with { FirstPause = TimeSpan.FromHours(1), LongestPause = TimeSpan.FromHours(1), Window = TimeSpan.FromDays(1), MaxRestarts = 1 };
+        await using (Agent agent = await Agent.StartAsync(url, options: new AgentOptions { WarmHosts = 0 }, ct: Ct))
+        await using (GlooXClient client = GlooXClient.Connect(url))
+        {
+            id = await SpawnScriptAsync(client, "exit 4", Daemon with { Restart = late });
+            ended = await SpawnScriptAsync(client, "exit 4", Daemon with { Restart = late });
+            await Eventually.HoldsAsync(async () => (await client.ProcessesAsync(Ct)).All(static p => p.State == ProcessState.Restarting), "both wait");
+            Assert.True(await client.KillAsync(ended, Ct));
+        }
+
+        await using (Agent other = await Agent.StartAsync(url, options: new AgentOptions { WarmHosts = 0 }, ct: Ct))
+        await using (GlooXClient next = GlooXClient.Connect(url))
+        {
+            ProcessInfo waiting = Assert.Single(await next.ProcessesAsync(Ct));
+            Assert.Equal((id, ProcessState.Restarting, new ExitStatus(4, 0)), (waiting.Id, waiting.State, waiting.LastExit));
+            Assert.NotEqual(0, (await next.InfoAsync(Ct)).Utilization);
+            await using SpawnedProcess? process = await next.AttachAsync(id, Ct);
+            Assert.Equal(new ExitStatus(4, 0), await process!.KillAsync(Ct));
+        }
+    }
+
+    private static RestartPolicy Soon { get; } = RestartPolicy.OnFailure with { FirstPause = TimeSpan.FromMilliseconds(10), LongestPause = TimeSpan.FromMilliseconds(20) };
+
+    private static ProcessInfo? Of(IReadOnlyList<ProcessInfo> all, string id) => all.SingleOrDefault(p => p.Id == id);
+
+    // Its new process id.
+    private static async Task<int> RestartedAsync(GlooXClient client, string id, int restarts)
+    {
+        Kill(Of(await client.ProcessesAsync(Ct), id)!.Pid);
+        await Eventually.HoldsAsync(async () => Of(await client.ProcessesAsync(Ct), id) is { State: ProcessState.Running } p && p.Restarts == restarts, "it was started again");
+        return Of(await client.ProcessesAsync(Ct), id)!.Pid;
+    }
+
     private static Task<SpawnedProcess> KeeperAsync(TestGrid grid, string url) => grid.SpawnAsync("Keeper", new SpawnOptions { Values = new() { ["url"] = url } });
 
     private static async Task<string> SpawnAsync(GlooXClient client, string name)
@@ -153,11 +231,11 @@ public sealed class OutlivingTests : IDisposable
         process.Kill();
     }
 
-    private async Task<string> SpawnScriptAsync(GlooXClient client, string text)
+    private async Task<string> SpawnScriptAsync(GlooXClient client, string text, SpawnOptions? options = null)
     {
         string file = Path.Combine(_folder, $"{Guid.NewGuid():N}.sh");
         await File.WriteAllTextAsync(file, $"#!/bin/sh\n{text}\n", Ct);
-        await using SpawnedProcess process = await client.SpawnAsync(file, Daemon with { Provision = new Provision("10MB", "1MB") }, ct: Ct);
+        await using SpawnedProcess process = await client.SpawnAsync(file, (options ?? Daemon) with { Provision = new Provision("10MB", "1MB") }, ct: Ct);
         return process.Id;
     }
 }

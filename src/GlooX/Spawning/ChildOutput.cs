@@ -118,6 +118,39 @@ internal sealed class ChildOutput
         }
     }
 
+    /// <summary>Where both outputs end now.</summary>
+    public long[] Ends() => [.. _files.Select(static f => f.StartOfLast(0))];
+
+    /// <summary>Until a line with a text is written, or the process has ended.</summary>
+    /// <param name="text">What it contains.</param>
+    /// <param name="from">Where in both outputs to begin.</param>
+    /// <param name="exited">Its end.</param>
+    /// <param name="ct">Gives up.</param>
+    /// <returns>Whether it is written.</returns>
+    public async Task<bool> FindAsync(string text, long[] from, Task exited, CancellationToken ct)
+    {
+        LineReader[] readers = [.. _files.Zip(from, static (f, at) => new LineReader(f, at))];
+        while (true)
+        {
+            Task changed = Volatile.Read(ref _changed).Task;
+            bool ended = exited.IsCompleted;
+            for (List<LogLine> lines; (lines = Next(readers, whole: ended)).Count > 0;)
+            {
+                if (lines.Exists(l => l.Text.Contains(text, StringComparison.Ordinal)))
+                {
+                    return true;
+                }
+            }
+
+            if (ended)
+            {
+                return false;
+            }
+
+            await Task.WhenAny(changed, exited).WaitAsync(ct).ConfigureAwait(false);
+        }
+    }
+
     // The two outputs know nothing of each other: their lines are put in order by when they were seen.
     private static List<LogLine> Next(LineReader[] readers, bool whole) => [.. readers.SelectMany(r => r.Read(whole)).OrderBy(static l => l.Time)];
 

@@ -36,6 +36,7 @@ internal static class ControlFormat
         to.Write(options.Ppid);
         to.Write(options.TmpDir);
         to.Write(options.Daemonize);
+        to.Write(options.KeepTmpDir);
         to.Write(options.Values);
         to.Write(assignment.HeapLimitBytes);
         to.Write(assignment.ExitFile);
@@ -57,6 +58,7 @@ internal static class ControlFormat
             Ppid = from.ReadInt32(),
             TmpDir = from.ReadString(),
             Daemonize = from.ReadBoolean(),
+            KeepTmpDir = from.ReadBoolean(),
             Values = ReadValues(from),
         };
         return new Assignment(assembly, lockFile, className, identity, options) { HeapLimitBytes = from.ReadInt64(), ExitFile = from.ReadString() };

@@ -10,20 +10,20 @@ namespace GlooX.Spawning;
 /// </summary>
 internal static class Executable
 {
-    /// <param name="request">What is asked.</param>
+    /// <param name="request">What is asked, with its folder.</param>
     /// <param name="bundle">Its files.</param>
     /// <param name="node">This node.</param>
     /// <param name="launcher">By what.</param>
-    /// <param name="exitFile">Where one that outlives its agent leaves its exit code, by its id.</param>
+    /// <param name="id">Names the process.</param>
+    /// <param name="log">Where its standard output goes.</param>
+    /// <param name="exitFile">Where it leaves its exit code if it outlives its agent.</param>
     /// <exception cref="FileNotFoundException">This node has no such command.</exception>
     /// <exception cref="IOException">It could not be started.</exception>
     /// <exception cref="System.ComponentModel.Win32Exception">The system could not start it.</exception>
-    public static Host Start(SpawnRequest request, BundleLease bundle, string node, IProcessLauncher launcher, Func<string, string> exitFile)
+    public static ChildProcess Start(SpawnRequest request, BundleLease bundle, string node, IProcessLauncher launcher, string id, string log, string exitFile)
     {
         string program = Find(request.Command[0], bundle.Folder);
-        (string id, string log) = HostPool.New();
-        string own = Guard.NewFolder(id);
-        ProcessOptions options = request.Options with { TmpDir = own };
+        ProcessOptions options = request.Options;
         Dictionary<string, string> variables = new(StringComparer.Ordinal)
         {
             ["GLOOX_ID"] = id,
@@ -32,19 +32,11 @@ internal static class Executable
             ["GLOOX_PARENT_URL"] = options.ParentUrl,
             ["GLOOX_PPID"] = options.Ppid.ToString(CultureInfo.InvariantCulture),
             ["GLOOX_TMPDIR"] = options.TmpDir,
-            ["GLOOX_READY_FILE"] = Readiness.FileIn(own),
+            ["GLOOX_READY_FILE"] = Readiness.FileIn(options.TmpDir),
             ["GLOOX_DAEMONIZE"] = options.Daemonize ? "1" : "0",
         };
-        var start = new ProgramStart(bundle.Folder, Input(id, node, options), variables, bundle.LockFile, options.Daemonize ? exitFile(id) : null);
-        try
-        {
-            return new Host(id, log, ChildProcess.Start(launcher, program, request.Command[1..], log, start), Warm: false) { Folder = own };
-        }
-        catch
-        {
-            Guard.RemoveFolder(own);
-            throw;
-        }
+        var start = new ProgramStart(bundle.Folder, Input(id, node, options), variables, bundle.LockFile, options.Daemonize ? exitFile : null);
+        return ChildProcess.Start(launcher, program, request.Command[1..], log, start);
     }
 
     // A file of its own, else a command of the node's.

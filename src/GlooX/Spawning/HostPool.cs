@@ -6,11 +6,7 @@ using Microsoft.Extensions.Logging;
 namespace GlooX.Spawning;
 
 /// <summary>A host: a process that waits for its one assignment.</summary>
-internal sealed record Host(string Id, string Log, ChildProcess Process, bool Warm)
-{
-    /// <summary>The process's own; null: none was made yet.</summary>
-    public string? Folder { get; init; }
-}
+internal sealed record Host(string Id, string Log, ChildProcess Process, bool Warm);
 
 /// <summary>
 /// Keeps a few hosts started and warm. Each is used once. When the pool is empty a host is started at once, cold; the pool refills one
@@ -93,9 +89,18 @@ internal sealed partial class HostPool : IAsyncDisposable
         _wanted.Dispose();
     }
 
+    /// <summary>A cold host for a process that is started again: its id and its log are known.</summary>
+    /// <exception cref="Win32Exception">The system could not start it.</exception>
+    public Host StartAgain(string id, string log) => Start(warm: false, id, log);
+
     private Host Start(bool warm)
     {
         (string id, string log) = New();
+        return Start(warm, id, log);
+    }
+
+    private Host Start(bool warm, string id, string log)
+    {
         string[] arguments = [.. HostCommand(), .. warm ? [HostProcess.WarmArgument] : Array.Empty<string>()];
         return new Host(id, log, ChildProcess.Start(Launcher, DotnetPath.Muxer, arguments, log), warm);
     }

@@ -72,7 +72,11 @@ public static class HostProcess
             await Task.Delay(Timeout.Infinite).ConfigureAwait(false); // ends by a signal
         }
 
-        Guard.RemoveFolder(assignment.Options.TmpDir); // the agent cannot do it any more
+        if (!assignment.Options.KeepTmpDir)
+        {
+            Guard.RemoveFolder(assignment.Options.TmpDir); // the agent cannot do it any more
+        }
+
         LinuxSignal.KillOwnSession(); // the agent is gone: so is this process, with all that it started
         return 0;
     }

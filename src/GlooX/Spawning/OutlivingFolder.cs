@@ -19,6 +19,7 @@ internal sealed partial class OutlivingFolder : IDisposable
         (_folder, _mine) = (folder, mine);
         Records = ReservationStore.Open(Path.Combine(folder, "records"));
         GlooXHome.CreateFolder(Path.Combine(folder, "exits"));
+        GlooXHome.CreateFolder(Path.Combine(folder, "restarts"));
     }
 
     public ReservationStore Records { get; }
@@ -51,12 +52,29 @@ internal sealed partial class OutlivingFolder : IDisposable
     /// <summary>Where a process leaves its exit code.</summary>
     public string ExitFile(string id) => Path.Combine(_folder, "exits", id);
 
-    /// <summary>A process has ended, and that is known here.</summary>
-    public void Forget(string id)
+    /// <summary>Where is kept how a process is started again.</summary>
+    public string RestartFile(string id) => Path.Combine(_folder, "restarts", id);
+
+    /// <summary>A process is started again: how it ended before says nothing of how it ends now.</summary>
+    public void ForgetExit(string id)
     {
-        Records.Remove(id);
         File.Delete(ExitFile(id));
         File.Delete(ExitFile(id) + ".new");
+    }
+
+    /// <summary>A process is not to be started again.</summary>
+    public void ForgetRestart(string id)
+    {
+        File.Delete(RestartFile(id));
+        File.Delete(RestartFile(id) + ".new");
+    }
+
+    /// <summary>A process has ended for good, and that is known here.</summary>
+    public void Forget(string id)
+    {
+        ForgetRestart(id);
+        Records.Remove(id);
+        ForgetExit(id);
     }
 
     public void Dispose()

@@ -16,14 +16,13 @@ internal static class Readiness
         request.ReadyFile ? "it did not make the file that GLOOX_READY_FILE names" : $"it did not write a line with '{request.ReadyLine}'";
 
     /// <summary>Until it is ready or has ended.</summary>
-    /// <param name="request">How it says so.</param>
-    /// <param name="folder">Its own.</param>
-    /// <param name="output">What it writes.</param>
-    /// <param name="exited">Its end.</param>
+    /// <param name="child">It.</param>
+    /// <param name="from">Where its outputs ended when it was started.</param>
     /// <param name="ct">Gives up.</param>
     /// <returns>Whether it is ready.</returns>
-    public static Task<bool> WaitAsync(SpawnRequest request, string folder, ChildOutput output, Task exited, CancellationToken ct) =>
-        request.ReadyFile ? FileAsync(FileIn(folder), exited, ct) : LineAsync(request.ReadyLine, output, ct);
+    public static Task<bool> WaitAsync(Child child, long[] from, CancellationToken ct) => child.Request.ReadyFile
+        ? FileAsync(FileIn(child.Request.Options.TmpDir), child.Process.Exited, ct)
+        : child.Output.FindAsync(child.Request.ReadyLine, from, child.Process.Exited, ct);
 
     private static async Task<bool> FileAsync(string file, Task exited, CancellationToken ct)
     {
@@ -43,18 +42,5 @@ internal static class Readiness
             await Task.WhenAny(exited, Task.Delay(s_look, ct)).ConfigureAwait(false);
             ct.ThrowIfCancellationRequested();
         }
-    }
-
-    private static async Task<bool> LineAsync(string text, ChildOutput output, CancellationToken ct)
-    {
-        await foreach (LogLine[] lines in output.ReadAsync(int.MaxValue, follow: true, ct).ConfigureAwait(false))
-        {
-            if (Array.Exists(lines, l => l.Text.Contains(text, StringComparison.Ordinal)))
-            {
-                return true;
-            }
-        }
-
-        return false;
     }
 }

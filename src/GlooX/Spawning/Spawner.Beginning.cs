@@ -5,10 +5,10 @@ namespace GlooX.Spawning;
 /// <summary>Executables: one that outlives this agent begins when it is told so, others have begun; each may have to say that it is ready.</summary>
 internal sealed partial class Spawner
 {
-    private async Task<SpawnReply> BeginAsync(OutlivingFolder? outliving, string id, string log, Child child, string node, CancellationToken ct)
+    // From: where its outputs ended before it was started. Null: it is ready; else why not, and it is ending.
+    private async Task<string?> BeginAsync(OutlivingFolder? outliving, Child child, long[] from, CancellationToken ct)
     {
-        SpawnRequest request = child.Request;
-        bool awaited = Readiness.IsAwaited(request);
+        bool awaited = Readiness.IsAwaited(child.Request);
         try
         {
             if (!awaited)
@@ -17,34 +17,33 @@ internal sealed partial class Spawner
             }
 
             child.Process.Control?.Send("go\n");
+            if (awaited && await FaultAsync(child, from, ct).ConfigureAwait(false) is { } fault)
+            {
+                return fault;
+            }
+
             if (awaited)
             {
-                if (await FaultAsync(child, log, ct).ConfigureAwait(false) is { } fault)
-                {
-                    return SpawnReply.Failed(node, fault);
-                }
-
                 Ready(outliving, child);
             }
+
+            return null;
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException or SocketException)
         {
             child.Process.KillAll();
-            return SpawnReply.Failed(node, $"{child.Name} cannot be written down, so that it would outlive its agent unknown: {e.Message}");
+            return Unwritten(child, e);
         }
-
-        child.IsReady = true;
-        return new SpawnReply(id, child.Process.Pid, node, "", "", false) { Started = child.Started };
     }
 
     // Null: it is ready. Else it has ended.
-    private async Task<string?> FaultAsync(Child child, string log, CancellationToken ct)
+    private async Task<string?> FaultAsync(Child child, long[] from, CancellationToken ct)
     {
         using var limit = CancellationTokenSource.CreateLinkedTokenSource(ct, _stop.Token);
         limit.CancelAfter(child.Request.StartTimeoutMilliseconds);
         try
         {
-            if (await Readiness.WaitAsync(child.Request, child.Guard.Folder, child.Output, child.Process.Exited, limit.Token).ConfigureAwait(false))
+            if (await Readiness.WaitAsync(child, from, limit.Token).ConfigureAwait(false))
             {
                 return null;
             }
@@ -54,12 +53,11 @@ internal sealed partial class Spawner
             child.Process.KillAll();
             await child.Process.Exited.ConfigureAwait(false);
             ct.ThrowIfCancellationRequested();
-            return _stop.IsCancellationRequested
-                ? $"{child.Name} was not ready when its agent was shut down"
-                : $"{child.Name} was not ready within {child.Request.StartTimeoutMilliseconds} ms: {Readiness.Describe(child.Request)}{ChildOutput.LastLines(log)}";
+            _stop.Token.ThrowIfCancellationRequested();
+            return $"it was not ready within {child.Request.StartTimeoutMilliseconds} ms: {Readiness.Describe(child.Request)}";
         }
 
         ExitStatus exit = await child.Process.Exited.ConfigureAwait(false);
-        return $"{child.Name} ended with {exit} before it was ready: {Readiness.Describe(child.Request)}{ChildOutput.LastLines(log)}";
+        return $"it ended with {exit} before it was ready: {Readiness.Describe(child.Request)}";
     }
 }

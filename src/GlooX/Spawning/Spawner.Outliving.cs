@@ -1,10 +1,12 @@
+using System.Net.Sockets;
+using GlooX.Bundles;
 using GlooX.Slots;
 
 namespace GlooX.Spawning;
 
 /// <summary>
 /// Processes that outlive their agent. Each is written down before it is given anything to do, and again when somebody may know of it; so the
-/// next agent of the same address finds all that run, ends those of which nobody was told, and takes the others over.
+/// next agent of the same address finds all that run, ends those of which nobody was told, takes the others over, and starts those again that are to be.
 /// </summary>
 internal sealed partial class Spawner
 {
@@ -20,16 +22,21 @@ internal sealed partial class Spawner
         {
             foreach (ReservationRecord record in folder?.Records.Load().Records ?? [])
             {
+                StoredRestart? stored = StoredRestart.TryRead(folder!.RestartFile(record.Id));
                 if (!record.Ready)
                 {
                     await EndAsync(record).ConfigureAwait(false);
-                    folder!.Forget(record.Id);
+                }
+
+                if (!record.Ready && stored is not { Restarts: > 0 })
+                {
+                    folder.Forget(record.Id);
                     ChildOutput.Delete(record.LogFile);
                     Guard.RemoveFolder(record.Folder);
                     continue;
                 }
 
-                TakeOver(record, folder!);
+                TakeOver(record, stored, folder);
             }
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
@@ -45,13 +52,14 @@ internal sealed partial class Spawner
         }
     }
 
-    private void TakeOver(ReservationRecord record, OutlivingFolder folder)
+    private void TakeOver(ReservationRecord record, StoredRestart? stored, OutlivingFolder folder)
     {
         ExitStatus Noted() => ExitNote.Read(folder.ExitFile(record.Id), byShell: record.Url.Length == 0);
-        ChildProcess? process = ChildProcess.TakeOver(record.Pid, () => record.Runs(machine), Noted);
+        bool isOfNow = record.Stamp.Boot == machine.FindProcess(Environment.ProcessId)?.Boot;
+        ChildProcess? process = record.Ready ? ChildProcess.TakeOver(record.Pid, () => record.Runs(machine), Noted) : null;
         if (process is null)
         {
-            if (record.Stamp.Boot == machine.FindProcess(Environment.ProcessId)?.Boot)
+            if (isOfNow)
             {
                 LinuxSignal.KillRest(record.Pid);
             }
@@ -60,15 +68,27 @@ internal sealed partial class Spawner
         }
 
         Reservation reservation = ledger.Adopt(record.Provision);
-        var request = new SpawnRequest("", record.Class, record.Provision.MemoryBytes, record.Provision.DiskBytes, default, new ProcessOptions { Daemonize = true, TmpDir = record.Folder }, 0, AllowSpawn: false)
+        BundleLease? lease = stored is null ? null : bundles(stored.Request.Bundle);
+        SpawnRequest request = stored is not null && lease is not null
+            ? stored.Request with { Options = stored.Request.Options with { Ppid = Environment.ProcessId } }
+            : new SpawnRequest("", record.Class, record.Provision.MemoryBytes, record.Provision.DiskBytes, default, new ProcessOptions { Daemonize = true, TmpDir = record.Folder, KeepTmpDir = record.KeepFolder }, 0, AllowSpawn: false)
+            {
+                Resources = new(record.Provision.Amounts, StringComparer.Ordinal),
+            };
+        var run = new Run(process, new Guard(process, record.Provision, record.Id, record.LogFile, groups, record.Folder, adopted: true, _stop.Token));
+        var child = new Child(record.Id, record.LogFile, run, reservation, request, lease, new ChildOutput(record.LogFile, adopted: true))
         {
-            Resources = new(record.Provision.Amounts, StringComparer.Ordinal),
+            Record = record,
+            Url = record.Url,
+            Started = record.Started,
+            Restarts = stored?.Restarts ?? 0,
+            Rule = new RestartRule(request.Restart, isOfNow ? stored?.Times.Select(static t => new TimeSpan(t)) : null), // the clock begins with the machine
+            Reason = stored is not null && lease is null ? "it was not started again, as its files are not on its node any more" : "",
         };
-        var guard = new Guard(process, record.Provision, record.Id, record.LogFile, groups, record.Folder, adopted: true, _stop.Token);
-        var child = new Child(process, reservation, request, guard, null, new ChildOutput(record.LogFile, adopted: true)) { Record = record, Url = record.Url, Started = record.Started, IsReady = true };
+        child.Begin(isReady: true);
         _children[record.Id] = child;
-        child.Tail = child.Output.ShowAsync(child.Name, Until(child));
-        child.Released = ReleaseAsync(record.Id, record.LogFile, child);
+        child.Tail = child.Output.ShowAsync(child.Name, Until(child, child.Over));
+        child.Released = LiveAsync(child);
     }
 
     private async Task EndAsync(ReservationRecord record)
@@ -81,10 +101,26 @@ internal sealed partial class Spawner
     }
 
     // Null: it ends with this agent, or has ended already.
-    private ReservationRecord? Record(string id, string log, ChildProcess process, SpawnRequest request, string folder) =>
-        request.Options.Daemonize && machine.FindProcess(process.Pid) is { } stamp
-            ? new ReservationRecord { Id = id, Pid = process.Pid, Stamp = stamp, Class = request.Class, Provision = request.Need(), LogFile = log, Folder = folder, Started = DateTimeOffset.UtcNow }
+    private ReservationRecord? Record(Child child) =>
+        child.Request.Options.Daemonize && machine.FindProcess(child.Process.Pid) is { } stamp
+            ? new ReservationRecord
+            {
+                Id = child.Id,
+                Pid = child.Process.Pid,
+                Stamp = stamp,
+                Class = child.Request.Class,
+                Provision = child.Request.Need(),
+                LogFile = child.Log,
+                Folder = child.Request.Options.TmpDir,
+                KeepFolder = child.Request.Options.KeepTmpDir,
+                Started = child.Started,
+                Url = child.Url,
+            }
             : null;
+
+    private static string ExitFile(OutlivingFolder? folder, string id) => folder?.ExitFile(id) ?? "/dev/null";
+
+    private static string Unwritten(Child child, Exception e) => $"{child.Name} cannot be written down, so that it would outlive its agent unknown: {e.Message}";
 
     private static void Note(OutlivingFolder? folder, Child child)
     {
@@ -98,16 +134,44 @@ internal sealed partial class Spawner
     {
         if (child.Record is { } record && !child.Process.Exited.IsCompleted)
         {
+            KeepRestart(folder, child);
             child.Record = record with { Ready = true, Url = child.Url };
             Note(folder, child);
         }
     }
 
-    private void Forget(string id)
+    private static void KeepRestart(OutlivingFolder? folder, Child child)
+    {
+        if (folder is not null && child.Record is not null && child.Request.Restart.Mode != RestartMode.Never && !child.IsEnding)
+        {
+            StoredRestart.Write(folder.RestartFile(child.Id), child);
+        }
+    }
+
+    // Whether the agent after this one may start it again.
+    private bool IsKept(Child child) => _folder is not null && child.Record is not null && child.Request.Restart.Mode != RestartMode.Never;
+
+    private void Forget(string id) => Change(id, static (folder, id) => folder.Forget(id));
+
+    // For good, also for an agent after this one.
+    private void End(Child child, Action<ChildProcess> how) => child.End(process =>
+    {
+        if (IsKept(child))
+        {
+            Change(child.Id, static (folder, id) => folder.ForgetRestart(id));
+        }
+
+        how(process);
+    });
+
+    private void Change(string id, Action<OutlivingFolder, string> change)
     {
         try
         {
-            _folder?.Forget(id);
+            if (_folder is not null)
+            {
+                change(_folder, id);
+            }
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
@@ -116,5 +180,5 @@ internal sealed partial class Spawner
     }
 
     // What outlives this agent is followed until this agent stops.
-    private Task Until(Child child) => child.Request.Options.Daemonize ? Task.WhenAny(child.Process.Exited, _stopped.Task) : child.Process.Exited;
+    private Task Until(Child child, Task ended) => child.Request.Options.Daemonize ? Task.WhenAny(ended, _stopped.Task) : ended;
 }

@@ -2,59 +2,15 @@ using System.Collections.Concurrent;
 using System.ComponentModel;
 using GlooX.Bundles;
 using GlooX.Slots;
-using GlooX.Tls;
 
 namespace GlooX.Spawning;
 
-/// <summary>What is asked of an agent.</summary>
-internal sealed record SpawnRequest(string Assembly, string Class, long MemoryBytes, long DiskBytes, PlacementStrategy Strategy, ProcessOptions Options, int StartTimeoutMilliseconds, bool AllowSpawn)
-{
-    /// <summary>Cores and other named resources.</summary>
-    public Dictionary<string, decimal> Resources { get; init; } = [];
-
-    /// <summary>The id of the bundle with its files; the assembly is a path in it.</summary>
-    public string Bundle { get; init; } = "";
-
-    /// <summary>The agent that has the bundle.</summary>
-    public string Source { get; init; } = "";
-
-    /// <summary>Program and arguments of an executable; empty: a class.</summary>
-    public string[] Command { get; init; } = [];
-
-    /// <summary>Whether an executable is ready only when it has made its file.</summary>
-    public bool ReadyFile { get; init; }
-
-    /// <summary>What an executable writes when it is ready; empty: nothing.</summary>
-    public string ReadyLine { get; init; } = "";
-
-    /// <summary>How many of its kind a node runs at most; null: as many as fit.</summary>
-    public int? MaxPerNode { get; init; }
-
-    /// <summary>What counts as one kind.</summary>
-    public string Kind { get; init; } = "";
-
-    public Provision Need() => Provision.FromBytes(MemoryBytes, DiskBytes, Resources) with { MaxPerNode = MaxPerNode, Kind = Kind };
-}
-
-/// <summary>What came of it: a process, or why there is none; refused: another node may be asked.</summary>
-internal sealed record SpawnReply(string Id, int Pid, string Node, string Url, string Error, bool Refused)
-{
-    /// <summary>The asked agent does not have the bundle: send it, and ask again.</summary>
-    public bool NeedsBundle { get; init; }
-
-    /// <summary>When.</summary>
-    public DateTimeOffset Started { get; init; }
-
-    public static SpawnReply Failed(string node, string error) => new("", 0, node, "", error, false);
-}
-
 /// <summary>
-/// Spawns processes on this machine. Each holds its reservation exactly as long as it lives, however it ends; one that does not answer in
-/// time is killed with all that it started. When the agent stops, all that do not daemonize are killed.
+/// Spawns processes on this machine. Each holds its reservation exactly as long as it lives, however it ends, restarts included; one that does not
+/// answer in time is killed with all that it started. When the agent stops, all that do not daemonize are killed.
 /// </summary>
-internal sealed partial class Spawner(ChildIdentity identity, Ledger ledger, IMachine machine, HostPool hosts, ControlGroups? groups, Action changed) : IAsyncDisposable
+internal sealed partial class Spawner(Starter starter, Ledger ledger, IMachine machine, ControlGroups? groups, Func<string, BundleLease?> bundles, ProcessEvents events, Action changed) : IAsyncDisposable
 {
-    private static readonly TimeSpan s_endGrace = TimeSpan.FromSeconds(2);
     private static readonly TimeSpan s_rememberExit = TimeSpan.FromMinutes(5);
     private static readonly TimeSpan s_leaseGrace = TimeSpan.FromMinutes(1);
     private readonly CancellationTokenSource _stop = new();
@@ -94,137 +50,130 @@ internal sealed partial class Spawner(ChildIdentity identity, Ledger ledger, IMa
             return SpawnReply.Failed(node, $"a start timeout of {request.StartTimeoutMilliseconds} ms leaves no time to start");
         }
 
+        if (request.Restart.Fault() is { } faulty)
+        {
+            return SpawnReply.Failed(node, faulty);
+        }
+
         CancellationToken stopping = _stop.Token;
         OutlivingFolder? outliving = await _outliving.Task.WaitAsync(ct).ConfigureAwait(false); // what runs already has its room first
-        Provision need = request.Need();
         Dictionary<Reservation, Usage> used = Used();
-        if (!ledger.TryReserve(need, machine.Read(), used, Now() + TimeSpan.FromMilliseconds(request.StartTimeoutMilliseconds) + s_leaseGrace, out Reservation? reservation, out Refusal? refusal))
+        DateTimeOffset leaseEnd = Now() + TimeSpan.FromMilliseconds(request.StartTimeoutMilliseconds) + s_leaseGrace;
+        if (!ledger.TryReserve(request.Need(), machine.Read(), used, leaseEnd, out Reservation? reservation, out Refusal? refusal))
         {
             return new SpawnReply("", 0, node, "", refusal.Reason, Refused: true);
         }
 
-        Host host;
+        string id, log;
+        Run run;
         try
         {
-            host = request.Command.Length > 0 ? Executable.Start(request, lease, node, hosts.Launcher, of => outliving?.ExitFile(of) ?? "/dev/null") : hosts.Take();
+            (id, log, run) = starter.Start(request, lease, node, of => ExitFile(outliving, of), stopping);
         }
         catch (FileNotFoundException e)
         {
             ledger.Release(reservation);
             return new SpawnReply("", 0, node, "", e.Message, Refused: true); // another node may have it
         }
-        catch (Exception e) when (e is Win32Exception or PlatformNotSupportedException or IOException or UnauthorizedAccessException)
+        catch (Exception e) when (IsFault(e))
         {
             ledger.Release(reservation);
             return SpawnReply.Failed(node, $"the process cannot be started: {e.Message}");
         }
 
-        (string id, string log, ChildProcess process, _) = host;
-        Guard? guard = null;
-        Child child;
+        request = request with { Options = request.Options with { TmpDir = run.Guard.Folder } };
+        var child = new Child(id, log, run, reservation, request, lease, new ChildOutput(log));
         try
         {
-            guard = new Guard(process, need, id, log, groups, host.Folder, adopted: false, stopping);
-            request = request with { Options = request.Options with { TmpDir = guard.Folder } };
-            child = new Child(process, reservation, request, guard, lease, new ChildOutput(log)) { Record = Record(id, log, process, request, guard.Folder) };
+            child.Record = Record(child);
             Note(outliving, child);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            process.KillAll();
-            await process.Exited.ConfigureAwait(false);
-            process.Control?.Dispose();
-            await (guard?.EndAsync() ?? Task.CompletedTask).ConfigureAwait(false);
+            run.Process.KillAll();
+            await run.Process.Exited.ConfigureAwait(false);
+            await run.CloseAsync().ConfigureAwait(false);
+            Guard.RemoveFolder(run.Guard.Folder);
             ChildOutput.Delete(log);
             ledger.Release(reservation);
-            hosts.Used(host);
-            return SpawnReply.Failed(node, $"the process's folder or its record cannot be made: {e.Message}");
+            lease.Dispose();
+            starter.Over(run);
+            return SpawnReply.Failed(node, $"the process's record cannot be made: {e.Message}");
         }
 
         _children[id] = child;
         changed();
-        child.Tail = child.Output.ShowAsync(child.Name, Until(child));
-        child.Released = ReleaseAsync(id, log, child);
-        if (request.Command.Length > 0)
+        events.Tell(ProcessEventKind.Started, child);
+        child.Tail = child.Output.ShowAsync(child.Name, Until(child, child.Over));
+        child.Released = LiveAsync(child);
+        if (stopping.IsCancellationRequested && !request.Options.Daemonize)
         {
-            ledger.Confirm(reservation);
-            return await BeginAsync(outliving, id, log, child, node, ct).ConfigureAwait(false);
+            child.End(static p => p.KillAll()); // whoever stops the agent may have looked before it was there
         }
 
         try
         {
-            using var limit = CancellationTokenSource.CreateLinkedTokenSource(ct, _stop.Token);
-            limit.CancelAfter(request.StartTimeoutMilliseconds);
-            string assembly = Path.Combine(lease.Folder, request.Assembly);
-            var assignment = new Assignment(assembly, lease.LockFile, request.Class, identity.Make(request).Export(), request.Options)
+            string? fault;
+            if (request.Command.Length > 0)
             {
-                HeapLimitBytes = HeapLimit.Of(request.MemoryBytes),
-                ExitFile = child.Record is null || outliving is null ? "" : outliving.ExitFile(id),
-            };
-            await process.Control!.SendAsync(assignment, limit.Token).ConfigureAwait(false);
-            HostReport? report = await process.Control!.ReceiveAsync(ControlFormat.ReadReport, limit.Token).ConfigureAwait(false);
-            if (report is { Ready: true } && !ledger.Confirm(reservation))
+                ledger.Confirm(reservation);
+                fault = await BeginAsync(outliving, child, [0, 0], ct).ConfigureAwait(false);
+            }
+            else
             {
-                report = new HostReport(false, "", "it was ready so late that its reservation had ended");
+                using var limit = CancellationTokenSource.CreateLinkedTokenSource(ct, stopping);
+                fault = await starter.GetReadyAsync(child, request.Options.Url, child.Record is null || outliving is null ? "" : ExitFile(outliving, id), IsWanted, limit.Token).ConfigureAwait(false);
             }
 
-            if (report is { Ready: true })
+            if (fault is null)
             {
-                guard.Enforced |= report.HeapLimited ? Enforcement.HeapLimit : Enforcement.None;
-                child.Url = report.Url;
-                Ready(outliving, child);
-                child.IsReady = true;
-                return new SpawnReply(id, process.Pid, node, report.Url, "", false) { Started = child.Started };
+                events.Tell(ProcessEventKind.Ready, child);
+                child.Begin(isReady: true);
+                return new SpawnReply(id, run.Process.Pid, node, child.Url, "", false) { Started = child.Started, TmpDir = request.Options.TmpDir };
             }
 
-            if (report is not null)
-            {
-                process.KillAll(); // it said why; without a word it is ending by itself, and its exit code is the reason
-            }
-
-            ExitStatus exit = await EndAsync(process).ConfigureAwait(false);
-            await child.Tail.ConfigureAwait(false);
-            return SpawnReply.Failed(node, $"{child.Name} did not start: {report?.Reason ?? $"it ended with {exit} before it was ready"}{ChildOutput.LastLines(log)}");
+            return await NotStartedAsync(child, node, $"{child.Name} did not start: {fault}").ConfigureAwait(false);
         }
-        catch (Exception e) when (child.Record is not null && e is IOException or UnauthorizedAccessException)
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            process.KillAll();
-            await process.Exited.ConfigureAwait(false);
-            return SpawnReply.Failed(node, $"{child.Name} cannot be written down, so that it would outlive its agent unknown: {e.Message}");
+            return await NotStartedAsync(child, node, Unwritten(child, e)).ConfigureAwait(false);
         }
-        catch (Exception e) when (e is OperationCanceledException or System.Net.Sockets.SocketException)
+        catch (OperationCanceledException)
         {
-            process.KillAll();
-            await process.Exited.ConfigureAwait(false);
             ct.ThrowIfCancellationRequested();
-            if (_stop.IsCancellationRequested)
-            {
-                return SpawnReply.Failed(node, $"the agent {node} is shutting down");
-            }
-
-            return SpawnReply.Failed(node, $"{child.Name} was not ready within {request.StartTimeoutMilliseconds} ms{ChildOutput.LastLines(log)}");
-        }
-        catch
-        {
-            process.KillAll(); // a bug, or options that cannot be sent: nothing may be left of it
-            throw;
+            return stopping.IsCancellationRequested
+                ? SpawnReply.Failed(node, $"the agent {node} is shutting down")
+                : await NotStartedAsync(child, node, $"{child.Name} was not ready within {request.StartTimeoutMilliseconds} ms").ConfigureAwait(false);
         }
         finally
         {
-            hosts.Used(host);
+            child.Begin(child.IsReady);
+        }
+
+        string? IsWanted()
+        {
+            if (!ledger.Confirm(reservation))
+            {
+                return "it was ready so late that its reservation had ended";
+            }
+
+            Ready(outliving, child);
+            return null;
         }
     }
 
-    public IReadOnlyList<ProcessInfo> List(string node) =>
-        [.. _children.Where(static c => !c.Value.Process.Exited.IsCompleted && c.Value.IsReady).Select(c => c.Value.Describe(c.Key, node))];
+    public IReadOnlyList<ProcessInfo> List(string node) => [.. _children.Values.Where(static c => !c.Over.IsCompleted && c.IsReady).Select(c => c.Describe(node))];
 
     /// <summary>One that runs, or has ended not long ago; null: there is none.</summary>
-    public ProcessInfo? Find(string id, string node) => _children.TryGetValue(id, out Child? child) && child.IsReady ? child.Describe(id, node) : null;
+    public ProcessInfo? Find(string id, string node) => _children.TryGetValue(id, out Child? child) && child.IsReady ? child.Describe(node) : null;
+
+    /// <summary>How it ended for good, as an event; null: it has not, or there is no such process.</summary>
+    public ProcessEvent? EndOf(string id) => _children.TryGetValue(id, out Child? child) && child.Over.IsCompleted ? events.About(ProcessEventKind.Exited, child) : null;
 
     /// <summary>What it wrote and writes; null: there is no such process.</summary>
     public ChildOutput? OutputOf(string id) => _children.TryGetValue(id, out Child? child) ? child.Output : null;
 
-    /// <summary>Asks a process to end, and kills it if it does not; false: there is none.</summary>
+    /// <summary>Asks a process to end for good, and kills it if it does not; false: there is none.</summary>
     /// <param name="id">Which.</param>
     /// <param name="grace">How long it has; less if the agent stops.</param>
     public bool Stop(string id, TimeSpan grace)
@@ -234,11 +183,12 @@ internal sealed partial class Spawner(ChildIdentity identity, Ledger ledger, IMa
             return false;
         }
 
-        child.Process.TerminateAll();
-        child.Ending = Task.WhenAll(child.Ending, EndAfterAsync(child.Process, grace));
+        End(child, static p => p.TerminateAll());
+        child.Killing = Task.WhenAll(child.Killing, EndAfterAsync(child.Process, grace));
         return true;
     }
 
+    /// <summary>Ends a process for good; false: there is none.</summary>
     public bool Kill(string id)
     {
         if (!_children.TryGetValue(id, out Child? child))
@@ -246,11 +196,11 @@ internal sealed partial class Spawner(ChildIdentity identity, Ledger ledger, IMa
             return false;
         }
 
-        child.Process.KillAll();
+        End(child, static p => p.KillAll());
         return true;
     }
 
-    /// <summary>Null: no such process.</summary>
+    /// <summary>How a process ended for good; null: no such process.</summary>
     public async Task<ExitStatus?> WaitAsync(string id, CancellationToken ct)
     {
         if (!_children.TryGetValue(id, out Child? child))
@@ -258,7 +208,7 @@ internal sealed partial class Spawner(ChildIdentity identity, Ledger ledger, IMa
             return null;
         }
 
-        ExitStatus exit = await child.Process.Exited.WaitAsync(ct).ConfigureAwait(false);
+        ExitStatus exit = await child.Over.WaitAsync(ct).ConfigureAwait(false);
         await child.Tail.WaitAsync(ct).ConfigureAwait(false);
         return exit;
     }
@@ -278,8 +228,8 @@ internal sealed partial class Spawner(ChildIdentity identity, Ledger ledger, IMa
         _outliving.TrySetResult(null); // it never got so far
         foreach (Child child in _children.Values.Where(c => !c.Request.Options.Daemonize))
         {
-            child.Process.KillAll();
-            await child.Process.Exited.ConfigureAwait(false);
+            child.End(static p => p.KillAll());
+            await child.Over.ConfigureAwait(false);
             await child.Tail.ConfigureAwait(false);
             await child.Released.ConfigureAwait(false);
         }
@@ -297,18 +247,20 @@ internal sealed partial class Spawner(ChildIdentity identity, Ledger ledger, IMa
         _stop.Dispose();
     }
 
-    // For leases: a clock that nobody sets.
-    private static DateTimeOffset Now() => DateTimeOffset.UnixEpoch + TimeProvider.System.GetElapsedTime(0);
+    // For leases and restarts: a clock that nobody sets.
+    private static DateTimeOffset Now() => DateTimeOffset.UnixEpoch + Clock();
 
-    // The line to a host closes a moment before the process has ended.
-    private static async Task<ExitStatus> EndAsync(ChildProcess process)
+    private static TimeSpan Clock() => TimeProvider.System.GetElapsedTime(0);
+
+    private static bool IsFault(Exception e) => e is Win32Exception or PlatformNotSupportedException or IOException or UnauthorizedAccessException;
+
+    private static async Task<SpawnReply> NotStartedAsync(Child child, string node, string reason)
     {
-        if (await Task.WhenAny(process.Exited, Task.Delay(s_endGrace)).ConfigureAwait(false) != process.Exited)
-        {
-            process.KillAll();
-        }
-
-        return await process.Exited.ConfigureAwait(false);
+        child.Reason = reason;
+        child.Begin(isReady: false);
+        await child.Over.ConfigureAwait(false);
+        await child.Tail.ConfigureAwait(false);
+        return SpawnReply.Failed(node, $"{reason}{ChildOutput.LastLines(child.Log)}");
     }
 
     // Asked to end, it has that long.
@@ -316,95 +268,5 @@ internal sealed partial class Spawner(ChildIdentity identity, Ledger ledger, IMa
     {
         await Task.WhenAny(process.Exited, Task.Delay(grace, _stop.Token)).ConfigureAwait(false);
         process.KillAll();
-    }
-
-    private async Task ReleaseAsync(string id, string log, Child child)
-    {
-        await Until(child).ConfigureAwait(false);
-        if (!child.Process.Exited.IsCompleted)
-        {
-            await child.Tail.ConfigureAwait(false);
-            child.Process.Control?.Dispose();
-            child.Lease?.Dispose();
-            return; // it outlives this agent: the next one has it
-        }
-
-        await child.Guard.EndAsync().ConfigureAwait(false);
-        if (child.Record is not null)
-        {
-            Forget(id);
-        }
-
-        ledger.Release(child.Reservation);
-        child.Process.Control?.Dispose();
-        child.Lease?.Dispose();
-        if (!_stop.IsCancellationRequested)
-        {
-            changed();
-            try
-            {
-                await Task.Delay(s_rememberExit, _stop.Token).ConfigureAwait(false); // how it ended can be asked for a while
-            }
-            catch (OperationCanceledException)
-            {
-                // the agent stops
-            }
-        }
-
-        await child.Tail.ConfigureAwait(false);
-        await child.Ending.ConfigureAwait(false);
-        ChildOutput.Delete(log);
-        _children.TryRemove(id, out _);
-    }
-
-    private sealed class Child(ChildProcess process, Reservation reservation, SpawnRequest request, Guard guard, BundleLease? lease, ChildOutput output)
-    {
-        public Guard Guard { get; } = guard;
-
-        /// <summary>Null: it holds its files by itself alone.</summary>
-        public BundleLease? Lease { get; } = Take(lease);
-
-        /// <summary>Null: it ends with this agent.</summary>
-        public ReservationRecord? Record { get; set; }
-
-        public ChildProcess Process { get; } = process;
-
-        public ChildOutput Output { get; } = output;
-
-        public Reservation Reservation { get; } = reservation;
-
-        public SpawnRequest Request { get; } = request;
-
-        public DateTimeOffset Started { get; init; } = DateTimeOffset.UtcNow;
-
-        public string Name => Request.Command.Length > 0 || (IsReady && Url.Length == 0) ? Request.Class : Request.Class[(Request.Class.LastIndexOf('.') + 1)..];
-
-        /// <summary>Where it answers; empty until it does, and for executables.</summary>
-        public string Url { get; set; } = "";
-
-        /// <summary>Whether it has started as well as can be known.</summary>
-        public bool IsReady { get; set; }
-
-        /// <summary>That it is killed if it does not end when asked.</summary>
-        public Task Ending { get; set; } = Task.CompletedTask;
-
-        public Task Tail { get; set; } = Task.CompletedTask;
-
-        public Task Released { get; set; } = Task.CompletedTask;
-
-        public ProcessInfo Describe(string id, string node) =>
-            new(id, Request.Class, Process.Pid, node, Url, Request.MemoryBytes, Request.DiskBytes, Request.Options.Daemonize, Started)
-            {
-                Resources = Request.Resources,
-                Enforced = Guard.Enforced,
-                State = Process.Exited.IsCompleted ? ProcessState.Exited : ProcessState.Running,
-                Exit = Process.Exited.IsCompletedSuccessfully ? Process.Exited.Result : null,
-            };
-
-        private static BundleLease? Take(BundleLease? lease)
-        {
-            lease?.IsTaken = true;
-            return lease;
-        }
     }
 }

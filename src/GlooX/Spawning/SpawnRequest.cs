@@ -1,0 +1,51 @@
+using GlooX.Slots;
+
+namespace GlooX.Spawning;
+
+/// <summary>What is asked of an agent.</summary>
+internal sealed record SpawnRequest(string Assembly, string Class, long MemoryBytes, long DiskBytes, PlacementStrategy Strategy, ProcessOptions Options, int StartTimeoutMilliseconds, bool AllowSpawn)
+{
+    /// <summary>Cores and other named resources.</summary>
+    public Dictionary<string, decimal> Resources { get; init; } = [];
+
+    /// <summary>The id of the bundle with its files; the assembly is a path in it.</summary>
+    public string Bundle { get; init; } = "";
+
+    /// <summary>The agent that has the bundle.</summary>
+    public string Source { get; init; } = "";
+
+    /// <summary>Program and arguments of an executable; empty: a class.</summary>
+    public string[] Command { get; init; } = [];
+
+    /// <summary>Whether it is started again.</summary>
+    public RestartPolicy Restart { get; init; } = RestartPolicy.Never;
+
+    /// <summary>Whether an executable is ready only when it has made its file.</summary>
+    public bool ReadyFile { get; init; }
+
+    /// <summary>What an executable writes when it is ready; empty: nothing.</summary>
+    public string ReadyLine { get; init; } = "";
+
+    /// <summary>How many of its kind a node runs at most; null: as many as fit.</summary>
+    public int? MaxPerNode { get; init; }
+
+    /// <summary>What counts as one kind.</summary>
+    public string Kind { get; init; } = "";
+
+    public Provision Need() => Provision.FromBytes(MemoryBytes, DiskBytes, Resources) with { MaxPerNode = MaxPerNode, Kind = Kind };
+}
+
+/// <summary>What came of it: a process, or why there is none; refused: another node may be asked.</summary>
+internal sealed record SpawnReply(string Id, int Pid, string Node, string Url, string Error, bool Refused)
+{
+    /// <summary>The asked agent does not have the bundle: send it, and ask again.</summary>
+    public bool NeedsBundle { get; init; }
+
+    /// <summary>When.</summary>
+    public DateTimeOffset Started { get; init; }
+
+    /// <summary>Its own folder.</summary>
+    public string TmpDir { get; init; } = "";
+
+    public static SpawnReply Failed(string node, string error) => new("", 0, node, "", error, false);
+}
