@@ -62,6 +62,24 @@ public sealed class ReadinessTests : IDisposable
         await grid.NothingIsLeftAsync();
     }
 
+    [Theory]
+    [MemberData(nameof(Ways))]
+    public async Task One_that_is_started_again_has_to_say_again_that_it_is_ready(string says, bool file)
+    {
+        await using TestGrid grid = await TestGrid.StartAsync();
+        string script = Script($"if mkdir {_folder}/first; then {says}; read go < {_folder}/go; exit 3; fi; echo begun > {_folder}/begun; read go < {_folder}/go; {says}; exec sleep 600");
+        Assert.Equal(new ExitStatus(0, 0), await grid.Client.RunAsync("mkfifo", Path.Combine(_folder, "go")));
+        RestartPolicy soon = RestartPolicy.OnFailure with { FirstPause = TimeSpan.FromMilliseconds(10) };
+        await using SpawnedProcess process = await grid.Client.SpawnAsync(script, Options(file) with { Restart = soon }, ct: Ct);
+        await File.WriteAllTextAsync(Path.Combine(_folder, "go"), "go\n", Ct);
+        await Eventually.HoldsAsync(() => File.Exists(Path.Combine(_folder, "begun")), "it has begun again");
+        Assert.Equal(ProcessState.Restarting, (await process.InfoAsync(Ct))!.State);
+        await File.WriteAllTextAsync(Path.Combine(_folder, "go"), "go\n", Ct);
+        await Eventually.HoldsAsync(async () => await process.InfoAsync(Ct) is { State: ProcessState.Running, Restarts: 1 }, "it is ready again");
+        await process.KillAsync(Ct);
+        await grid.NothingIsLeftAsync();
+    }
+
     [Fact]
     public async Task One_that_outlives_its_agent_is_known_to_the_next_once_it_is_ready()
     {
