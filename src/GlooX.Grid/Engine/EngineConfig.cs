@@ -34,6 +34,7 @@ internal static class EngineConfig
     /// <remarks>
     /// Channel executors instead of a thread pool for each dispatcher, a coarse timer wheel and gossip once a second are most of the saving;
     /// grids form, fail and merge no later than with gossip every 300 ms.
+    /// Half the channel scheduler's interval is longer than the wheel's, so that the timer, which it sets for each message, wakes nobody.
     /// Weakly-up after two seconds lets members join while somebody is cut off. Akka's shutdown hooks are off: this process is not Akka's.
     /// </remarks>
     private const string Settings = """
@@ -43,6 +44,7 @@ internal static class EngineConfig
             default-dispatcher { executor = channel-executor, channel-executor.priority = normal }
             internal-dispatcher { executor = channel-executor, channel-executor.priority = high }
           }
+          channel-scheduler.work-interval = 1000
           scheduler.tick-duration = 333ms
           loggers = ["GlooX.Grid.EngineLog, GlooX.Grid"]
           stdout-loglevel = OFF

@@ -194,7 +194,7 @@ internal sealed class ChannelStore : IAsyncDisposable
             {
                 try
                 {
-                    await _due.WaitAsync(s_flushEvery, _stop.Token).ConfigureAwait(false);
+                    await _due.WaitAsync(unflushed.Count > 0 ? s_flushEvery : Timeout.InfiniteTimeSpan, _stop.Token).ConfigureAwait(false);
                 }
                 catch (OperationCanceledException)
                 {
