@@ -106,7 +106,7 @@ internal sealed partial class Spawner(ChildIdentity identity, Ledger ledger, IMa
         Host host;
         try
         {
-            host = request.Command.Length > 0 ? Executable.Start(request, lease, node, hosts.Launcher, of => outliving?.ExitFile(of) ?? "/dev/null") : hosts.Take();
+            host = request.Command.Length > 0 ? Executable.Start(request, lease, node, hosts.Launcher, of => outliving?.ExitFile(of) ?? "/dev/null") : hosts.Take(Path.Combine(lease.Folder, request.Assembly));
         }
         catch (FileNotFoundException e)
         {

@@ -1,0 +1,13 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.Loader;
+
+namespace GlooX.Tests.Payload;
+
+/// <summary>Tells that code of this assembly has run, by the context that it was loaded into.</summary>
+public static class Told
+{
+    public static string Key(string? context) => $"code of the payload has run in {context}";
+
+    [ModuleInitializer]
+    internal static void Tell() => AppDomain.CurrentDomain.SetData(Key(AssemblyLoadContext.GetLoadContext(typeof(Told).Assembly)?.Name), true);
+}
