@@ -8,6 +8,8 @@ public static class Told
 {
     public static string Key(string? context) => $"code of the payload has run in {context}";
 
+#pragma warning disable CA2255 // that it runs at all is what it tells
     [ModuleInitializer]
+#pragma warning restore CA2255
     internal static void Tell() => AppDomain.CurrentDomain.SetData(Key(AssemblyLoadContext.GetLoadContext(typeof(Told).Assembly)?.Name), true);
 }
