@@ -8,7 +8,7 @@ public sealed class RunCommandTests
     {
         await using var shell = new Shell();
         string agent = Shell.FreeUrl();
-        await shell.AgentAsync("--url", agent, "--warm", "0", "--max-warm", "2");
+        await shell.AgentAsync("--url", agent, "--max-warm", "2");
         await File.WriteAllTextAsync(shell["job.sh"], "#!/bin/sh\necho up\nexec sleep 600\n");
         Outcome prepared = await shell.GlooXAsync("prepare", shell["job.sh"], "--agent", agent);
         Assert.Equal((0, agent), (prepared.Code, prepared.Output.Trim()));
