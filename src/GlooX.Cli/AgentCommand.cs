@@ -20,10 +20,11 @@ internal static class AgentCommand
         var group = new Option<string?>("--control-group") { Description = "The control group, this agent's alone, in which the kernel holds processes to their memory and cores", HelpName = "PATH" };
         var weight = new Option<double>("--weight") { Description = "How much it is preferred over others", DefaultValueFactory = _ => 1 };
         var warm = new Option<int>("--warm") { Description = "How many processes to keep warm for spawns", DefaultValueFactory = _ => 2 };
+        var maxWarm = new Option<int>("--max-warm") { Description = "How many of them at most, when there are many spawns", DefaultValueFactory = _ => new AgentOptions().MaxWarmHosts };
         var data = new Option<string?>("--data") { Description = "The folder in which durable channels are kept. Default: none, and this agent creates none", HelpName = "FOLDER" };
         var addon = new Option<string[]>("--addon") { Description = "An add-on to attach at the start: its name and its code, a .cs file or a .dll; and its class where there are several", HelpName = "NAME=FILE[,CLASS]", AllowMultipleArgumentsPerToken = false };
         Command command = Shared.Command("agent", "Runs an agent until Ctrl-C.", "gloox agent --url 0.0.0.0:9999 --peer other-machine:9999");
-        foreach (Option option in (Option[])[url, peer, advertise, name, memory, disk, resource, slots, group, weight, warm, data, addon])
+        foreach (Option option in (Option[])[url, peer, advertise, name, memory, disk, resource, slots, group, weight, warm, maxWarm, data, addon])
         {
             command.Add(option);
         }
@@ -42,6 +43,7 @@ internal static class AgentCommand
                 ControlGroup = parsed.GetValue(group),
                 Weight = parsed.GetValue(weight),
                 WarmHosts = parsed.GetValue(warm),
+                MaxWarmHosts = parsed.GetValue(maxWarm),
                 DataFolder = parsed.GetValue(data),
                 Addons = [.. (parsed.GetValue(addon) ?? []).Select(Addon)],
                 LoggerFactory = new ConsoleLog(),

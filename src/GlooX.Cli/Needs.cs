@@ -21,12 +21,14 @@ internal sealed class Needs
         (string? memory, string? disk, string[]? resources, int? most) = (parsed.GetValue(_memory), parsed.GetValue(_disk), parsed.GetValue(_resource), parsed.GetValue(_most));
         return memory is null && disk is null && resources is not { Length: > 0 } && most is null
             ? null
-            : Provision.FromBytes(memory is null ? 0 : Size(memory), disk is null ? 0 : Size(disk), Resources(resources)) with { MaxPerNode = most };
+            : Provision.FromBytes(memory is null ? 0 : Size(memory), disk is null ? 0 : Size(disk), Resources(resources)) with { MaxPerNode = PerNode(most) };
     }
 
     public static ResourceAmounts Resources(string[]? amounts) => Valid(() => ResourceAmounts.Parse(string.Join(',', amounts ?? [])));
 
     public static long Size(string text) => Valid(() => ByteSize.Parse(text));
+
+    private static int? PerNode(int? most) => most is null or >= 1 ? most : throw new ArgumentException($"{most} per node would run nowhere: give 1 or more");
 
     private static T Valid<T>(Func<T> read)
     {

@@ -13,7 +13,7 @@ var root = new RootCommand("""
       gloox spawn Child child.cs
     """)
 {
-    AgentCommand.Create(), StatusCommand.Create(), SpawnCommand.Create(), RunCommand.Create(), PsCommand.Create(), LogsCommand.Create(), EventsCommand.Create(), CallCommand.Create(), KillCommand.Create(),
+    AgentCommand.Create(), StatusCommand.Create(), SpawnCommand.Create(), PrepareCommand.Create(), RunCommand.Create(), PsCommand.Create(), LogsCommand.Create(), EventsCommand.Create(), CallCommand.Create(), KillCommand.Create(),
     ChannelCommand.Create(), TokenCommand.Create(), JoinCommand.Create(), CertsCommand.Create(), DenyCommand.Create(),
 };
 

@@ -82,6 +82,9 @@ public class Agent : IAsyncDisposable
     /// <summary>How many hosts are warm now.</summary>
     internal int WarmHosts => _hosts?.Count ?? 0;
 
+    /// <summary>How many of them have a payload loaded.</summary>
+    internal int PreparedHosts => _hosts?.PreparedCount ?? 0;
+
     internal Spawner Spawner => _spawner ?? throw new InvalidOperationException("this process is no agent of a grid: it spawns nothing");
 
     internal ProcessWatch Watch => _watch ?? throw new InvalidOperationException("this process is no agent of a grid: it spawns nothing");
@@ -435,6 +438,54 @@ public class Agent : IAsyncDisposable
         return await Spawner.SpawnAsync(here, bundle, Url, ct).ConfigureAwait(false);
     }
 
+    /// <summary>Gets a payload's files to all nodes, and has them keep a host that has loaded it.</summary>
+    internal async Task<PrepareReply> PrepareAsync(PrepareRequest request, CancellationToken ct)
+    {
+        using BundleLease? held = Bundles.Store.TryLease(request.Bundle);
+        if (held is null)
+        {
+            return new PrepareReply([]) { NeedsBundle = true };
+        }
+
+        PrepareRequest filled = request with { Source = Url };
+        await PrepareHereAsync(filled, ct).ConfigureAwait(false);
+        string?[] nodes = await Task.WhenAll(Peers.Select(async peer =>
+        {
+            try
+            {
+                return await Service(peer).PrepareHereAsync(filled, ct).ConfigureAwait(false) ? peer : null;
+            }
+            catch (RpcException)
+            {
+                return null; // it went away, or spawns nothing
+            }
+        })).ConfigureAwait(false);
+        return new PrepareReply([.. nodes.OfType<string>().Append(Url).Order(StringComparer.Ordinal)]);
+    }
+
+    /// <summary>As <see cref="PrepareAsync"/>, on this node; false: it cannot have the files.</summary>
+    internal async Task<bool> PrepareHereAsync(PrepareRequest request, CancellationToken ct)
+    {
+        try
+        {
+            BundleLease bundle = await Bundles.ObtainAsync(request.Bundle, request.Source == Url ? "" : request.Source, ct).ConfigureAwait(false);
+            if (request.Assembly.Length > 0 && _hosts is { } hosts)
+            {
+                hosts.Prepare(Path.Combine(bundle.Folder, request.Assembly), bundle);
+            }
+            else
+            {
+                bundle.Dispose();
+            }
+
+            return true;
+        }
+        catch (BundleException)
+        {
+            return false;
+        }
+    }
+
     /// <summary>A process of the grid, wherever it runs; nodes that do not answer within a moment count as without it.</summary>
     internal async Task<ProcessInfo?> FindAsync(string id, CancellationToken ct)
     {
@@ -471,6 +522,8 @@ public class Agent : IAsyncDisposable
             FreeSlots = status.FreeSlots,
         };
     }
+
+    private long FreeMemory() => _ledger.Status(_machine.Read(), _spawner?.Used() ?? []).Memory.FreeBytes;
 
     private static ControlGroups? GroupsOf(AgentOptions options)
     {
@@ -524,6 +577,11 @@ public class Agent : IAsyncDisposable
             throw new ArgumentException($"{options.WarmHosts} warm hosts are less than none", nameof(options));
         }
 
+        if (options.MaxWarmHosts < 0)
+        {
+            throw new ArgumentException($"at most {options.MaxWarmHosts} warm hosts are less than none", nameof(options));
+        }
+
         if (options.MaxBundleBytes <= 0)
         {
             throw new ArgumentException($"{options.MaxBundleBytes} bytes leave no room for the files of any payload", nameof(options));
@@ -534,7 +592,7 @@ public class Agent : IAsyncDisposable
         _upkeep = new Upkeep(identity, () => Peers, Service, (options.LoggerFactory ?? NullLoggerFactory.Instance).CreateLogger("GlooX.Trust"));
         ILogger spawning = (options.LoggerFactory ?? NullLoggerFactory.Instance).CreateLogger("GlooX.Spawning");
         ControlGroups? groups = GroupsOf(options);
-        _hosts = new HostPool(options.WarmHosts, options.Launcher, spawning);
+        _hosts = new HostPool(new PoolRule(options.WarmHosts, options.MaxWarmHosts), options.Launcher, FreeMemory, spawning, TimeProvider.System);
         _events = new ProcessEvents(() => Url);
         _watch = new ProcessWatch(this, _events);
         _spawner = new Spawner(new Starter(new ChildIdentity(identity, spawning), _hosts, groups), _ledger, _machine, groups, id => _bundles?.Store.TryLease(id), _events, _board.Changed);

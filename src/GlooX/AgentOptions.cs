@@ -52,10 +52,17 @@ public sealed record AgentOptions
     public double Weight { get; init; } = 1;
 
     /// <summary>
-    /// How many processes to keep started and warm, so that a spawn takes milliseconds. Default 1; 0: none. Each costs about 50 MB while it
-    /// waits, and half a second of a processor to get warm.
+    /// How many processes to keep started and warm at least, so that a spawn of a class takes milliseconds. Default 1; 0: none, whatever
+    /// <see cref="MaxWarmHosts"/> says. Each costs about 50 MB while it waits, and half a second of a processor to get warm.
     /// </summary>
     public int WarmHosts { get; init; } = 1;
+
+    /// <summary>
+    /// How many to keep at most when many classes are spawned; fewer as soon as it is quiet for a minute, or memory is short. Default 4; less than
+    /// <see cref="WarmHosts"/> counts as that. Those that <see cref="GlooXClient.PrepareAsync(string, SpawnOptions?, CancellationToken)"/> asks for are
+    /// among them. See <c>docs/hosts.md</c>.
+    /// </summary>
+    public int MaxWarmHosts { get; init; } = 4;
 
     /// <summary>
     /// By what the agent starts its processes. Default: <see cref="ProcessLauncher.Local"/>, as what they are. See <c>docs/hosts.md</c>.

@@ -43,6 +43,14 @@ internal interface IAgentService
     [Rpc("spawn_here", TimeoutMilliseconds = 600_000)]
     ValueTask<SpawnReply> SpawnHereAsync(SpawnRequest request, CancellationToken ct = default);
 
+    /// <summary>Gets a payload's files to all nodes of the grid, and has them keep a host that has loaded it.</summary>
+    [Rpc("prepare", TimeoutMilliseconds = 600_000)]
+    ValueTask<PrepareReply> PrepareAsync(PrepareRequest request, CancellationToken ct = default);
+
+    /// <summary>As <see cref="PrepareAsync"/>, on this node; false: it cannot have the files.</summary>
+    [Rpc("prepare_here", TimeoutMilliseconds = 600_000)]
+    ValueTask<bool> PrepareHereAsync(PrepareRequest request, CancellationToken ct = default);
+
     /// <summary>Kills a process of this node; false: there is none.</summary>
     [Rpc("kill")]
     ValueTask<bool> KillAsync(string id, CancellationToken ct = default);
@@ -123,6 +131,10 @@ internal sealed class AgentService(Agent agent) : IAgentService
     public async ValueTask<SpawnReply> SpawnAsync(SpawnRequest request, CancellationToken ct) => await agent.PlaceAsync(request, ct).ConfigureAwait(false);
 
     public async ValueTask<SpawnReply> SpawnHereAsync(SpawnRequest request, CancellationToken ct) => await agent.SpawnHereAsync(request, ct).ConfigureAwait(false);
+
+    public async ValueTask<PrepareReply> PrepareAsync(PrepareRequest request, CancellationToken ct) => await agent.PrepareAsync(request, ct).ConfigureAwait(false);
+
+    public async ValueTask<bool> PrepareHereAsync(PrepareRequest request, CancellationToken ct) => await agent.PrepareHereAsync(request, ct).ConfigureAwait(false);
 
     public ValueTask<bool> KillAsync(string id, CancellationToken ct) => new(agent.Spawner.Kill(id));
 

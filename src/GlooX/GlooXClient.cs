@@ -14,7 +14,7 @@ namespace GlooX;
 /// Talks to an agent, or to any process that serves a subclass of it. Connects on the first call, and again when the connection was lost.
 /// All members are safe for concurrent use.
 /// </summary>
-public sealed class GlooXClient : IAsyncDisposable
+public sealed partial class GlooXClient : IAsyncDisposable
 {
     // Where the agent's store is nearly full, a bundle may be dropped between being sent and being used.
     private const int MaxSendings = 3;

@@ -12,6 +12,8 @@ namespace GlooX;
 /// </summary>
 [GenerateShapeFor(typeof(SpawnRequest))]
 [GenerateShapeFor(typeof(SpawnReply))]
+[GenerateShapeFor(typeof(PrepareRequest))]
+[GenerateShapeFor(typeof(PrepareReply))]
 [GenerateShapeFor(typeof(BundleReply))]
 [GenerateShapeFor(typeof(NodeInfo))]
 [GenerateShapeFor(typeof(NodeInfo[]))]

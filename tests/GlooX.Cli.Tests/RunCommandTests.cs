@@ -4,6 +4,22 @@ namespace GlooX.Cli.Tests;
 public sealed class RunCommandTests
 {
     [Fact]
+    public async Task An_executable_is_prepared_and_then_spawned_until_it_is_ready()
+    {
+        await using var shell = new Shell();
+        string agent = Shell.FreeUrl();
+        await shell.AgentAsync("--url", agent, "--max-warm", "2");
+        await File.WriteAllTextAsync(shell["job.sh"], "#!/bin/sh\necho up\nexec sleep 600\n");
+        Outcome prepared = await shell.GlooXAsync("prepare", shell["job.sh"], "--agent", agent);
+        Assert.Equal((0, agent), (prepared.Code, prepared.Output.Trim()));
+        Outcome spawned = await shell.GlooXAsync("spawn", shell["job.sh"], "--ready-line", "up", "--max-per-node", "1", "--agent", agent);
+        Assert.Equal(0, spawned.Code);
+        Outcome second = await shell.GlooXAsync("spawn", shell["job.sh"], "--ready-file", "--max-per-node", "1", "--agent", agent);
+        Assert.Equal(1, second.Code);
+        Assert.Contains("of which a node runs 1 at most", second.Errors, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task A_program_runs_with_its_output_and_exit_code_and_its_log_is_read_later()
     {
         await using var shell = new Shell();

@@ -28,12 +28,25 @@ internal sealed class TestGrid : IAsyncDisposable
     public static async Task<TestGrid> StartAsync(params AgentOptions[] nodes)
     {
         var grid = new TestGrid();
-        foreach (AgentOptions node in nodes.Length == 0 ? [new AgentOptions { WarmHosts = 0 }] : nodes)
+        try
         {
-            grid._agents.Add(await Agent.StartAsync("127.0.0.1:0", grid._agents.FirstOrDefault()?.Url, node));
+            foreach (AgentOptions node in nodes.Length == 0 ? [new AgentOptions { WarmHosts = 0 }] : nodes)
+            {
+                grid._agents.Add(await Agent.StartAsync("127.0.0.1:0", grid._agents.FirstOrDefault()?.Url, node));
+            }
+
+            await Eventually.HoldsAsync(() => grid._agents.All(a => a.Peers.Count == grid._agents.Count - 1), "all see all");
+        }
+        catch
+        {
+            foreach (Agent agent in grid._agents)
+            {
+                await agent.DisposeAsync(); // or its hosts would fail the tests that follow
+            }
+
+            throw;
         }
 
-        await Eventually.HoldsAsync(() => grid._agents.All(a => a.Peers.Count == grid._agents.Count - 1), "all see all");
         grid.Client = GlooXClient.Connect(grid._agents[0].Url);
         return grid;
     }

@@ -11,6 +11,12 @@ internal sealed record Assignment(string Assembly, string LockFile, string Class
 
     /// <summary>Where it writes down how it ends; empty: nowhere.</summary>
     public string ExitFile { get; init; } = "";
+
+    /// <summary>Whether the assembly is only to be loaded: another assignment follows.</summary>
+    public bool IsPreparation => Class.Length == 0;
+
+    /// <summary>Has a host load an assembly ahead of its assignment.</summary>
+    public static Assignment ToPrepare(string assembly, string lockFile) => new(assembly, lockFile, "", [], new ProcessOptions());
 }
 
 /// <summary>What a host reports: that it answers (and where), or why it cannot.</summary>

@@ -23,12 +23,19 @@ public static class HostProcess
         using var control = new Control(new Socket(new SafeSocketHandle(Control.Descriptor, ownsHandle: true)));
         if (Environment.GetCommandLineArgs().Contains(WarmArgument, StringComparer.Ordinal))
         {
-            await WarmUp.RunAsync(Load).ConfigureAwait(false);
+            await WarmUp.RunAsync(static (assembly, className) => Load(assembly, className, null)).ConfigureAwait(false);
             GC.Collect();
             await ReportAsync(control, new HostReport(true, "", "")).ConfigureAwait(false);
         }
 
+        PreparedPayload? prepared = null;
         Assignment? assignment = await control.ReceiveAsync(ControlFormat.ReadAssignment, CancellationToken.None).ConfigureAwait(false);
+        if (assignment is { IsPreparation: true })
+        {
+            prepared = await PrepareAsync(control, assignment).ConfigureAwait(false);
+            assignment = await control.ReceiveAsync(ControlFormat.ReadAssignment, CancellationToken.None).ConfigureAwait(false);
+        }
+
         if (assignment is null)
         {
             return 0; // the agent went away before it had use for this host
@@ -38,12 +45,13 @@ public static class HostProcess
 
         // As long as this process lives, its files stay: its agent, which holds them too, may end before it.
         using FileStream? held = FileLock.TryShare(assignment.LockFile);
+        prepared?.Dispose();
         Agent agent;
         try
         {
             Identity identity = Identity.Import(assignment.Identity);
             identity.UseForProcess();
-            agent = Load(assignment.Assembly, assignment.Class);
+            agent = Load(assignment.Assembly, assignment.Class, prepared);
             await agent.StartAsChildAsync(identity, assignment.Options).ConfigureAwait(false);
         }
         catch (Exception e)
@@ -81,6 +89,21 @@ public static class HostProcess
         return 0;
     }
 
+    private static async Task<PreparedPayload?> PrepareAsync(Control control, Assignment assignment)
+    {
+        try
+        {
+            var prepared = new PreparedPayload(assignment.Assembly, assignment.LockFile);
+            await ReportAsync(control, new HostReport(true, "", "")).ConfigureAwait(false);
+            return prepared;
+        }
+        catch (Exception e)
+        {
+            await ReportAsync(control, new HostReport(false, "", e.Message)).ConfigureAwait(false);
+            return null;
+        }
+    }
+
     private static async Task ReportAsync(Control control, HostReport report)
     {
         try
@@ -105,11 +128,11 @@ public static class HostProcess
         }
     }
 
-    private static Agent Load(string assembly, string className)
+    private static Agent Load(string assembly, string className, PreparedPayload? prepared)
     {
-        var context = new PayloadContext("payload", assembly, isCollectible: false);
-        Assembly loaded = assembly == typeof(Agent).Assembly.Location ? typeof(Agent).Assembly : context.LoadFromAssemblyPath(assembly);
+        Assembly loaded = assembly == typeof(Agent).Assembly.Location ? typeof(Agent).Assembly
+            : prepared?.Path == assembly ? prepared.Main
+            : new PayloadContext("payload", assembly, isCollectible: false).LoadFromAssemblyPath(assembly);
         return (Agent)Activator.CreateInstance(loaded.GetType(className, throwOnError: true)!, nonPublic: true)!;
     }
-
 }

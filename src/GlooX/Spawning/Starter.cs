@@ -38,7 +38,7 @@ internal sealed class Starter(ChildIdentity identity, HostPool hosts, ControlGro
             }
         }
 
-        Host host = hosts.Take();
+        Host host = hosts.Take(Path.Combine(lease.Folder, request.Assembly));
         try
         {
             return (host.Id, host.Log, Watched(host.Process, request, host.Id, host.Log, Guard.NewFolder(host.Id, request.Options.KeepTmpDir), stop, host));
