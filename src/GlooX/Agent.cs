@@ -33,6 +33,7 @@ public class Agent : IAsyncDisposable
     private Ledger _ledger = null!;
     private Spawner? _spawner;
     private HostPool? _hosts;
+    private AgentRoom? _room;
     private BundleDesk? _bundles;
     private StatusBoard? _board;
     private Upkeep? _upkeep;
@@ -319,6 +320,7 @@ public class Agent : IAsyncDisposable
             await _hosts.DisposeAsync().ConfigureAwait(false);
         }
 
+        _room?.Dispose();
         _bundles?.Dispose();
         if (_link is not null)
         {
@@ -529,8 +531,9 @@ public class Agent : IAsyncDisposable
         _upkeep = new Upkeep(identity, () => Peers, Service, (options.LoggerFactory ?? NullLoggerFactory.Instance).CreateLogger("GlooX.Trust"));
         ILogger spawning = (options.LoggerFactory ?? NullLoggerFactory.Instance).CreateLogger("GlooX.Spawning");
         ControlGroups? groups = GroupsOf(options);
-        _hosts = new HostPool(options.WarmHosts, spawning);
-        _spawner = new Spawner(new ChildIdentity(identity, spawning), _ledger, _machine, _hosts, groups, _board.Changed);
+        _room = new AgentRoom(_machine);
+        _hosts = new HostPool(options.WarmHosts, _room, spawning);
+        _spawner = new Spawner(new ChildIdentity(identity, spawning), _ledger, _machine, _hosts, _room, groups, _board.Changed);
         _bundles = new BundleDesk(OpenStore(options), url => _link.Client(url).As<IBundleService>(BundleService.Name), () => Peers);
         ILogger logger = (options.LoggerFactory ?? NullLoggerFactory.Instance).CreateLogger("GlooX.Grid");
         _link = new GridLink(identity.AsAgent());
@@ -556,6 +559,8 @@ public class Agent : IAsyncDisposable
         await _server.StartAsync(url, ct).ConfigureAwait(false);
         int port = _server.Listener.Endpoint.Port;
         await _spawner.TakeOverAsync(OutlivingFolder.TryOpen((endpoint with { Port = port }).ToString(), spawning)).ConfigureAwait(false); // whoever binds this address again finds them
+        _room.Sweep();
+        OutlivingFolder.Sweep();
         var grid = new GridMembership(
             new GridOptions
             {

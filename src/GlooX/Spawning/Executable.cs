@@ -13,33 +13,33 @@ internal static class Executable
     /// <param name="request">What is asked.</param>
     /// <param name="bundle">Its files.</param>
     /// <param name="node">This node.</param>
+    /// <param name="room">Where its log and its folder are.</param>
     /// <param name="exitFile">Where one that outlives its agent leaves its exit code, by its id.</param>
     /// <exception cref="FileNotFoundException">This node has no such command.</exception>
     /// <exception cref="System.ComponentModel.Win32Exception">The system could not start it.</exception>
-    public static Host Start(SpawnRequest request, BundleLease bundle, string node, Func<string, string> exitFile)
+    public static Host Start(SpawnRequest request, BundleLease bundle, string node, AgentRoom room, Func<string, string> exitFile)
     {
         string program = Find(request.Command[0], bundle.Folder);
-        (string id, string log) = HostPool.New();
-        string own = Guard.NewFolder(id);
+        (string id, string log, string own) = room.New();
         ProcessOptions options = request.Options with { TmpDir = own };
-        Dictionary<string, string> variables = new(StringComparer.Ordinal)
+        Dictionary<string, string> variables = new(AgentRoom.Variables(own), StringComparer.Ordinal)
         {
             ["GLOOX_ID"] = id,
             ["GLOOX_NODE"] = node,
             ["GLOOX_URL"] = options.Url,
             ["GLOOX_PARENT_URL"] = options.ParentUrl,
             ["GLOOX_PPID"] = options.Ppid.ToString(CultureInfo.InvariantCulture),
-            ["GLOOX_TMPDIR"] = options.TmpDir,
             ["GLOOX_DAEMONIZE"] = options.Daemonize ? "1" : "0",
         };
         var start = new ProgramStart(bundle.Folder, Input(id, node, options), variables, bundle.LockFile, options.Daemonize ? exitFile(id) : null);
         try
         {
-            return new Host(id, log, LinuxProcess.Start(program, request.Command[1..], log, start), Warm: false) { Folder = own };
+            return new Host(id, log, own, LinuxProcess.Start(program, request.Command[1..], log, start), Warm: false);
         }
         catch
         {
             Guard.RemoveFolder(own);
+            ChildOutput.Delete(log);
             throw;
         }
     }

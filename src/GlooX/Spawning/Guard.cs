@@ -24,14 +24,13 @@ internal sealed class Guard
     /// <param name="id">Names it at its agent.</param>
     /// <param name="log">Its output, where it is told why it is killed.</param>
     /// <param name="groups">Where its control group is made; null: it gets none.</param>
-    /// <param name="folder">Its folder; null: it is made.</param>
+    /// <param name="folder">Its folder.</param>
     /// <param name="adopted">An agent before this one has made its control group already.</param>
     /// <param name="stop">The agent stops: what outlives it is not watched any more.</param>
-    /// <exception cref="IOException">Its folder cannot be made.</exception>
-    public Guard(LinuxProcess process, Provision need, string id, string log, ControlGroups? groups, string? folder, bool adopted, CancellationToken stop)
+    public Guard(LinuxProcess process, Provision need, string id, string log, ControlGroups? groups, string folder, bool adopted, CancellationToken stop)
     {
         (_process, _need, _log) = (process, need, log);
-        Folder = folder ?? NewFolder(id);
+        Folder = folder;
         _group = adopted ? groups?.Find(id) : groups?.Create(id, need);
         if (_group is not null && (adopted || _group.Add(process.Pid)))
         {
@@ -53,9 +52,6 @@ internal sealed class Guard
 
     /// <summary>What its folder held when it was last looked at.</summary>
     public long DiskBytes => Volatile.Read(ref _diskBytes);
-
-    /// <exception cref="IOException">It cannot be made.</exception>
-    public static string NewFolder(string id) => Directory.CreateTempSubdirectory($"gloox-{id}-").FullName;
 
     /// <summary>After the process has ended: nothing of it is left.</summary>
     public async Task EndAsync()

@@ -6,11 +6,12 @@ using Microsoft.Extensions.Logging;
 namespace GlooX.Spawning;
 
 /// <summary>A host: a process that waits for its one assignment.</summary>
-internal sealed record Host(string Id, string Log, LinuxProcess Process, bool Warm)
-{
-    /// <summary>The process's own; null: none was made yet.</summary>
-    public string? Folder { get; init; }
-}
+/// <param name="Id">Names it.</param>
+/// <param name="Log">Its standard output.</param>
+/// <param name="Folder">Its own.</param>
+/// <param name="Process">It.</param>
+/// <param name="Warm">Whether it comes from the pool.</param>
+internal sealed record Host(string Id, string Log, string Folder, LinuxProcess Process, bool Warm);
 
 /// <summary>
 /// Keeps a few hosts started and warm. Each is used once. When the pool is empty a host is started at once, cold; the pool refills one
@@ -22,6 +23,7 @@ internal sealed partial class HostPool : IAsyncDisposable
     private static readonly TimeSpan s_warmTimeout = TimeSpan.FromSeconds(60);
     private static readonly TimeSpan s_quiet = TimeSpan.FromMilliseconds(250);
     private static readonly TimeSpan s_latest = TimeSpan.FromSeconds(2);
+    private readonly AgentRoom _room;
     private readonly ILogger _logger;
     private readonly ConcurrentQueue<Host> _warm = new();
     private readonly SemaphoreSlim _wanted = new(0);
@@ -30,9 +32,11 @@ internal sealed partial class HostPool : IAsyncDisposable
     private long _lastUse;
 
     /// <param name="size">How many to keep; 0: none.</param>
+    /// <param name="room">Where their logs and folders are.</param>
     /// <param name="logger">Hears of hosts that do not start.</param>
-    public HostPool(int size, ILogger logger)
+    public HostPool(int size, AgentRoom room, ILogger logger)
     {
+        _room = room;
         _logger = logger;
         if (size > 0)
         {
@@ -90,18 +94,20 @@ internal sealed partial class HostPool : IAsyncDisposable
         _wanted.Dispose();
     }
 
-    private static Host Start(bool warm)
+    private Host Start(bool warm)
     {
-        (string id, string log) = New();
+        (string id, string log, string folder) = _room.New();
         string[] arguments = [.. HostCommand(), .. warm ? [HostProcess.WarmArgument] : Array.Empty<string>()];
-        return new Host(id, log, LinuxProcess.Start(DotnetPath.Muxer, arguments, log), warm);
-    }
-
-    /// <summary>A name for a process, and the file that its standard output goes to.</summary>
-    internal static (string Id, string Log) New()
-    {
-        string id = Guid.NewGuid().ToString("N")[..12];
-        return (id, Path.Combine(GlooXHome.CreateFolder(Path.Combine(GlooXHome.Path, "logs")), id + ".log"));
+        try
+        {
+            return new Host(id, log, folder, LinuxProcess.Start(DotnetPath.Muxer, arguments, log, AgentRoom.Variables(folder)), warm);
+        }
+        catch
+        {
+            Guard.RemoveFolder(folder);
+            ChildOutput.Delete(log);
+            throw;
+        }
     }
 
     // In an application on a larger framework, such as ASP.NET, some assemblies that GlooX needs are not beside it but in that framework:
@@ -121,6 +127,7 @@ internal sealed partial class HostPool : IAsyncDisposable
     {
         host.Process.Control!.Dispose();
         ChildOutput.Delete(host.Log);
+        Guard.RemoveFolder(host.Folder);
     }
 
     // Getting a host warm takes half a second of a processor: the spawn that emptied the pool, and its first calls, come first.

@@ -31,6 +31,11 @@ public static class HostProcess
         Assignment? assignment = await control.ReceiveAsync<Assignment>(CancellationToken.None).ConfigureAwait(false);
         if (assignment is null)
         {
+            if (Environment.GetEnvironmentVariable("GLOOX_TMPDIR") is { Length: > 0 } own)
+            {
+                Guard.RemoveFolder(own);
+            }
+
             return 0; // the agent went away before it had use for this host
         }
 

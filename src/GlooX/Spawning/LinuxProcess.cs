@@ -124,7 +124,7 @@ internal sealed class LinuxProcess
     /// <summary>Starts a host.</summary>
     /// <exception cref="PlatformNotSupportedException">Not Linux.</exception>
     /// <exception cref="Win32Exception">The system could not start it.</exception>
-    public static LinuxProcess Start(string file, string[] arguments, string log)
+    public static LinuxProcess Start(string file, string[] arguments, string log, IEnumerable<KeyValuePair<string, string>>? variables = null)
     {
         RequireLinux();
         int[] pair = new int[2];
@@ -137,7 +137,7 @@ internal sealed class LinuxProcess
         _ = posix_spawn_file_actions_init(actions);
         _ = posix_spawn_file_actions_adddup2(actions, pair[1], Control.Descriptor);
         _ = posix_spawn_file_actions_addopen(actions, 0, "/dev/null", 0, 0);
-        int error = Spawn(file, arguments, log, actions, HostVariables(), out int pid);
+        int error = Spawn(file, arguments, log, actions, HostVariables(variables ?? []), out int pid);
         _ = close(pair[1]);
         var control = new Control(new Socket(new SafeSocketHandle(pair[0], ownsHandle: true)));
         if (error != 0)
@@ -309,9 +309,14 @@ internal sealed class LinuxProcess
     }
 
     // This process's variables, and where they say nothing else, settings of the runtime for a quick and small start.
-    private static Dictionary<string, string?> HostVariables()
+    private static Dictionary<string, string?> HostVariables(IEnumerable<KeyValuePair<string, string>> own)
     {
         Dictionary<string, string?> variables = OwnVariables();
+        foreach ((string name, string value) in own)
+        {
+            variables[name] = value;
+        }
+
         foreach ((string name, string value) in ((string, string)[])[("DOTNET_TieredPGO", "0"), ("DOTNET_gcServer", "0"), ("DOTNET_gcConcurrent", "0"), ("DOTNET_EnableWriteXorExecute", "0")])
         {
             variables.TryAdd(name, value);

@@ -40,7 +40,7 @@ internal sealed record SpawnReply(string Id, int Pid, string Node, string Url, s
 /// Spawns processes on this machine. Each holds its reservation exactly as long as it lives, however it ends; one that does not answer in
 /// time is killed with all that it started. When the agent stops, all that do not daemonize are killed.
 /// </summary>
-internal sealed partial class Spawner(ChildIdentity identity, Ledger ledger, IMachine machine, HostPool hosts, ControlGroups? groups, Action changed) : IAsyncDisposable
+internal sealed partial class Spawner(ChildIdentity identity, Ledger ledger, IMachine machine, HostPool hosts, AgentRoom room, ControlGroups? groups, Action changed) : IAsyncDisposable
 {
     private static readonly TimeSpan s_endGrace = TimeSpan.FromSeconds(2);
     private static readonly TimeSpan s_rememberExit = TimeSpan.FromMinutes(5);
@@ -94,7 +94,7 @@ internal sealed partial class Spawner(ChildIdentity identity, Ledger ledger, IMa
         Host host;
         try
         {
-            host = request.Command.Length > 0 ? Executable.Start(request, lease, node, of => outliving?.ExitFile(of) ?? "/dev/null") : hosts.Take();
+            host = request.Command.Length > 0 ? Executable.Start(request, lease, node, room, of => outliving?.ExitFile(of) ?? "/dev/null") : hosts.Take();
         }
         catch (FileNotFoundException e)
         {
@@ -107,7 +107,7 @@ internal sealed partial class Spawner(ChildIdentity identity, Ledger ledger, IMa
             return SpawnReply.Failed(node, $"the process cannot be started: {e.Message}");
         }
 
-        (string id, string log, LinuxProcess process, _) = host;
+        (string id, string log, _, LinuxProcess process, _) = host;
         Guard? guard = null;
         Child child;
         try
@@ -123,6 +123,7 @@ internal sealed partial class Spawner(ChildIdentity identity, Ledger ledger, IMa
             await process.Exited.ConfigureAwait(false);
             process.Control?.Dispose();
             await (guard?.EndAsync() ?? Task.CompletedTask).ConfigureAwait(false);
+            Guard.RemoveFolder(host.Folder);
             ChildOutput.Delete(log);
             ledger.Release(reservation);
             hosts.Used(host);
