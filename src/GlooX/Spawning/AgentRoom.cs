@@ -16,8 +16,11 @@ internal sealed class AgentRoom : IDisposable
     // The path of a socket may have 107 bytes, and the runtime makes one of this length in the temporary folder of its process.
     private const int MostBytes = 107 - 44;
     private static readonly TimeSpan s_sweeping = TimeSpan.FromSeconds(10);
+    private static readonly TimeSpan s_soon = TimeSpan.FromSeconds(1);
+    private static readonly TimeSpan s_late = TimeSpan.FromMinutes(1);
     private readonly Lock _lock = new();
     private readonly Dictionary<string, FileStream> _adopted = new(StringComparer.Ordinal);
+    private readonly HashSet<string> _adoptedIds = new(StringComparer.Ordinal);
     private readonly IMachine _machine;
     private readonly string _name = Guid.NewGuid().ToString("N")[..8];
     private FileStream? _mine;
@@ -57,7 +60,13 @@ internal sealed class AgentRoom : IDisposable
     public async Task AdoptAsync(string log)
     {
         string lockFile = Path.GetDirectoryName(log) + ".lock";
-        if (!File.Exists(lockFile) || _adopted.ContainsKey(lockFile))
+        if (!File.Exists(lockFile))
+        {
+            return;
+        }
+
+        _adoptedIds.Add(IdOf(log));
+        if (_adopted.ContainsKey(lockFile))
         {
             return;
         }
@@ -66,24 +75,19 @@ internal sealed class AgentRoom : IDisposable
         _adopted[lockFile] = await FileLock.TakeAsync(lockFile, limit.Token).ConfigureAwait(false);
     }
 
-    /// <summary>Clears away what agents of this home have left that were killed.</summary>
-    public void Sweep()
+    /// <summary>Clears away what agents of this home have left that were killed; of processes that are just about to end, as soon as they have.</summary>
+    public async Task SweepAsync(CancellationToken stop)
     {
-        HashSet<string>? kept = null;
-        foreach (string lockFile in Directory.Exists(Root) ? Directory.GetFiles(Root, "*.lock") : [])
+        try
         {
-            try
+            for (TimeSpan pause = s_soon; Sweep(); pause = pause * 2 < s_late ? pause * 2 : s_late)
             {
-                using FileStream? dead = _adopted.ContainsKey(lockFile) ? null : FileLock.TryTake(lockFile, FileMode.Open);
-                if (dead is not null)
-                {
-                    Clear(lockFile, dead, kept ??= [.. OutlivingFolder.AllIds(), .. Written()]);
-                }
+                await Task.Delay(pause, stop).ConfigureAwait(false);
             }
-            catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-            {
-                // another agent sweeps it, or it stays until it can be removed
-            }
+        }
+        catch (OperationCanceledException)
+        {
+            // the last look is that of the end
         }
     }
 
@@ -99,11 +103,43 @@ internal sealed class AgentRoom : IDisposable
             }
         }
 
-        foreach ((string lockFile, FileStream held) in _adopted)
+        _adoptedIds.Clear();
+        _ = Sweep();
+        foreach (FileStream held in _adopted.Values)
         {
-            Leave(lockFile, Note.Read(held)?.Folders);
             held.Dispose();
         }
+    }
+
+    // True: there is something of processes that live, of which nothing is known.
+    private bool Sweep()
+    {
+        bool again = false;
+        foreach (string lockFile in Directory.Exists(Root) ? Directory.GetFiles(Root, "*.lock") : [])
+        {
+            FileStream? dead = null;
+            try
+            {
+                dead = _adopted.GetValueOrDefault(lockFile) ?? FileLock.TryTake(lockFile, FileMode.Open);
+                if (dead is not null)
+                {
+                    again |= Clear(lockFile, dead, [.. _adoptedIds, .. OutlivingFolder.AllIds()], [.. Written()]);
+                }
+            }
+            catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+            {
+                // another agent sweeps it, or it stays until it can be removed
+            }
+            finally
+            {
+                if (!_adopted.ContainsKey(lockFile))
+                {
+                    dead?.Dispose();
+                }
+            }
+        }
+
+        return again;
     }
 
     private FileStream Open()
@@ -114,24 +150,20 @@ internal sealed class AgentRoom : IDisposable
         return mine;
     }
 
-    private void Clear(string lockFile, FileStream held, HashSet<string> kept)
+    private bool Clear(string lockFile, FileStream held, HashSet<string> known, HashSet<string> written)
     {
         string logs = lockFile[..^".lock".Length];
-        foreach (string file in Directory.Exists(logs) ? Directory.GetFiles(logs) : [])
+        Note? note = Note.Read(held);
+        string[] files = Directory.Exists(logs) ? Directory.GetFiles(logs) : [];
+        string[] folders = Directory.Exists(note?.Folders) ? Directory.GetDirectories(note.Folders) : [];
+        foreach (string file in files.Where(f => !IsKept(IdOf(f))))
         {
-            if (!kept.Contains(IdOf(file)))
-            {
-                File.Delete(file);
-            }
+            File.Delete(file);
         }
 
-        Note? note = Note.Read(held);
-        foreach (string folder in Directory.Exists(note?.Folders) ? Directory.GetDirectories(note.Folders) : [])
+        foreach (string folder in folders.Where(f => !IsKept(Path.GetFileName(f))))
         {
-            if (!kept.Contains(Path.GetFileName(folder)))
-            {
-                Guard.RemoveFolder(folder);
-            }
+            Guard.RemoveFolder(folder);
         }
 
         if (note is not null && _machine.FindProcess(note.Pid)?.Started != note.Started)
@@ -140,6 +172,9 @@ internal sealed class AgentRoom : IDisposable
         }
 
         Leave(lockFile, note?.Folders);
+        return files.Any(f => written.Contains(IdOf(f)) && !known.Contains(IdOf(f)));
+
+        bool IsKept(string id) => known.Contains(id) || written.Contains(id);
     }
 
     // Nothing is removed that is not empty.
