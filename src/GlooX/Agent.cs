@@ -399,6 +399,11 @@ public class Agent : IAsyncDisposable
                 refusals.Add($"{node.Url} does not answer: {e.Message}"); // the call was never made
                 continue;
             }
+            catch (OperationCanceledException)
+            {
+                await AbandonAsync(request.Ticket, [node.Url], CancellationToken.None).ConfigureAwait(false);
+                throw;
+            }
             catch (RpcException e) when (e.Code == RpcError.Connection)
             {
                 return SpawnReply.Failed(node.Url, $"the connection to {node.Url} broke while the process was starting there, and whether it runs is not known: {e.Message}");
@@ -413,6 +418,25 @@ public class Agent : IAsyncDisposable
         }
 
         return SpawnReply.Failed(Url, $"it fits on no node: {string.Join("; ", refusals)}");
+    }
+
+    /// <summary>Kills what a spawn has started that its caller gave up, here and on other nodes; those that do not answer are left alone.</summary>
+    internal async Task AbandonAsync(string ticket, IEnumerable<string> nodes, CancellationToken ct)
+    {
+        Spawner.Abandon(ticket);
+        using var limit = CancellationTokenSource.CreateLinkedTokenSource(ct);
+        limit.CancelAfter(s_findTimeout);
+        await Task.WhenAll(nodes.Where(n => n != Url).Select(async node =>
+        {
+            try
+            {
+                await Service(node).AbandonHereAsync(ticket, limit.Token).ConfigureAwait(false);
+            }
+            catch (Exception e) when (e is RpcException or OperationCanceledException)
+            {
+                // its processes are in the list, and end with it
+            }
+        })).ConfigureAwait(false);
     }
 
     /// <summary>Gets the files here, then spawns on this node.</summary>

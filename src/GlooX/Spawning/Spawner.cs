@@ -21,6 +21,9 @@ internal sealed record SpawnRequest(string Assembly, string Class, long MemoryBy
     /// <summary>Program and arguments of an executable; empty: a class.</summary>
     public string[] Command { get; init; } = [];
 
+    /// <summary>Names this spawn, for its caller alone, who may give it up.</summary>
+    public string Ticket { get; init; } = "";
+
     public Provision Need() => Provision.FromBytes(MemoryBytes, DiskBytes, Resources);
 }
 

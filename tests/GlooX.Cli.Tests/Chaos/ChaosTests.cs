@@ -104,6 +104,51 @@ public sealed class ChaosTests : IAsyncLifetime
         TestContext.Current.TestOutputHelper!.WriteLine(string.Join('\n', _story.Select(static s => s.Split(' ', 2)[1].Split(" at ")[0]).GroupBy(static s => s).Select(static g => $"{g.Count()} times: {g.Key}")));
     }
 
+    [Fact]
+    public async Task What_a_killed_agent_leaves_is_swept_by_the_next_of_its_home_but_not_what_outlived_it()
+    {
+        ChaosNode node = _nodes[0];
+        await node.StartAsync();
+        string id;
+        await using (GlooXClient client = GlooXClient.Connect(node.Url))
+        {
+            string script = Path.Combine(_folder, "job-0.sh");
+            await using SpawnedProcess kid = await client.SpawnAsync("Good", ChaosWorker.Payload);
+            await using SpawnedProcess job = await client.SpawnAsync(script);
+            await using SpawnedProcess daemon = await client.SpawnAsync(script, new SpawnOptions { Daemonize = true });
+            await daemon.LogsAsync(follow: true).FirstAsync();
+            id = daemon.Id;
+        }
+
+        await node.KillAsync();
+        string logs = Path.Combine(node.Home, "logs");
+        Assert.True(Directory.GetFiles(logs, "*.log", SearchOption.AllDirectories).Length >= 3);
+
+        // Another of the same home, at another address.
+        await using (var other = new ChaosNode(Shell.FreeUrl(), node.Home, Temporary, _mark, node.Url))
+        {
+            await other.StartAsync();
+            await EventuallyAsync("only the daemon's files are left", () =>
+            {
+                string[] left = [.. Directory.GetFileSystemEntries(Temporary), .. Directory.GetFiles(logs, "*.log", SearchOption.AllDirectories).Where(f => !f.Contains(id, StringComparison.Ordinal))];
+                return Task.FromResult(left.Any(f => f.Contains("dotnet-diagnostic", StringComparison.Ordinal) && !f.Contains($"-{other.Pid}-", StringComparison.Ordinal)) || left.Count(static f => f.EndsWith(".log", StringComparison.Ordinal)) > 1 ? string.Join(' ', left) : "");
+            });
+            Assert.Single(Directory.GetDirectories(Temporary, id, SearchOption.AllDirectories));
+            await other.StopAsync();
+        }
+
+        await node.StartAsync();
+        await using (GlooXClient client = GlooXClient.Connect(node.Url))
+        {
+            await using SpawnedProcess? daemon = await client.AttachAsync(id);
+            Assert.StartsWith("0 ", (await daemon!.LogsAsync().FirstAsync()).Text, StringComparison.Ordinal);
+            await daemon.KillAsync();
+        }
+
+        await node.StopAsync();
+        await NothingIsLeftAsync();
+    }
+
     private static int Setting(string name, int other) => int.TryParse(Environment.GetEnvironmentVariable(name), CultureInfo.InvariantCulture, out int value) ? value : other;
 
     // One agent at a time, so that the others always have somebody to talk to.

@@ -8,7 +8,7 @@ internal sealed class ChaosWorker(IReadOnlyList<ChaosNode> nodes, string mark, s
 {
     private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(60);
     private static readonly TimeSpan s_hanging = TimeSpan.FromSeconds(90);
-    private static readonly string s_payload = Path.Combine(Shell.Repository, "tests/GlooX.Tests.Payload/bin/Release/net10.0/GlooX.Tests.Payload.dll");
+    public static string Payload { get; } = Path.Combine(Shell.Repository, "tests/GlooX.Tests.Payload/bin/Release/net10.0/GlooX.Tests.Payload.dll");
 
     // As often as they stand here.
     private static readonly string[] s_actions =
@@ -67,7 +67,7 @@ internal sealed class ChaosWorker(IReadOnlyList<ChaosNode> nodes, string mark, s
 
     private async Task SpawnAsync(GlooXClient client, string name, bool daemon, CancellationToken ct)
     {
-        await using SpawnedProcess process = await client.SpawnAsync(name, s_payload, new SpawnOptions { Daemonize = daemon }, Strategy(), ct);
+        await using SpawnedProcess process = await client.SpawnAsync(name, Payload, new SpawnOptions { Daemonize = daemon }, Strategy(), ct);
         known[process.Id] = process.Pid;
         if (!daemon)
         {
