@@ -68,10 +68,11 @@ internal sealed class ChildProcess
     /// <param name="file">What to run.</param>
     /// <param name="arguments">Its arguments.</param>
     /// <param name="log">Where its output goes.</param>
+    /// <param name="variables">Beside those of this process.</param>
     /// <exception cref="IOException">It could not be started.</exception>
     /// <exception cref="PlatformNotSupportedException">Not Linux.</exception>
     /// <exception cref="Win32Exception">The system could not start it.</exception>
-    public static ChildProcess Start(IProcessLauncher launcher, string file, string[] arguments, string log)
+    public static ChildProcess Start(IProcessLauncher launcher, string file, string[] arguments, string log, IEnumerable<KeyValuePair<string, string>> variables)
     {
         ProcessLauncher.RequireLinux();
         (SafeSocketHandle mine, SafeSocketHandle its) = LinuxDescriptors.Line();
@@ -80,7 +81,7 @@ internal sealed class ChildProcess
             var control = new Control(new Socket(mine));
             try
             {
-                return new ChildProcess(Start(launcher, Launch(file, arguments, log, HostVariables()) with { Descriptors = new Dictionary<int, SafeHandle> { [Control.Descriptor] = its } }), control, null);
+                return new ChildProcess(Start(launcher, Launch(file, arguments, log, HostVariables(variables)) with { Descriptors = new Dictionary<int, SafeHandle> { [Control.Descriptor] = its } }), control, null);
             }
             catch
             {
@@ -102,12 +103,7 @@ internal sealed class ChildProcess
     public static ChildProcess Start(IProcessLauncher launcher, string file, string[] arguments, string log, ProgramStart program)
     {
         ProcessLauncher.RequireLinux();
-        Dictionary<string, string> variables = OwnVariables();
-        foreach ((string name, string value) in program.Variables)
-        {
-            variables[name] = value;
-        }
-
+        Dictionary<string, string> variables = OwnVariables(program.Variables);
         using SafeHandle input = LinuxDescriptors.Input(program.Input);
         using SafeHandle held = LinuxDescriptors.Lock(program.LockFile);
         return program.ExitFile is null
@@ -123,7 +119,7 @@ internal sealed class ChildProcess
 
     private static ChildProcess StartTied(IProcessLauncher launcher, ProcessLaunch launch)
     {
-        ChildProcess guard = Start(ProcessLauncher.Local, Shell, ["-c", Guard], "/dev/null");
+        ChildProcess guard = Start(ProcessLauncher.Local, Shell, ["-c", Guard], "/dev/null", []);
         ILaunchedProcess? process = null;
         try
         {
@@ -173,7 +169,8 @@ internal sealed class ChildProcess
     private static ProcessLaunch Launch(string file, IReadOnlyList<string> arguments, string log, IReadOnlyDictionary<string, string> variables) =>
         new() { File = file, Arguments = arguments, Environment = variables, Output = log, Errors = ChildOutput.ErrorsOf(log) };
 
-    private static Dictionary<string, string> OwnVariables()
+    // Those of this process, and beside them, or instead, others.
+    private static Dictionary<string, string> OwnVariables(IEnumerable<KeyValuePair<string, string>> others)
     {
         Dictionary<string, string> variables = new(StringComparer.Ordinal);
         foreach (DictionaryEntry entry in Environment.GetEnvironmentVariables())
@@ -181,13 +178,18 @@ internal sealed class ChildProcess
             variables[(string)entry.Key] = (string?)entry.Value ?? "";
         }
 
+        foreach ((string name, string value) in others)
+        {
+            variables[name] = value;
+        }
+
         return variables;
     }
 
     // This process's variables, and where they say nothing else, settings of the runtime for a quick and small start.
-    private static Dictionary<string, string> HostVariables()
+    private static Dictionary<string, string> HostVariables(IEnumerable<KeyValuePair<string, string>> others)
     {
-        Dictionary<string, string> variables = OwnVariables();
+        Dictionary<string, string> variables = OwnVariables(others);
         foreach ((string name, string value) in ((string, string)[])[("DOTNET_TieredPGO", "0"), ("DOTNET_gcServer", "0"), ("DOTNET_gcConcurrent", "0"), ("DOTNET_EnableWriteXorExecute", "0")])
         {
             variables.TryAdd(name, value);

@@ -6,7 +6,12 @@ using Microsoft.Extensions.Logging;
 namespace GlooX.Spawning;
 
 /// <summary>A host: a process that waits for its one assignment.</summary>
-internal sealed record Host(string Id, string Log, ChildProcess Process, bool Warm);
+/// <param name="Id">Names it.</param>
+/// <param name="Log">Its standard output.</param>
+/// <param name="Folder">Its own.</param>
+/// <param name="Process">It.</param>
+/// <param name="Warm">Whether it comes from the pool.</param>
+internal sealed record Host(string Id, string Log, string Folder, ChildProcess Process, bool Warm);
 
 /// <summary>
 /// Keeps a few hosts started and warm. Each is used once. When the pool is empty a host is started at once, cold; the pool refills one
@@ -18,6 +23,7 @@ internal sealed partial class HostPool : IAsyncDisposable
     private static readonly TimeSpan s_warmTimeout = TimeSpan.FromSeconds(60);
     private static readonly TimeSpan s_quiet = TimeSpan.FromMilliseconds(250);
     private static readonly TimeSpan s_latest = TimeSpan.FromSeconds(2);
+    private readonly AgentRoom _room;
     private readonly ILogger _logger;
     private readonly ConcurrentQueue<Host> _warm = new();
     private readonly SemaphoreSlim _wanted = new(0);
@@ -27,10 +33,11 @@ internal sealed partial class HostPool : IAsyncDisposable
 
     /// <param name="size">How many to keep; 0: none.</param>
     /// <param name="launcher">Starts them.</param>
+    /// <param name="room">Where their logs and folders are.</param>
     /// <param name="logger">Hears of hosts that do not start.</param>
-    public HostPool(int size, IProcessLauncher launcher, ILogger logger)
+    public HostPool(int size, IProcessLauncher launcher, AgentRoom room, ILogger logger)
     {
-        (Launcher, _logger) = (launcher, logger);
+        (Launcher, _room, _logger) = (launcher, room, logger);
         if (size > 0)
         {
             _wanted.Release(size);
@@ -45,12 +52,14 @@ internal sealed partial class HostPool : IAsyncDisposable
     public int Count => _warm.Count;
 
     /// <summary>A warm host, or a cold one that is just starting.</summary>
+    /// <param name="keepFolder">Whether its folder is to be kept; it is made for that, so the host is a cold one.</param>
+    /// <exception cref="IOException">It could not be started.</exception>
     /// <exception cref="Win32Exception">The system could not start it.</exception>
     /// <exception cref="PlatformNotSupportedException">Not Linux.</exception>
-    public Host Take()
+    public Host Take(bool keepFolder)
     {
         Volatile.Write(ref _lastUse, Environment.TickCount64);
-        while (_warm.TryDequeue(out Host? host))
+        while (!keepFolder && _warm.TryDequeue(out Host? host))
         {
             if (!host.Process.Exited.IsCompleted)
             {
@@ -61,7 +70,7 @@ internal sealed partial class HostPool : IAsyncDisposable
             _wanted.Release();
         }
 
-        return Start(warm: false);
+        return Start(warm: false, keepFolder);
     }
 
     /// <summary>The spawn that took this host is over, well or not: another may take its place in the pool.</summary>
@@ -89,27 +98,30 @@ internal sealed partial class HostPool : IAsyncDisposable
         _wanted.Dispose();
     }
 
-    /// <summary>A cold host for a process that is started again: its id and its log are known.</summary>
+    /// <summary>A cold host for a process that is started again: its id, its log and its folder are known.</summary>
+    /// <exception cref="IOException">It could not be started.</exception>
     /// <exception cref="Win32Exception">The system could not start it.</exception>
-    public Host StartAgain(string id, string log) => Start(warm: false, id, log);
+    public Host StartAgain(string id, string log, string folder) => Start(warm: false, id, log, folder);
 
-    private Host Start(bool warm)
+    private Host Start(bool warm, bool keepFolder)
     {
-        (string id, string log) = New();
-        return Start(warm, id, log);
+        (string id, string log, string folder) = _room.New(keepFolder);
+        try
+        {
+            return Start(warm, id, log, folder);
+        }
+        catch
+        {
+            Guard.RemoveFolder(folder);
+            ChildOutput.Delete(log);
+            throw;
+        }
     }
 
-    private Host Start(bool warm, string id, string log)
+    private Host Start(bool warm, string id, string log, string folder)
     {
         string[] arguments = [.. HostCommand(), .. warm ? [HostProcess.WarmArgument] : Array.Empty<string>()];
-        return new Host(id, log, ChildProcess.Start(Launcher, DotnetPath.Muxer, arguments, log), warm);
-    }
-
-    /// <summary>A name for a process, and the file that its standard output goes to.</summary>
-    internal static (string Id, string Log) New()
-    {
-        string id = Guid.NewGuid().ToString("N")[..12];
-        return (id, Path.Combine(GlooXHome.CreateFolder(Path.Combine(GlooXHome.Path, "logs")), id + ".log"));
+        return new Host(id, log, folder, ChildProcess.Start(Launcher, DotnetPath.Muxer, arguments, log, AgentRoom.Variables(folder)), warm);
     }
 
     // In an application on a larger framework, such as ASP.NET, some assemblies that GlooX needs are not beside it but in that framework:
@@ -129,6 +141,7 @@ internal sealed partial class HostPool : IAsyncDisposable
     {
         host.Process.Control!.Dispose();
         ChildOutput.Delete(host.Log);
+        Guard.RemoveFolder(host.Folder);
     }
 
     // Getting a host warm takes half a second of a processor: the spawn that emptied the pool, and its first calls, come first.
@@ -156,7 +169,7 @@ internal sealed partial class HostPool : IAsyncDisposable
             {
                 await _wanted.WaitAsync(_stop.Token).ConfigureAwait(false);
                 await QuietAsync().ConfigureAwait(false);
-                Host host = Start(warm: true);
+                Host host = Start(warm: true, keepFolder: false);
                 bool ready = false;
                 try
                 {

@@ -36,10 +36,11 @@ internal sealed partial class Spawner
                     continue;
                 }
 
+                await room.AdoptAsync(record.LogFile).ConfigureAwait(false);
                 TakeOver(record, stored, folder);
             }
         }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or OperationCanceledException)
         {
             await Console.Error.WriteLineAsync($"processes of the agent before this one cannot be taken over: {e.Message}").ConfigureAwait(false);
         }
