@@ -25,7 +25,17 @@ internal sealed class ChildProcess
     private const string Shell = "/bin/sh";
 
     // An executable does not watch this process. This does: it is told the executable's process id, and when the line breaks, it kills the session.
-    private const string Guard = "read -r pid <&3 && read -r end <&3; kill -s KILL -- \"-$pid\"";
+    // If it breaks before that, the executable may be starting nevertheless, and is known by the name in its variables alone.
+    private const string Guard = """
+        read -r pid <&3 && read -r end <&3
+        if [ -n "$pid" ]; then kill -s KILL -- "-$pid"; exit; fi
+        for look in 1 2 3 4 5 6 7 8 9 10; do
+            for process in /proc/[0-9]*; do
+                grep -qsaF "GLOOX_ID=$1" "$process/environ" && kill -s KILL -- "-${process#/proc/}"
+            done
+            sleep 0.1
+        done
+        """;
 
     // Around an executable that outlives this process: waits until it is written down, and writes down how it ends. 128 and more is a signal.
     private const string Wrap = """
@@ -119,7 +129,7 @@ internal sealed class ChildProcess
 
     private static ChildProcess StartTied(IProcessLauncher launcher, ProcessLaunch launch)
     {
-        ChildProcess guard = Start(ProcessLauncher.Local, Shell, ["-c", Guard], "/dev/null", []);
+        ChildProcess guard = Start(ProcessLauncher.Local, Shell, ["-c", Guard, "gloox", launch.Environment["GLOOX_ID"]], "/dev/null", []);
         ILaunchedProcess? process = null;
         try
         {
