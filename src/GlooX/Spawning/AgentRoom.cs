@@ -56,7 +56,7 @@ internal sealed class AgentRoom : IDisposable
 
         string id = Guid.NewGuid().ToString("N")[..12];
         string log = Path.Combine(GlooXHome.CreateFolder(Logs), id + ".log");
-        return (id, log, keepFolder ? GlooXHome.CreateFolder(Path.Combine(Temporary, $"kept-gloox-{id}-{_name}")) : GlooXHome.CreateFolder(Path.Combine(Folders, id)));
+        return (id, log, keepFolder ? GlooXHome.CreateFolder(Path.Combine(Temporary, $"kept-gloox-{id}-{_name[..3]}")) : GlooXHome.CreateFolder(Path.Combine(Folders, id)));
     }
 
     /// <summary>What a process is told of its folder: all that it puts where temporary files belong goes with it.</summary>

@@ -124,6 +124,7 @@ public sealed class ShippingTests
                     return !store.Has(id);
                 },
                 "its files may go");
+            await TestGrid.EndByNextAgentAsync(daemon);
         }
 
         // All that may go goes for a file that then does not come.
