@@ -31,6 +31,21 @@ internal static class ChaosProcesses
         return all;
     }
 
+    /// <summary>Who a process is that nobody knows.</summary>
+    public static string Describe(int pid)
+    {
+        try
+        {
+            string stat = Text($"/proc/{pid}/stat");
+            string[] fields = stat[(stat.LastIndexOf(')') + 2)..].Split(' ');
+            return $"{pid} (parent {fields[1]}, group {fields[2]}, start {fields[19]}, {string.Join(' ', Text($"/proc/{pid}/environ").Split('\0').Where(static v => v.StartsWith("GLOOX_", StringComparison.Ordinal)))}) {Text($"/proc/{pid}/cmdline").Replace('\0', ' ')}";
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            return $"{pid}, which has just ended";
+        }
+    }
+
     /// <summary>As <c>kill -9</c>, if it is of this run and lives.</summary>
     public static void Kill(string mark, int pid)
     {

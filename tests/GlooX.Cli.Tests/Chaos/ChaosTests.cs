@@ -5,17 +5,24 @@ using System.Net.Sockets;
 namespace GlooX.Cli.Tests.Chaos;
 
 /// <summary>
-/// Three agents whose processes, and which themselves, are killed at random while they are used. Nobody waits in vain, every failure is told as one
-/// of GlooX's own, and at the end nothing is left: no process, no reservation, no port, no file but those that are to stay.
+/// Three agents whose processes, and which themselves, are killed at random while they are used; some processes are started again, and outlive their
+/// agents. Nobody waits in vain, every failure is told as one of GlooX's own, what is killed through the grid stays ended, and at the end nothing
+/// is left: no process, no reservation, no port, no file but those that are to stay, which all are there.
 /// </summary>
-/// <remarks><c>GLOOX_CHAOS_SECONDS</c> says for how long, <c>GLOOX_CHAOS_SEED</c> repeats the choices of a run; its timing it cannot repeat.</remarks>
+/// <remarks>
+/// <c>GLOOX_CHAOS_SECONDS</c> says for how long (default 40), <c>GLOOX_CHAOS_SEED</c> repeats the choices of a run; its timing it cannot repeat.
+/// </remarks>
 public sealed class ChaosTests : IAsyncLifetime
 {
     private const int Workers = 4;
+
+    // Of the scripts that are started again.
+    private static readonly (double Seconds, int Code)[] s_ends = [(600, 0), (0.5, 3), (2, 0)];
     private static readonly TimeSpan s_patience = TimeSpan.FromMinutes(2);
     private readonly string _folder = Directory.CreateTempSubdirectory("gloox-c-").FullName;
     private readonly string _mark = Guid.NewGuid().ToString("N");
     private readonly ConcurrentDictionary<string, int> _known = new(StringComparer.Ordinal);
+    private readonly ConcurrentBag<string> _kept = [];
     private readonly ConcurrentQueue<string> _story = new();
     private readonly List<ChaosNode> _nodes = [];
     private readonly string? _home = Environment.GetEnvironmentVariable("GLOOX_HOME");
@@ -23,12 +30,16 @@ public sealed class ChaosTests : IAsyncLifetime
 
     private string Temporary => Path.Combine(_folder, "t");
 
+    // Names what lost its folder between two of its starts.
+    private string Lost => Path.Combine(_folder, "lost");
+
     public async ValueTask InitializeAsync()
     {
         Directory.CreateDirectory(Temporary);
         string mine = Path.Combine(_folder, "mine");
         Environment.SetEnvironmentVariable("GLOOX_HOME", mine);
         _ = Identity.LoadStore("127.0.0.1");
+        string seen = Directory.CreateDirectory(Path.Combine(_folder, "seen")).FullName;
         string[] urls = [Shell.FreeUrl(), Shell.FreeUrl(), Shell.FreeUrl()];
         for (int i = 0; i < urls.Length; i++)
         {
@@ -40,6 +51,14 @@ public sealed class ChaosTests : IAsyncLifetime
             }
 
             await File.WriteAllTextAsync(Path.Combine(_folder, $"job-{i}.sh"), $"#!/bin/sh\necho {i} $GLOOX_ID\nsleep 600\n");
+            await File.WriteAllTextAsync(Path.Combine(_folder, $"again-{i}.sh"), $"""
+                #!/bin/sh
+                if [ -e {seen}/$GLOOX_ID ] && [ ! -e $GLOOX_TMPDIR/mine ]; then echo $GLOOX_ID >> {Lost}; fi
+                touch $GLOOX_TMPDIR/mine && touch {seen}/$GLOOX_ID
+                sleep {s_ends[i].Seconds}
+                exit {s_ends[i].Code}
+
+                """);
             _nodes.Add(new ChaosNode(urls[i], home, Temporary, _mark, urls[(i + 1) % urls.Length]));
         }
     }
@@ -70,12 +89,19 @@ public sealed class ChaosTests : IAsyncLifetime
         {
             using var end = new CancellationTokenSource(duration);
             using var failed = CancellationTokenSource.CreateLinkedTokenSource(end.Token);
-            Task[] all = [.. Enumerable.Range(0, Workers).Select(n => OrStopAllAsync(new ChaosWorker(_nodes, _mark, _folder, new Random(_seed + n), _known, _story).RunAsync(failed.Token))), OrStopAllAsync(KillAgentsAsync(failed.Token))];
+            Task[] all = [.. Enumerable.Range(0, Workers).Select(n => OrStopAllAsync(new ChaosWorker(_nodes, _mark, _folder, new Random(_seed + n), _known, _kept, _story).RunAsync(failed.Token))), OrStopAllAsync(KillAgentsAsync(failed.Token))];
             await Task.WhenAll(all);
             await AllIsKilledAsync();
             foreach (ChaosNode node in _nodes)
             {
                 await node.StopAsync();
+            }
+
+            Assert.False(File.Exists(Lost), "a process was started again without its folder");
+            Assert.All(_kept, static f => Assert.True(Directory.Exists(f), $"{f} was to be kept"));
+            foreach (string kept in Directory.GetDirectories(Temporary, "kept-gloox-*"))
+            {
+                Directory.Delete(kept, recursive: true);
             }
 
             await NothingIsLeftAsync();
@@ -183,10 +209,12 @@ public sealed class ChaosTests : IAsyncLifetime
             await using GlooXClient at = GlooXClient.Connect(n.Url);
             return (await at.InfoAsync()).Peers.Length == _nodes.Count - 1 ? "" : n.Url;
         }))));
+        HashSet<string> asked = new(StringComparer.Ordinal);
         await EventuallyAsync("nothing runs, and nothing is reserved", async () =>
         {
+            // Each once: it is ended for good.
             IReadOnlyList<ProcessInfo> all = await client.ProcessesAsync();
-            foreach (ProcessInfo process in all)
+            foreach (ProcessInfo process in all.Where(p => asked.Add(p.Id)))
             {
                 await client.KillAsync(process.Id);
             }
@@ -196,21 +224,21 @@ public sealed class ChaosTests : IAsyncLifetime
                 await using GlooXClient at = GlooXClient.Connect(n.Url);
                 return await at.InfoAsync();
             }));
-            return string.Join("; ", [.. all.Select(static p => $"{p.Class} {p.Id} runs"), .. infos.Where(static i => i.Utilization != 0 || i.FreeSlots != ChaosNode.Slots).Select(static i => $"{i.Url} has {i.FreeSlots} free slots, {i.Utilization:P1} is in use")]);
+            return string.Join("; ", [.. all.Select(static p => $"{p.Class} {p.Id} is {p.State}"), .. infos.Where(static i => i.Utilization != 0 || i.FreeSlots != ChaosNode.Slots).Select(static i => $"{i.Url} has {i.FreeSlots} free slots, {i.Utilization:P1} is in use")]);
         });
 
         // Beside the agents only what waits in their pools.
         await EventuallyAsync("no process is left that nobody knows", () =>
         {
             IReadOnlyList<(int Pid, string Command)> alive = ChaosProcesses.Of(_mark);
-            string[] strange = [.. alive.Where(p => _nodes.TrueForAll(n => n.Pid != p.Pid) && !p.Command.EndsWith("gloox-host.dll warm", StringComparison.Ordinal)).Select(static p => $"{p.Pid} {p.Command}")];
+            string[] strange = [.. alive.Where(p => _nodes.TrueForAll(n => n.Pid != p.Pid) && !p.Command.EndsWith("gloox-host.dll warm", StringComparison.Ordinal)).Select(static p => ChaosProcesses.Describe(p.Pid))];
             return Task.FromResult(strange.Length > 0 || alive.Count > 2 * _nodes.Count ? string.Join("; ", strange.Append($"{alive.Count} in all")) : "");
         });
     }
 
     private async Task NothingIsLeftAsync()
     {
-        await EventuallyAsync("no process lives", () => Task.FromResult(string.Join("; ", ChaosProcesses.Of(_mark).Select(static p => $"{p.Pid} {p.Command}"))));
+        await EventuallyAsync("no process lives", () => Task.FromResult(string.Join("; ", ChaosProcesses.Of(_mark).Select(static p => ChaosProcesses.Describe(p.Pid)))));
         List<string> left = [.. Directory.GetFileSystemEntries(Temporary, "*", SearchOption.AllDirectories)];
         foreach (ChaosNode node in _nodes)
         {
