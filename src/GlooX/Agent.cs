@@ -35,6 +35,7 @@ public class Agent : IAsyncDisposable
     private ProcessEvents? _events;
     private ProcessWatch? _watch;
     private HostPool? _hosts;
+    private AgentRoom? _room;
     private BundleDesk? _bundles;
     private StatusBoard? _board;
     private Upkeep? _upkeep;
@@ -327,6 +328,7 @@ public class Agent : IAsyncDisposable
             await _hosts.DisposeAsync().ConfigureAwait(false);
         }
 
+        _room?.Dispose();
         _bundles?.Dispose();
         if (_link is not null)
         {
@@ -405,6 +407,11 @@ public class Agent : IAsyncDisposable
                 refusals.Add($"{node.Url} does not answer: {e.Message}"); // the call was never made
                 continue;
             }
+            catch (OperationCanceledException)
+            {
+                await AbandonAsync(request.Ticket, [node.Url], CancellationToken.None).ConfigureAwait(false);
+                throw;
+            }
             catch (RpcException e) when (e.Code == RpcError.Connection)
             {
                 return SpawnReply.Failed(node.Url, $"the connection to {node.Url} broke while the process was starting there, and whether it runs is not known: {e.Message}");
@@ -419,6 +426,25 @@ public class Agent : IAsyncDisposable
         }
 
         return SpawnReply.Failed(Url, $"it fits on no node: {string.Join("; ", refusals)}");
+    }
+
+    /// <summary>Kills what a spawn has started that its caller gave up, here and on other nodes; those that do not answer are left alone.</summary>
+    internal async Task AbandonAsync(string ticket, IEnumerable<string> nodes, CancellationToken ct)
+    {
+        Spawner.Abandon(ticket);
+        using var limit = CancellationTokenSource.CreateLinkedTokenSource(ct);
+        limit.CancelAfter(s_findTimeout);
+        await Task.WhenAll(nodes.Where(n => n != Url).Select(async node =>
+        {
+            try
+            {
+                await Service(node).AbandonHereAsync(ticket, limit.Token).ConfigureAwait(false);
+            }
+            catch (Exception e) when (e is RpcException or OperationCanceledException)
+            {
+                // its processes are in the list, and end with it
+            }
+        })).ConfigureAwait(false);
     }
 
     /// <summary>Gets the files here, then spawns on this node.</summary>
@@ -592,10 +618,11 @@ public class Agent : IAsyncDisposable
         _upkeep = new Upkeep(identity, () => Peers, Service, (options.LoggerFactory ?? NullLoggerFactory.Instance).CreateLogger("GlooX.Trust"));
         ILogger spawning = (options.LoggerFactory ?? NullLoggerFactory.Instance).CreateLogger("GlooX.Spawning");
         ControlGroups? groups = GroupsOf(options);
-        _hosts = new HostPool(new PoolRule(options.WarmHosts, options.MaxWarmHosts), options.Launcher, FreeMemory, spawning, TimeProvider.System);
+        _room = new AgentRoom(_machine);
+        _hosts = new HostPool(new PoolRule(options.WarmHosts, options.MaxWarmHosts), options.Launcher, _room, FreeMemory, spawning, TimeProvider.System);
         _events = new ProcessEvents(() => Url);
         _watch = new ProcessWatch(this, _events);
-        _spawner = new Spawner(new Starter(new ChildIdentity(identity, spawning), _hosts, groups), _ledger, _machine, groups, id => _bundles?.Store.TryLease(id), _events, _board.Changed);
+        _spawner = new Spawner(new Starter(new ChildIdentity(identity, spawning), _hosts, _room, groups), _ledger, _machine, _room, groups, id => _bundles?.Store.TryLease(id), _events, _board.Changed);
         _bundles = new BundleDesk(OpenStore(options), url => _link.Client(url).As<IBundleService>(BundleService.Name), () => Peers);
         ILogger logger = (options.LoggerFactory ?? NullLoggerFactory.Instance).CreateLogger("GlooX.Grid");
         _link = new GridLink(identity.AsAgent());
@@ -621,6 +648,7 @@ public class Agent : IAsyncDisposable
         await _server.StartAsync(url, ct).ConfigureAwait(false);
         int port = _server.Listener.Endpoint.Port;
         await _spawner.TakeOverAsync(OutlivingFolder.TryOpen((endpoint with { Port = port }).ToString(), spawning)).ConfigureAwait(false); // whoever binds this address again finds them
+        OutlivingFolder.Sweep();
         var grid = new GridMembership(
             new GridOptions
             {
@@ -640,7 +668,7 @@ public class Agent : IAsyncDisposable
             Changed?.Invoke(this, change);
         };
         _grid = grid;
-        _telling = Task.WhenAll(Task.Run(() => _board.RunAsync(_stop.Token), CancellationToken.None), Task.Run(() => _upkeep.RunAsync(_stop.Token), CancellationToken.None));
+        _telling = Task.WhenAll(Task.Run(() => _board.RunAsync(_stop.Token), CancellationToken.None), Task.Run(() => _upkeep.RunAsync(_stop.Token), CancellationToken.None), Task.Run(() => _room.SweepAsync(_stop.Token), CancellationToken.None));
         _channels.Start();
         await grid.StartAsync(peers, ct).ConfigureAwait(false);
         if (peers.Length > 0)

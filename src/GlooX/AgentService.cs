@@ -51,6 +51,14 @@ internal interface IAgentService
     [Rpc("prepare_here", TimeoutMilliseconds = 600_000)]
     ValueTask<bool> PrepareHereAsync(PrepareRequest request, CancellationToken ct = default);
 
+    /// <summary>Kills what a spawn has started, wherever in the grid, that its caller gave up.</summary>
+    [Rpc("abandon")]
+    ValueTask AbandonAsync(string ticket, CancellationToken ct = default);
+
+    /// <summary>As <see cref="AbandonAsync"/>, on this node alone.</summary>
+    [Rpc("abandon_here")]
+    ValueTask AbandonHereAsync(string ticket, CancellationToken ct = default);
+
     /// <summary>Kills a process of this node; false: there is none.</summary>
     [Rpc("kill")]
     ValueTask<bool> KillAsync(string id, CancellationToken ct = default);
@@ -135,6 +143,14 @@ internal sealed class AgentService(Agent agent) : IAgentService
     public async ValueTask<PrepareReply> PrepareAsync(PrepareRequest request, CancellationToken ct) => await agent.PrepareAsync(request, ct).ConfigureAwait(false);
 
     public async ValueTask<bool> PrepareHereAsync(PrepareRequest request, CancellationToken ct) => await agent.PrepareHereAsync(request, ct).ConfigureAwait(false);
+
+    public async ValueTask AbandonAsync(string ticket, CancellationToken ct) => await agent.AbandonAsync(ticket, agent.Peers, ct).ConfigureAwait(false);
+
+    public ValueTask AbandonHereAsync(string ticket, CancellationToken ct)
+    {
+        agent.Spawner.Abandon(ticket);
+        return default;
+    }
 
     public ValueTask<bool> KillAsync(string id, CancellationToken ct) => new(agent.Spawner.Kill(id));
 

@@ -195,7 +195,7 @@ public sealed partial class GlooXClient : IAsyncDisposable
         }
 
         await RequireAgentAsync(ct).ConfigureAwait(false);
-        Payload payload = arguments is null
+        using Payload payload = arguments is null
             ? await Payload.PrepareAsync(name, path, options, ct).ConfigureAwait(false)
             : await Payload.PrepareProgramAsync(path, arguments, options, ct).ConfigureAwait(false);
         if (payload.Command.Length == 0 && options.Ready != ReadyWhen.Started)
@@ -218,6 +218,7 @@ public sealed partial class GlooXClient : IAsyncDisposable
             ReadyFile = options.Ready.NeedsFile,
             ReadyLine = options.Ready.Text,
             Restart = options.Restart,
+            Ticket = Guid.NewGuid().ToString("N"),
         };
         SpawnReply reply = await AskAsync(request, payload, options, ct).ConfigureAwait(false);
         if (reply.Error.Length > 0)
@@ -246,7 +247,17 @@ public sealed partial class GlooXClient : IAsyncDisposable
             options.Progress?.Report(new SpawnProgress(SpawnStage.Starting, 0, 0));
 
             // What only has to be started is not given up in the midst of it: it might run already, and nobody would know of it.
-            SpawnReply reply = await _agent.SpawnAsync(request, request.Command.Length > 0 && !Readiness.IsAwaited(request) ? CancellationToken.None : ct).ConfigureAwait(false);
+            SpawnReply reply;
+            try
+            {
+                reply = await _agent.SpawnAsync(request, request.Command.Length > 0 && !Readiness.IsAwaited(request) ? CancellationToken.None : ct).ConfigureAwait(false);
+            }
+            catch (Exception e) when (e is OperationCanceledException or RpcException { Code: RpcError.Timeout })
+            {
+                await AbandonAsync(request.Ticket).ConfigureAwait(false);
+                throw;
+            }
+
             if (!reply.NeedsBundle || round == MaxSendings)
             {
                 return reply;
@@ -260,6 +271,20 @@ public sealed partial class GlooXClient : IAsyncDisposable
             {
                 throw new SpawnException($"{payload.Name} was not spawned: its files did not get to {Url}: {e.Message}", e);
             }
+        }
+    }
+
+    // The answer may have been under way already when the spawn was given up.
+    private async Task AbandonAsync(string ticket)
+    {
+        using var limit = new CancellationTokenSource(s_endGrace);
+        try
+        {
+            await _agent.AbandonAsync(ticket, limit.Token).ConfigureAwait(false);
+        }
+        catch (Exception e) when (e is RpcException or OperationCanceledException)
+        {
+            // it answers no more: what it started shows in the list of processes, and ends with it
         }
     }
 
@@ -283,7 +308,7 @@ public sealed partial class GlooXClient : IAsyncDisposable
     /// <exception cref="RpcException">The agent does not answer, or is none.</exception>
     public async Task<SlotCount> SlotsAsync(string className, string path, CancellationToken ct = default)
     {
-        Payload payload = await Payload.PrepareAsync(className, path, new SpawnOptions(), ct).ConfigureAwait(false);
+        using Payload payload = await Payload.PrepareAsync(className, path, new SpawnOptions(), ct).ConfigureAwait(false);
         return await SlotsAsync((payload.Provision ?? Provision.None) with { Kind = payload.Name }, ct).ConfigureAwait(false);
     }
 

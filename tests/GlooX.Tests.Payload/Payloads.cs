@@ -48,6 +48,28 @@ public interface IGood
     ValueTask<int> StartSleeperAsync();
 }
 
+/// <summary>An agent of its own that is killed as soon as it has started an executable, before it can tell anybody.</summary>
+public sealed class Doomed : Agent
+{
+    private Agent? _agent;
+
+    [Rpc("agent")]
+    public ValueTask<string> AgentAsync() => new(_agent!.Url);
+
+    protected override async Task OnStartedAsync(CancellationToken ct) =>
+        _agent = await StartAsync("127.0.0.1:0", options: new AgentOptions { Identity = Identity.LoadStore(), WarmHosts = 0, Launcher = new Last() }, ct: ct);
+
+    private sealed class Last : IProcessLauncher
+    {
+        public ILaunchedProcess Start(ProcessLaunch launch)
+        {
+            ILaunchedProcess process = ProcessLauncher.Local.Start(launch);
+            System.Diagnostics.Process.GetCurrentProcess().Kill();
+            return process;
+        }
+    }
+}
+
 /// <summary>An agent of its own, with a child of its own.</summary>
 public sealed class Nest : Agent
 {

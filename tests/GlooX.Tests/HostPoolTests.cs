@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.Globalization;
 using GlooX.Bundles;
+using GlooX.Slots;
 using GlooX.Spawning;
 using Microsoft.Extensions.Logging.Abstractions;
 
@@ -12,6 +13,7 @@ public sealed class HostPoolTests : IAsyncDisposable
     private readonly string _folder = Directory.CreateDirectory(Path.Combine(TestGrid.Home, $"pool-{Guid.NewGuid():N}")).FullName;
     private readonly ManualTime _time = new();
     private readonly List<Host> _taken = [];
+    private readonly AgentRoom _room = new(Machine.Local(Path.GetTempPath()));
 
     public async ValueTask DisposeAsync()
     {
@@ -22,6 +24,7 @@ public sealed class HostPoolTests : IAsyncDisposable
             host.Process.Control!.Dispose();
         }
 
+        _room.Dispose();
         Directory.Delete(_folder, recursive: true);
         await Eventually.HoldsAsync(() => TestGrid.Hosts().Count == 0, "no host process is left");
     }
@@ -33,7 +36,7 @@ public sealed class HostPoolTests : IAsyncDisposable
         await Eventually.HoldsAsync(() => pool.Count == 1, "a host is warm");
         for (int i = 0; i < 3; i++)
         {
-            _taken.Add(pool.Take("any.dll"));
+            _taken.Add(pool.Take("any.dll", keepFolder: false));
         }
 
         Assert.Equal([true, false, false], _taken.Select(h => h.Warm)); // those for which there was none have started cold, at once
@@ -127,7 +130,7 @@ public sealed class HostPoolTests : IAsyncDisposable
 
     private void Take(HostPool pool, string assembly, string prepared)
     {
-        _taken.Add(pool.Take(assembly));
+        _taken.Add(pool.Take(assembly, keepFolder: false));
         Assert.Equal(prepared, _taken[^1].Prepared);
     }
 
@@ -141,7 +144,7 @@ public sealed class HostPoolTests : IAsyncDisposable
         return new BundleLease(_folder, lockFile, FileLock.TryShare(lockFile)!);
     }
 
-    private HostPool Pool(PoolRule rule) => new(rule, ProcessLauncher.Local, static () => long.MaxValue, NullLogger.Instance, _time);
+    private HostPool Pool(PoolRule rule) => new(rule, ProcessLauncher.Local, _room, static () => long.MaxValue, NullLogger.Instance, _time);
 
     private sealed class ManualTime : TimeProvider
     {

@@ -67,6 +67,19 @@ public sealed class LauncherTests : IDisposable
     }
 
     [Fact]
+    public async Task An_executable_whose_agent_is_killed_at_the_moment_of_its_start_ends_too()
+    {
+        await using TestGrid grid = await TestGrid.StartAsync();
+        await using SpawnedProcess doomed = await grid.SpawnAsync("Doomed");
+        await using GlooXClient inner = GlooXClient.Connect(await doomed.CallAsync<string>("agent") ?? "");
+        await Assert.ThrowsAsync<RpcException>(() => inner.SpawnAsync(Script("sleep 600"), ct: Ct));
+        Assert.Equal(new ExitStatus(0, 9), await doomed.WaitForExitAsync(Ct));
+        await Eventually.HoldsAsync(() => Scripts().Count == 0, "nothing of it runs");
+
+        static List<string> Scripts() => [.. Directory.GetDirectories("/proc").Select(static p => TextOf(Path.Combine(p, "cmdline"))).Where(static c => c.Contains(".sh", StringComparison.Ordinal) && c.Contains(TestGrid.Home, StringComparison.Ordinal))];
+    }
+
+    [Fact]
     public async Task One_that_throws_fails_the_spawn_with_its_message_and_leaves_nothing()
     {
         await using TestGrid grid = await TestGrid.StartAsync(new AgentOptions { WarmHosts = 1, Launcher = new Broken() });
@@ -86,6 +99,19 @@ public sealed class LauncherTests : IDisposable
     {
         await using TestGrid grid = await TestGrid.StartAsync(new AgentOptions { WarmHosts = 0, Launcher = new Through("/no/such/program") });
         Assert.Contains("/no/such/program", await grid.FailAsync("Good"), StringComparison.Ordinal);
+    }
+
+    // Empty: it has ended, or has none.
+    private static string TextOf(string file)
+    {
+        try
+        {
+            return File.ReadAllText(file);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            return "";
+        }
     }
 
     // proc_pid_stat(5): the 17th field after the name.

@@ -133,6 +133,33 @@ public sealed class OutlivingTests : IDisposable
         Assert.False(Directory.Exists(folder)); // nothing is left to remember
     }
 
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task What_a_process_left_that_was_killed_while_no_agent_was_there_is_ended_by_the_next_also_when_nobody_has_asked_how_it_ended(bool ready)
+    {
+        string url = FreeUrl();
+        using Process parent = Process.Start(new ProcessStartInfo("sh", ["-c", "setsid sh -c 'sleep 600 & echo $$ $!; wait' & exec sleep 600"]) { RedirectStandardOutput = true, UseShellExecute = false })!;
+        string[] pids = (await parent.StandardOutput.ReadLineAsync(Ct))!.Split(' ');
+        (int leader, int rest) = (int.Parse(pids[0]), int.Parse(pids[1]));
+        IMachine machine = Machine.Local(Path.GetTempPath());
+        string folder = Path.Combine(TestGrid.Home, "home", "agents", url.Replace(':', '_'));
+        ReservationStore.Open(Path.Combine(folder, "records")).Put(new ReservationRecord
+        {
+            Id = "left", Pid = leader, Stamp = machine.FindProcess(leader)!.Value, Class = "sh", Provision = Provision.None, LogFile = Path.Combine(_folder, "log"), Folder = Path.Combine(_folder, "own"), Ready = ready,
+        });
+        Kill(leader);
+        await Eventually.HoldsAsync(() => !TestGrid.IsRunning(leader), "it is dead");
+        Assert.True(Directory.Exists($"/proc/{leader}") && TestGrid.IsRunning(rest));
+        await using (Agent agent = await Agent.StartAsync(url, options: new AgentOptions { WarmHosts = 0 }, ct: Ct))
+        {
+            await Eventually.HoldsAsync(() => !TestGrid.IsRunning(rest), "what it left is gone");
+        }
+
+        parent.Kill();
+        Assert.False(Directory.Exists(folder)); // nothing is left to remember
+    }
+
     [Fact]
     public async Task What_outlives_its_agent_is_started_again_by_that_one_and_by_the_next()
     {

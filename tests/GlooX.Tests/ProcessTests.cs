@@ -33,6 +33,22 @@ public sealed class ProcessTests : IDisposable
     }
 
     [Fact]
+    public async Task What_a_process_puts_where_temporary_files_belong_goes_with_it_however_it_ends()
+    {
+        await using TestGrid grid = await TestGrid.StartAsync();
+        await using SpawnedProcess child = await grid.SpawnAsync("Good");
+        string folder = (await child.As<GlooX.Tests.Payload.IGood>().GivenAsync()).TmpDir;
+        Assert.NotEmpty(Directory.GetFiles(folder, $"dotnet-diagnostic-{child.Pid}-*")); // the runtime's own
+        await using SpawnedProcess script = await grid.Client.SpawnAsync(Script("mktemp; exec sleep 600"), ct: Ct);
+        string made = (await script.LogsAsync(follow: true, ct: Ct).FirstAsync(Ct)).Text;
+        Assert.True(File.Exists(made));
+        await child.KillAsync(Ct);
+        await script.KillAsync(Ct);
+        await Eventually.HoldsAsync(() => !Directory.Exists(folder) && !Directory.Exists(Path.GetDirectoryName(made)), "both folders are gone");
+        Assert.Empty(Directory.GetFiles(Path.GetTempPath(), $"*-{child.Pid}-*"));
+    }
+
+    [Fact]
     public async Task A_process_that_is_asked_to_end_may_do_so_in_its_own_way()
     {
         await using TestGrid grid = await TestGrid.StartAsync();

@@ -98,7 +98,7 @@ public sealed class SpawnTests
         {
             Assert.False(TestGrid.IsRunning(child.Pid));
             Assert.Equal("yes!", await daemon.CallAsync<string>("all_well?"));
-            Kill(daemon.Pid);
+            await TestGrid.EndByNextAgentAsync(daemon);
             await Eventually.HoldsAsync(() => TestGrid.Hosts().Count == 0, "the daemon is gone");
         }
     }

@@ -3,6 +3,7 @@ using System.Text;
 
 // One after the other: each test looks for processes that are left.
 [assembly: CollectionBehavior(CollectionBehavior.CollectionPerAssembly)]
+[assembly: AssemblyFixture(typeof(GlooX.Tests.NothingIsLeft))]
 
 namespace GlooX.Tests;
 
@@ -20,6 +21,9 @@ internal sealed class TestGrid : IAsyncDisposable
 
     /// <summary>Of this run alone: identities, builds, logs; the processes are told apart by it.</summary>
     public static string Home { get; private set; } = "";
+
+    /// <summary>Where this run's processes have their folders.</summary>
+    public static string Temporary => Path.Combine(Home, "t");
 
     public IReadOnlyList<Agent> Agents => _agents;
 
@@ -66,6 +70,17 @@ internal sealed class TestGrid : IAsyncDisposable
         async () => Hosts().Count == 0 && (await Task.WhenAll(_agents.Select(a => Task.FromResult(a.Describe().Utilization)))).All(u => u == 0),
         "no process and no reservation is left");
 
+    /// <summary>Ends what has outlived its agent, or clears it away if it has ended, as users do: by the next agent of that address.</summary>
+    public static async Task EndByNextAgentAsync(SpawnedProcess daemon)
+    {
+        await using Agent next = await Agent.StartAsync(daemon.Node, options: new AgentOptions { WarmHosts = 0 });
+        await using GlooXClient client = GlooXClient.Connect(next.Url);
+        await using SpawnedProcess? same = await client.AttachAsync(daemon.Id);
+        Assert.NotNull(same);
+        await same.KillAsync();
+        Assert.False(IsRunning(daemon.Pid));
+    }
+
     /// <summary>The host processes of this test run.</summary>
     public static IReadOnlyList<int> Hosts() => [.. Directory.GetDirectories("/proc").Select(Path.GetFileName).Where(n => int.TryParse(n, out _)).Select(n => int.Parse(n!)).Where(IsHost)];
 
@@ -98,6 +113,7 @@ internal sealed class TestGrid : IAsyncDisposable
     {
         Home = Directory.CreateTempSubdirectory("gloox-tests-").FullName;
         Environment.SetEnvironmentVariable("GLOOX_HOME", Path.Combine(Home, "home"));
+        Environment.SetEnvironmentVariable("TMPDIR", Directory.CreateDirectory(Temporary).FullName);
         AppDomain.CurrentDomain.ProcessExit += (_, _) => Directory.Delete(Home, recursive: true);
     }
 
@@ -116,13 +132,52 @@ internal sealed class TestGrid : IAsyncDisposable
     }
 }
 
+/// <summary>After all tests: none has left a folder of a process, a room of an agent, or any process.</summary>
+public sealed class NothingIsLeft : IAsyncDisposable
+{
+    public async ValueTask DisposeAsync()
+    {
+        string left = "";
+        await Eventually.HoldsAsync(() => (left = string.Join("; ", Processes())).Length == 0, "no process of this run is left", () => left);
+        Assert.Empty(Directory.GetFileSystemEntries(TestGrid.Temporary, "*gloox-*"));
+    }
+
+    private static IEnumerable<string> Processes()
+    {
+        foreach (string folder in Directory.GetDirectories("/proc").Where(static f => int.TryParse(Path.GetFileName(f), out int pid) && pid != Environment.ProcessId))
+        {
+            string command = "";
+            try
+            {
+                if (TestGrid.IsRunning(int.Parse(Path.GetFileName(folder), null)) && Text($"{folder}/environ").Contains(TestGrid.Home, StringComparison.Ordinal))
+                {
+                    command = Text($"{folder}/cmdline").Replace('\0', ' ');
+                }
+            }
+            catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+            {
+                // another user's, or it has just ended
+            }
+
+            if (command.Length > 0)
+            {
+                yield return command;
+            }
+        }
+    }
+
+    private static string Text(string file) => Encoding.UTF8.GetString(File.ReadAllBytes(file));
+}
+
 internal static class Eventually
 {
     private static readonly TimeSpan s_deadline = TimeSpan.FromSeconds(60);
 
     public static Task HoldsAsync(Func<bool> condition, string what) => HoldsAsync(() => Task.FromResult(condition()), what);
 
-    public static async Task HoldsAsync(Func<Task<bool>> condition, string what)
+    public static Task HoldsAsync(Func<bool> condition, string what, Func<string> wrong) => HoldsAsync(() => Task.FromResult(condition()), what, wrong);
+
+    public static async Task HoldsAsync(Func<Task<bool>> condition, string what, Func<string>? wrong = null)
     {
         using var limit = new CancellationTokenSource(s_deadline);
         using var poll = new PeriodicTimer(TimeSpan.FromMilliseconds(20));
@@ -134,7 +189,7 @@ internal static class Eventually
             }
             catch (OperationCanceledException)
             {
-                Assert.Fail($"it never came true that {what}");
+                Assert.Fail($"it never came true that {what}{(wrong is null ? "" : $": {wrong()}")}");
             }
         }
     }

@@ -25,7 +25,17 @@ internal sealed class ChildProcess
     private const string Shell = "/bin/sh";
 
     // An executable does not watch this process. This does: it is told the executable's process id, and when the line breaks, it kills the session.
-    private const string Guard = "read -r pid <&3 && read -r end <&3; kill -s KILL -- \"-$pid\"";
+    // If it breaks before that, the executable may be starting nevertheless, and is known by the name in its variables alone.
+    private const string Guard = """
+        read -r pid <&3 && read -r end <&3
+        if [ -n "$pid" ]; then kill -s KILL -- "-$pid"; exit; fi
+        for look in 1 2 3 4 5 6 7 8 9 10; do
+            for process in /proc/[0-9]*; do
+                grep -qsaF "GLOOX_ID=$1" "$process/environ" && kill -s KILL -- "-${process#/proc/}"
+            done
+            sleep 0.1
+        done
+        """;
 
     // Around an executable that outlives this process: waits until it is written down, and writes down how it ends. 128 and more is a signal.
     private const string Wrap = """
@@ -68,10 +78,11 @@ internal sealed class ChildProcess
     /// <param name="file">What to run.</param>
     /// <param name="arguments">Its arguments.</param>
     /// <param name="log">Where its output goes.</param>
+    /// <param name="variables">Beside those of this process.</param>
     /// <exception cref="IOException">It could not be started.</exception>
     /// <exception cref="PlatformNotSupportedException">Not Linux.</exception>
     /// <exception cref="Win32Exception">The system could not start it.</exception>
-    public static ChildProcess Start(IProcessLauncher launcher, string file, string[] arguments, string log)
+    public static ChildProcess Start(IProcessLauncher launcher, string file, string[] arguments, string log, IEnumerable<KeyValuePair<string, string>> variables)
     {
         ProcessLauncher.RequireLinux();
         (SafeSocketHandle mine, SafeSocketHandle its) = LinuxDescriptors.Line();
@@ -80,7 +91,7 @@ internal sealed class ChildProcess
             var control = new Control(new Socket(mine));
             try
             {
-                return new ChildProcess(Start(launcher, Launch(file, arguments, log, HostVariables()) with { Descriptors = new Dictionary<int, SafeHandle> { [Control.Descriptor] = its } }), control, null);
+                return new ChildProcess(Start(launcher, Launch(file, arguments, log, HostVariables(variables)) with { Descriptors = new Dictionary<int, SafeHandle> { [Control.Descriptor] = its } }), control, null);
             }
             catch
             {
@@ -102,12 +113,7 @@ internal sealed class ChildProcess
     public static ChildProcess Start(IProcessLauncher launcher, string file, string[] arguments, string log, ProgramStart program)
     {
         ProcessLauncher.RequireLinux();
-        Dictionary<string, string> variables = OwnVariables();
-        foreach ((string name, string value) in program.Variables)
-        {
-            variables[name] = value;
-        }
-
+        Dictionary<string, string> variables = OwnVariables(program.Variables);
         using SafeHandle input = LinuxDescriptors.Input(program.Input);
         using SafeHandle held = LinuxDescriptors.Lock(program.LockFile);
         return program.ExitFile is null
@@ -123,7 +129,7 @@ internal sealed class ChildProcess
 
     private static ChildProcess StartTied(IProcessLauncher launcher, ProcessLaunch launch)
     {
-        ChildProcess guard = Start(ProcessLauncher.Local, Shell, ["-c", Guard], "/dev/null");
+        ChildProcess guard = Start(ProcessLauncher.Local, Shell, ["-c", Guard, "gloox", launch.Environment["GLOOX_ID"]], "/dev/null", []);
         ILaunchedProcess? process = null;
         try
         {
@@ -173,7 +179,8 @@ internal sealed class ChildProcess
     private static ProcessLaunch Launch(string file, IReadOnlyList<string> arguments, string log, IReadOnlyDictionary<string, string> variables) =>
         new() { File = file, Arguments = arguments, Environment = variables, Output = log, Errors = ChildOutput.ErrorsOf(log) };
 
-    private static Dictionary<string, string> OwnVariables()
+    // Those of this process, and beside them, or instead, others.
+    private static Dictionary<string, string> OwnVariables(IEnumerable<KeyValuePair<string, string>> others)
     {
         Dictionary<string, string> variables = new(StringComparer.Ordinal);
         foreach (DictionaryEntry entry in Environment.GetEnvironmentVariables())
@@ -181,13 +188,18 @@ internal sealed class ChildProcess
             variables[(string)entry.Key] = (string?)entry.Value ?? "";
         }
 
+        foreach ((string name, string value) in others)
+        {
+            variables[name] = value;
+        }
+
         return variables;
     }
 
     // This process's variables, and where they say nothing else, settings of the runtime for a quick and small start.
-    private static Dictionary<string, string> HostVariables()
+    private static Dictionary<string, string> HostVariables(IEnumerable<KeyValuePair<string, string>> others)
     {
-        Dictionary<string, string> variables = OwnVariables();
+        Dictionary<string, string> variables = OwnVariables(others);
         foreach ((string name, string value) in ((string, string)[])[("DOTNET_TieredPGO", "0"), ("DOTNET_gcServer", "0"), ("DOTNET_gcConcurrent", "0"), ("DOTNET_EnableWriteXorExecute", "0")])
         {
             variables.TryAdd(name, value);

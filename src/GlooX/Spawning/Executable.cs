@@ -24,14 +24,13 @@ internal static class Executable
     {
         string program = Find(request.Command[0], bundle.Folder);
         ProcessOptions options = request.Options;
-        Dictionary<string, string> variables = new(StringComparer.Ordinal)
+        Dictionary<string, string> variables = new(AgentRoom.Variables(options.TmpDir), StringComparer.Ordinal)
         {
             ["GLOOX_ID"] = id,
             ["GLOOX_NODE"] = node,
             ["GLOOX_URL"] = options.Url,
             ["GLOOX_PARENT_URL"] = options.ParentUrl,
             ["GLOOX_PPID"] = options.Ppid.ToString(CultureInfo.InvariantCulture),
-            ["GLOOX_TMPDIR"] = options.TmpDir,
             ["GLOOX_READY_FILE"] = Readiness.FileIn(options.TmpDir),
             ["GLOOX_DAEMONIZE"] = options.Daemonize ? "1" : "0",
         };

@@ -53,10 +53,6 @@ internal sealed class Guard
     /// <summary>What its folder held when it was last looked at.</summary>
     public long DiskBytes => Volatile.Read(ref _diskBytes);
 
-    /// <summary>A folder for a process; one that is to be kept has a name by which it is not taken for what somebody left behind.</summary>
-    /// <exception cref="IOException">It cannot be made.</exception>
-    public static string NewFolder(string id, bool kept) => Directory.CreateTempSubdirectory(kept ? $"kept-gloox-{id}-" : $"gloox-{id}-").FullName;
-
     /// <summary>After the process has ended: nothing of it is left, but its folder.</summary>
     public async Task EndAsync()
     {
@@ -69,6 +65,24 @@ internal sealed class Guard
             }
 
             await Task.Delay(s_retry).ConfigureAwait(false);
+        }
+
+        RemoveTraces(Folder);
+    }
+
+    /// <summary>Removes what runtimes that were killed leave in the folder, by which tools would have reached them: it may be kept, or used again.</summary>
+    public static void RemoveTraces(string folder)
+    {
+        try
+        {
+            foreach (string trace in (string[])["clr-debug-pipe-*", "dotnet-diagnostic-*"])
+            {
+                Array.ForEach(Directory.GetFiles(folder, trace), File.Delete);
+            }
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            // it has cleared away its folder, and what stays does no harm
         }
     }
 

@@ -7,7 +7,12 @@ using Microsoft.Extensions.Logging;
 namespace GlooX.Spawning;
 
 /// <summary>A host: a process that waits for its one assignment.</summary>
-internal sealed record Host(string Id, string Log, ChildProcess Process, bool Warm)
+/// <param name="Id">Names it.</param>
+/// <param name="Log">Its standard output.</param>
+/// <param name="Folder">Its own.</param>
+/// <param name="Process">It.</param>
+/// <param name="Warm">Whether it comes from the pool.</param>
+internal sealed record Host(string Id, string Log, string Folder, ChildProcess Process, bool Warm)
 {
     /// <summary>The assembly that it has loaded already; empty: none.</summary>
     public string Prepared { get; init; } = "";
@@ -28,6 +33,7 @@ internal sealed partial class HostPool : IAsyncDisposable
     private static readonly TimeSpan s_look = TimeSpan.FromSeconds(5);
     private readonly PoolRule _rule;
     private readonly Func<long> _free;
+    private readonly AgentRoom _room;
     private readonly ILogger _logger;
     private readonly TimeProvider _time;
     private readonly Lock _lock = new();
@@ -41,12 +47,13 @@ internal sealed partial class HostPool : IAsyncDisposable
 
     /// <param name="rule">How many to keep; with a least of 0: none.</param>
     /// <param name="launcher">Starts them.</param>
+    /// <param name="room">Where their logs and folders are.</param>
     /// <param name="free">The memory that a new process could be promised.</param>
     /// <param name="logger">Hears of hosts that do not start.</param>
     /// <param name="time">By what spawns are counted.</param>
-    public HostPool(PoolRule rule, IProcessLauncher launcher, Func<long> free, ILogger logger, TimeProvider time)
+    public HostPool(PoolRule rule, IProcessLauncher launcher, AgentRoom room, Func<long> free, ILogger logger, TimeProvider time)
     {
-        (_rule, Launcher, _free, _logger, _time, _isKept) = (rule, launcher, free, logger, time, rule.Least > 0);
+        (_rule, Launcher, _room, _free, _logger, _time, _isKept) = (rule, launcher, room, free, logger, time, rule.Least > 0);
         _lastUse = Now() - s_quiet;
         _keeping = _isKept ? Task.Run(KeepAsync) : Task.CompletedTask;
     }
@@ -61,9 +68,11 @@ internal sealed partial class HostPool : IAsyncDisposable
 
     /// <summary>A warm host, or a cold one that is just starting.</summary>
     /// <param name="assembly">What it is to run.</param>
+    /// <param name="keepFolder">Whether its folder is to be kept; it is made for that, so the host is a cold one.</param>
+    /// <exception cref="IOException">It could not be started.</exception>
     /// <exception cref="Win32Exception">The system could not start it.</exception>
     /// <exception cref="PlatformNotSupportedException">Not Linux.</exception>
-    public Host Take(string assembly)
+    public Host Take(string assembly, bool keepFolder)
     {
         lock (_lock)
         {
@@ -76,7 +85,7 @@ internal sealed partial class HostPool : IAsyncDisposable
                 _prepared.Insert(0, used);
             }
 
-            while (_warm.OrderBy(h => h.Prepared == assembly ? 0 : h.Prepared.Length == 0 ? 1 : 2).FirstOrDefault() is { } host)
+            while (!keepFolder && _warm.OrderBy(h => h.Prepared == assembly ? 0 : h.Prepared.Length == 0 ? 1 : 2).FirstOrDefault() is { } host)
             {
                 _warm.Remove(host);
                 if (!host.Process.Exited.IsCompleted)
@@ -88,7 +97,7 @@ internal sealed partial class HostPool : IAsyncDisposable
             }
         }
 
-        return Start(warm: false);
+        return Start(warm: false, keepFolder);
     }
 
     /// <summary>The spawn that took this host is over, well or not: another may take its place in the pool.</summary>
@@ -141,27 +150,30 @@ internal sealed partial class HostPool : IAsyncDisposable
         _changed.Dispose();
     }
 
-    /// <summary>A cold host for a process that is started again: its id and its log are known.</summary>
+    /// <summary>A cold host for a process that is started again: its id, its log and its folder are known.</summary>
+    /// <exception cref="IOException">It could not be started.</exception>
     /// <exception cref="Win32Exception">The system could not start it.</exception>
-    public Host StartAgain(string id, string log) => Start(warm: false, id, log);
+    public Host StartAgain(string id, string log, string folder) => Start(warm: false, id, log, folder);
 
-    private Host Start(bool warm)
+    private Host Start(bool warm, bool keepFolder)
     {
-        (string id, string log) = New();
-        return Start(warm, id, log);
+        (string id, string log, string folder) = _room.New(keepFolder);
+        try
+        {
+            return Start(warm, id, log, folder);
+        }
+        catch
+        {
+            Guard.RemoveFolder(folder);
+            ChildOutput.Delete(log);
+            throw;
+        }
     }
 
-    private Host Start(bool warm, string id, string log)
+    private Host Start(bool warm, string id, string log, string folder)
     {
         string[] arguments = [.. HostCommand(), .. warm ? [HostProcess.WarmArgument] : Array.Empty<string>()];
-        return new Host(id, log, ChildProcess.Start(Launcher, DotnetPath.Muxer, arguments, log), warm);
-    }
-
-    /// <summary>A name for a process, and the file that its standard output goes to.</summary>
-    internal static (string Id, string Log) New()
-    {
-        string id = Guid.NewGuid().ToString("N")[..12];
-        return (id, Path.Combine(GlooXHome.CreateFolder(Path.Combine(GlooXHome.Path, "logs")), id + ".log"));
+        return new Host(id, log, folder, ChildProcess.Start(Launcher, DotnetPath.Muxer, arguments, log, AgentRoom.Variables(folder)), warm);
     }
 
     // In an application on a larger framework, such as ASP.NET, some assemblies that GlooX needs are not beside it but in that framework:
@@ -181,6 +193,7 @@ internal sealed partial class HostPool : IAsyncDisposable
     {
         host.Process.Control!.Dispose();
         ChildOutput.Delete(host.Log);
+        Guard.RemoveFolder(host.Folder);
     }
 
     private static async Task EndAsync(Host host)
@@ -299,7 +312,7 @@ internal sealed partial class HostPool : IAsyncDisposable
 
     private async Task<bool> WarmAsync(string assembly, BundleLease? files, TimeSpan since)
     {
-        Host host = Start(warm: true);
+        Host host = Start(warm: true, keepFolder: false);
         bool lowered = Launcher == ProcessLauncher.Local;
         if (lowered)
         {

@@ -38,6 +38,11 @@ public static class HostProcess
 
         if (assignment is null)
         {
+            if (Environment.GetEnvironmentVariable("GLOOX_TMPDIR") is { Length: > 0 } own)
+            {
+                Guard.RemoveFolder(own);
+            }
+
             return 0; // the agent went away before it had use for this host
         }
 
@@ -80,9 +85,14 @@ public static class HostProcess
             await Task.Delay(Timeout.Infinite).ConfigureAwait(false); // ends by a signal
         }
 
-        if (!assignment.Options.KeepTmpDir)
+        // The agent cannot do it any more.
+        if (assignment.Options.KeepTmpDir)
         {
-            Guard.RemoveFolder(assignment.Options.TmpDir); // the agent cannot do it any more
+            Guard.RemoveTraces(assignment.Options.TmpDir);
+        }
+        else
+        {
+            Guard.RemoveFolder(assignment.Options.TmpDir);
         }
 
         LinuxSignal.KillOwnSession(); // the agent is gone: so is this process, with all that it started

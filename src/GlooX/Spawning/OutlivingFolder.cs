@@ -24,16 +24,16 @@ internal sealed partial class OutlivingFolder : IDisposable
 
     public ReservationStore Records { get; }
 
+    private static string Root => Path.Combine(GlooXHome.Path, "agents");
+
     /// <summary>Null: it is another agent's, or cannot be made; processes then outlive this agent unknown to the next.</summary>
     public static OutlivingFolder? TryOpen(string address, ILogger logger)
     {
-        string folder = Path.Combine(GlooXHome.Path, "agents", string.Concat(address.Select(static c => char.IsAsciiLetterOrDigit(c) || c is '.' or '-' ? c : '_')));
+        string folder = Path.Combine(Root, string.Concat(address.Select(static c => char.IsAsciiLetterOrDigit(c) || c is '.' or '-' ? c : '_')));
         FileStream? mine = null;
         try
         {
-            GlooXHome.CreateFolder(folder);
-            mine = FileLock.TryTake(Path.Combine(folder, "lock"));
-            if (mine is not null)
+            if ((mine = Take(folder)) is not null)
             {
                 return new OutlivingFolder(folder, mine);
             }
@@ -48,6 +48,29 @@ internal sealed partial class OutlivingFolder : IDisposable
 
         return null;
     }
+
+    /// <summary>Removes what agents that were killed have left, where nothing outlived them.</summary>
+    public static void Sweep()
+    {
+        foreach (string folder in Directory.Exists(Root) ? Directory.GetDirectories(Root) : [])
+        {
+            try
+            {
+                if (FileLock.TryTake(Path.Combine(folder, "lock"), FileMode.Open) is { } dead)
+                {
+                    new OutlivingFolder(folder, dead).Dispose();
+                }
+            }
+            catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+            {
+                // another agent sweeps it, or it stays until it can be removed
+            }
+        }
+    }
+
+    /// <summary>The ids of all processes of this home that are written down, whatever the address of their agent.</summary>
+    public static IEnumerable<string> AllIds() =>
+        Directory.Exists(Root) ? Directory.EnumerateFiles(Root, "*.json", SearchOption.AllDirectories).Select(static f => Path.GetFileNameWithoutExtension(f)) : [];
 
     /// <summary>Where a process leaves its exit code.</summary>
     public string ExitFile(string id) => Path.Combine(_folder, "exits", id);
@@ -92,6 +115,20 @@ internal sealed partial class OutlivingFolder : IDisposable
         }
 
         _mine.Dispose();
+    }
+
+    // The lock may be swept with its folder between being opened and being taken.
+    private static FileStream? Take(string folder)
+    {
+        string lockFile = Path.Combine(GlooXHome.CreateFolder(folder), "lock");
+        FileStream? mine;
+        while ((mine = FileLock.TryTake(lockFile)) is not null && !File.Exists(lockFile))
+        {
+            mine.Dispose();
+            GlooXHome.CreateFolder(folder);
+        }
+
+        return mine;
     }
 
     [LoggerMessage(3003, LogLevel.Warning, "Processes that outlive this agent will not be known to the next: {Folder} cannot be used: {Reason}")]

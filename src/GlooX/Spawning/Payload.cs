@@ -11,10 +11,18 @@ namespace GlooX.Spawning;
 /// <param name="Assembly">The class's assembly, as a path in the bundle; empty for a command.</param>
 /// <param name="Command">Program and arguments; empty for a class.</param>
 /// <param name="Provision">What it says that it needs; null: nothing.</param>
-internal sealed record Payload(PackedFiles Files, string Name, string Assembly, string[] Command, Provision? Provision)
+internal sealed record Payload(PackedFiles Files, string Name, string Assembly, string[] Command, Provision? Provision) : IDisposable
 {
     private const int MostKnown = 1_000;
+
+    // What was loaded from a build may need it at any time.
+    private static readonly ConcurrentDictionary<string, BuildLease> s_loaded = new(StringComparer.Ordinal);
     private static readonly ConcurrentDictionary<(string Bundle, string Assembly, string? Class), (string Assembly, PayloadClass? Class)> s_known = new();
+
+    /// <summary>What its files lie in, as long as they may have to be sent; null: they were not built.</summary>
+    private BuildLease? Build { get; init; }
+
+    public void Dispose() => Build?.Dispose();
 
     /// <summary>Builds what must be built, finds what is to be run and lists its files.</summary>
     /// <param name="name">A class, or what a process is to be called; null: the payload's only class, or it is a program.</param>
@@ -33,7 +41,7 @@ internal sealed record Payload(PackedFiles Files, string Name, string Assembly, 
             }
 
             return Directory.Exists(full) ? await OfFolderAsync(name, full, options, ct).ConfigureAwait(false)
-                : IsSource(full) ? await OfAssemblyAsync(name, await BuildAsync(full, program: name is null, options, ct).ConfigureAwait(false), full, ct).ConfigureAwait(false)
+                : IsSource(full) ? await OfSourceAsync(name, full, options, ct).ConfigureAwait(false)
                 : Path.GetExtension(full) == ".dll" && options.Command.Count == 0 ? await OfAssemblyAsync(name, full, full, ct).ConfigureAwait(false)
                 : await OfFileAsync(name, full, options, ct).ConfigureAwait(false);
         }
@@ -53,9 +61,13 @@ internal sealed record Payload(PackedFiles Files, string Name, string Assembly, 
         }
 
         Payload payload = await PrepareAsync(null, program, options, ct).ConfigureAwait(false);
-        return payload.Command.Length > 0
-            ? payload with { Command = [.. payload.Command, .. arguments] }
-            : throw new SpawnException($"{payload.Name} in {program} is a class, which serves until it is killed: spawn it");
+        if (payload.Command.Length > 0)
+        {
+            return payload with { Command = [.. payload.Command, .. arguments] };
+        }
+
+        payload.Dispose();
+        throw new SpawnException($"{payload.Name} in {program} is a class, which serves until it is killed: spawn it");
     }
 
     /// <summary>The assembly of a <c>.dll</c>, or of a <c>.cs</c> file or project, which is built if its content was not built yet.</summary>
@@ -63,8 +75,18 @@ internal sealed record Payload(PackedFiles Files, string Name, string Assembly, 
     public static async Task<string> AssemblyOfAsync(string path, CancellationToken ct)
     {
         string full = Find(path);
-        return IsSource(full) ? await SourceBuild.RunAsync(full, program: false, null, ct).ConfigureAwait(false)
-            : Path.GetExtension(full) == ".dll" ? full
+        if (IsSource(full))
+        {
+            BuildLease build = await SourceBuild.RunAsync(full, program: false, null, ct).ConfigureAwait(false);
+            if (!s_loaded.TryAdd(build.Main, build))
+            {
+                build.Dispose();
+            }
+
+            return build.Main;
+        }
+
+        return Path.GetExtension(full) == ".dll" ? full
             : throw new SpawnException($"{full} cannot be loaded: the code must be a .cs file, a .csproj or a .dll");
     }
 
@@ -84,8 +106,19 @@ internal sealed record Payload(PackedFiles Files, string Name, string Assembly, 
 
     private static bool IsSource(string file) => Path.GetExtension(file) is ".cs" or ".csproj";
 
-    private static Task<string> BuildAsync(string source, bool program, SpawnOptions options, CancellationToken ct) =>
-        SourceBuild.RunAsync(source, program, options.Progress is { } progress ? () => progress.Report(new SpawnProgress(SpawnStage.Building, 0, 0)) : null, ct);
+    private static async Task<Payload> OfSourceAsync(string? name, string source, SpawnOptions options, CancellationToken ct)
+    {
+        BuildLease build = await SourceBuild.RunAsync(source, program: name is null, options.Progress is { } progress ? () => progress.Report(new SpawnProgress(SpawnStage.Building, 0, 0)) : null, ct).ConfigureAwait(false);
+        try
+        {
+            return await OfAssemblyAsync(name, build.Main, source, ct).ConfigureAwait(false) with { Build = build };
+        }
+        catch
+        {
+            build.Dispose();
+            throw;
+        }
+    }
 
     private static string Find(string path)
     {

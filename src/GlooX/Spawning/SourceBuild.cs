@@ -3,7 +3,6 @@ using System.Runtime.InteropServices;
 using System.Security.Cryptography;
 using System.Text;
 using GlooX.Bundles;
-using GlooX.Tls;
 
 namespace GlooX.Spawning;
 
@@ -20,43 +19,66 @@ internal static class SourceBuild
     // A build file that is newer than what was built would have all projects built again.
     private static readonly DateTime s_old = new(2001, 1, 1, 0, 0, 0, DateTimeKind.Utc);
 
-    /// <summary>The main assembly of the build, in a folder of its own with all that it needs.</summary>
+    private static readonly TimeSpan s_look = TimeSpan.FromMilliseconds(20);
+
+    /// <summary>The build, whose main assembly is in a folder of its own with all that it needs; the caller disposes it.</summary>
     /// <param name="source">A <c>.cs</c> file or a project, as a full path.</param>
     /// <param name="program">Whether it is more likely a program than a library: the other is tried after.</param>
     /// <param name="building">Told when there is something to build.</param>
     /// <param name="ct">Gives up; the compiler is ended.</param>
     /// <exception cref="SpawnException">It does not compile.</exception>
-    public static async Task<string> RunAsync(string source, bool program, Action? building, CancellationToken ct)
+    public static async Task<BuildLease> RunAsync(string source, bool program, Action? building, CancellationToken ct)
     {
-        string builds = GlooXHome.CreateFolder(Path.Combine(GlooXHome.Path, "builds"));
+        string builds = Builds.Folder;
         string folder = Path.Combine(builds, await SourceHash.OfAsync(source, ct).ConfigureAwait(false));
-        if (Directory.Exists(folder))
+        while (true)
         {
-            return Main(source, folder);
-        }
-
-        FileStream alone = await FileLock.TakeAsync(folder + ".lock", ct).ConfigureAwait(false);
-        await using (alone.ConfigureAwait(false))
-        {
-            if (!Directory.Exists(folder)) // nobody built it meanwhile
+            if (Builds.TryHold(folder) is { } held)
             {
-                building?.Invoke();
-                string unfinished = folder + ".unfinished";
-                Remove(unfinished); // of somebody who died
                 try
                 {
-                    await PublishAsync(source, program, builds, unfinished, ct).ConfigureAwait(false);
-                    _ = Main(source, unfinished);
-                    Directory.Move(unfinished, folder);
+                    return new BuildLease(Main(source, folder), held);
                 }
-                finally
+                catch
                 {
-                    Remove(unfinished);
+                    held.Dispose();
+                    throw;
+                }
+            }
+
+            FileStream? alone = FileLock.TryTake(Builds.LockOf(folder));
+            if (alone is null)
+            {
+                await Task.Delay(s_look, ct).ConfigureAwait(false); // somebody builds it
+                continue;
+            }
+
+            await using (alone.ConfigureAwait(false))
+            {
+                if (!Directory.Exists(folder)) // nobody built it meanwhile
+                {
+                    building?.Invoke();
+                    await BuildAsync(source, program, builds, folder, ct).ConfigureAwait(false);
                 }
             }
         }
+    }
 
-        return Main(source, folder);
+    private static async Task BuildAsync(string source, bool program, string builds, string folder, CancellationToken ct)
+    {
+        string unfinished = Builds.UnfinishedOf(folder);
+        Remove(unfinished); // of somebody who died
+        try
+        {
+            await PublishAsync(source, program, builds, unfinished, ct).ConfigureAwait(false);
+            _ = Main(source, unfinished);
+            Builds.Trim(builds, Builds.MaxBytes - FolderSize.Of(unfinished));
+            Directory.Move(unfinished, folder);
+        }
+        finally
+        {
+            Remove(unfinished);
+        }
     }
 
     private static async Task PublishAsync(string source, bool program, string builds, string to, CancellationToken ct)

@@ -32,6 +32,9 @@ internal sealed record SpawnRequest(string Assembly, string Class, long MemoryBy
     /// <summary>What counts as one kind.</summary>
     public string Kind { get; init; } = "";
 
+    /// <summary>Names this spawn, for its caller alone, who may give it up.</summary>
+    public string Ticket { get; init; } = "";
+
     public Provision Need() => Provision.FromBytes(MemoryBytes, DiskBytes, Resources) with { MaxPerNode = MaxPerNode, Kind = Kind };
 }
 

@@ -36,10 +36,11 @@ internal sealed partial class Spawner
                     continue;
                 }
 
+                await room.AdoptAsync(record.LogFile).ConfigureAwait(false);
                 TakeOver(record, stored, folder);
             }
         }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or OperationCanceledException)
         {
             await Console.Error.WriteLineAsync($"processes of the agent before this one cannot be taken over: {e.Message}").ConfigureAwait(false);
         }
@@ -55,15 +56,11 @@ internal sealed partial class Spawner
     private void TakeOver(ReservationRecord record, StoredRestart? stored, OutlivingFolder folder)
     {
         ExitStatus Noted() => ExitNote.Read(folder.ExitFile(record.Id), byShell: record.Url.Length == 0);
-        bool isOfNow = record.Stamp.Boot == machine.FindProcess(Environment.ProcessId)?.Boot;
+        bool isOfNow = IsOfNow(record);
         ChildProcess? process = record.Ready ? ChildProcess.TakeOver(record.Pid, () => record.Runs(machine), Noted) : null;
         if (process is null)
         {
-            if (isOfNow)
-            {
-                LinuxSignal.KillRest(record.Pid);
-            }
-
+            EndRest(record);
             process = ChildProcess.Ended(record.Pid, Noted());
         }
 
@@ -98,7 +95,20 @@ internal sealed partial class Spawner
             LinuxSignal.KillGroup(record.Pid);
             await Task.Delay(s_endLook).ConfigureAwait(false);
         }
+
+        EndRest(record);
     }
+
+    // What it started may have gone on when it was killed.
+    private void EndRest(ReservationRecord record)
+    {
+        if (IsOfNow(record))
+        {
+            LinuxSignal.KillRest(record.Pid, record.Stamp.Started);
+        }
+    }
+
+    private bool IsOfNow(ReservationRecord record) => record.Stamp.Boot == machine.FindProcess(Environment.ProcessId)?.Boot;
 
     // Null: it ends with this agent, or has ended already.
     private ReservationRecord? Record(Child child) =>

@@ -9,7 +9,7 @@ namespace GlooX.Spawning;
 /// Spawns processes on this machine. Each holds its reservation exactly as long as it lives, however it ends, restarts included; one that does not
 /// answer in time is killed with all that it started. When the agent stops, all that do not daemonize are killed.
 /// </summary>
-internal sealed partial class Spawner(Starter starter, Ledger ledger, IMachine machine, ControlGroups? groups, Func<string, BundleLease?> bundles, ProcessEvents events, Action changed) : IAsyncDisposable
+internal sealed partial class Spawner(Starter starter, Ledger ledger, IMachine machine, AgentRoom room, ControlGroups? groups, Func<string, BundleLease?> bundles, ProcessEvents events, Action changed) : IAsyncDisposable
 {
     private static readonly TimeSpan s_rememberExit = TimeSpan.FromMinutes(5);
     private static readonly TimeSpan s_leaseGrace = TimeSpan.FromMinutes(1);

@@ -6,12 +6,12 @@ using GlooX.Tls;
 namespace GlooX.Spawning;
 
 /// <summary>Starts processes, for the first time or again, and has them get ready. What does not get so far is ended with all that it started.</summary>
-internal sealed class Starter(ChildIdentity identity, HostPool hosts, ControlGroups? groups)
+internal sealed class Starter(ChildIdentity identity, HostPool hosts, AgentRoom room, ControlGroups? groups)
 {
     private static readonly TimeSpan s_endGrace = TimeSpan.FromSeconds(2);
 
     /// <summary>Starts a process, which has been given nothing to do yet.</summary>
-    /// <param name="request">What is asked; its folder is made.</param>
+    /// <param name="request">What is asked; its folder is made here.</param>
     /// <param name="lease">Its bundle.</param>
     /// <param name="node">This node.</param>
     /// <param name="exitFile">Where it leaves its exit code if it outlives its agent, by its id.</param>
@@ -23,8 +23,7 @@ internal sealed class Starter(ChildIdentity identity, HostPool hosts, ControlGro
     {
         if (request.Command.Length > 0)
         {
-            (string id, string log) = HostPool.New();
-            string folder = Guard.NewFolder(id, request.Options.KeepTmpDir);
+            (string id, string log, string folder) = room.New(request.Options.KeepTmpDir);
             try
             {
                 SpawnRequest own = request with { Options = request.Options with { TmpDir = folder } };
@@ -38,15 +37,16 @@ internal sealed class Starter(ChildIdentity identity, HostPool hosts, ControlGro
             }
         }
 
-        Host host = hosts.Take(Path.Combine(lease.Folder, request.Assembly));
+        Host host = hosts.Take(Path.Combine(lease.Folder, request.Assembly), request.Options.KeepTmpDir);
         try
         {
-            return (host.Id, host.Log, Watched(host.Process, request, host.Id, host.Log, Guard.NewFolder(host.Id, request.Options.KeepTmpDir), stop, host));
+            return (host.Id, host.Log, Watched(host.Process, request, host.Id, host.Log, host.Folder, stop, host));
         }
         catch
         {
             host.Process.KillAll();
             host.Process.Control?.Dispose();
+            Guard.RemoveFolder(host.Folder);
             ChildOutput.Delete(host.Log);
             hosts.Used(host);
             throw;
@@ -67,7 +67,7 @@ internal sealed class Starter(ChildIdentity identity, HostPool hosts, ControlGro
         File.Delete(Readiness.FileIn(child.Request.Options.TmpDir));
         ChildProcess process = child.Request.Command.Length > 0
             ? Executable.Start(child.Request, child.Lease!, node, hosts.Launcher, child.Id, child.Log, exitFile)
-            : hosts.StartAgain(child.Id, child.Log).Process;
+            : hosts.StartAgain(child.Id, child.Log, child.Request.Options.TmpDir).Process;
         return Watched(process, child.Request, child.Id, child.Log, child.Request.Options.TmpDir, stop);
     }
 

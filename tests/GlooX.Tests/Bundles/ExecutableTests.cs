@@ -111,8 +111,7 @@ public sealed class ExecutableTests : IDisposable
         await nest.KillAsync(Ct);
         await Eventually.HoldsAsync(() => !TestGrid.IsRunning(child.Pid), "the child is gone");
         Assert.True(TestGrid.IsRunning(daemon.Pid));
-        System.Diagnostics.Process.GetProcessById(daemon.Pid).Kill();
-        await Eventually.HoldsAsync(() => !TestGrid.IsRunning(daemon.Pid), "the daemon is gone");
+        await TestGrid.EndByNextAgentAsync(daemon);
     }
 
     private string Write(string name, string content)

@@ -1,4 +1,5 @@
 using GlooX.Bundles;
+using GlooX.Spawning;
 using GlooX.Tests.Payload;
 
 namespace GlooX.Tests.Bundles;
@@ -18,6 +19,28 @@ public sealed class ShippingTests
         Assert.Contains(Path.Combine(Store(1), "bundles"), await File.ReadAllTextAsync($"/proc/{child.Pid}/maps", Ct), StringComparison.Ordinal);
         Assert.Single(Bundles(0));
         Assert.Equal(Bundles(0), Bundles(1));
+    }
+
+    [Fact]
+    public async Task Files_are_fetched_from_a_third_node_when_the_one_that_was_asked_is_gone()
+    {
+        await using TestGrid grid = await StartAsync();
+        string gone = grid.Agents[0].Url;
+        await using (SpawnedProcess first = await grid.SpawnAsync("Good"))
+        {
+            Assert.Equal(grid.Agents[1].Url, first.Node);
+            await first.KillAsync(Ct);
+        }
+
+        string id = Assert.Single(Bundles(1));
+        await grid.Agents[0].DisposeAsync();
+        await using Agent third = await Agent.StartAsync("127.0.0.1:0", grid.Agents[1].Url, new AgentOptions { WarmHosts = 0, BundleFolder = Store(4) }, Ct);
+        var request = new SpawnRequest("GlooX.Tests.Payload.dll", typeof(Good).FullName!, 0, 0, PlacementStrategy.Direct, new ProcessOptions { Url = "127.0.0.1:0" }, 30_000, AllowSpawn: false) { Bundle = id, Source = gone };
+        SpawnReply reply = await grid.Agents[1].Service(third.Url).SpawnHereAsync(request, Ct);
+        Assert.Equal("", reply.Error);
+        Assert.Equal([id], Bundles(4));
+        await using GlooXClient child = GlooXClient.Connect(reply.Url);
+        Assert.Equal("yes!", await child.CallAsync<string>("all_well?"));
     }
 
     [Fact]
@@ -101,6 +124,7 @@ public sealed class ShippingTests
                     return !store.Has(id);
                 },
                 "its files may go");
+            await TestGrid.EndByNextAgentAsync(daemon);
         }
 
         // All that may go goes for a file that then does not come.
