@@ -21,10 +21,12 @@ internal static class AgentCommand
         var weight = new Option<double>("--weight") { Description = "How much it is preferred over others", DefaultValueFactory = _ => 1 };
         var warm = new Option<int>("--warm") { Description = "How many processes to keep warm for spawns", DefaultValueFactory = _ => 2 };
         var maxWarm = new Option<int>("--max-warm") { Description = "How many of them at most, when there are many spawns", DefaultValueFactory = _ => new AgentOptions().MaxWarmHosts };
+        var pass = new Option<string[]>("--pass-env") { Description = "A variable of this process that its processes get too, beside the usual ones; NAME* for all that begin so", HelpName = "NAME", AllowMultipleArgumentsPerToken = false };
+        var users = new Option<string[]>("--allow-user") { Description = "A user of this machine as whom a spawn may ask for its process to run. Default: none but this agent's", HelpName = "NAME", AllowMultipleArgumentsPerToken = false };
         var data = new Option<string?>("--data") { Description = "The folder in which durable channels are kept. Default: none, and this agent creates none", HelpName = "FOLDER" };
         var addon = new Option<string[]>("--addon") { Description = "An add-on to attach at the start: its name and its code, a .cs file or a .dll; and its class where there are several", HelpName = "NAME=FILE[,CLASS]", AllowMultipleArgumentsPerToken = false };
         Command command = Shared.Command("agent", "Runs an agent until Ctrl-C.", "gloox agent --url 0.0.0.0:9999 --peer other-machine:9999");
-        foreach (Option option in (Option[])[url, peer, advertise, name, memory, disk, resource, slots, group, weight, warm, maxWarm, data, addon])
+        foreach (Option option in (Option[])[url, peer, advertise, name, memory, disk, resource, slots, group, weight, warm, maxWarm, pass, users, data, addon])
         {
             command.Add(option);
         }
@@ -44,6 +46,8 @@ internal static class AgentCommand
                 Weight = parsed.GetValue(weight),
                 WarmHosts = parsed.GetValue(warm),
                 MaxWarmHosts = parsed.GetValue(maxWarm),
+                PassEnvironment = parsed.GetValue(pass) ?? [],
+                AllowedUsers = parsed.GetValue(users) ?? [],
                 DataFolder = parsed.GetValue(data),
                 Addons = [.. (parsed.GetValue(addon) ?? []).Select(Addon)],
                 LoggerFactory = new ConsoleLog(),

@@ -15,6 +15,7 @@ internal static class SpawnCommand
         var restarts = new Option<int?>("--max-restarts") { Description = "After how many restarts within 10 minutes it is given up. Default: 10", HelpName = "COUNT" };
         var keep = new Option<bool>("--keep-tmp") { Description = "Leave the process's own folder where it is when it has ended" };
         var values = new Option<string[]>("--set") { Description = "A value for the process's Options.Values", HelpName = "KEY=VALUE", AllowMultipleArgumentsPerToken = false };
+        var surroundings = new Surroundings();
         var command = new Option<string[]>("--command", "-c") { Description = "How an executable is run: once for the program, once for each argument. Default: the file itself", HelpName = "WORD", AllowMultipleArgumentsPerToken = false };
         var readyFile = new Option<bool>("--ready-file") { Description = "Wait until an executable has made the file that its GLOOX_READY_FILE names" };
         var readyLine = new Option<string?>("--ready-line") { Description = "Wait until an executable has written a line with this text", HelpName = "TEXT" };
@@ -22,7 +23,7 @@ internal static class SpawnCommand
         Option<string> agent = Shared.Agent();
         Command spawn = Shared.Command("spawn", "Spawns a process on the node of the grid that suits best. Its files travel: the node needs neither them nor an SDK.", "gloox spawn Child samples/demo/child.cs --set colour=blue\n  gloox spawn job.py --command python3 --command job.py");
         spawn.Add(what);
-        foreach (Option option in (Option[])[url, strategy, daemonize, restart, restarts, keep, .. needs.Options, values, command, readyFile, readyLine, agent])
+        foreach (Option option in (Option[])[url, strategy, daemonize, restart, restarts, keep, .. needs.Options, values, .. surroundings.Options, command, readyFile, readyLine, agent])
         {
             spawn.Add(option);
         }
@@ -37,7 +38,9 @@ internal static class SpawnCommand
                 Restart = Policy(parsed.GetValue(restart)!, parsed.GetValue(restarts)),
                 KeepTmpDir = parsed.GetValue(keep),
                 Provision = needs.Read(parsed),
-                Values = Pairs(parsed.GetValue(values) ?? []),
+                Values = Surroundings.Pairs(parsed.GetValue(values)),
+                Environment = surroundings.Variables(parsed),
+                User = surroundings.User(parsed),
                 Command = parsed.GetValue(command) ?? [],
                 Ready = Ready(parsed.GetValue(readyFile), parsed.GetValue(readyLine)),
             },
@@ -85,22 +88,5 @@ internal static class SpawnCommand
         return most is null ? policy
             : policy.Mode == RestartMode.Never ? throw new ArgumentException("--max-restarts says nothing of a process that is never started again: add --restart on-failure or always")
             : policy with { MaxRestarts = most };
-    }
-
-    private static Dictionary<string, string> Pairs(string[] values)
-    {
-        Dictionary<string, string> pairs = new(StringComparer.Ordinal);
-        foreach (string value in values)
-        {
-            int equals = value.IndexOf('=', StringComparison.Ordinal);
-            if (equals <= 0)
-            {
-                throw new ArgumentException($"'{value}' is no KEY=VALUE");
-            }
-
-            pairs[value[..equals]] = value[(equals + 1)..];
-        }
-
-        return pairs;
     }
 }

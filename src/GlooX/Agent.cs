@@ -613,13 +613,23 @@ public class Agent : IAsyncDisposable
             throw new ArgumentException($"{options.MaxBundleBytes} bytes leave no room for the files of any payload", nameof(options));
         }
 
+        if (options.PassEnvironment.Select(LaunchRule.FaultOf).FirstOrDefault(static f => f is not null) is { } variable)
+        {
+            throw new ArgumentException(variable, nameof(options));
+        }
+
+        if (options.AllowedUsers.Select(OtherUser.Fault).FirstOrDefault(static f => f is not null) is { } user)
+        {
+            throw new ArgumentException($"the agent {user}", nameof(options));
+        }
+
         _weight = options.Weight;
         _board = new StatusBoard(Describe, () => Peers, Service);
         _upkeep = new Upkeep(identity, () => Peers, Service, (options.LoggerFactory ?? NullLoggerFactory.Instance).CreateLogger("GlooX.Trust"));
         ILogger spawning = (options.LoggerFactory ?? NullLoggerFactory.Instance).CreateLogger("GlooX.Spawning");
         ControlGroups? groups = GroupsOf(options);
         _room = new AgentRoom(_machine);
-        _hosts = new HostPool(new PoolRule(options.WarmHosts, options.MaxWarmHosts), options.Launcher, _room, FreeMemory, spawning, TimeProvider.System);
+        _hosts = new HostPool(new PoolRule(options.WarmHosts, options.MaxWarmHosts), new LaunchRule(options.Launcher, options.PassEnvironment, options.AllowedUsers), _room, FreeMemory, spawning, TimeProvider.System);
         _events = new ProcessEvents(() => Url);
         _watch = new ProcessWatch(this, _events);
         _spawner = new Spawner(new Starter(new ChildIdentity(identity, spawning), _hosts, _room, groups), _ledger, _machine, _room, groups, id => _bundles?.Store.TryLease(id), _events, _board.Changed);

@@ -69,6 +69,19 @@ public sealed record AgentOptions
     /// </summary>
     public IProcessLauncher Launcher { get; init; } = ProcessLauncher.Local;
 
+    /// <summary>
+    /// Names of this process's variables that the processes of the agent get, beside the usual ones (<c>PATH</c>, <c>HOME</c>, <c>LANG</c>,
+    /// <c>DOTNET_*</c> and the like: see <c>docs/spawning.md</c>); one that ends in <c>*</c> means all that begin so. Default: none, so that what
+    /// an agent was given, such as passwords, is not every payload's to read. Variables that begin with <c>GLOOX_TLS_</c> are never passed on.
+    /// </summary>
+    public IReadOnlyList<string> PassEnvironment { get; init; } = [];
+
+    /// <summary>
+    /// As which users of this machine, by their names, a spawn may ask for its process to run (<see cref="SpawnOptions.User"/>). Default: none but the
+    /// agent's own. Only an agent that runs as root, on Linux, can do it. Whoever may spawn can then do what these users can.
+    /// </summary>
+    public IReadOnlyList<string> AllowedUsers { get; init; } = [];
+
     /// <summary>What the agent offers besides from its start; <see cref="Agent.StartAsync"/> fails when one cannot be attached. Default: nothing.</summary>
     public IReadOnlyList<AddonSpec> Addons { get; init; } = [];
 

@@ -194,6 +194,11 @@ public sealed partial class GlooXClient : IAsyncDisposable
             throw new ArgumentException(fault, nameof(options));
         }
 
+        if (options.Environment.Select(static v => LaunchRule.FaultOf(v.Key, v.Value)).FirstOrDefault(static f => f is not null) is { } variable)
+        {
+            throw new ArgumentException(variable, nameof(options));
+        }
+
         await RequireAgentAsync(ct).ConfigureAwait(false);
         using Payload payload = arguments is null
             ? await Payload.PrepareAsync(name, path, options, ct).ConfigureAwait(false)
@@ -218,6 +223,8 @@ public sealed partial class GlooXClient : IAsyncDisposable
             ReadyFile = options.Ready.NeedsFile,
             ReadyLine = options.Ready.Text,
             Restart = options.Restart,
+            Environment = options.Environment,
+            User = options.User ?? "",
             Ticket = Guid.NewGuid().ToString("N"),
         };
         SpawnReply reply = await AskAsync(request, payload, options, ct).ConfigureAwait(false);

@@ -25,6 +25,19 @@ public sealed record SpawnOptions
     public Dictionary<string, string> Values { get; init; } = [];
 
     /// <summary>
+    /// Variables of the process, beside those that its agent passes on (<see cref="AgentOptions.PassEnvironment"/>), and before them. Names that begin with
+    /// <c>GLOOX_</c> are GlooX's own. They are no place for secrets, which belong into <see cref="Values"/>. A class has them before any of its code
+    /// runs; with names that begin with <c>DOTNET_</c> or <c>LD_</c> no warm host is used. Default: none.
+    /// </summary>
+    public Dictionary<string, string> Environment { get; init; } = [];
+
+    /// <summary>
+    /// The user, by name, as whom the process runs, on a node that allows it (<see cref="AgentOptions.AllowedUsers"/>); others are not asked. It
+    /// gets a copy of its files, and a host that is started for it, so it starts cold; it cannot <see cref="Daemonize"/>. Null (default): the agent's own user.
+    /// </summary>
+    public string? User { get; init; }
+
+    /// <summary>
     /// How an executable is run: the program, then its arguments. The program is a file of the payload or a command of the node's; the process
     /// begins in the folder of its files. Arguments show in the node's process list. Empty (default): as its <c>gloox.json</c> says, else the file itself.
     /// </summary>

@@ -31,6 +31,32 @@ public sealed class Good : Agent, IGood
     }
 }
 
+/// <summary>Tells of what is around it.</summary>
+public sealed class Witness : Agent
+{
+    private static readonly string? s_first = Environment.GetEnvironmentVariable("COLOUR");
+
+    [Rpc("first")]
+    public ValueTask<string?> FirstAsync() => new(s_first);
+
+    [Rpc("variable")]
+    public ValueTask<string?> VariableAsync(string name) => new(Environment.GetEnvironmentVariable(name));
+
+    [Rpc("inherited")]
+    public async ValueTask<string> InheritedAsync(string name)
+    {
+        using Process shell = Process.Start(new ProcessStartInfo("/bin/sh", ["-c", $"echo ${name}"]) { RedirectStandardOutput = true })!;
+        return (await shell.StandardOutput.ReadToEndAsync()).TrimEnd();
+    }
+
+    [Rpc("who")]
+    public ValueTask<string[]> WhoAsync()
+    {
+        File.WriteAllText(Path.Combine(Options.TmpDir, "mine"), "");
+        return new([Environment.UserName, Environment.GetEnvironmentVariable("HOME") ?? "", Path.GetDirectoryName(typeof(Witness).Assembly.Location)!]);
+    }
+}
+
 /// <summary>One on each node.</summary>
 [Provision(MaxPerNode = 1)]
 public sealed class Lonely : Agent;

@@ -36,7 +36,7 @@ public sealed class HostPoolTests : IAsyncDisposable
         await Eventually.HoldsAsync(() => pool.Count == 1, "a host is warm");
         for (int i = 0; i < 3; i++)
         {
-            _taken.Add(pool.Take("any.dll", keepFolder: false));
+            _taken.Add(pool.Take("any.dll", Request, user: null));
         }
 
         Assert.Equal([true, false, false], _taken.Select(h => h.Warm)); // those for which there was none have started cold, at once
@@ -130,7 +130,7 @@ public sealed class HostPoolTests : IAsyncDisposable
 
     private void Take(HostPool pool, string assembly, string prepared)
     {
-        _taken.Add(pool.Take(assembly, keepFolder: false));
+        _taken.Add(pool.Take(assembly, Request, user: null));
         Assert.Equal(prepared, _taken[^1].Prepared);
     }
 
@@ -144,7 +144,7 @@ public sealed class HostPoolTests : IAsyncDisposable
         return new BundleLease(_folder, lockFile, FileLock.TryShare(lockFile)!);
     }
 
-    private HostPool Pool(PoolRule rule) => new(rule, ProcessLauncher.Local, _room, static () => long.MaxValue, NullLogger.Instance, _time);
+    private HostPool Pool(PoolRule rule) => new(rule, LaunchRule.Plain, _room, static () => long.MaxValue, NullLogger.Instance, _time);
 
     private sealed class ManualTime : TimeProvider
     {

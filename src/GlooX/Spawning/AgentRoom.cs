@@ -59,6 +59,18 @@ internal sealed class AgentRoom : IDisposable
         return (id, log, keepFolder ? GlooXHome.CreateFolder(Path.Combine(Temporary, $"kept-gloox-{id}-{_name[..3]}")) : GlooXHome.CreateFolder(Path.Combine(Folders, id)));
     }
 
+    /// <summary>Where the copy of a process's files may be that is another user's; others may then pass through the folder that holds those of all.</summary>
+    public string FilesOf(string id)
+    {
+        string folders = GlooXHome.CreateFolder(Folders);
+        if (!OperatingSystem.IsWindows())
+        {
+            File.SetUnixFileMode(folders, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute | UnixFileMode.GroupExecute | UnixFileMode.OtherExecute);
+        }
+
+        return Path.Combine(Folders, id + ".files");
+    }
+
     /// <summary>What a process is told of its folder: all that it puts where temporary files belong goes with it.</summary>
     public static IEnumerable<KeyValuePair<string, string>> Variables(string folder) =>
         Encoding.UTF8.GetByteCount(folder) <= MostBytes

@@ -1,4 +1,3 @@
-using System.Collections;
 using System.ComponentModel;
 using System.Net.Sockets;
 using System.Runtime.InteropServices;
@@ -8,13 +7,17 @@ namespace GlooX.Spawning;
 /// <summary>How an executable starts.</summary>
 /// <param name="Folder">In which it begins.</param>
 /// <param name="Input">What it reads from its standard input.</param>
-/// <param name="Variables">Beside those of this process.</param>
+/// <param name="Variables">Beside those that the agent passes on.</param>
 /// <param name="LockFile">What it locks, shared, as long as it lives, without knowing.</param>
 /// <param name="ExitFile">
 /// Null: it is killed when this process ends, however that ends. Else it outlives this process, waits for a word on its private line before it
 /// begins, and its exit code is left there.
 /// </param>
-internal sealed record ProgramStart(string Folder, byte[] Input, IReadOnlyDictionary<string, string> Variables, string LockFile, string? ExitFile);
+internal sealed record ProgramStart(string Folder, byte[] Input, IReadOnlyDictionary<string, string> Variables, string LockFile, string? ExitFile)
+{
+    /// <summary>As whom it runs; null: as this process's user.</summary>
+    public OtherUser? User { get; init; }
+}
 
 /// <summary>
 /// A process of an agent: what a launcher has started, and what ties it to this process. Its outputs go to two files; its third descriptor is
@@ -74,15 +77,16 @@ internal sealed class ChildProcess
     public static ChildProcess Ended(int pid, ExitStatus exit) => new(LinuxProcess.Ended(pid, exit), null, null);
 
     /// <summary>Starts a host.</summary>
-    /// <param name="launcher">By what.</param>
+    /// <param name="rule">How.</param>
     /// <param name="file">What to run.</param>
     /// <param name="arguments">Its arguments.</param>
     /// <param name="log">Where its output goes.</param>
-    /// <param name="variables">Beside those of this process.</param>
+    /// <param name="variables">Beside those that the agent passes on.</param>
+    /// <param name="user">As whom; null: as this process's user.</param>
     /// <exception cref="IOException">It could not be started.</exception>
     /// <exception cref="PlatformNotSupportedException">Not Linux.</exception>
     /// <exception cref="Win32Exception">The system could not start it.</exception>
-    public static ChildProcess Start(IProcessLauncher launcher, string file, string[] arguments, string log, IEnumerable<KeyValuePair<string, string>> variables)
+    public static ChildProcess Start(LaunchRule rule, string file, string[] arguments, string log, IEnumerable<KeyValuePair<string, string>> variables, OtherUser? user = null)
     {
         ProcessLauncher.RequireLinux();
         (SafeSocketHandle mine, SafeSocketHandle its) = LinuxDescriptors.Line();
@@ -91,7 +95,7 @@ internal sealed class ChildProcess
             var control = new Control(new Socket(mine));
             try
             {
-                return new ChildProcess(Start(launcher, Launch(file, arguments, log, HostVariables(variables)) with { Descriptors = new Dictionary<int, SafeHandle> { [Control.Descriptor] = its } }), control, null);
+                return new ChildProcess(Start(rule.Launcher, Launch(file, arguments, log, HostVariables(rule, variables)) with { Descriptors = new Dictionary<int, SafeHandle> { [Control.Descriptor] = its } }, user), control, null);
             }
             catch
             {
@@ -102,7 +106,7 @@ internal sealed class ChildProcess
     }
 
     /// <summary>Starts an executable, which knows nothing of this process.</summary>
-    /// <param name="launcher">By what.</param>
+    /// <param name="rule">How.</param>
     /// <param name="file">What to run.</param>
     /// <param name="arguments">Its arguments.</param>
     /// <param name="log">Where its output goes.</param>
@@ -110,15 +114,15 @@ internal sealed class ChildProcess
     /// <exception cref="IOException">It could not be started.</exception>
     /// <exception cref="PlatformNotSupportedException">Not Linux.</exception>
     /// <exception cref="Win32Exception">The system could not start it.</exception>
-    public static ChildProcess Start(IProcessLauncher launcher, string file, string[] arguments, string log, ProgramStart program)
+    public static ChildProcess Start(LaunchRule rule, string file, string[] arguments, string log, ProgramStart program)
     {
         ProcessLauncher.RequireLinux();
-        Dictionary<string, string> variables = OwnVariables(program.Variables);
+        Dictionary<string, string> variables = Variables(rule, program.Variables);
         using SafeHandle input = LinuxDescriptors.Input(program.Input);
         using SafeHandle held = LinuxDescriptors.Lock(program.LockFile);
         return program.ExitFile is null
-            ? StartTied(launcher, Launch(file, arguments, log, variables) with { Folder = program.Folder, Descriptors = new Dictionary<int, SafeHandle> { [0] = input, [Control.Descriptor] = held } })
-            : StartFree(launcher, Launch(Shell, ["-c", Wrap, "gloox", program.ExitFile, file, .. arguments], log, variables) with { Folder = program.Folder }, input, held);
+            ? StartTied(rule.Launcher, Launch(file, arguments, log, variables) with { Folder = program.Folder, Descriptors = new Dictionary<int, SafeHandle> { [0] = input, [Control.Descriptor] = held } }, program.User)
+            : StartFree(rule.Launcher, Launch(Shell, ["-c", Wrap, "gloox", program.ExitFile, file, .. arguments], log, variables) with { Folder = program.Folder }, input, held);
     }
 
     /// <summary>Kills the process and all that it started.</summary>
@@ -127,13 +131,13 @@ internal sealed class ChildProcess
     /// <summary>Asks the process and all that it started to end.</summary>
     public void TerminateAll() => _process.Terminate();
 
-    private static ChildProcess StartTied(IProcessLauncher launcher, ProcessLaunch launch)
+    private static ChildProcess StartTied(IProcessLauncher launcher, ProcessLaunch launch, OtherUser? user)
     {
-        ChildProcess guard = Start(ProcessLauncher.Local, Shell, ["-c", Guard, "gloox", launch.Environment["GLOOX_ID"]], "/dev/null", []);
+        ChildProcess guard = Start(LaunchRule.Plain, Shell, ["-c", Guard, "gloox", launch.Environment["GLOOX_ID"]], "/dev/null", []);
         ILaunchedProcess? process = null;
         try
         {
-            process = Start(launcher, launch);
+            process = Start(launcher, launch, user);
             guard.Control!.Send($"{process.Pid}\n"); // before anybody waits for its end, with which the guard ends
             return new ChildProcess(process, null, guard);
         }
@@ -164,11 +168,11 @@ internal sealed class ChildProcess
         }
     }
 
-    private static ILaunchedProcess Start(IProcessLauncher launcher, ProcessLaunch launch)
+    private static ILaunchedProcess Start(IProcessLauncher launcher, ProcessLaunch launch, OtherUser? user = null)
     {
         try
         {
-            return launcher.Start(launch) ?? throw new IOException("it gave no process back");
+            return launcher.Start(user?.Start(launch) ?? launch) ?? throw new IOException("it gave no process back");
         }
         catch (Exception e) when (launcher != ProcessLauncher.Local)
         {
@@ -179,15 +183,10 @@ internal sealed class ChildProcess
     private static ProcessLaunch Launch(string file, IReadOnlyList<string> arguments, string log, IReadOnlyDictionary<string, string> variables) =>
         new() { File = file, Arguments = arguments, Environment = variables, Output = log, Errors = ChildOutput.ErrorsOf(log) };
 
-    // Those of this process, and beside them, or instead, others.
-    private static Dictionary<string, string> OwnVariables(IEnumerable<KeyValuePair<string, string>> others)
+    // Those that the agent passes on, and beside them, or instead, others.
+    private static Dictionary<string, string> Variables(LaunchRule rule, IEnumerable<KeyValuePair<string, string>> others)
     {
-        Dictionary<string, string> variables = new(StringComparer.Ordinal);
-        foreach (DictionaryEntry entry in Environment.GetEnvironmentVariables())
-        {
-            variables[(string)entry.Key] = (string?)entry.Value ?? "";
-        }
-
+        Dictionary<string, string> variables = rule.Variables();
         foreach ((string name, string value) in others)
         {
             variables[name] = value;
@@ -196,10 +195,10 @@ internal sealed class ChildProcess
         return variables;
     }
 
-    // This process's variables, and where they say nothing else, settings of the runtime for a quick and small start.
-    private static Dictionary<string, string> HostVariables(IEnumerable<KeyValuePair<string, string>> others)
+    // The same, and where they say nothing else, settings of the runtime for a quick and small start.
+    private static Dictionary<string, string> HostVariables(LaunchRule rule, IEnumerable<KeyValuePair<string, string>> others)
     {
-        Dictionary<string, string> variables = OwnVariables(others);
+        Dictionary<string, string> variables = Variables(rule, others);
         foreach ((string name, string value) in ((string, string)[])[("DOTNET_TieredPGO", "0"), ("DOTNET_gcServer", "0"), ("DOTNET_gcConcurrent", "0"), ("DOTNET_EnableWriteXorExecute", "0")])
         {
             variables.TryAdd(name, value);

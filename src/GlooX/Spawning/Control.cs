@@ -12,6 +12,9 @@ internal sealed record Assignment(string Assembly, string LockFile, string Class
     /// <summary>Where it writes down how it ends; empty: nowhere.</summary>
     public string ExitFile { get; init; } = "";
 
+    /// <summary>Variables that it is to have.</summary>
+    public Dictionary<string, string> Environment { get; init; } = [];
+
     /// <summary>Whether the assembly is only to be loaded: another assignment follows.</summary>
     public bool IsPreparation => Class.Length == 0;
 

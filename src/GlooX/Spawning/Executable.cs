@@ -1,6 +1,5 @@
 using System.Globalization;
 using System.Text.Json;
-using GlooX.Bundles;
 
 namespace GlooX.Spawning;
 
@@ -11,18 +10,20 @@ namespace GlooX.Spawning;
 internal static class Executable
 {
     /// <param name="request">What is asked, with its folder.</param>
-    /// <param name="bundle">Its files.</param>
+    /// <param name="files">The folder with its files.</param>
+    /// <param name="lockFile">What keeps them there.</param>
     /// <param name="node">This node.</param>
-    /// <param name="launcher">By what.</param>
+    /// <param name="rule">How.</param>
+    /// <param name="user">As whom; null: as this process's user.</param>
     /// <param name="id">Names the process.</param>
     /// <param name="log">Where its standard output goes.</param>
     /// <param name="exitFile">Where it leaves its exit code if it outlives its agent.</param>
     /// <exception cref="FileNotFoundException">This node has no such command.</exception>
     /// <exception cref="IOException">It could not be started.</exception>
     /// <exception cref="System.ComponentModel.Win32Exception">The system could not start it.</exception>
-    public static ChildProcess Start(SpawnRequest request, BundleLease bundle, string node, IProcessLauncher launcher, string id, string log, string exitFile)
+    public static ChildProcess Start(SpawnRequest request, string files, string lockFile, string node, LaunchRule rule, OtherUser? user, string id, string log, string exitFile)
     {
-        string program = Find(request.Command[0], bundle.Folder);
+        string program = Find(request.Command[0], files);
         ProcessOptions options = request.Options;
         Dictionary<string, string> variables = new(AgentRoom.Variables(options.TmpDir), StringComparer.Ordinal)
         {
@@ -34,8 +35,13 @@ internal static class Executable
             ["GLOOX_READY_FILE"] = Readiness.FileIn(options.TmpDir),
             ["GLOOX_DAEMONIZE"] = options.Daemonize ? "1" : "0",
         };
-        var start = new ProgramStart(bundle.Folder, Input(id, node, options), variables, bundle.LockFile, options.Daemonize ? exitFile : null);
-        return ChildProcess.Start(launcher, program, request.Command[1..], log, start);
+        foreach ((string name, string value) in request.Environment)
+        {
+            variables[name] = value;
+        }
+
+        var start = new ProgramStart(files, Input(id, node, options), variables, lockFile, options.Daemonize ? exitFile : null) { User = user };
+        return ChildProcess.Start(rule, program, request.Command[1..], log, start);
     }
 
     // A file of its own, else a command of the node's.

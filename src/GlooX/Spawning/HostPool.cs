@@ -46,19 +46,19 @@ internal sealed partial class HostPool : IAsyncDisposable
     private TimeSpan _lastUse;
 
     /// <param name="rule">How many to keep; with a least of 0: none.</param>
-    /// <param name="launcher">Starts them.</param>
+    /// <param name="launching">How they are started.</param>
     /// <param name="room">Where their logs and folders are.</param>
     /// <param name="free">The memory that a new process could be promised.</param>
     /// <param name="logger">Hears of hosts that do not start.</param>
     /// <param name="time">By what spawns are counted.</param>
-    public HostPool(PoolRule rule, IProcessLauncher launcher, AgentRoom room, Func<long> free, ILogger logger, TimeProvider time)
+    public HostPool(PoolRule rule, LaunchRule launching, AgentRoom room, Func<long> free, ILogger logger, TimeProvider time)
     {
-        (_rule, Launcher, _room, _free, _logger, _time, _isKept) = (rule, launcher, room, free, logger, time, rule.Least > 0);
+        (_rule, Launching, _room, _free, _logger, _time, _isKept) = (rule, launching, room, free, logger, time, rule.Least > 0);
         _lastUse = Now() - s_quiet;
         _keeping = _isKept ? Task.Run(KeepAsync) : Task.CompletedTask;
     }
 
-    public IProcessLauncher Launcher { get; }
+    public LaunchRule Launching { get; }
 
     /// <summary>How many are warm now.</summary>
     public int Count => Counted(static _ => true);
@@ -68,11 +68,12 @@ internal sealed partial class HostPool : IAsyncDisposable
 
     /// <summary>A warm host, or a cold one that is just starting.</summary>
     /// <param name="assembly">What it is to run.</param>
-    /// <param name="keepFolder">Whether its folder is to be kept; it is made for that, so the host is a cold one.</param>
+    /// <param name="request">What is asked; it may need a cold host.</param>
+    /// <param name="user">As whom it runs; null: as this process's user.</param>
     /// <exception cref="IOException">It could not be started.</exception>
     /// <exception cref="Win32Exception">The system could not start it.</exception>
     /// <exception cref="PlatformNotSupportedException">Not Linux.</exception>
-    public Host Take(string assembly, bool keepFolder)
+    public Host Take(string assembly, SpawnRequest request, OtherUser? user)
     {
         lock (_lock)
         {
@@ -85,7 +86,7 @@ internal sealed partial class HostPool : IAsyncDisposable
                 _prepared.Insert(0, used);
             }
 
-            while (!keepFolder && _warm.OrderBy(h => h.Prepared == assembly ? 0 : h.Prepared.Length == 0 ? 1 : 2).FirstOrDefault() is { } host)
+            while (!request.NeedsColdHost && _warm.OrderBy(h => h.Prepared == assembly ? 0 : h.Prepared.Length == 0 ? 1 : 2).FirstOrDefault() is { } host)
             {
                 _warm.Remove(host);
                 if (!host.Process.Exited.IsCompleted)
@@ -97,7 +98,7 @@ internal sealed partial class HostPool : IAsyncDisposable
             }
         }
 
-        return Start(warm: false, keepFolder);
+        return Start(warm: false, request.Options.KeepTmpDir, request.Environment, user);
     }
 
     /// <summary>The spawn that took this host is over, well or not: another may take its place in the pool.</summary>
@@ -153,14 +154,14 @@ internal sealed partial class HostPool : IAsyncDisposable
     /// <summary>A cold host for a process that is started again: its id, its log and its folder are known.</summary>
     /// <exception cref="IOException">It could not be started.</exception>
     /// <exception cref="Win32Exception">The system could not start it.</exception>
-    public Host StartAgain(string id, string log, string folder) => Start(warm: false, id, log, folder);
+    public Host StartAgain(string id, string log, SpawnRequest request, OtherUser? user) => Start(warm: false, id, log, request.Options.TmpDir, request.Environment, user);
 
-    private Host Start(bool warm, bool keepFolder)
+    private Host Start(bool warm, bool keepFolder, Dictionary<string, string> variables, OtherUser? user)
     {
         (string id, string log, string folder) = _room.New(keepFolder);
         try
         {
-            return Start(warm, id, log, folder);
+            return Start(warm, id, log, folder, variables, user);
         }
         catch
         {
@@ -170,10 +171,11 @@ internal sealed partial class HostPool : IAsyncDisposable
         }
     }
 
-    private Host Start(bool warm, string id, string log, string folder)
+    private Host Start(bool warm, string id, string log, string folder, Dictionary<string, string> variables, OtherUser? user)
     {
+        user?.Give(folder);
         string[] arguments = [.. HostCommand(), .. warm ? [HostProcess.WarmArgument] : Array.Empty<string>()];
-        return new Host(id, log, folder, ChildProcess.Start(Launcher, DotnetPath.Muxer, arguments, log, AgentRoom.Variables(folder)), warm);
+        return new Host(id, log, folder, ChildProcess.Start(Launching, DotnetPath.Muxer, arguments, log, [.. AgentRoom.Variables(folder), .. variables], user), warm);
     }
 
     // In an application on a larger framework, such as ASP.NET, some assemblies that GlooX needs are not beside it but in that framework:
@@ -312,8 +314,8 @@ internal sealed partial class HostPool : IAsyncDisposable
 
     private async Task<bool> WarmAsync(string assembly, BundleLease? files, TimeSpan since)
     {
-        Host host = Start(warm: true, keepFolder: false);
-        bool lowered = Launcher == ProcessLauncher.Local;
+        Host host = Start(warm: true, keepFolder: false, [], user: null);
+        bool lowered = Launching.Launcher == ProcessLauncher.Local;
         if (lowered)
         {
             LinuxPriority.Reduce(host.Process.Pid);

@@ -46,10 +46,15 @@ public static class HostProcess
             return 0; // the agent went away before it had use for this host
         }
 
+        foreach ((string name, string value) in assignment.Environment)
+        {
+            Environment.SetEnvironmentVariable(name, value);
+        }
+
         bool limited = HeapLimit.Apply(assignment.HeapLimitBytes);
 
         // As long as this process lives, its files stay: its agent, which holds them too, may end before it.
-        using FileStream? held = FileLock.TryShare(assignment.LockFile);
+        using FileStream? held = assignment.LockFile.Length > 0 ? FileLock.TryShare(assignment.LockFile) : null;
         prepared?.Dispose();
         Agent agent;
         try

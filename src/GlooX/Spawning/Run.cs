@@ -12,6 +12,9 @@ internal sealed class Run(ChildProcess process, Guard guard)
     /// <summary>What the pool is told of when the start is over; null: nothing.</summary>
     public Host? Host { get; init; }
 
+    /// <summary>A copy of its files that is its own; null: it has those of the store.</summary>
+    public string? Files { get; init; }
+
     /// <summary>After the process has ended: nothing of it is left, but its folder.</summary>
     public Task CloseAsync() => _closed ??= EndAsync();
 
@@ -19,5 +22,9 @@ internal sealed class Run(ChildProcess process, Guard guard)
     {
         await Guard.EndAsync().ConfigureAwait(false);
         Process.Control?.Dispose();
+        if (Files is not null)
+        {
+            Guard.RemoveFolder(Files);
+        }
     }
 }

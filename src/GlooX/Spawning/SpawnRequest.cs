@@ -35,6 +35,15 @@ internal sealed record SpawnRequest(string Assembly, string Class, long MemoryBy
     /// <summary>Names this spawn, for its caller alone, who may give it up.</summary>
     public string Ticket { get; init; } = "";
 
+    /// <summary>Variables beside those that the agent passes on.</summary>
+    public Dictionary<string, string> Environment { get; init; } = [];
+
+    /// <summary>As whom it runs; empty: as its agent's user.</summary>
+    public string User { get; init; } = "";
+
+    /// <summary>Whether a host that runs already will not do: variables that the system or the runtime read at the start come too late for it.</summary>
+    public bool NeedsColdHost => Options.KeepTmpDir || User.Length > 0 || Environment.Keys.Any(static n => n.StartsWith("DOTNET_", StringComparison.Ordinal) || n.StartsWith("LD_", StringComparison.Ordinal));
+
     public Provision Need() => Provision.FromBytes(MemoryBytes, DiskBytes, Resources) with { MaxPerNode = MaxPerNode, Kind = Kind };
 }
 

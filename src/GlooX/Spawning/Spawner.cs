@@ -55,6 +55,16 @@ internal sealed partial class Spawner(Starter starter, Ledger ledger, IMachine m
             return SpawnReply.Failed(node, faulty);
         }
 
+        if (request.Environment.Select(static v => LaunchRule.FaultOf(v.Key, v.Value)).FirstOrDefault(static f => f is not null) is { } badVariable)
+        {
+            return SpawnReply.Failed(node, badVariable);
+        }
+
+        if (starter.Fault(request) is { } unable)
+        {
+            return new SpawnReply("", 0, node, "", unable, Refused: true); // another node may be able to
+        }
+
         CancellationToken stopping = _stop.Token;
         OutlivingFolder? outliving = await _outliving.Task.WaitAsync(ct).ConfigureAwait(false); // what runs already has its room first
         Dictionary<Reservation, Usage> used = Used();

@@ -21,13 +21,13 @@ internal sealed class Starter(ChildIdentity identity, HostPool hosts, AgentRoom 
     /// <exception cref="IOException">Its folder cannot be made.</exception>
     public (string Id, string Log, Run Run) Start(SpawnRequest request, BundleLease lease, string node, Func<string, string> exitFile, CancellationToken stop)
     {
+        OtherUser? user = UserOf(request);
         if (request.Command.Length > 0)
         {
             (string id, string log, string folder) = room.New(request.Options.KeepTmpDir);
             try
             {
-                SpawnRequest own = request with { Options = request.Options with { TmpDir = folder } };
-                return (id, log, Watched(Executable.Start(own, lease, node, hosts.Launcher, id, log, exitFile(id)), own, id, log, folder, stop));
+                return (id, log, StartProgram(request with { Options = request.Options with { TmpDir = folder } }, lease, user, node, id, log, exitFile(id), stop));
             }
             catch
             {
@@ -37,10 +37,10 @@ internal sealed class Starter(ChildIdentity identity, HostPool hosts, AgentRoom 
             }
         }
 
-        Host host = hosts.Take(Path.Combine(lease.Folder, request.Assembly), request.Options.KeepTmpDir);
+        Host host = hosts.Take(Path.Combine(lease.Folder, request.Assembly), request, user);
         try
         {
-            return (host.Id, host.Log, Watched(host.Process, request, host.Id, host.Log, host.Folder, stop, host));
+            return (host.Id, host.Log, Watched(host.Process, request, host.Id, host.Log, host.Folder, CopyFor(user, lease, host.Id), stop, host));
         }
         catch
         {
@@ -65,11 +65,18 @@ internal sealed class Starter(ChildIdentity identity, HostPool hosts, AgentRoom 
     {
         GlooXHome.CreateFolder(child.Request.Options.TmpDir); // it may have removed it
         File.Delete(Readiness.FileIn(child.Request.Options.TmpDir));
-        ChildProcess process = child.Request.Command.Length > 0
-            ? Executable.Start(child.Request, child.Lease!, node, hosts.Launcher, child.Id, child.Log, exitFile)
-            : hosts.StartAgain(child.Id, child.Log, child.Request.Options.TmpDir).Process;
-        return Watched(process, child.Request, child.Id, child.Log, child.Request.Options.TmpDir, stop);
+        OtherUser? user = UserOf(child.Request);
+        if (child.Request.Command.Length > 0)
+        {
+            return StartProgram(child.Request, child.Lease!, user, node, child.Id, child.Log, exitFile, stop);
+        }
+
+        ChildProcess process = hosts.StartAgain(child.Id, child.Log, child.Request, user).Process;
+        return Watched(process, child.Request, child.Id, child.Log, child.Request.Options.TmpDir, CopyFor(user, child.Lease!, child.Id), stop);
     }
+
+    /// <summary>Why this node cannot start a process as it was asked to, though another may; null: it can.</summary>
+    public string? Fault(SpawnRequest request) => hosts.Launching.Fault(request);
 
     /// <summary>Gives a class to its host, and waits until it answers.</summary>
     /// <param name="child">It, in the run that is to get ready.</param>
@@ -88,10 +95,11 @@ internal sealed class Starter(ChildIdentity identity, HostPool hosts, AgentRoom 
             Run run = child.Run;
             using var limit = CancellationTokenSource.CreateLinkedTokenSource(ct);
             limit.CancelAfter(request.StartTimeoutMilliseconds);
-            var assignment = new Assignment(Path.Combine(child.Lease!.Folder, request.Assembly), child.Lease.LockFile, request.Class, identity.Make(request).Export(), request.Options with { Url = url })
+            var assignment = new Assignment(Path.Combine(run.Files ?? child.Lease!.Folder, request.Assembly), run.Files is null ? child.Lease!.LockFile : "", request.Class, identity.Make(request).Export(), request.Options with { Url = url })
             {
                 HeapLimitBytes = HeapLimit.Of(request.MemoryBytes),
                 ExitFile = exitFile,
+                Environment = request.Environment,
             };
             HostReport? report = await AssignAsync(run.Process.Control!, assignment, limit.Token).ConfigureAwait(false);
             if (report is { Ready: true })
@@ -161,11 +169,56 @@ internal sealed class Starter(ChildIdentity identity, HostPool hosts, AgentRoom 
         return await process.Exited.ConfigureAwait(false);
     }
 
-    private Run Watched(ChildProcess process, SpawnRequest request, string id, string log, string folder, CancellationToken stop, Host? host = null)
+    private static OtherUser? UserOf(SpawnRequest request) => request.User.Length > 0
+        ? OtherUser.Find(request.User) ?? throw new IOException($"there is no user '{request.User}' any more")
+        : null;
+
+    private Run StartProgram(SpawnRequest request, BundleLease lease, OtherUser? user, string node, string id, string log, string exitFile, CancellationToken stop)
+    {
+        string? copy = CopyFor(user, lease, id);
+        try
+        {
+            user?.Give(request.Options.TmpDir);
+            ChildProcess process = Executable.Start(request, copy ?? lease.Folder, lease.LockFile, node, hosts.Launching, user, id, log, exitFile);
+            return Watched(process, request, id, log, request.Options.TmpDir, copy, stop);
+        }
+        catch
+        {
+            if (copy is not null)
+            {
+                Guard.RemoveFolder(copy);
+            }
+
+            throw;
+        }
+    }
+
+    // The store is this process's user's alone.
+    private string? CopyFor(OtherUser? user, BundleLease lease, string id)
+    {
+        if (user is null)
+        {
+            return null;
+        }
+
+        string copy = room.FilesOf(id);
+        try
+        {
+            user.Copy(lease.Folder, copy);
+            return copy;
+        }
+        catch
+        {
+            Guard.RemoveFolder(copy);
+            throw;
+        }
+    }
+
+    private Run Watched(ChildProcess process, SpawnRequest request, string id, string log, string folder, string? files, CancellationToken stop, Host? host = null)
     {
         try
         {
-            return new Run(process, new Guard(process, request.Need(), id, log, groups, folder, adopted: false, stop)) { Host = host };
+            return new Run(process, new Guard(process, request.Need(), id, log, groups, folder, adopted: false, stop)) { Host = host, Files = files };
         }
         catch
         {

@@ -1,0 +1,143 @@
+namespace GlooX.Tests;
+
+/// <summary>The variables of processes, and as whom they run.</summary>
+public sealed class SurroundingsTests : IDisposable
+{
+    private readonly string _folder = Directory.CreateDirectory(Path.Combine(TestGrid.Home, $"payload-{Guid.NewGuid():N}")).FullName;
+
+    private static CancellationToken Ct => TestContext.Current.CancellationToken;
+
+    public void Dispose() => Directory.Delete(_folder, recursive: true);
+
+    [Theory]
+    [InlineData(0)]
+    [InlineData(1)]
+    public async Task A_class_gets_the_usual_variables_and_those_that_are_passed_on_or_given_and_no_others(int warmHosts)
+    {
+        using var secret = new Variable("SURROUNDINGS_SECRET", "s3cret");
+        using var shared = new Variable("SURROUNDINGS_SHARED", "shared");
+        using var key = new Variable("GLOOX_TLS_CHILDREN_PRIVATE_KEY_OF_TEST", "/etc/key");
+        await using TestGrid grid = await TestGrid.StartAsync(new AgentOptions { WarmHosts = warmHosts, PassEnvironment = ["SURROUNDINGS_SH*", "GLOOX_TLS_*"] });
+        await Eventually.HoldsAsync(() => grid.Agents[0].WarmHosts == warmHosts, "a host is warm");
+        await using SpawnedProcess child = await grid.SpawnAsync("Witness", new SpawnOptions { Environment = new() { ["COLOUR"] = "blue", ["LANG"] = "C" } });
+        Assert.Equal("blue", await child.CallAsync<string>("first", Ct)); // before any of its code ran
+        Assert.Equal("blue", await child.CallAsync<string>("inherited", Ct, "COLOUR"));
+        Assert.Equal("C", await child.CallAsync<string>("variable", Ct, "LANG"));
+        Assert.Equal("shared", await child.CallAsync<string>("variable", Ct, "SURROUNDINGS_SHARED"));
+        Assert.Equal(Environment.GetEnvironmentVariable("PATH"), await child.CallAsync<string>("variable", Ct, "PATH"));
+        Assert.Null(await child.CallAsync<string>("variable", Ct, "SURROUNDINGS_SECRET"));
+        Assert.Null(await child.CallAsync<string>("variable", Ct, "GLOOX_TLS_CHILDREN_PRIVATE_KEY_OF_TEST"));
+        string environment = await File.ReadAllTextAsync($"/proc/{child.Pid}/environ", Ct);
+        Assert.DoesNotContain("s3cret", environment, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Settings_of_the_runtime_are_there_when_it_starts()
+    {
+        await using TestGrid grid = await TestGrid.StartAsync(new AgentOptions { WarmHosts = 1 });
+        await Eventually.HoldsAsync(() => grid.Agents[0].WarmHosts == 1, "a host is warm");
+        await using SpawnedProcess child = await grid.SpawnAsync("Witness", new SpawnOptions { Environment = new() { ["DOTNET_GCHeapCount"] = "2" } });
+        Assert.Contains("DOTNET_GCHeapCount=2\0", await File.ReadAllTextAsync($"/proc/{child.Pid}/environ", Ct), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task An_executable_gets_them_too_and_again_when_it_is_started_again()
+    {
+        using var secret = new Variable("SURROUNDINGS_SECRET", "s3cret");
+        await using TestGrid grid = await TestGrid.StartAsync();
+        SpawnOptions options = new() { Environment = new() { ["COLOUR"] = "blue", ["PATH"] = "/bin:/usr/bin" }, Restart = RestartPolicy.OnFailure with { FirstPause = TimeSpan.FromMilliseconds(10) } };
+        await using SpawnedProcess process = await grid.Client.SpawnAsync(Script($"echo \"$COLOUR $PATH $SURROUNDINGS_SECRET.\"; mkdir {_folder}/first && exit 3; exit 0"), options, ct: Ct);
+        Assert.Equal(new ExitStatus(0, 0), await process.WaitForExitAsync(Ct));
+        string[] lines = [.. (await process.LogsAsync(ct: Ct).ToListAsync(Ct)).Where(static l => l.Stream == OutputStream.Output).Select(static l => l.Text)];
+        Assert.Equal(["blue /bin:/usr/bin .", "blue /bin:/usr/bin ."], lines);
+    }
+
+    [Theory]
+    [InlineData("", "x")]
+    [InlineData("A=B", "x")]
+    [InlineData("A", "x\0y")]
+    [InlineData("GLOOX_ID", "x")]
+    public async Task What_cannot_be_a_variable_is_refused(string name, string value)
+    {
+        await using TestGrid grid = await TestGrid.StartAsync();
+        var error = await Assert.ThrowsAsync<ArgumentException>(() => grid.SpawnAsync("Witness", new SpawnOptions { Environment = new() { [name] = value } }));
+        Assert.Contains($"'{name}'", error.Message, StringComparison.Ordinal);
+        await Assert.ThrowsAsync<ArgumentException>(() => Agent.StartAsync("127.0.0.1:0", options: new AgentOptions { PassEnvironment = ["A*B"] }, ct: Ct));
+    }
+
+    [Fact]
+    public async Task Nothing_runs_as_a_user_that_the_node_does_not_allow()
+    {
+        await using TestGrid grid = await TestGrid.StartAsync();
+        Assert.Contains("--allow-user nobody", await grid.FailAsync("Witness", new SpawnOptions { User = "nobody" }), StringComparison.Ordinal);
+        var error = await Assert.ThrowsAsync<ArgumentException>(() => Agent.StartAsync("127.0.0.1:0", options: new AgentOptions { AllowedUsers = ["no-such-user"] }, ct: Ct));
+        Assert.Contains("'no-such-user'", error.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_class_runs_as_another_user_with_its_own_copy_of_its_files()
+    {
+        RequireRoot();
+        await using TestGrid grid = await TestGrid.StartAsync(new AgentOptions { WarmHosts = 1, AllowedUsers = ["nobody"] });
+        string files;
+        await using (SpawnedProcess child = await grid.SpawnAsync("Witness", new SpawnOptions { User = "nobody" }))
+        {
+            string[] who = await child.CallAsync<string[]>("who", Ct) ?? [];
+            Assert.Equal("nobody", who[0]);
+            Assert.NotEqual(Environment.GetEnvironmentVariable("HOME"), who[1]);
+            files = who[2];
+            Assert.True(Directory.Exists(files));
+            string status = await File.ReadAllTextAsync($"/proc/{child.Pid}/status", Ct);
+            Assert.Contains("CapEff:\t0000000000000000", status, StringComparison.Ordinal);
+            Assert.Equal(new ExitStatus(0, 9), await child.KillAsync(Ct));
+            Assert.False(Directory.Exists(child.TmpDir));
+        }
+
+        await Eventually.HoldsAsync(() => !Directory.Exists(files), "the copy is gone");
+        Assert.Contains("outlives it", await grid.FailAsync("Witness", new SpawnOptions { User = "nobody", Daemonize = true }), StringComparison.Ordinal);
+        await grid.NothingIsLeftAsync();
+    }
+
+    [Fact]
+    public async Task An_executable_runs_as_another_user_and_so_does_what_is_started_again()
+    {
+        RequireRoot();
+        await using TestGrid grid = await TestGrid.StartAsync(new AgentOptions { WarmHosts = 0, AllowedUsers = ["nobody"] });
+        SpawnOptions options = new() { User = "nobody", Restart = RestartPolicy.OnFailure with { FirstPause = TimeSpan.FromMilliseconds(10) } };
+        await using SpawnedProcess process = await grid.Client.SpawnAsync(Script("id -un; id -Gn; cat \"$0\" | head -1; cat /etc/shadow; mkdir $GLOOX_TMPDIR/first && exit 3; exit 0"), options, ct: Ct);
+        Assert.Equal(new ExitStatus(0, 0), await process.WaitForExitAsync(Ct));
+        List<LogLine> lines = await process.LogsAsync(ct: Ct).ToListAsync(Ct);
+        Assert.Equal(["nobody", "nogroup", "#!/bin/sh", "nobody", "nogroup", "#!/bin/sh"], lines.Where(static l => l.Stream == OutputStream.Output).Select(static l => l.Text));
+        Assert.Equal(2, lines.Count(static l => l.Text.Contains("Permission denied", StringComparison.Ordinal)));
+        await grid.NothingIsLeftAsync();
+    }
+
+    private static void RequireRoot()
+    {
+        Assert.SkipUnless(Environment.UserName == "root", "only root can start processes of other users");
+        for (string? folder = AppContext.BaseDirectory; folder is not null; folder = Path.GetDirectoryName(folder))
+        {
+            Assert.SkipUnless((File.GetUnixFileMode(folder) & UnixFileMode.OtherExecute) != 0, $"others cannot get through {folder} to the host");
+        }
+    }
+
+    private string Script(string text)
+    {
+        string file = Path.Combine(_folder, $"{Guid.NewGuid():N}.sh");
+        File.WriteAllText(file, $"#!/bin/sh\n{text}\n");
+        return file;
+    }
+
+    private sealed class Variable : IDisposable
+    {
+        private readonly string _name;
+
+        public Variable(string name, string value)
+        {
+            _name = name;
+            Environment.SetEnvironmentVariable(name, value);
+        }
+
+        public void Dispose() => Environment.SetEnvironmentVariable(_name, null);
+    }
+}
