@@ -72,7 +72,7 @@ public sealed record AgentOptions
     /// <summary>
     /// Names of this process's variables that the processes of the agent get, beside the usual ones (<c>PATH</c>, <c>HOME</c>, <c>LANG</c>,
     /// <c>DOTNET_*</c> and the like: see <c>docs/spawning.md</c>); one that ends in <c>*</c> means all that begin so. Default: none, so that what
-    /// an agent was given, such as passwords, is not every payload's to read. Variables that begin with <c>GLOOX_TLS_</c> are never passed on.
+    /// an agent was given, such as passwords, is not every payload's to read. Variables that begin with <c>RAKTR_TLS_</c> or <c>GLOOX_TLS_</c> are never passed on.
     /// </summary>
     public IReadOnlyList<string> PassEnvironment { get; init; } = [];
 

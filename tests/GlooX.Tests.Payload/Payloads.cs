@@ -45,7 +45,7 @@ public sealed class Witness : Agent
     [Rpc("inherited")]
     public async ValueTask<string> InheritedAsync(string name)
     {
-        using Process shell = Process.Start(new ProcessStartInfo("/bin/sh", ["-c", $"echo ${name}"]) { RedirectStandardOutput = true })!;
+        using Process shell = Process.Start(new ProcessStartInfo("/bin/sh", ["-c", $"echo ${name}"]) { RedirectStandardOutput = true, UseShellExecute = false })!;
         return (await shell.StandardOutput.ReadToEndAsync()).TrimEnd();
     }
 

@@ -122,6 +122,8 @@ public sealed class HostPoolTests : IAsyncDisposable
         return int.Parse(stat[(stat.LastIndexOf(')') + 2)..].Split(' ')[16], CultureInfo.InvariantCulture);
     }
 
+    private static SpawnRequest Request { get; } = new("any.dll", "Any", 0, 0, PlacementStrategy.Direct, new ProcessOptions(), 30_000, AllowSpawn: false);
+
     private static bool Released(string lockFile)
     {
         using FileStream? taken = FileLock.TryTake(lockFile);

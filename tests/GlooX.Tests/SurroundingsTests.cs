@@ -16,17 +16,17 @@ public sealed class SurroundingsTests : IDisposable
     {
         using var secret = new Variable("SURROUNDINGS_SECRET", "s3cret");
         using var shared = new Variable("SURROUNDINGS_SHARED", "shared");
-        using var key = new Variable("GLOOX_TLS_CHILDREN_PRIVATE_KEY_OF_TEST", "/etc/key");
-        await using TestGrid grid = await TestGrid.StartAsync(new AgentOptions { WarmHosts = warmHosts, PassEnvironment = ["SURROUNDINGS_SH*", "GLOOX_TLS_*"] });
+        using var key = new Variable("RAKTR_TLS_OF_TEST_PASSWORD", "/etc/key");
+        await using TestGrid grid = await TestGrid.StartAsync(new AgentOptions { WarmHosts = warmHosts, PassEnvironment = ["SURROUNDINGS_SH*", "RAKTR_*"] });
         await Eventually.HoldsAsync(() => grid.Agents[0].WarmHosts == warmHosts, "a host is warm");
         await using SpawnedProcess child = await grid.SpawnAsync("Witness", new SpawnOptions { Environment = new() { ["COLOUR"] = "blue", ["LANG"] = "C" } });
-        Assert.Equal("blue", await child.CallAsync<string>("first", Ct)); // before any of its code ran
-        Assert.Equal("blue", await child.CallAsync<string>("inherited", Ct, "COLOUR"));
-        Assert.Equal("C", await child.CallAsync<string>("variable", Ct, "LANG"));
-        Assert.Equal("shared", await child.CallAsync<string>("variable", Ct, "SURROUNDINGS_SHARED"));
-        Assert.Equal(Environment.GetEnvironmentVariable("PATH"), await child.CallAsync<string>("variable", Ct, "PATH"));
-        Assert.Null(await child.CallAsync<string>("variable", Ct, "SURROUNDINGS_SECRET"));
-        Assert.Null(await child.CallAsync<string>("variable", Ct, "GLOOX_TLS_CHILDREN_PRIVATE_KEY_OF_TEST"));
+        Assert.Equal("blue", await child.CallAsync<string>("first")); // before any of its code ran
+        Assert.Equal("blue", await child.CallAsync<string>("inherited", "COLOUR"));
+        Assert.Equal("C", await child.CallAsync<string>("variable", "LANG"));
+        Assert.Equal("shared", await child.CallAsync<string>("variable", "SURROUNDINGS_SHARED"));
+        Assert.Equal(Environment.GetEnvironmentVariable("PATH"), await child.CallAsync<string>("variable", "PATH"));
+        Assert.Null(await child.CallAsync<string>("variable", "SURROUNDINGS_SECRET"));
+        Assert.Null(await child.CallAsync<string>("variable", "RAKTR_TLS_OF_TEST_PASSWORD"));
         string environment = await File.ReadAllTextAsync($"/proc/{child.Pid}/environ", Ct);
         Assert.DoesNotContain("s3cret", environment, StringComparison.Ordinal);
     }
@@ -78,22 +78,20 @@ public sealed class SurroundingsTests : IDisposable
     public async Task A_class_runs_as_another_user_with_its_own_copy_of_its_files()
     {
         RequireRoot();
-        await using TestGrid grid = await TestGrid.StartAsync(new AgentOptions { WarmHosts = 1, AllowedUsers = ["nobody"] });
-        string files;
+        await using TestGrid grid = await TestGrid.StartAsync(new AgentOptions { WarmHosts = 0, AllowedUsers = ["nobody"] });
         await using (SpawnedProcess child = await grid.SpawnAsync("Witness", new SpawnOptions { User = "nobody" }))
         {
-            string[] who = await child.CallAsync<string[]>("who", Ct) ?? [];
+            string[] who = await child.CallAsync<string[]>("who") ?? [];
             Assert.Equal("nobody", who[0]);
             Assert.NotEqual(Environment.GetEnvironmentVariable("HOME"), who[1]);
-            files = who[2];
+            string files = who[2];
             Assert.True(Directory.Exists(files));
             string status = await File.ReadAllTextAsync($"/proc/{child.Pid}/status", Ct);
             Assert.Contains("CapEff:\t0000000000000000", status, StringComparison.Ordinal);
             Assert.Equal(new ExitStatus(0, 9), await child.KillAsync(Ct));
-            Assert.False(Directory.Exists(child.TmpDir));
+            await Eventually.HoldsAsync(() => !Directory.Exists(child.TmpDir) && !Directory.Exists(files), "its folder and the copy are gone");
         }
 
-        await Eventually.HoldsAsync(() => !Directory.Exists(files), "the copy is gone");
         Assert.Contains("outlives it", await grid.FailAsync("Witness", new SpawnOptions { User = "nobody", Daemonize = true }), StringComparison.Ordinal);
         await grid.NothingIsLeftAsync();
     }
@@ -112,12 +110,37 @@ public sealed class SurroundingsTests : IDisposable
         await grid.NothingIsLeftAsync();
     }
 
+    [Fact]
+    public async Task A_folder_that_others_cannot_pass_through_is_named()
+    {
+        RequireRoot();
+        UnixFileMode before = File.GetUnixFileMode(TestGrid.Home);
+        File.SetUnixFileMode(TestGrid.Home, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
+        try
+        {
+            await using TestGrid grid = await TestGrid.StartAsync(new AgentOptions { WarmHosts = 0, AllowedUsers = ["nobody"] });
+            Assert.Contains($"cannot get through {TestGrid.Home} ", await grid.FailAsync("Witness", new SpawnOptions { User = "nobody" }), StringComparison.Ordinal);
+            var error = await Assert.ThrowsAsync<SpawnException>(() => grid.Client.SpawnAsync(Script("exit 0"), new SpawnOptions { User = "nobody" }, ct: Ct));
+            Assert.Contains("TMPDIR", error.Message, StringComparison.Ordinal);
+            await grid.NothingIsLeftAsync();
+        }
+        finally
+        {
+            File.SetUnixFileMode(TestGrid.Home, before);
+        }
+    }
+
     private static void RequireRoot()
     {
         Assert.SkipUnless(Environment.UserName == "root", "only root can start processes of other users");
         for (string? folder = AppContext.BaseDirectory; folder is not null; folder = Path.GetDirectoryName(folder))
         {
-            Assert.SkipUnless((File.GetUnixFileMode(folder) & UnixFileMode.OtherExecute) != 0, $"others cannot get through {folder} to the host");
+            Assert.SkipUnless((File.GetUnixFileMode(folder) & UnixFileMode.OtherExecute) != UnixFileMode.None, $"others cannot get through {folder} to the host");
+        }
+
+        for (string? folder = Path.GetTempPath(); folder?.StartsWith(TestGrid.Home, StringComparison.Ordinal) == true; folder = Path.GetDirectoryName(folder))
+        {
+            File.SetUnixFileMode(folder, File.GetUnixFileMode(folder) | UnixFileMode.OtherExecute);
         }
     }
 

@@ -18,7 +18,7 @@ internal sealed class LaunchRule(IProcessLauncher launcher, IReadOnlyList<string
     ];
 
     // A process has its own identity, from its agent.
-    private static readonly string[] s_never = ["GLOOX_TLS_*"];
+    private static readonly string[] s_never = ["GLOOX_TLS_*", "RAKTR_TLS_*"];
 
     public IProcessLauncher Launcher { get; } = launcher;
 

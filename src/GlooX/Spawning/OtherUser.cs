@@ -56,6 +56,14 @@ internal sealed class OtherUser
     /// <exception cref="IOException">It cannot be given.</exception>
     public void Give(string folder)
     {
+        for (string? above = Path.GetDirectoryName(folder); above is not null; above = Path.GetDirectoryName(above))
+        {
+            if (!OperatingSystem.IsWindows() && (File.GetUnixFileMode(above) & (UnixFileMode.GroupExecute | UnixFileMode.OtherExecute)) == UnixFileMode.None)
+            {
+                throw new IOException($"the user '{_name}' cannot get through {above} to its files: start the agent with a TMPDIR that others may pass through, such as /tmp");
+            }
+        }
+
         foreach (string path in Directory.EnumerateFileSystemEntries(folder, "*", SearchOption.AllDirectories).Prepend(folder))
         {
             if (lchown(path, _id, _group) != 0)
