@@ -44,6 +44,7 @@ internal sealed partial class HostPool : IAsyncDisposable
     private readonly bool _isKept;
     private readonly Task _keeping;
     private TimeSpan _lastUse;
+    private int _starting;
 
     /// <param name="rule">How many to keep; with a least of 0: none.</param>
     /// <param name="launching">How they are started.</param>
@@ -79,6 +80,7 @@ internal sealed partial class HostPool : IAsyncDisposable
         {
             _lastUse = Now();
             _rule.Spawned(_lastUse);
+            _starting++;
             if (_prepared.FindIndex(p => p.Assembly == assembly) is var at and > 0)
             {
                 (string Assembly, BundleLease Files) used = _prepared[at];
@@ -98,14 +100,23 @@ internal sealed partial class HostPool : IAsyncDisposable
             }
         }
 
-        return Start(warm: false, request.Options.KeepTmpDir, request.Environment, user);
+        try
+        {
+            return Start(warm: false, request.Options.KeepTmpDir, request.Environment, user);
+        }
+        catch
+        {
+            Used();
+            throw;
+        }
     }
 
-    /// <summary>The spawn that took this host is over, well or not: another may take its place in the pool.</summary>
-    public void Used(Host host)
+    /// <summary>The spawn that took a host is over, well or not: another may take its place in the pool.</summary>
+    public void Used()
     {
         lock (_lock)
         {
+            _starting--;
             _lastUse = Now();
         }
 
@@ -261,24 +272,27 @@ internal sealed partial class HostPool : IAsyncDisposable
         }
     }
 
-    // Getting a host warm takes half a second of a processor: the spawn that emptied the pool, and its first calls, come first.
+    // Getting a host warm takes half a second of a processor: the spawn that emptied the pool, and its first calls, come first. While as many start
+    // as there are processors, it would only hold them up, however long that goes on.
     private async Task QuietAsync()
     {
         TimeSpan latest = Now() + s_latest;
-        for (TimeSpan now; (now = Now()) < latest;)
+        while (true)
         {
-            TimeSpan left;
+            TimeSpan now = Now(), left;
+            bool isBusy;
             lock (_lock)
             {
                 left = _lastUse + s_quiet - now;
+                isBusy = _starting >= Environment.ProcessorCount;
             }
 
-            if (left <= TimeSpan.Zero)
+            if (!isBusy && (left <= TimeSpan.Zero || now >= latest))
             {
                 return;
             }
 
-            await Task.Delay(left < latest - now ? left : latest - now, _stop.Token).ConfigureAwait(false);
+            await Task.Delay(isBusy ? s_quiet : left < latest - now ? left : latest - now, _stop.Token).ConfigureAwait(false);
         }
     }
 

@@ -48,7 +48,7 @@ internal sealed class Starter(ChildIdentity identity, HostPool hosts, AgentRoom 
             host.Process.Control?.Dispose();
             Guard.RemoveFolder(host.Folder);
             ChildOutput.Delete(host.Log);
-            hosts.Used(host);
+            hosts.Used();
             throw;
         }
     }
@@ -138,9 +138,9 @@ internal sealed class Starter(ChildIdentity identity, HostPool hosts, AgentRoom 
     /// <summary>The start is over, well or not.</summary>
     public void Over(Run run)
     {
-        if (run.Host is { } host)
+        if (run.Host is not null)
         {
-            hosts.Used(host);
+            hosts.Used();
         }
     }
 
