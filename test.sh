@@ -17,4 +17,10 @@ need python3-msgpack /usr/bin/python3 -c 'import msgpack' # for the client in Py
 
 export DOTNET_NOLOGO=1 DOTNET_CLI_TELEMETRY_OPTOUT=1
 dotnet build GlooX.slnx -c Release -v q
-dotnet test --solution GlooX.slnx -c Release --no-build "$@"
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+dotnet test --solution GlooX.slnx -c Release --no-build "$@" | tee "$log" || {
+    code=$?
+    echo && echo "what failed, once more:" && grep -A 4 '^failed ' "$log"
+    exit $code
+}

@@ -30,7 +30,7 @@ public class Agent : IAsyncDisposable
     private RpcServer _server = null!;
     private GridLink _link = null!;
     private GridMembership? _grid;
-    private Ledger _ledger = null!;
+    private Ledger? _ledger;
     private Spawner? _spawner;
     private ProcessEvents? _events;
     private ProcessWatch? _watch;
@@ -344,7 +344,7 @@ public class Agent : IAsyncDisposable
     public SlotCount Slots(Provision provision)
     {
         Dictionary<Reservation, Usage> used = Spawner.Used();
-        return _ledger.Status(_machine.Read(), used).Count(provision);
+        return LedgerOf(_machine.Read(), used).Count(provision);
     }
 
     /// <summary>A line to the agent named by <see cref="ProcessOptions.ParentUrl"/>; the caller disposes it.</summary>
@@ -365,8 +365,6 @@ public class Agent : IAsyncDisposable
     {
         Options = options;
         _identity = identity;
-        MachineStatus machine = _machine.Read();
-        _ledger = new Ledger(new Capacity(machine.TotalMemoryBytes, machine.TotalDiskBytes));
         _server = new RpcServer(new RpcServerOptions { Identity = identity });
         _server.Add(new AgentService(this), AgentService.Name, AgentAccess.Table);
         if (RpcRegistry.FindDispatcher(GetType()) is not null)
@@ -540,7 +538,7 @@ public class Agent : IAsyncDisposable
     {
         Dictionary<Reservation, Usage> used = _spawner?.Used() ?? [];
         MachineStatus machine = _machine.Read();
-        LedgerStatus status = _ledger.Status(machine, used);
+        LedgerStatus status = LedgerOf(machine, used);
         return new NodeInfo(
             Url, _nodeId, Environment.MachineName, Environment.ProcessId, machine.Cores, status.Memory.FreeBytes, status.Disk.FreeBytes, status.Utilization, _weight, [.. Peers])
         {
@@ -549,7 +547,11 @@ public class Agent : IAsyncDisposable
         };
     }
 
-    private long FreeMemory() => _ledger.Status(_machine.Read(), _spawner?.Used() ?? []).Memory.FreeBytes;
+    private long FreeMemory() => LedgerOf(_machine.Read(), _spawner?.Used() ?? []).Memory.FreeBytes;
+
+    // A spawned process hands out nothing, so its start does without; asked, it speaks of its machine.
+    private LedgerStatus LedgerOf(MachineStatus machine, Dictionary<Reservation, Usage> used) =>
+        (_ledger ?? new Ledger(new Capacity(machine.TotalMemoryBytes, machine.TotalDiskBytes))).Status(machine, used);
 
     private static ControlGroups? GroupsOf(AgentOptions options)
     {

@@ -61,7 +61,7 @@ namespace GlooX
         private readonly ILogger _logger;
         private readonly ConcurrentDictionary<string, Service> _services = new(StringComparer.Ordinal);
         private readonly ConcurrentDictionary<ServerConnection, bool> _connections = new();
-        private readonly List<(SslApplicationProtocol Protocol, Func<TlsConnection, Task> Handler, RpcRole? Role)> _routes = [];
+        private readonly List<TlsRoute> _routes = [];
         private TlsListener? _listener;
         private TlsListener? _door; // for connections that others accept
         private int _disposed;
@@ -144,10 +144,7 @@ namespace GlooX
             SslApplicationProtocol[] protocols = [TlsConnection.Rpc, .. _routes.Select(r => r.Protocol)];
             _listener = await TlsListener.BindAsync(endpoint, identity, Limits, protocols, _logger, ct).ConfigureAwait(false);
             _listener.Route(TlsConnection.Rpc, ServeAsync, RpcRole.None);
-            foreach ((SslApplicationProtocol protocol, Func<TlsConnection, Task> handler, RpcRole? role) in _routes)
-            {
-                _listener.Route(protocol, handler, role);
-            }
+            _routes.ForEach(r => _listener.Route(r.Protocol, r.Handler, r.Role));
 
             _listener.Start();
         }
@@ -204,7 +201,7 @@ namespace GlooX
         }
 
         /// <summary>Another protocol on the same port, for callers of a role, or for all (null); before <see cref="StartAsync"/>.</summary>
-        internal void Route(SslApplicationProtocol protocol, Func<TlsConnection, Task> handler, RpcRole? role) => _routes.Add((protocol, handler, role));
+        internal void Route(SslApplicationProtocol protocol, Func<TlsConnection, Task> handler, RpcRole? role) => _routes.Add(new TlsRoute(protocol, handler, role));
 
         /// <exception cref="ArgumentException">Nothing of the object can be called.</exception>
         internal static RpcDispatcher DispatcherOf(object target) => RpcRegistry.FindDispatcher(target.GetType())
@@ -259,8 +256,12 @@ namespace GlooX
 
         private static long PaceOf(RpcServerOptions options)
         {
-            double shortest = new[] { options.HandshakeTimeout, options.KeepAliveInterval, options.IdleTimeout }
-                .Where(static t => t > TimeSpan.Zero).Select(static t => t.TotalMilliseconds).DefaultIfEmpty(double.MaxValue).Min();
+            double shortest = double.MaxValue;
+            foreach (TimeSpan watched in (ReadOnlySpan<TimeSpan>)[options.HandshakeTimeout, options.KeepAliveInterval, options.IdleTimeout])
+            {
+                shortest = watched > TimeSpan.Zero ? Math.Min(shortest, watched.TotalMilliseconds) : shortest;
+            }
+
             return (long)Math.Clamp(shortest / 4, 10, 1000);
         }
 

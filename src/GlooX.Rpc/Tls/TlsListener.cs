@@ -37,7 +37,7 @@ internal sealed partial class TlsListener : IAsyncDisposable
     private readonly List<SslApplicationProtocol> _protocols;
     private readonly HandshakeSlots _handshakes = new(MaxHandshakes, s_fairTime, TimeProvider.System);
     private readonly CancellationTokenSource _stop = new();
-    private readonly ConcurrentDictionary<SslApplicationProtocol, (Func<TlsConnection, Task> Handler, RpcRole? Role)> _routes = new();
+    private readonly ConcurrentQueue<TlsRoute> _routes = new();
     private readonly ConcurrentDictionary<Task, bool> _connections = new();
     private Task _accepting = Task.CompletedTask;
     private IdentityException? _problem;
@@ -103,11 +103,8 @@ internal sealed partial class TlsListener : IAsyncDisposable
         }
     }
 
-    /// <summary>
-    /// Who serves the connections of a protocol, and which role a caller must have; null: it is open to all, who are <see cref="Peer.Nobody"/>
-    /// without a certificate that is trusted. The handler owns the connection and completes when it is done.
-    /// </summary>
-    public void Route(SslApplicationProtocol protocol, Func<TlsConnection, Task> handler, RpcRole? role) => _routes[protocol] = (handler, role);
+    /// <summary>Who serves the connections of a protocol; see <see cref="TlsRoute"/>.</summary>
+    public void Route(SslApplicationProtocol protocol, Func<TlsConnection, Task> handler, RpcRole? role) => _routes.Enqueue(new TlsRoute(protocol, handler, role));
 
     public void Start() => _accepting = Task.Run(AcceptAsync);
 
@@ -225,7 +222,7 @@ internal sealed partial class TlsListener : IAsyncDisposable
                 Peer? peer = null;
                 await stream.AuthenticateAsServerAsync(
                     Options(mine, (certificate, chain, errors) => refusal = Trust.Judge(certificate, chain, errors, mine.Authority, mine.Denials, null, out peer)), limit.Token).ConfigureAwait(false);
-                if (!_routes.TryGetValue(stream.NegotiatedApplicationProtocol, out (Func<TlsConnection, Task> Handler, RpcRole? Role) route))
+                if (_routes.LastOrDefault(r => r.Protocol == stream.NegotiatedApplicationProtocol) is not { } route)
                 {
                     LogRefused(_logger, remote, $"it asks for the protocol '{stream.NegotiatedApplicationProtocol}', which is not served here");
                     return;

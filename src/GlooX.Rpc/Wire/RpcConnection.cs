@@ -35,8 +35,10 @@ internal abstract class RpcConnection : WireConnection, ICallSource, ISwept
     private int _finishing;
 
     // Streams: what this side reads from the calls that it serves, and all that it writes.
-    private readonly ConcurrentDictionary<(uint Call, uint Number), IncomingStream> _incoming = new();
-    private readonly ConcurrentDictionary<(bool IsResult, uint Call, uint Number), OutgoingStream> _outgoing = new();
+
+    // Made when there is a stream: in a process that has just started, the compiler would take longer over them than the rest of a call takes.
+    private ConcurrentDictionary<(uint Call, uint Number), IncomingStream>? _incoming;
+    private ConcurrentDictionary<(bool IsResult, uint Call, uint Number), OutgoingStream>? _outgoing;
     private readonly CallbackTable _callbacks = new();
 
     protected RpcConnection(TlsConnection connection, int maxFrame, int highWater, int maxInFlight, long maxInFlightBytes, Pipeline pipeline)
@@ -199,7 +201,7 @@ internal abstract class RpcConnection : WireConnection, ICallSource, ISwept
     /// <exception cref="RpcException"><see cref="RpcError.Protocol"/>: one of a call with that id is there already.</exception>
     public void Expect(IncomingStream stream, uint call)
     {
-        if (!_incoming.TryAdd((call, stream.Number), stream))
+        if (!LazyInitializer.EnsureInitialized(ref _incoming, static () => new()).TryAdd((call, stream.Number), stream))
         {
             throw MadeTwice(call);
         }
@@ -210,12 +212,12 @@ internal abstract class RpcConnection : WireConnection, ICallSource, ISwept
         }
     }
 
-    public void Forget(IncomingStream stream, uint call) => _incoming.TryRemove(KeyValuePair.Create((call, stream.Number), stream));
+    public void Forget(IncomingStream stream, uint call) => _incoming?.TryRemove(KeyValuePair.Create((call, stream.Number), stream));
 
     /// <summary>A stream that this side sends: the result of a call that it serves, or an argument of one that it makes.</summary>
     public void Offer(OutgoingStream stream)
     {
-        _outgoing[(stream.Number == 0, stream.Call, stream.Number)] = stream;
+        LazyInitializer.EnsureInitialized(ref _outgoing, static () => new())[(stream.Number == 0, stream.Call, stream.Number)] = stream;
         if (IsClosed)
         {
             stream.Stop();
@@ -223,7 +225,7 @@ internal abstract class RpcConnection : WireConnection, ICallSource, ISwept
     }
 
     public void Withdraw(OutgoingStream stream) =>
-        _outgoing.TryRemove(KeyValuePair.Create((stream.Number == 0, stream.Call, stream.Number), stream));
+        _outgoing?.TryRemove(KeyValuePair.Create((stream.Number == 0, stream.Call, stream.Number), stream));
 
     public void SendError(uint id, Exception e)
     {
@@ -376,12 +378,12 @@ internal abstract class RpcConnection : WireConnection, ICallSource, ISwept
             ThreadPool.UnsafeQueueUserWorkItem(static r => r.Cancel(), request, preferLocal: false);
         }
 
-        foreach (IncomingStream stream in _incoming.Values)
+        foreach (IncomingStream stream in Volatile.Read(ref _incoming)?.Values ?? [])
         {
             stream.Fail(reason);
         }
 
-        foreach (OutgoingStream stream in _outgoing.Values)
+        foreach (OutgoingStream stream in Volatile.Read(ref _outgoing)?.Values ?? [])
         {
             stream.Stop();
         }
@@ -421,16 +423,16 @@ internal abstract class RpcConnection : WireConnection, ICallSource, ISwept
         switch (type)
         {
             // What comes late, after the call's end, is for nobody.
-            case FrameType.Credit when _outgoing.TryGetValue((number == 0 ? true : false, id, number), out OutgoingStream? outgoing):
+            case FrameType.Credit when _outgoing is { } all && all.TryGetValue((number == 0, id, number), out OutgoingStream? outgoing):
                 outgoing.Grant(Frame.ReadVarint(ref rest));
                 break;
             case FrameType.StreamItem when number == 0:
                 _calls.Find(id)?.Item(content);
                 break;
-            case FrameType.StreamItem when _incoming.TryGetValue((id, number), out IncomingStream? incoming):
+            case FrameType.StreamItem when _incoming is { } all && all.TryGetValue((id, number), out IncomingStream? incoming):
                 incoming.Item(content);
                 break;
-            case FrameType.StreamEnd when _incoming.TryGetValue((id, number), out IncomingStream? ended):
+            case FrameType.StreamEnd when _incoming is { } all && all.TryGetValue((id, number), out IncomingStream? ended):
                 if (content.IsEmpty)
                 {
                     ended.Complete();
