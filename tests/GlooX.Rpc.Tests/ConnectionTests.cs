@@ -107,7 +107,7 @@ public sealed class ConnectionTests
     [Fact]
     public async Task A_client_finds_a_server_that_came_back_on_the_same_port()
     {
-        await using Harness it = await Harness.StartAsync();
+        await using Harness it = await Harness.StartAsync(url: Harness.KeptUrl());
         Assert.Equal(3, await it.Remote.AddAsync(1, 2));
         Task gone = (await it.Client.ConnectionAsync(Ct)).Closed;
         await it.Server.DisposeAsync();
@@ -123,7 +123,7 @@ public sealed class ConnectionTests
     public async Task Connecting_is_tried_again_for_as_long_as_the_options_say()
     {
         string url;
-        await using (Harness gone = await Harness.StartAsync())
+        await using (Harness gone = await Harness.StartAsync(url: Harness.KeptUrl()))
             url = gone.Server.Url;
 
         await using RpcClient client = RpcClient.Connect(url, new RpcClientOptions { Identity = Harness.Shared, RetryConnectFor = TimeSpan.FromMinutes(1) });

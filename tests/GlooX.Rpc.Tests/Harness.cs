@@ -1,4 +1,6 @@
 using System.Collections.Concurrent;
+using System.Net;
+using System.Net.Sockets;
 using Microsoft.Extensions.Logging;
 
 namespace GlooX.Rpc.Tests;
@@ -22,6 +24,28 @@ internal sealed class Harness : IAsyncDisposable
     public RpcClient Client { get; }
 
     public ICalculator Remote => Client.As<ICalculator>();
+
+    /// <summary>
+    /// A port for a server that goes and comes back: below those that the system gives to connections, of which the other tests make thousands, so
+    /// that none of them has it meanwhile.
+    /// </summary>
+    public static string KeptUrl()
+    {
+        while (true)
+        {
+            using var probe = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+            int port = Random.Shared.Next(15_000, 32_000);
+            try
+            {
+                probe.Bind(new IPEndPoint(IPAddress.Loopback, port));
+                return $"127.0.0.1:{port}";
+            }
+            catch (SocketException)
+            {
+                // another one, then
+            }
+        }
+    }
 
     public static async Task<Harness> StartAsync(RpcServerOptions? server = null, RpcClientOptions? client = null, string url = "127.0.0.1:0")
     {
