@@ -228,8 +228,10 @@ class Node:
         self._end(Error(CONNECTION, f"the connection to {self.url} was closed"))
         try:
             await asyncio.wait_for(self._writer.wait_closed(), 2)
-        except (OSError, asyncio.TimeoutError):
-            self._writer.transport.abort()  # it was broken already, or does not say goodbye
+        except asyncio.TimeoutError:
+            self._writer.transport.abort()  # the other side does not say goodbye
+        except OSError:
+            pass  # it was broken already
         await asyncio.gather(self._reading, return_exceptions=True)
 
     async def __aenter__(self):
@@ -378,8 +380,9 @@ class Node:
             call.uploads[number].grant(read_varint(body, at)[0])
 
     def _end(self, reason):
-        self._gone = self._gone or reason
-        self._writer.close()
+        if not self._gone:
+            self._gone = reason
+            self._writer.close()  # once: asyncio's TLS transport cannot be aborted after a second close
         if not self._greeted.done():
             self._greeted.set_exception(reason)
         for call in self._calls.values():
