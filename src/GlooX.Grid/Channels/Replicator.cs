@@ -18,6 +18,8 @@ internal sealed class Replicator
     /// <summary>The channel that is always there.</summary>
     public const string BuiltIn = "channel";
 
+    // By how much a timer that should look with each second, in ms, may be early.
+    private const long Slack = 50;
     private readonly ReplicatorOptions _options;
     private readonly HybridClock _clock;
     private readonly SortedDictionary<string, Replica> _channels = new(StringComparer.Ordinal);
@@ -296,7 +298,7 @@ internal sealed class Replicator
 
         _pulls.Tick(now);
         IsRestless |= _gaps.Count > 0 || _pulls.IsBusy;
-        if (now.Mono >= _nextDigest)
+        if (now.Mono >= _nextDigest - Slack)
         {
             Compare(now);
             _nextDigest = now.Mono + (IsCalm ? _options.CalmInterval : _options.DigestInterval);

@@ -19,6 +19,8 @@ internal sealed class EngineSetup(EnginePort port, Prober prober, GridOptions op
 
     public ILogger Logger => logger;
 
+    public EngineLine Line { get; } = new(logger.Stumbled);
+
     public static EngineSetup Of(ActorSystem system) => system.Settings.Setup.Get<EngineSetup>().Value;
 }
 
@@ -32,20 +34,19 @@ internal static class EngineConfig
     private const string RolePrefix = "node-";
 
     /// <remarks>
-    /// Channel executors instead of a thread pool for each dispatcher, a coarse timer wheel and gossip once a second are most of the saving;
-    /// grids form, fail and merge no later than with gossip every 300 ms.
-    /// Half the channel scheduler's interval is longer than the wheel's, so that the timer, which it sets for each message, wakes nobody.
+    /// One line of work instead of a thread pool for each dispatcher, a timer that is set for what is due instead of a wheel, and gossip once a
+    /// second are the saving; grids form, fail and merge no later than with gossip every 300 ms.
+    /// Acknowledgements go with the heartbeats; Akka's default looks seven times a second, for each peer, whether one is to be sent.
     /// Weakly-up after two seconds lets members join while somebody is cut off. Akka's shutdown hooks are off: this process is not Akka's.
     /// </remarks>
     private const string Settings = """
         akka {
           actor {
             provider = cluster
-            default-dispatcher { executor = channel-executor, channel-executor.priority = normal }
-            internal-dispatcher { executor = channel-executor, channel-executor.priority = high }
+            default-dispatcher.executor = "GlooX.Grid.EngineExecutor, GlooX.Grid"
+            internal-dispatcher.executor = "GlooX.Grid.EngineExecutor, GlooX.Grid"
           }
-          channel-scheduler.work-interval = 1000
-          scheduler.tick-duration = 333ms
+          scheduler.implementation = "GlooX.Grid.EngineScheduler, GlooX.Grid"
           loggers = ["GlooX.Grid.EngineLog, GlooX.Grid"]
           stdout-loglevel = OFF
           stdout-logger-class = "GlooX.Grid.EngineSilence, GlooX.Grid"
@@ -61,10 +62,11 @@ internal static class EngineConfig
               transport-class = "GlooX.Grid.StreamTransport, GlooX.Grid"
               applied-adapters = []
             }
-            default-remote-dispatcher { executor = channel-executor, channel-executor.priority = high }
-            backoff-remote-dispatcher { executor = channel-executor, channel-executor.priority = low }
+            default-remote-dispatcher.executor = "GlooX.Grid.EngineExecutor, GlooX.Grid"
+            backoff-remote-dispatcher.executor = "GlooX.Grid.EngineExecutor, GlooX.Grid"
             log-remote-lifecycle-events = off
             retry-gate-closed-for = 500ms
+            system-message-ack-piggyback-timeout = 2s
             use-passive-connections = on
             flush-wait-on-shutdown = 100ms
             shutdown-timeout = 1s
@@ -80,7 +82,6 @@ internal static class EngineConfig
             gossip-interval = 1s
             leader-actions-interval = 1s
             unreachable-nodes-reaper-interval = 1s
-            scheduler.tick-duration = 333ms
             failure-detector {
               heartbeat-interval = 1s
               acceptable-heartbeat-pause = 3s

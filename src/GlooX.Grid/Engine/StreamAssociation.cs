@@ -132,12 +132,17 @@ internal sealed class StreamAssociation(StreamTransport owner, Address local, Ad
             {
                 ReadResult result = await input.ReadAsync(_abort.Token).ConfigureAwait(false);
                 ReadOnlySequence<byte> buffer = result.Buffer;
-                while (TryTakeFrame(ref buffer, out ByteString? payload))
-                {
-                    listener.Notify(new InboundPayload(payload));
-                }
+                EngineLine.Together(
+                    t =>
+                    {
+                        while (TryTakeFrame(ref buffer, out ByteString? payload))
+                        {
+                            t.Notify(new InboundPayload(payload));
+                        }
 
-                input.AdvanceTo(buffer.Start, buffer.End);
+                        input.AdvanceTo(buffer.Start, buffer.End);
+                    },
+                    listener);
                 if (result.IsCompleted)
                 {
                     info = DisassociateInfo.Shutdown;

@@ -11,7 +11,7 @@ internal interface ISwept
 }
 
 /// <summary>
-/// Makes all connections of a process look at the clock: each second, and sooner when one has a call whose deadline comes sooner. One timer
+/// Makes all connections of a process look at the clock: with each whole second, and sooner when one has a call whose deadline comes sooner. One timer
 /// for all, so that a process whose calls are not in a hurry is woken once a second, however many connections it has. Thread-safe.
 /// </summary>
 /// <param name="time">Makes the timer.</param>
@@ -34,7 +34,7 @@ internal sealed class Sweeper(TimeProvider time, Func<long> now)
     public void Add(ISwept swept)
     {
         _swept[swept] = true;
-        Expect(now() + Rest);
+        Expect(AtRest(now()));
     }
 
     public void Remove(ISwept swept) => _swept.TryRemove(swept, out _);
@@ -52,6 +52,9 @@ internal sealed class Sweeper(TimeProvider time, Func<long> now)
             Plan(at);
         }
     }
+
+    // With a whole second of the machine's clock, as the other timers of an agent: one wake for all of them.
+    private static long AtRest(long present) => (present / Rest * Rest) + Rest;
 
     // Under the lock. While one sweeps, what is planned is only noted: the timer is set when he is done, so no two ever sweep at once.
     private void Plan(long at)
@@ -96,7 +99,7 @@ internal sealed class Sweeper(TimeProvider time, Func<long> now)
             long present = now();
             foreach ((ISwept swept, _) in _swept)
             {
-                next = Math.Min(Math.Min(next, present + Rest), swept.Sweep(present));
+                next = Math.Min(Math.Min(next, AtRest(present)), swept.Sweep(present));
             }
         }
         finally

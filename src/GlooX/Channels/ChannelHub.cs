@@ -13,8 +13,8 @@ namespace GlooX.Channels;
 internal sealed class ChannelHub : IAsyncDisposable
 {
     private static readonly TimeSpan s_tick = TimeSpan.FromMilliseconds(100);
-    private static readonly TimeSpan s_rest = TimeSpan.FromSeconds(1.02); // a little more than between two digests
-    private static readonly TimeSpan s_calm = TimeSpan.FromSeconds(5.02);
+    private static readonly TimeSpan s_rest = TimeSpan.FromSeconds(1);
+    private static readonly TimeSpan s_calm = TimeSpan.FromSeconds(5);
     private static readonly TimeSpan s_roomTimeout = TimeSpan.FromSeconds(2);
 
     // How often one writer sends what others wrote, before somebody else does.
@@ -34,10 +34,10 @@ internal sealed class ChannelHub : IAsyncDisposable
     private readonly CancellationToken _stopped;
     private readonly TaskCompletionSource _synced = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private PeerLink[] _allLinks = [];
-    private PeriodicTimer? _timer;
+    private ITimer? _timer;
+    private TimeSpan _pace = Timeout.InfiniteTimeSpan;
     private TaskCompletionSource _listed = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private TaskCompletionSource? _room;
-    private Task _running = Task.CompletedTask;
     private int _flushing;
     private long _drifts;
 
@@ -89,7 +89,14 @@ internal sealed class ChannelHub : IAsyncDisposable
 
     public bool IsStopping => _stopped.IsCancellationRequested;
 
-    public void Start() => _running = Task.Run(() => RunAsync(_stopped), CancellationToken.None);
+    public void Start()
+    {
+        lock (_gate)
+        {
+            _timer = _time.CreateTimer(static hub => ((ChannelHub)hub!).OnTimer(), this, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
+            SetTimer(s_tick);
+        }
+    }
 
     /// <summary>Until the channels were compared with another node's, or the time is over.</summary>
     public async Task SyncedAsync(TimeSpan limit, CancellationToken ct)
@@ -411,7 +418,11 @@ internal sealed class ChannelHub : IAsyncDisposable
     public async ValueTask DisposeAsync()
     {
         await _stop.CancelAsync().ConfigureAwait(false);
-        await _running.ConfigureAwait(false);
+        if (_timer is { } timer)
+        {
+            await timer.DisposeAsync().ConfigureAwait(false);
+        }
+
         lock (_gate)
         {
             foreach (ChangeQueue queue in _readers.Values.SelectMany(q => q))
@@ -430,38 +441,33 @@ internal sealed class ChannelHub : IAsyncDisposable
         _stop.Dispose();
     }
 
-    private async Task RunAsync(CancellationToken ct)
+    private void OnTimer()
     {
-        using var timer = new PeriodicTimer(s_tick, _time);
-        lock (_gate)
-        {
-            _timer = timer;
-        }
-
         try
         {
-            while (await timer.WaitForNextTickAsync(ct).ConfigureAwait(false))
-            {
-                try
-                {
-                    Look();
-                }
-                catch (Exception e) when (e is not OperationCanceledException)
-                {
-                    _logger.Stumbled(e);
-                }
-            }
+            Look();
         }
-        catch (OperationCanceledException) when (ct.IsCancellationRequested)
+#pragma warning disable CA1031 // The next look may do better; there must be one. The failure is logged.
+        catch (Exception e)
+#pragma warning restore CA1031
         {
-            // the agent stops
+            _logger.Stumbled(e);
         }
-        finally
+
+        lock (_gate)
         {
-            lock (_gate)
-            {
-                _timer = null;
-            }
+            (_pace, TimeSpan pace) = (Timeout.InfiniteTimeSpan, _pace);
+            SetTimer(pace);
+        }
+    }
+
+    // Under the lock.
+    private void SetTimer(TimeSpan pace)
+    {
+        if (pace != _pace)
+        {
+            _pace = pace;
+            _timer?.Change(pace < s_rest ? pace : Beat.Near(pace, _time), Timeout.InfiniteTimeSpan);
         }
     }
 
@@ -544,12 +550,7 @@ internal sealed class ChannelHub : IAsyncDisposable
 
     private Drained Drain()
     {
-        TimeSpan pace = _core.IsRestless ? s_tick : _core.IsCalm ? s_calm : s_rest;
-        if (_timer is { } timer && timer.Period != pace)
-        {
-            timer.Period = pace;
-        }
-
+        SetTimer(_core.IsRestless ? s_tick : _core.IsCalm ? s_calm : s_rest);
         foreach (Change change in _core.Changes)
         {
             if (ReferenceEquals(change.Replica, _core.Directory))

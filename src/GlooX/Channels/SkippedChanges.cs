@@ -15,10 +15,18 @@ internal sealed class SkippedChanges(string channel, ILogger logger) : IThreadPo
         "gloox.channel.changes.skipped", "{change}", "Changes that a slow reader of a channel was not told, because a later one of the same key had come.");
 
     private long _count;
-    private int _isLogged;
+    private bool _isBehind;
+    private int _isToBeLogged;
 
+    /// <summary>A change is not told. Never two calls at once, of this and <see cref="CaughtUp"/>.</summary>
     public void Add()
     {
+        if (!_isBehind)
+        {
+            _isBehind = true;
+            Volatile.Write(ref _isToBeLogged, 1);
+        }
+
         if (Interlocked.Increment(ref _count) == 1)
         {
             ThreadPool.UnsafeQueueUserWorkItem(this, preferLocal: false);
@@ -26,12 +34,12 @@ internal sealed class SkippedChanges(string channel, ILogger logger) : IThreadPo
     }
 
     /// <summary>Nothing waits for the reader any more.</summary>
-    public void CaughtUp() => Volatile.Write(ref _isLogged, 0);
+    public void CaughtUp() => _isBehind = false;
 
     public void Execute()
     {
         s_skipped.Add(Interlocked.Exchange(ref _count, 0), new KeyValuePair<string, object?>("gloox.channel.name", channel));
-        if (Interlocked.Exchange(ref _isLogged, 1) == 0)
+        if (Interlocked.Exchange(ref _isToBeLogged, 0) == 1)
         {
             logger.Skipping(channel, ChangeQueue.MostQueued);
         }

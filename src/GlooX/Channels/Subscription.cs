@@ -47,7 +47,6 @@ internal sealed class ChangeQueue(Keys keys, bool sets, bool deletes, bool onlyC
         }
 
         TaskCompletionSource<bool>? waiting;
-        bool isSkipped = false;
         lock (_gate)
         {
             if (_isClosed)
@@ -61,16 +60,15 @@ internal sealed class ChangeQueue(Keys keys, bool sets, bool deletes, bool onlyC
             }
             else
             {
-                isSkipped = _last.Remove(change.Key);
+                if (_last.Remove(change.Key))
+                {
+                    Skipped?.Add();
+                }
+
                 _last.Add(change.Key, change);
             }
 
             (waiting, _waiting) = (_waiting, null);
-        }
-
-        if (isSkipped)
-        {
-            Skipped?.Add();
         }
 
         waiting?.TrySetResult(true);
@@ -91,10 +89,10 @@ internal sealed class ChangeQueue(Keys keys, bool sets, bool deletes, bool onlyC
             {
                 return true;
             }
-        }
 
-        Skipped?.CaughtUp();
-        return false;
+            Skipped?.CaughtUp();
+            return false;
+        }
     }
 
     /// <summary>Until something is there. False: it is closed, and nothing more comes.</summary>

@@ -6,18 +6,6 @@ using Microsoft.Extensions.Logging;
 
 namespace GlooX.Spawning;
 
-/// <summary>A host: a process that waits for its one assignment.</summary>
-/// <param name="Id">Names it.</param>
-/// <param name="Log">Its standard output.</param>
-/// <param name="Folder">Its own.</param>
-/// <param name="Process">It.</param>
-/// <param name="Warm">Whether it comes from the pool.</param>
-internal sealed record Host(string Id, string Log, string Folder, ChildProcess Process, bool Warm)
-{
-    /// <summary>The assembly that it has loaded already; empty: none.</summary>
-    public string Prepared { get; init; } = "";
-}
-
 /// <summary>
 /// Keeps hosts started and warm, as many as <see cref="PoolRule"/> says. Each is used once. When the pool is empty a host is started at once, cold; the
 /// pool refills one by one in the background, once no spawn has been seen for a moment, and gives up after some that would not start. A host
@@ -96,7 +84,7 @@ internal sealed partial class HostPool : IAsyncDisposable
                     return host;
                 }
 
-                Discard(host);
+                host.Discard();
             }
         }
 
@@ -154,7 +142,7 @@ internal sealed partial class HostPool : IAsyncDisposable
         await _keeping.ConfigureAwait(false);
         foreach (Host host in _warm)
         {
-            await EndAsync(host).ConfigureAwait(false);
+            await host.EndAsync().ConfigureAwait(false);
         }
 
         _prepared.ForEach(static p => p.Files.Dispose());
@@ -182,39 +170,8 @@ internal sealed partial class HostPool : IAsyncDisposable
         }
     }
 
-    private Host Start(bool warm, string id, string log, string folder, Dictionary<string, string> variables, OtherUser? user)
-    {
-        user?.Give(folder);
-        string[] arguments = [.. HostCommand(), .. warm ? [HostProcess.WarmArgument] : Array.Empty<string>()];
-        return new Host(id, log, folder, ChildProcess.Start(Launching, DotnetPath.Muxer, arguments, log, [.. AgentRoom.Variables(folder), .. variables], user), warm);
-    }
-
-    // In an application on a larger framework, such as ASP.NET, some assemblies that GlooX needs are not beside it but in that framework:
-    // the host then runs on the application's frameworks.
-    private static string[] HostCommand()
-    {
-        string beside = Path.GetDirectoryName(typeof(Agent).Assembly.Location) is { Length: > 0 } folder ? folder : AppContext.BaseDirectory;
-        string host = Path.Combine(beside, "gloox-host.dll");
-        string? application = System.Reflection.Assembly.GetEntryAssembly()?.GetName().Name;
-        string configuration = Path.Combine(beside, $"{application}.runtimeconfig.json");
-        return File.Exists(Path.Combine(beside, "Microsoft.Extensions.Logging.Abstractions.dll")) || !File.Exists(configuration)
-            ? ["exec", host]
-            : ["exec", "--runtimeconfig", configuration, host];
-    }
-
-    private static void Discard(Host host)
-    {
-        host.Process.Control!.Dispose();
-        ChildOutput.Delete(host.Log);
-        Guard.RemoveFolder(host.Folder);
-    }
-
-    private static async Task EndAsync(Host host)
-    {
-        host.Process.KillAll();
-        await host.Process.Exited.ConfigureAwait(false);
-        Discard(host);
-    }
+    private Host Start(bool warm, string id, string log, string folder, Dictionary<string, string> variables, OtherUser? user) =>
+        Host.Start(Launching, warm, id, log, folder, variables, user);
 
     private int Counted(Predicate<Host> which)
     {
@@ -251,7 +208,7 @@ internal sealed partial class HostPool : IAsyncDisposable
             foreach (Host dead in _warm.Where(static h => h.Process.Exited.IsCompleted).ToArray())
             {
                 _warm.Remove(dead);
-                Discard(dead);
+                dead.Discard();
             }
 
             (int any, int prepared) = _rule.Wanted(Now(), free, _prepared.Count);
@@ -306,7 +263,7 @@ internal sealed partial class HostPool : IAsyncDisposable
                 (Host? surplus, (string Assembly, BundleLease? Files)? missing, bool lookAgain) = Next();
                 if (surplus is not null)
                 {
-                    await EndAsync(surplus).ConfigureAwait(false);
+                    await surplus.EndAsync().ConfigureAwait(false);
                 }
                 else if (missing is var (assembly, files))
                 {
@@ -371,7 +328,7 @@ internal sealed partial class HostPool : IAsyncDisposable
                     LogNotWarm(_logger, exit, ChildOutput.LastLines(host.Log));
                 }
 
-                Discard(host);
+                host.Discard();
             }
         }
 
