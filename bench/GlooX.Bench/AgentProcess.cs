@@ -18,8 +18,19 @@ internal static class AgentProcess
         await using Agent agent = await Agent.StartAsync(
             "127.0.0.1:0", peer == "0" ? null : $"127.0.0.1:{peer}", new AgentOptions { WarmHosts = int.Parse(warmHosts, CultureInfo.InvariantCulture) }, ct);
         Console.WriteLine(agent.Url[(agent.Url.LastIndexOf(':') + 1)..]);
-        await Task.Run(Console.In.ReadToEnd, ct).WaitAsync(ct);
+
+        // Whoever compares what agents hold wants no garbage in it.
+        while (await Task.Run(Console.In.ReadLine, ct).WaitAsync(ct) is not null)
+        {
+            GC.Collect();
+            GC.WaitForPendingFinalizers();
+            Console.WriteLine(GC.GetTotalMemory(forceFullCollection: true).ToString(CultureInfo.InvariantCulture));
+        }
     }
+
+    /// <summary>What the agent holds, in bytes, after a collection.</summary>
+    public static async Task<double> CollectAsync(ServerProcess agent, CancellationToken ct) =>
+        double.Parse(await agent.AskLineAsync("collect", ct), CultureInfo.InvariantCulture);
 
     /// <summary>Waits until the agent has a host that has worked and does so no more: nothing but that tells from outside that it is warm.</summary>
     public static async Task<int> WarmHostAsync(int agent, CancellationToken ct)

@@ -31,7 +31,7 @@ internal static class SpawnsTopic
             await using GlooXClient client = GlooXClient.Connect($"127.0.0.1:{first.Port}");
             await SpawnManyAsync(client, WarmUp, ct);
             await SettleAsync(client, agents, ct);
-            List<(double Memory, double Handles)> sizes = [await SizeAsync(agents, ct)];
+            List<(double Memory, double Held, double Handles)> sizes = [await SizeAsync(agents, ct)];
             (int correct, int left) = (0, 0);
             double seconds = 0;
             for (int part = 0; part < Parts; part++)
@@ -41,17 +41,19 @@ internal static class SpawnsTopic
                 seconds += Stopwatch.GetElapsedTime(start).TotalSeconds;
                 left = await SettleAsync(client, agents, ct);
                 sizes.Add(await SizeAsync(agents, ct));
-                Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{count * (part + 1) / Parts} processes of {Callers} callers on three agents in {seconds:F0} s: the agents' private memory {sizes[^1].Memory:F0} MB, descriptors {sizes[^1].Handles}"));
+                Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{count * (part + 1) / Parts} processes of {Callers} callers on three agents in {seconds:F0} s: the agents' private memory {sizes[^1].Memory:F0} MB, their heaps {sizes[^1].Held / 1e6:F1} MB, descriptors {sizes[^1].Handles}"));
             }
 
-            // An agent remembers for five minutes how each process ended: only then is it as large as it gets.
-            (double Memory, double Handles) before = sizes[Parts / 2], after = sizes[^1];
+            // An agent remembers for five minutes how each process ended, and each part of it compiles its code anew when it has run often.
+            (double Memory, double Held, double Handles) before = sizes[Parts / 2], after = sizes[^1];
             Report.Print(
                 new(StringComparer.Ordinal)
                 {
                     ["spawns.correct_exits"] = correct,
                     ["spawns.left_behind"] = left,
                     ["spawns.memory_growth"] = after.Memory / before.Memory,
+                    ["spawns.memory_growth_since_warm_up"] = after.Memory / sizes[0].Memory,
+                    ["spawns.held_bytes_per_process"] = (after.Held - sizes[0].Held) / count,
                     ["spawns.handle_growth"] = after.Handles / before.Handles,
                     ["spawns.per_second"] = count / seconds,
                 },
@@ -110,9 +112,15 @@ internal static class SpawnsTopic
         return left;
     }
 
-    private static async Task<(double Memory, double Handles)> SizeAsync(ServerProcess[] agents, CancellationToken ct)
+    private static async Task<(double Memory, double Held, double Handles)> SizeAsync(ServerProcess[] agents, CancellationToken ct)
     {
-        // The least of some looks: a collection may just be due.
+        double held = 0;
+        foreach (ServerProcess agent in agents)
+        {
+            held += await AgentProcess.CollectAsync(agent, ct);
+        }
+
+        // The least of some looks: something may just be under way.
         double memory = double.MaxValue;
         double handles = double.MaxValue;
         for (int i = 0; i < 5; i++)
@@ -122,6 +130,6 @@ internal static class SpawnsTopic
             handles = Math.Min(handles, agents.Sum(a => Directory.GetFiles($"/proc/{a.Pid}/fd").Length));
         }
 
-        return (memory, handles);
+        return (memory, held, handles);
     }
 }
