@@ -27,8 +27,8 @@ internal static class RpcTopic
     public static async Task RunAsync(bool quick, string? only, string? json, CancellationToken ct)
     {
         Workload[] workloads = [.. s_workloads.Where(w => only is null || w.Name == only)];
-        TimeSpan window = TimeSpan.FromSeconds(quick ? 0.3 : 2);
-        TimeSpan warmUp = TimeSpan.FromSeconds(quick ? 0.7 : 3);
+        TimeSpan window = TimeSpan.FromSeconds(quick ? 0.5 : 2);
+        TimeSpan warmUp = TimeSpan.FromSeconds(quick ? 2.5 : 3);
         var results = new Dictionary<(string Kind, string Workload), List<Sample>>();
         var stack = new List<IAsyncDisposable>();
         try

@@ -74,10 +74,8 @@ internal sealed class CallTable
     /// <summary>A call that waits; null if there is none.</summary>
     public PendingCall? Find(uint id)
     {
-        lock (_gate)
-        {
-            return id < _top ? _slots[id] as PendingCall : null;
-        }
+        object?[] slots = Volatile.Read(ref _slots); // without the lock, as it is asked for each item of a stream
+        return id < (uint)slots.Length ? slots[id] as PendingCall : null;
     }
 
     /// <summary>Gives up a call that was sent. True: it was still waiting, and is the caller's to complete.</summary>

@@ -176,7 +176,7 @@ public sealed class RpcBoundMethod<TResult>
     /// <param name="ct">Cancels the calls, here and there.</param>
     /// <returns>The stream.</returns>
     public IAsyncEnumerable<TResult> Stream<TArgs>(Func<RpcOutgoing, TArgs> attach, CancellationToken ct)
-        where TArgs : struct, IRpcArguments => _pipeline.IsIdle ? EnumerateAsync(attach, null, ct) : InterceptStream(attach, ct);
+        where TArgs : struct, IRpcArguments => _pipeline.IsIdle ? Enumerate(attach, null, ct) : InterceptStream(attach, ct);
 
     private RpcClientCall Observe(CancellationToken ct) => new(_name, _source.Url, ct);
 
@@ -234,7 +234,7 @@ public sealed class RpcBoundMethod<TResult>
         }
 
         Exception? failure = null;
-        IAsyncEnumerator<TResult> items = EnumerateAsync(attach, call, both.Token).GetAsyncEnumerator(CancellationToken.None);
+        IAsyncEnumerator<TResult> items = Enumerate(attach, call, both.Token).GetAsyncEnumerator(CancellationToken.None);
         try
         {
             while (true)
@@ -271,29 +271,24 @@ public sealed class RpcBoundMethod<TResult>
         }
     }
 
-    private async IAsyncEnumerable<TResult> EnumerateAsync<TArgs>(
-        Func<RpcOutgoing, TArgs> attach, RpcClientCall? observed, CancellationToken declared, [EnumeratorCancellation] CancellationToken ct = default)
-        where TArgs : struct, IRpcArguments
-    {
-        using var both = CancellationTokenSource.CreateLinkedTokenSource(declared, ct);
-        long deadline = Deadline(_streamTimeout);
-        (PendingStream<TResult> call, _) = await StartSoonAsync(
-            connection =>
+    private ResultStream<TResult> Enumerate<TArgs>(Func<RpcOutgoing, TArgs> attach, RpcClientCall? observed, CancellationToken declared)
+        where TArgs : struct, IRpcArguments =>
+        new(
+            async ct =>
             {
-                var outgoing = new RpcOutgoing(connection);
-                var begun = new PendingStream<TResult>(connection, _name, _method, deadline);
-                return Begin(connection, begun, attach(outgoing), outgoing, Remaining(deadline), observed, both.Token) ? begun : null;
+                long deadline = Deadline(_streamTimeout);
+                (PendingStream<TResult> call, _) = await StartSoonAsync(
+                    connection =>
+                    {
+                        var outgoing = new RpcOutgoing(connection);
+                        var begun = new PendingStream<TResult>(connection, _name, _method, deadline);
+                        return Begin(connection, begun, attach(outgoing), outgoing, Remaining(deadline), observed, ct) ? begun : null;
+                    },
+                    deadline,
+                    ct).ConfigureAwait(false);
+                return call;
             },
-            deadline,
-            both.Token).ConfigureAwait(false);
-        using (call)
-        {
-            await foreach (TResult item in call.Items.WithCancellation(both.Token).ConfigureAwait(false))
-            {
-                yield return item;
-            }
-        }
-    }
+            declared);
 
     private static long Deadline(int timeout) => timeout == 0 ? long.MaxValue : Environment.TickCount64 + timeout;
 

@@ -1,4 +1,5 @@
-using System.Threading.Channels;
+using System.Runtime.ExceptionServices;
+using System.Threading.Tasks.Sources;
 using GlooX.RpcRuntime;
 using GlooX.Wire;
 using Nerdbank.MessagePack;
@@ -28,20 +29,34 @@ internal abstract class IncomingStream(uint number)
     public abstract void Fail(Exception reason);
 }
 
-/// <summary>Enumerated once.</summary>
+/// <summary>
+/// Enumerated once. Its reader takes all that has come with one look, and is woken when it had to wait; the reader loop never waits for it.
+/// </summary>
 internal sealed class IncomingStream<T>(uint number, RpcResultReader<T> read) : IncomingStream(number), IAsyncEnumerable<T>
 {
-    private readonly Channel<(T Item, int Cost)> _items = Channel.CreateUnbounded<(T Item, int Cost)>(new() { SingleReader = true, SingleWriter = true });
-    private readonly Lock _gate = new();
+    private readonly Lock _gate = new(); // of the connection: what is said in the call's name
+    private readonly Lock _handover = new(); // of what has come
+    private (T Item, int Cost)[] _come = new (T Item, int Cost)[16];
+    private int _count;
+    private Exception? _failure;
+    private bool _isComplete;
+    private Reader? _waiting;
     private RpcConnection? _connection;
     private uint _call;
+    private bool _isAttached;
     private bool _isDetached;
     private long _underWay;
     private int _enumerated;
 
-    /// <summary>Which call it belongs to; before it can be read.</summary>
+    /// <summary>Which call it belongs to; before it can be read. Called by the reader loop, again or not.</summary>
     public void Attach(RpcConnection connection, uint call)
     {
+        if (_isAttached)
+        {
+            return;
+        }
+
+        _isAttached = true;
         lock (_gate)
         {
             if (!_isDetached)
@@ -73,7 +88,24 @@ internal sealed class IncomingStream<T>(uint number, RpcResultReader<T> read) : 
             return;
         }
 
-        _items.Writer.TryWrite((value, cost));
+        Reader? waiting;
+        lock (_handover)
+        {
+            if (_isComplete)
+            {
+                return;
+            }
+
+            if (_count == _come.Length)
+            {
+                Array.Resize(ref _come, _count * 2);
+            }
+
+            _come[_count++] = (value, cost);
+            (waiting, _waiting) = (_waiting, null);
+        }
+
+        waiting?.Wake();
     }
 
     public override void Detach()
@@ -85,43 +117,39 @@ internal sealed class IncomingStream<T>(uint number, RpcResultReader<T> read) : 
         }
     }
 
-    public override void Complete() => _items.Writer.TryComplete();
+    public override void Complete() => End(null);
 
-    public override void Fail(Exception reason) => _items.Writer.TryComplete(reason);
+    public override void Fail(Exception reason) => End(reason);
 
     public IAsyncEnumerator<T> GetAsyncEnumerator(CancellationToken cancellationToken = default) =>
         Interlocked.Exchange(ref _enumerated, 1) == 0
-            ? ReadAsync(cancellationToken)
+            ? new Reader(this, cancellationToken)
             : throw new InvalidOperationException("a stream that comes over the network can be enumerated once");
 
-    private async IAsyncEnumerator<T> ReadAsync(CancellationToken ct)
+    private void End(Exception? reason)
     {
-        int taken = 0;
-        try
+        lock (_handover)
         {
-            while (await _items.Reader.WaitToReadAsync(ct).ConfigureAwait(false))
+            if (_isComplete)
             {
-                while (_items.Reader.TryRead(out (T Item, int Cost) next))
-                {
-                    taken += next.Cost;
-                    if (taken >= Window / 2)
-                    {
-                        Interlocked.Add(ref _underWay, -taken);
-                        SendCredit((uint)taken);
-                        taken = 0;
-                    }
+                return;
+            }
 
-                    yield return next.Item;
-                }
-            }
+            (_isComplete, _failure) = (true, reason);
         }
-        finally
+
+        Wake();
+    }
+
+    private void Wake()
+    {
+        Reader? waiting;
+        lock (_handover)
         {
-            if (Number != 0 && !_items.Reader.Completion.IsCompleted)
-            {
-                SendCredit(0); // no more is wanted
-            }
+            (waiting, _waiting) = (_waiting, null);
         }
+
+        waiting?.Wake();
     }
 
     private void SendCredit(uint bytes)
@@ -132,6 +160,141 @@ internal sealed class IncomingStream<T>(uint number, RpcResultReader<T> read) : 
         lock (_gate)
         {
             _connection?.Send(credit, isUrgent: false);
+        }
+    }
+
+    /// <summary>What only the reader touches, apart from what the reader loop does: no two processors share it.</summary>
+    private sealed class Reader : IAsyncEnumerator<T>, IValueTaskSource<bool>
+    {
+        private readonly IncomingStream<T> _stream;
+        private readonly CancellationToken _ct;
+        private readonly CancellationTokenRegistration _cancelling;
+        private (T Item, int Cost)[] _taken = new (T Item, int Cost)[16];
+        private int _have;
+        private int _next;
+        private int _read;
+        private ManualResetValueTaskSourceCore<bool> _more = new() { RunContinuationsAsynchronously = true };
+
+        public Reader(IncomingStream<T> stream, CancellationToken ct)
+        {
+            (_stream, _ct) = (stream, ct);
+            _cancelling = ct.UnsafeRegister(static s => ((IncomingStream<T>)s!).Wake(), stream);
+        }
+
+        public T Current { get; private set; } = default!;
+
+        public ValueTask<bool> MoveNextAsync()
+        {
+            if (_next < _have)
+            {
+                Take();
+                return new ValueTask<bool>(true);
+            }
+
+            if (_ct.IsCancellationRequested)
+            {
+                return ValueTask.FromCanceled<bool>(_ct);
+            }
+
+            lock (_stream._handover)
+            {
+                if (_stream._count == 0 && !_stream._isComplete)
+                {
+                    _more.Reset();
+                    _stream._waiting = this;
+                    if (!_ct.IsCancellationRequested)
+                    {
+                        return new ValueTask<bool>(this, _more.Version);
+                    }
+
+                    _stream._waiting = null; // it was cancelled before there was anybody to wake
+                    return ValueTask.FromCanceled<bool>(_ct);
+                }
+            }
+
+            try
+            {
+                return new ValueTask<bool>(Refill());
+            }
+            catch (Exception e)
+            {
+                return ValueTask.FromException<bool>(e);
+            }
+        }
+
+        public void Wake() => _more.SetResult(true);
+
+        public ValueTask DisposeAsync()
+        {
+            _cancelling.Dispose();
+            bool isComplete;
+            lock (_stream._handover)
+            {
+                isComplete = _stream._isComplete;
+                _stream._isComplete = true;
+                (_stream._come, _stream._count) = ([], 0);
+            }
+
+            (_taken, _have, _next) = ([], 0, 0);
+            if (_stream.Number != 0 && !isComplete)
+            {
+                _stream.SendCredit(0); // no more is wanted
+            }
+
+            return default;
+        }
+
+        bool IValueTaskSource<bool>.GetResult(short token)
+        {
+            _more.GetResult(token);
+            return Refill();
+        }
+
+        ValueTaskSourceStatus IValueTaskSource<bool>.GetStatus(short token) => _more.GetStatus(token);
+
+        void IValueTaskSource<bool>.OnCompleted(Action<object?> continuation, object? state, short token, ValueTaskSourceOnCompletedFlags flags) =>
+            _more.OnCompleted(continuation, state, token, flags);
+
+        // Takes the first of all that has come. False: it has ended; woken for neither: it was cancelled.
+        private bool Refill()
+        {
+            Array.Clear(_taken, 0, _have);
+            (_have, _next) = (0, 0);
+            lock (_stream._handover)
+            {
+                if (_stream._count > 0)
+                {
+                    (_taken, _stream._come) = (_stream._come, _taken);
+                    (_have, _stream._count) = (_stream._count, 0);
+                }
+                else if (_stream._failure is { } failure)
+                {
+                    ExceptionDispatchInfo.Throw(failure);
+                }
+                else if (_stream._isComplete)
+                {
+                    return false;
+                }
+                else
+                {
+                    throw new OperationCanceledException(_ct);
+                }
+            }
+
+            Take();
+            return true;
+        }
+
+        private void Take()
+        {
+            (Current, int cost) = _taken[_next++];
+            _read += cost;
+            if (_read >= Window / 2)
+            {
+                Interlocked.Add(ref _stream._underWay, -_read);
+                _stream.SendCredit((uint)_read);
+                _read = 0;
+            }
         }
     }
 }

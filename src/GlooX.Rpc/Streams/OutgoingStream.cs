@@ -117,6 +117,11 @@ internal sealed class OutgoingStream(RpcConnection connection, uint number)
 
     private ValueTask WaitForRoomAsync(CancellationToken ct)
     {
+        if (Volatile.Read(ref _credit) > 0)
+        {
+            return default; // only this side's sending makes it less
+        }
+
         lock (_gate)
         {
             return _credit > 0 || _stopped
