@@ -128,9 +128,13 @@ public sealed class LimitTests
         await slow.SayAsync([.. Enumerable.Range(0, Answers).Select(static i => RawPeer.Call((uint)i, 0, ArrayOf(100_000)))]);
         for (int answers = 0; answers < Answers;)
         {
-            if ((await slow.HearAsync())?.Type == FrameType.Response)
-                answers++; // pings are not answered: that it reads is all that tells of it
-            await Task.Delay(8, Ct); // what makes it slow
+            Piece? frame = await slow.HearAsync();
+            Assert.NotNull(frame);
+            if (frame.Type == FrameType.Response)
+                answers++;
+            else if (frame.Type == FrameType.Ping && answers > Answers / 2)
+                await slow.SayAsync(new Piece(FrameType.Pong, 0, [])); // at the end all is in the kernel's buffers, and nobody sees that it is read
+            await Task.Delay(8, Ct); // what makes it slow; until here, that it reads is all that tells of it
         }
     }
 
