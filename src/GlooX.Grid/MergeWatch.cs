@@ -26,7 +26,7 @@ internal sealed class MergeWatch(
         int missing = 0;
         while (true)
         {
-            Task pause = Task.Delay(Beat.Near(_foreign.Count > 0 ? options.MergeInterval / 2 : options.MergeInterval, time), time, ct);
+            Task pause = Task.Delay(_foreign.Count > 0 ? options.MergeInterval / 2 : options.MergeInterval, time, ct);
             await Task.WhenAny(engine.Ended, pause).ConfigureAwait(false);
             ct.ThrowIfCancellationRequested();
             if (engine.Ended.IsCompleted)

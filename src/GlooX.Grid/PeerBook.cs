@@ -74,7 +74,11 @@ internal sealed class PeerBook(TimeSpan interval, TimeSpan rememberFor, TimeProv
         }
     }
 
-    public void Record(string address, ProbeResult result, bool isSelf)
+    /// <param name="address">Who was asked.</param>
+    /// <param name="result">What came of it.</param>
+    /// <param name="isSelf">It is this agent itself.</param>
+    /// <param name="isLook">Asked by who looks for other grids. An answer to anybody else does not put the next look off: he may ask each second, for long.</param>
+    public void Record(string address, ProbeResult result, bool isSelf, bool isLook = true)
     {
         lock (_gate)
         {
@@ -87,7 +91,11 @@ internal sealed class PeerBook(TimeSpan interval, TimeSpan rememberFor, TimeProv
             peer.Last = result;
             peer.IsSelf |= isSelf;
             peer.Failures = result.Reply is null ? peer.Failures + 1 : 0;
-            peer.NotBefore = now + Ticks(Backoff(peer.Failures, interval, peer.Configured));
+            if (isLook || result.Reply is null)
+            {
+                peer.NotBefore = now + Ticks(Backoff(peer.Failures, interval, peer.Configured));
+            }
+
             if (result.Reply is { } reply)
             {
                 peer.Alive = now;

@@ -43,6 +43,7 @@ internal sealed class Prober(IGridTransport transport, Standing self, PeerBook p
     public Task<ProbeResult> AskPatientlyAsync(string address, CancellationToken ct) => JudgeAsync(
         address,
         null,
+        isLook: true,
         async () =>
         {
             Task<ProbeReply>? probe;
@@ -78,6 +79,7 @@ internal sealed class Prober(IGridTransport transport, Standing self, PeerBook p
     public Task<ProbeResult> AskAsync(string address, string? incarnation, CancellationToken ct) => JudgeAsync(
         address,
         incarnation,
+        isLook: false,
         async () =>
         {
             using var limit = new CancellationTokenSource(timeout, time);
@@ -120,7 +122,7 @@ internal sealed class Prober(IGridTransport transport, Standing self, PeerBook p
         return await transport.ProbeAsync(address, self.Request(), both.Token).ConfigureAwait(false);
     }
 
-    private async Task<ProbeResult> JudgeAsync(string address, string? incarnation, Func<Task<ProbeReply>> ask, CancellationToken ct)
+    private async Task<ProbeResult> JudgeAsync(string address, string? incarnation, bool isLook, Func<Task<ProbeReply>> ask, CancellationToken ct)
     {
         ProbeResult result;
         try
@@ -148,7 +150,7 @@ internal sealed class Prober(IGridTransport transport, Standing self, PeerBook p
                 : new ProbeResult(Reach.Silent, e.Message, null);
         }
 
-        peers.Record(address, result, isSelf: result.Reply is { } answer && self.IsMe(answer));
+        peers.Record(address, result, isSelf: result.Reply is { } answer && self.IsMe(answer), isLook);
         return result;
     }
 }

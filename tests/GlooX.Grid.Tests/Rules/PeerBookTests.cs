@@ -42,6 +42,21 @@ public sealed class PeerBookTests
         Assert.Equal(["b:1"], _book.Due(Nobody, 5));
     }
 
+    [Fact]
+    public void An_answer_to_somebody_elses_question_puts_no_look_off()
+    {
+        _book.Learn("b:1");
+        _book.Record("b:1", Answer("b"), isSelf: false, isLook: false);
+        Assert.Equal(["b:1"], _book.Due(Nobody, 5));
+
+        _book.Record("b:1", Answer("b"), isSelf: false);
+        Assert.Empty(_book.Due(Nobody, 5));
+
+        _time.Pass(TimeSpan.FromSeconds(1));
+        _book.Record("b:1", Silent, isSelf: false, isLook: false);
+        Assert.Empty(_book.Due(Nobody, 5));
+    }
+
     [Theory]
     [InlineData(0, false, 0.75)]
     [InlineData(1, false, 1.5)]
