@@ -24,8 +24,9 @@ public sealed class EngineSchedulerTests : IDisposable
     [Fact]
     public async Task What_is_due_sooner_comes_first()
     {
-        Actions.ScheduleOnce(TimeSpan.FromMilliseconds(400), Note("third"));
-        Actions.ScheduleOnce(TimeSpan.FromMilliseconds(200), Note("second"));
+        // Far enough apart that no pause of this thread between two of them changes their order.
+        Actions.ScheduleOnce(TimeSpan.FromSeconds(6), Note("third"));
+        Actions.ScheduleOnce(TimeSpan.FromSeconds(3), Note("second"));
         Actions.ScheduleOnce(TimeSpan.Zero, Note("first"));
         await TurnsAsync(3);
         Assert.Equal(["first", "second", "third"], _done);
@@ -70,9 +71,9 @@ public sealed class EngineSchedulerTests : IDisposable
     public async Task What_was_cancelled_does_not_come()
     {
         using var cancel = new Cancelable(Actions);
-        Actions.ScheduleOnce(TimeSpan.FromMilliseconds(100), Note("never"), cancel);
+        Actions.ScheduleOnce(TimeSpan.FromSeconds(3), Note("never"), cancel);
         cancel.Cancel();
-        Actions.ScheduleOnce(TimeSpan.FromMilliseconds(150), Note("end"));
+        Actions.ScheduleOnce(TimeSpan.FromSeconds(3), Note("end")); // due after it
         await TurnsAsync(1);
         Assert.Equal(["end"], _done);
     }
@@ -80,24 +81,35 @@ public sealed class EngineSchedulerTests : IDisposable
     [Fact]
     public async Task What_is_stuck_or_fails_does_not_stop_what_comes_next()
     {
-        using var stuck = new ManualResetEventSlim();
-        Actions.ScheduleOnce(TimeSpan.Zero, () => stuck.Wait(s_limit));
-        Actions.ScheduleOnce(TimeSpan.FromMilliseconds(100), static () => throw new InvalidOperationException());
-        Actions.ScheduleOnce(TimeSpan.FromMilliseconds(100), Note("beside it"));
-        Actions.ScheduleOnce(TimeSpan.FromMilliseconds(200), Note("after it"));
-        await TurnsAsync(2);
-        stuck.Set();
-        Assert.Equal(["beside it", "after it"], _done);
+        var stuck = new ManualResetEventSlim(); // not disposed: if the test fails, somebody may still be about to wait
+        Actions.ScheduleOnce(TimeSpan.Zero, () =>
+        {
+            _turns.Release();
+            stuck.Wait(); // until the end, so that nothing below can come because it goes on
+        });
+        try
+        {
+            await TurnsAsync(1);
+            Actions.ScheduleOnce(TimeSpan.FromMilliseconds(100), static () => throw new InvalidOperationException());
+            Actions.ScheduleOnce(TimeSpan.FromMilliseconds(100), Note("beside it"));
+            Actions.ScheduleOnce(TimeSpan.FromMilliseconds(200), Note("after it"));
+            await TurnsAsync(2);
+            Assert.Equal(["beside it", "after it"], _done);
+        }
+        finally
+        {
+            stuck.Set();
+        }
     }
 
     [Fact]
     public async Task One_that_has_stopped_takes_nothing_and_does_nothing()
     {
-        Actions.ScheduleOnce(TimeSpan.FromMilliseconds(50), Note("never"));
+        Actions.ScheduleOnce(TimeSpan.FromSeconds(3), Note("never"));
         _scheduler.Dispose();
         Assert.Throws<SchedulerException>(() => Actions.ScheduleOnce(TimeSpan.Zero, Note("never")));
         using var other = new EngineScheduler(Config.Empty, NoLogger.Instance);
-        ((IActionScheduler)other).ScheduleOnce(TimeSpan.FromMilliseconds(150), Note("other"));
+        ((IActionScheduler)other).ScheduleOnce(TimeSpan.FromSeconds(3), Note("other"));
         await TurnsAsync(1);
         Assert.Equal(["other"], _done);
     }
