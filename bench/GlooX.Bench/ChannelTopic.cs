@@ -12,6 +12,7 @@ internal static class ChannelTopic
     private const int Rounds = 7;
     private const int WarmUps = 3;
     private static readonly TimeSpan s_rest = TimeSpan.FromSeconds(45); // an idle process is one that has had nothing to do for a while
+    private const double IdleSeconds = 10; // of each window: longer than what a process does each fifth second, or compiles now and then
     private const int Keys = 100_000;
 
     // Those of the throughput, ping and pong.
@@ -93,7 +94,7 @@ internal static class ChannelTopic
     /// <summary>What it costs to hold many keys, and how long a new process takes to take part, before and after they are there.</summary>
     private static async Task HoldAsync(Trio trio, bool quick, Dictionary<string, double> figures, CancellationToken ct)
     {
-        (int times, double idle) = quick ? (1, 3) : (3, 10);
+        int times = quick ? 1 : 3;
         bool isOurs = trio.Kind == SharedMap.GlooX;
         string of = isOurs ? "" : "_" + trio.Kind;
         figures[$"channel.join{of}_s"] = await trio.CatchUpAsync(times, OtherKeys, ct);
@@ -102,9 +103,9 @@ internal static class ChannelTopic
         if (isOurs)
         {
             figures["channel.bytes_per_entry"] = bytes;
-            figures["channel.idle_cpu_after_load_percent_of_a_core"] = (await trio.IdleAsync(idle, ct)).Min();
+            figures["channel.idle_cpu_after_load_percent_of_a_core"] = (await trio.IdleAsync(3, ct)).Min();
             await Task.Delay(s_rest, ct);
-            double ofACore = Harness.Median(await trio.IdleAsync(idle, ct));
+            double ofACore = Harness.Median(await trio.IdleAsync(IdleSeconds, ct));
             figures["channel.idle_cpu_percent_of_a_core"] = ofACore;
             figures["channel.idle_cpu_percent"] = ofACore / Environment.ProcessorCount;
         }
