@@ -18,7 +18,7 @@ public sealed class FailingDiskTests
         Assert.SkipUnless(OperatingSystem.IsLinux() && File.Exists("/usr/bin/prlimit"), "prlimit is missing: it makes writes fail, on Linux");
         await using var shell = new Shell { Through = s_unharmed };
         string data = shell["data"];
-        (Conversation node, _) = await ChannelProcessTests.StartAsync(shell, "127.0.0.1:0", "--data", data);
+        (Conversation node, string url) = await ChannelProcessTests.StartAsync(shell, "127.0.0.1:0", "--data", data);
         await node.AskAsync($"create kept {durability}", "created");
         await node.AskAsync($"write kept v 0 {Before}", "written");
 
@@ -26,16 +26,19 @@ public sealed class FailingDiskTests
         int confirmed = await WriteUntilItFailsAsync(shell, node, data, Before);
         Assert.Equal($"got v k{confirmed}", await node.AskAsync($"get kept k{confirmed}", "got"));
         await node.AskAsync($"write kept v {confirmed + 1} 1", "failed NotStored");
+        Outcome refused = await shell.GlooXAsync("channel", "set", "kept", $"k{confirmed + 2}", "v", "--agent", url);
+        Assert.Equal((1, ""), (refused.Code, refused.Output));
+        Assert.Contains("channel 'kept': the disk did not take a write: ", refused.Errors, StringComparison.Ordinal);
         await node.AskAsync("write channel v 0 10", "written");
         await LimitAsync(shell, node, "unlimited");
-        await node.AskAsync($"write kept v {confirmed + 2} 1", "written");
+        await node.AskAsync($"write kept v {confirmed + 3} 1", "written");
         await node.KillAsync();
         (node, _) = await ChannelProcessTests.StartAsync(shell, "127.0.0.1:0", "--data", data);
-        Assert.StartsWith($"state {confirmed + 3} ", await node.AskAsync("state kept", "state"), StringComparison.Ordinal);
+        Assert.StartsWith($"state {confirmed + 4} ", await node.AskAsync("state kept", "state"), StringComparison.Ordinal);
         Assert.Single(Journals(data));
 
         // Killed while the disk fails, it has all that was confirmed.
-        confirmed = await WriteUntilItFailsAsync(shell, node, data, confirmed + 3);
+        confirmed = await WriteUntilItFailsAsync(shell, node, data, confirmed + 4);
         await node.KillAsync();
         (node, _) = await ChannelProcessTests.StartAsync(shell, "127.0.0.1:0", "--data", data);
         Assert.StartsWith($"state {confirmed} ", await node.AskAsync("state kept", "state"), StringComparison.Ordinal);

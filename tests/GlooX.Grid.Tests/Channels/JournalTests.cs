@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using GlooX.Grid.Channels;
 
 namespace GlooX.Grid.Tests.Channels;
@@ -8,7 +9,7 @@ namespace GlooX.Grid.Tests.Channels;
 /// </summary>
 public sealed class JournalTests : IDisposable
 {
-    private static readonly Instant Start = new(1_700_000_000_000, 1_000);
+    private static Instant Start => JournalScript.Start;
     private readonly string _home = Directory.CreateTempSubdirectory("gloox-journal-").FullName;
     private int _copies;
 
@@ -16,34 +17,9 @@ public sealed class JournalTests : IDisposable
     public void Whenever_it_is_killed_everything_confirmed_is_there_and_nothing_else()
     {
         string folder = Folder();
-        Replicator core = Core(out Replica replica);
         List<(string Copy, string Before, string After)> killed = [];
         string confirmed = "", next = "";
-        void Step(string _) => killed.Add((Copy(folder), confirmed, next));
-
-        next = Show(replica);
-        using Journal journal = Journal.Create(folder, Content(core, replica), Start, Step);
-        confirmed = next;
-        var random = new Random(7);
-        int replacements = 0;
-        for (int i = 0; i < 300; i++)
-        {
-            Entry entry = core.Write(replica, $"k{random.Next(20)}", random.Next(4) == 0 ? null : new byte[random.Next(2_000)], EntryFlags.None, 0, false, Start);
-            next = Show(replica);
-            if (i % 40 == 39)
-            {
-                journal.Compact(Content(core, replica), Start);
-                replacements++;
-            }
-            else
-            {
-                var writer = new WireWriter();
-                Journal.Encode(writer, replica, entry, Start);
-                journal.Append(writer.Written.Span);
-            }
-
-            confirmed = next;
-        }
+        int replacements = JournalScript.Run(folder, 300, 40, shown => next = shown, () => confirmed = next, _ => killed.Add((Copy(folder), confirmed, next)));
 
         Assert.True(replacements > 5 && killed.Count > 300);
         foreach ((string copy, string before, string after) in killed)
@@ -55,18 +31,47 @@ public sealed class JournalTests : IDisposable
         Assert.Equal(confirmed, Recover(Copy(folder)).Shown);
     }
 
+    /// <summary>The same with processes that really are killed, each at another step.</summary>
+    [Fact]
+    public async Task A_process_that_kills_itself_at_any_step_leaves_everything_confirmed_and_nothing_else()
+    {
+        Assert.SkipUnless(OperatingSystem.IsLinux() || OperatingSystem.IsMacOS(), "SIGKILL is what ends it");
+        HashSet<string> steps = [];
+        for (int at = 1; ; at++)
+        {
+            string folder = Folder();
+            (int code, string[] lines) = await WriterAsync(folder, at);
+            string confirmed = lines.LastOrDefault(l => l.StartsWith("confirmed ", StringComparison.Ordinal))?["confirmed ".Length..] ?? "";
+            (string there, _) = Recover(folder);
+            if (code == 0)
+            {
+                Assert.Equal(confirmed, there);
+                Assert.True(at > 30, $"it has {at - 1} steps only");
+                Assert.Equal(["append", "create", "delete", "rename", "write"], steps.Order(StringComparer.Ordinal));
+                return;
+            }
+
+            Assert.Equal(128 + 9, code);
+            string step = lines[^1];
+            Assert.StartsWith("step ", step, StringComparison.Ordinal);
+            steps.Add(step["step ".Length..]);
+            string next = lines.Last(l => l.StartsWith("next ", StringComparison.Ordinal))["next ".Length..];
+            Assert.True(there == confirmed || there == next, $"killed at step {at}, {step}, it left neither what was before nor what was after");
+        }
+    }
+
     [Fact]
     public void Of_a_torn_last_record_nothing_is_taken_and_writing_goes_on_behind_the_last_whole_one()
     {
         string folder = Folder();
-        Replicator core = Core(out Replica replica);
-        using (Journal journal = Journal.Create(folder, Content(core, replica), Start))
+        Replicator core = JournalScript.Core(out Replica replica);
+        using (Journal journal = Journal.Create(folder, JournalScript.Content(core, replica), Start))
         {
             Append(journal, replica, core.Write(replica, "whole", [1], EntryFlags.None, 0, false, Start));
         }
 
         string file = Directory.GetFiles(folder).Single();
-        string whole = Show(replica);
+        string whole = JournalScript.Show(replica);
         int length = (int)new FileInfo(file).Length;
         using (Journal journal = Journal.OpenAll(folder, Start).Single().Journal)
         {
@@ -97,21 +102,21 @@ public sealed class JournalTests : IDisposable
     public void Zeros_at_the_end_are_no_records()
     {
         string folder = Folder();
-        Replicator core = Core(out Replica replica);
-        using (Journal journal = Journal.Create(folder, Content(core, replica), Start))
+        Replicator core = JournalScript.Core(out Replica replica);
+        using (Journal journal = Journal.Create(folder, JournalScript.Content(core, replica), Start))
         {
             journal.Append(new byte[100]);
         }
 
-        Assert.Equal(Show(replica), Recover(folder).Shown);
+        Assert.Equal(JournalScript.Show(replica), Recover(folder).Shown);
     }
 
     [Fact]
     public void What_is_left_of_an_entrys_time_is_counted_on_while_nobody_runs()
     {
         string folder = Folder();
-        Replicator core = Core(out Replica replica);
-        using (Journal journal = Journal.Create(folder, Content(core, replica), Start))
+        Replicator core = JournalScript.Core(out Replica replica);
+        using (Journal journal = Journal.Create(folder, JournalScript.Content(core, replica), Start))
         {
             Append(journal, replica, core.Write(replica, "brief", [1], EntryFlags.None, 10_000, false, Start));
         }
@@ -124,18 +129,6 @@ public sealed class JournalTests : IDisposable
     }
 
     public void Dispose() => Directory.Delete(_home, recursive: true);
-
-    private static Replicator Core(out Replica replica)
-    {
-        var core = new Replicator(1, new ReplicatorOptions(), new Random(1));
-        core.Create("c", ChannelSpec.Default with { Durability = 1 }, Start);
-        replica = core.Find("c")!;
-        core.Write(replica, "first", [0], EntryFlags.None, 0, false, Start);
-        return core;
-    }
-
-    private static JournalContent Content(Replicator core, Replica replica) =>
-        new(replica.Name, core.Directory.Find(replica.Name)!, [.. replica.Entries], replica.SeenToKeep(), replica.Floor);
 
     private static void Append(Journal journal, Replica replica, Entry entry)
     {
@@ -154,7 +147,7 @@ public sealed class JournalTests : IDisposable
             core.Load(core.Directory, [content.InDirectory], new Context(), Start);
             Replica replica = core.Find(content.Name)!;
             core.Load(replica, content.Entries, content.Seen, Start);
-            shown += Show(replica);
+            shown += JournalScript.Show(replica);
             Assert.True(replica.Entries.All(e => replica.Seen.Contains(e.Stamp.Node, e.Sequence)));
             if (write is not null)
             {
@@ -167,7 +160,22 @@ public sealed class JournalTests : IDisposable
         return (shown, core);
     }
 
-    private static string Show(Replica replica) => string.Join(";", replica.Entries.OrderBy(e => e.Key, StringComparer.Ordinal).Select(e => $"{e.Key}@{e.Stamp.Time}={e.Value?.Length}"));
+    private static async Task<(int Code, string[] Lines)> WriterAsync(string folder, int killAt)
+    {
+        string program = typeof(JournalTests).Assembly.Location.Replace("GlooX.Grid.Tests", "GlooX.Grid.Tests.Writer", StringComparison.Ordinal);
+        using Process process = Process.Start(new ProcessStartInfo("dotnet", [program, folder, $"{killAt}"]) { RedirectStandardOutput = true, UseShellExecute = false })!;
+        using var limit = new CancellationTokenSource(TimeSpan.FromMinutes(1));
+        try
+        {
+            string output = await process.StandardOutput.ReadToEndAsync(limit.Token);
+            await process.WaitForExitAsync(limit.Token);
+            return (process.ExitCode, output.Split('\n', StringSplitOptions.RemoveEmptyEntries));
+        }
+        finally
+        {
+            process.Kill();
+        }
+    }
 
     private string Folder() => Directory.CreateDirectory(Path.Combine(_home, $"live{_copies++}")).FullName;
 
