@@ -22,7 +22,6 @@ namespace GlooX;
 public class Agent : IAsyncDisposable
 {
     private static readonly TimeSpan s_look = TimeSpan.FromMilliseconds(20);
-    private static readonly TimeSpan s_findTimeout = TimeSpan.FromSeconds(5);
     private readonly string _nodeId = Guid.NewGuid().ToString("N")[..12];
     private readonly CancellationTokenSource _stop = new();
     private readonly CancellationTokenSource _parentLost = new();
@@ -37,6 +36,7 @@ public class Agent : IAsyncDisposable
     private HostPool? _hosts;
     private AgentRoom? _room;
     private BundleDesk? _bundles;
+    private PlacementDesk? _placement;
     private StatusBoard? _board;
     private Upkeep? _upkeep;
     private AddonDesk? _addons;
@@ -90,7 +90,7 @@ public class Agent : IAsyncDisposable
 
     internal ProcessWatch Watch => _watch ?? throw new InvalidOperationException("this process is no agent of a grid: it spawns nothing");
 
-    private BundleDesk Bundles => _bundles ?? throw new InvalidOperationException("this process is no agent of a grid: it keeps no bundles");
+    internal PlacementDesk Placement => _placement ?? throw new InvalidOperationException("this process is no agent of a grid: it spawns nothing");
 
     internal StatusBoard Board => _board ?? throw new InvalidOperationException("this process is no agent of a grid: it hears of no nodes");
 
@@ -377,163 +377,6 @@ public class Agent : IAsyncDisposable
         await OnStartedAsync(_stop.Token).ConfigureAwait(false);
     }
 
-    /// <summary>Ranks the nodes by what was last heard, then asks one after the other: each node's ledger is the only authority.</summary>
-    internal async Task<SpawnReply> PlaceAsync(SpawnRequest request, CancellationToken ct)
-    {
-        // Held as long as other nodes may fetch it from here.
-        using BundleLease? held = Bundles.Store.TryLease(request.Bundle);
-        if (held is null)
-        {
-            return SpawnReply.Failed(Url, $"the agent {Url} has no bundle '{request.Bundle}'") with { NeedsBundle = true };
-        }
-
-        Provision need = request.Need();
-        IReadOnlyList<NodeInfo> nodes = await Board.NodesAsync(ct).ConfigureAwait(false);
-        IReadOnlyList<NodeInfo> ranked = Placement.Rank(nodes, _nodeId, need, request.Strategy, out List<string> refusals);
-        foreach (NodeInfo node in ranked)
-        {
-            SpawnRequest filled = request with { Source = Url, Options = request.Options with { ParentUrl = request.Options.ParentUrl.Length > 0 ? request.Options.ParentUrl : node.Url, Ppid = node.Pid } };
-            SpawnReply reply;
-            try
-            {
-                reply = node.NodeId == _nodeId
-                    ? await SpawnHereAsync(filled, ct).ConfigureAwait(false)
-                    : await Service(node.Url).SpawnHereAsync(filled, ct).ConfigureAwait(false);
-            }
-            catch (RpcException e) when (e.Method is null || e.Code == RpcError.ShuttingDown)
-            {
-                refusals.Add($"{node.Url} does not answer: {e.Message}"); // the call was never made
-                continue;
-            }
-            catch (OperationCanceledException)
-            {
-                await AbandonAsync(request.Ticket, [node.Url], CancellationToken.None).ConfigureAwait(false);
-                throw;
-            }
-            catch (RpcException e) when (e.Code == RpcError.Connection)
-            {
-                return SpawnReply.Failed(node.Url, $"the connection to {node.Url} broke while the process was starting there, and whether it runs is not known: {e.Message}");
-            }
-
-            if (!reply.Refused)
-            {
-                return reply;
-            }
-
-            refusals.Add($"{node.Url} {reply.Error}");
-        }
-
-        return SpawnReply.Failed(Url, $"it fits on no node: {string.Join("; ", refusals)}");
-    }
-
-    /// <summary>Kills what a spawn has started that its caller gave up, here and on other nodes; those that do not answer are left alone.</summary>
-    internal async Task AbandonAsync(string ticket, IEnumerable<string> nodes, CancellationToken ct)
-    {
-        Spawner.Abandon(ticket);
-        using var limit = CancellationTokenSource.CreateLinkedTokenSource(ct);
-        limit.CancelAfter(s_findTimeout);
-        await Task.WhenAll(nodes.Where(n => n != Url).Select(async node =>
-        {
-            try
-            {
-                await Service(node).AbandonHereAsync(ticket, limit.Token).ConfigureAwait(false);
-            }
-            catch (Exception e) when (e is RpcException or OperationCanceledException)
-            {
-                // its processes are in the list, and end with it
-            }
-        })).ConfigureAwait(false);
-    }
-
-    /// <summary>Gets the files here, then spawns on this node.</summary>
-    internal async Task<SpawnReply> SpawnHereAsync(SpawnRequest request, CancellationToken ct)
-    {
-        BundleLease bundle;
-        try
-        {
-            bundle = await Bundles.ObtainAsync(request.Bundle, request.Source == Url ? "" : request.Source, ct).ConfigureAwait(false);
-        }
-        catch (BundleException e)
-        {
-            return new SpawnReply("", 0, Url, "", $"cannot have the payload: {e.Message}", Refused: true);
-        }
-
-        SpawnRequest here = request with { Options = request.Options with { TmpDir = Path.GetTempPath() } };
-        return await Spawner.SpawnAsync(here, bundle, Url, ct).ConfigureAwait(false);
-    }
-
-    /// <summary>Gets a payload's files to all nodes, and has them keep a host that has loaded it.</summary>
-    internal async Task<PrepareReply> PrepareAsync(PrepareRequest request, CancellationToken ct)
-    {
-        using BundleLease? held = Bundles.Store.TryLease(request.Bundle);
-        if (held is null)
-        {
-            return new PrepareReply([]) { NeedsBundle = true };
-        }
-
-        PrepareRequest filled = request with { Source = Url };
-        await PrepareHereAsync(filled, ct).ConfigureAwait(false);
-        string?[] nodes = await Task.WhenAll(Peers.Select(async peer =>
-        {
-            try
-            {
-                return await Service(peer).PrepareHereAsync(filled, ct).ConfigureAwait(false) ? peer : null;
-            }
-            catch (RpcException)
-            {
-                return null; // it went away, or spawns nothing
-            }
-        })).ConfigureAwait(false);
-        return new PrepareReply([.. nodes.OfType<string>().Append(Url).Order(StringComparer.Ordinal)]);
-    }
-
-    /// <summary>As <see cref="PrepareAsync"/>, on this node; false: it cannot have the files.</summary>
-    internal async Task<bool> PrepareHereAsync(PrepareRequest request, CancellationToken ct)
-    {
-        try
-        {
-            BundleLease bundle = await Bundles.ObtainAsync(request.Bundle, request.Source == Url ? "" : request.Source, ct).ConfigureAwait(false);
-            if (request.Assembly.Length > 0 && _hosts is { } hosts)
-            {
-                hosts.Prepare(Path.Combine(bundle.Folder, request.Assembly), bundle);
-            }
-            else
-            {
-                bundle.Dispose();
-            }
-
-            return true;
-        }
-        catch (BundleException)
-        {
-            return false;
-        }
-    }
-
-    /// <summary>A process of the grid, wherever it runs; nodes that do not answer within a moment count as without it.</summary>
-    internal async Task<ProcessInfo?> FindAsync(string id, CancellationToken ct)
-    {
-        if (Spawner.Find(id, Url) is { } here)
-        {
-            return here;
-        }
-
-        using var limit = CancellationTokenSource.CreateLinkedTokenSource(ct);
-        limit.CancelAfter(s_findTimeout);
-        ProcessInfo?[] found = await Task.WhenAll(Peers.Select(async peer =>
-        {
-            try
-            {
-                return await Service(peer).FindHereAsync(id, limit.Token).ConfigureAwait(false);
-            }
-            catch (Exception e) when (e is RpcException || (e is OperationCanceledException && !ct.IsCancellationRequested))
-            {
-                return null;
-            }
-        })).ConfigureAwait(false);
-        return found.FirstOrDefault(static p => p is not null);
-    }
-
     internal NodeInfo Describe()
     {
         Dictionary<Reservation, Usage> used = _spawner?.Used() ?? [];
@@ -553,33 +396,6 @@ public class Agent : IAsyncDisposable
     private LedgerStatus LedgerOf(MachineStatus machine, Dictionary<Reservation, Usage> used) =>
         (_ledger ?? new Ledger(new Capacity(machine.TotalMemoryBytes, machine.TotalDiskBytes))).Status(machine, used);
 
-    private static ControlGroups? GroupsOf(AgentOptions options)
-    {
-        try
-        {
-            return options.ControlGroup is { } group ? ControlGroups.Open(group) : null;
-        }
-        catch (Exception e) when (e is IOException or PlatformNotSupportedException)
-        {
-            throw new ArgumentException(e.Message, nameof(options), e);
-        }
-    }
-
-    private static Capacity CapacityOf(AgentOptions options, MachineStatus machine)
-    {
-        if (options.MaxSlots < 0)
-        {
-            throw new ArgumentException($"{options.MaxSlots} slots are less than none", nameof(options));
-        }
-
-        Capacity all = options.Capacity ?? new Capacity(machine.TotalMemoryBytes, machine.TotalDiskBytes);
-        return all with
-        {
-            Resources = ResourceAmounts.Create([new(ResourceAmounts.Cores, machine.Cores)]).With(all.Resources).With(options.Resources),
-            MaxSlots = options.MaxSlots ?? all.MaxSlots,
-        };
-    }
-
     private async Task RunAsync(string url, string? peer, AgentOptions options, CancellationToken ct)
     {
         RpcEndpoint endpoint = RpcEndpoint.Parse(url);
@@ -592,50 +408,21 @@ public class Agent : IAsyncDisposable
         IEnumerable<string> names = ((RpcEndpoint?[])[endpoint, options.AdvertisedUrl is { } known ? RpcEndpoint.Parse(known) : null])
             .OfType<RpcEndpoint>().Where(e => !e.IsAny).Select(e => e.Host).Concat(options.Names);
         Identity identity = (options.Identity ?? Identity.Load()).ReachedBy(names);
-        MachineStatus machine = _machine.Read();
-        _ledger = new Ledger(CapacityOf(options, machine));
+        AgentSetup.Check(options);
+        _ledger = new Ledger(AgentSetup.CapacityOf(options, _machine.Read()));
         _identity = identity;
-        if (!(options.Weight > 0 && double.IsFinite(options.Weight)))
-        {
-            throw new ArgumentException($"the weight {options.Weight} is not more than 0", nameof(options));
-        }
-
-        if (options.WarmHosts < 0)
-        {
-            throw new ArgumentException($"{options.WarmHosts} warm hosts are less than none", nameof(options));
-        }
-
-        if (options.MaxWarmHosts < 0)
-        {
-            throw new ArgumentException($"at most {options.MaxWarmHosts} warm hosts are less than none", nameof(options));
-        }
-
-        if (options.MaxBundleBytes <= 0)
-        {
-            throw new ArgumentException($"{options.MaxBundleBytes} bytes leave no room for the files of any payload", nameof(options));
-        }
-
-        if (options.PassEnvironment.Select(LaunchRule.FaultOf).FirstOrDefault(static f => f is not null) is { } variable)
-        {
-            throw new ArgumentException(variable, nameof(options));
-        }
-
-        if (options.AllowedUsers.Select(OtherUser.Fault).FirstOrDefault(static f => f is not null) is { } user)
-        {
-            throw new ArgumentException($"the agent {user}", nameof(options));
-        }
-
         _weight = options.Weight;
         _board = new StatusBoard(Describe, () => Peers, Service);
         _upkeep = new Upkeep(identity, () => Peers, Service, (options.LoggerFactory ?? NullLoggerFactory.Instance).CreateLogger("GlooX.Trust"));
         ILogger spawning = (options.LoggerFactory ?? NullLoggerFactory.Instance).CreateLogger("GlooX.Spawning");
-        ControlGroups? groups = GroupsOf(options);
+        ControlGroups? groups = AgentSetup.GroupsOf(options);
         _room = new AgentRoom(_machine);
         _hosts = new HostPool(new PoolRule(options.WarmHosts, options.MaxWarmHosts), new LaunchRule(options.Launcher, options.PassEnvironment, options.AllowedUsers), _room, FreeMemory, spawning, TimeProvider.System);
         _events = new ProcessEvents(() => Url);
         _watch = new ProcessWatch(this, _events);
         _spawner = new Spawner(new Starter(new ChildIdentity(identity, spawning), _hosts, _room, groups), _ledger, _machine, _room, groups, id => _bundles?.Store.TryLease(id), _events, _board.Changed);
-        _bundles = new BundleDesk(OpenStore(options), url => _link.Client(url).As<IBundleService>(BundleService.Name), () => Peers);
+        _bundles = new BundleDesk(AgentSetup.OpenStore(options), url => _link.Client(url).As<IBundleService>(BundleService.Name), () => Peers);
+        _placement = new PlacementDesk(this, _nodeId, _spawner, _hosts, _bundles, _board);
         ILogger logger = (options.LoggerFactory ?? NullLoggerFactory.Instance).CreateLogger("GlooX.Grid");
         _link = new GridLink(identity.AsAgent());
         _server = new RpcServer(new RpcServerOptions { Identity = identity, LoggerFactory = options.LoggerFactory });
@@ -692,19 +479,6 @@ public class Agent : IAsyncDisposable
         foreach (AddonSpec addon in options.Addons)
         {
             await _addons.AttachAsync(addon.Name, addon.Source, addon.Options, ct).ConfigureAwait(false);
-        }
-    }
-
-    private static BundleStore OpenStore(AgentOptions options)
-    {
-        string folder = options.BundleFolder ?? Path.Combine(GlooXHome.Path, "bundles");
-        try
-        {
-            return new BundleStore(folder, options.MaxBundleBytes);
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-        {
-            throw new ArgumentException($"the files of payloads cannot be kept in {folder}: {e.Message} Set AgentOptions.BundleFolder", nameof(options), e);
         }
     }
 

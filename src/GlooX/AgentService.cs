@@ -136,15 +136,15 @@ internal sealed class AgentService(Agent agent) : IAgentService
     public ValueTask<SlotCount> SlotsAsync(long memoryBytes, long diskBytes, Dictionary<string, decimal> resources, int? maxPerNode, string kind, CancellationToken ct) =>
         new(agent.Slots(Provision.FromBytes(memoryBytes, diskBytes, resources) with { MaxPerNode = maxPerNode, Kind = kind }));
 
-    public async ValueTask<SpawnReply> SpawnAsync(SpawnRequest request, CancellationToken ct) => await agent.PlaceAsync(request, ct).ConfigureAwait(false);
+    public async ValueTask<SpawnReply> SpawnAsync(SpawnRequest request, CancellationToken ct) => await agent.Placement.SpawnAsync(request, ct).ConfigureAwait(false);
 
-    public async ValueTask<SpawnReply> SpawnHereAsync(SpawnRequest request, CancellationToken ct) => await agent.SpawnHereAsync(request, ct).ConfigureAwait(false);
+    public async ValueTask<SpawnReply> SpawnHereAsync(SpawnRequest request, CancellationToken ct) => await agent.Placement.SpawnHereAsync(request, ct).ConfigureAwait(false);
 
-    public async ValueTask<PrepareReply> PrepareAsync(PrepareRequest request, CancellationToken ct) => await agent.PrepareAsync(request, ct).ConfigureAwait(false);
+    public async ValueTask<PrepareReply> PrepareAsync(PrepareRequest request, CancellationToken ct) => await agent.Placement.PrepareAsync(request, ct).ConfigureAwait(false);
 
-    public async ValueTask<bool> PrepareHereAsync(PrepareRequest request, CancellationToken ct) => await agent.PrepareHereAsync(request, ct).ConfigureAwait(false);
+    public async ValueTask<bool> PrepareHereAsync(PrepareRequest request, CancellationToken ct) => await agent.Placement.PrepareHereAsync(request, ct).ConfigureAwait(false);
 
-    public async ValueTask AbandonAsync(string ticket, CancellationToken ct) => await agent.AbandonAsync(ticket, agent.Peers, ct).ConfigureAwait(false);
+    public async ValueTask AbandonAsync(string ticket, CancellationToken ct) => await agent.Placement.AbandonAsync(ticket, agent.Peers, ct).ConfigureAwait(false);
 
     public ValueTask AbandonHereAsync(string ticket, CancellationToken ct)
     {
@@ -159,7 +159,7 @@ internal sealed class AgentService(Agent agent) : IAgentService
             ? new(agent.Spawner.Stop(id, TimeSpan.FromMilliseconds(graceMilliseconds)))
             : throw new ArgumentOutOfRangeException(nameof(graceMilliseconds), graceMilliseconds, $"the grace must be 0 to {SpawnedProcess.MaxGrace.TotalMinutes} minutes");
 
-    public async ValueTask<ProcessInfo?> FindAsync(string id, CancellationToken ct) => await agent.FindAsync(id, ct).ConfigureAwait(false);
+    public async ValueTask<ProcessInfo?> FindAsync(string id, CancellationToken ct) => await agent.Placement.FindAsync(id, ct).ConfigureAwait(false);
 
     public ValueTask<ProcessInfo?> FindHereAsync(string id, CancellationToken ct) => new(agent.Spawner.Find(id, agent.Url));
 

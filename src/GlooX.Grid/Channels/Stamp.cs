@@ -40,4 +40,8 @@ internal readonly record struct Stamp(ulong Time, ulong Node) : IComparable<Stam
 /// <summary>A moment, as the one who drives the state machine sees it.</summary>
 /// <param name="Wall">Milliseconds since 1970 by this machine's clock, which may be wrong and may jump.</param>
 /// <param name="Mono">Milliseconds since some moment, by a clock that only goes forward.</param>
-internal readonly record struct Instant(long Wall, long Mono);
+internal readonly record struct Instant(long Wall, long Mono)
+{
+    /// <summary>This moment.</summary>
+    public static Instant Of(TimeProvider time) => new(time.GetUtcNow().ToUnixTimeMilliseconds(), (long)time.GetElapsedTime(0).TotalMilliseconds);
+}

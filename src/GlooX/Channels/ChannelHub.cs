@@ -15,30 +15,22 @@ internal sealed class ChannelHub : IAsyncDisposable
     private static readonly TimeSpan s_tick = TimeSpan.FromMilliseconds(100);
     private static readonly TimeSpan s_rest = TimeSpan.FromSeconds(1);
     private static readonly TimeSpan s_calm = TimeSpan.FromSeconds(5);
-    private static readonly TimeSpan s_roomTimeout = TimeSpan.FromSeconds(2);
-
-    // How often one writer sends what others wrote, before somebody else does.
-    private const int MostTurns = 16;
     private readonly Lock _gate = new();
     private readonly Replicator _core;
     private readonly Func<IReadOnlyList<GridMember>> _members;
-    private readonly Func<string, IChannelService> _connect;
     private readonly TimeProvider _time;
     private readonly ILogger _logger;
     private readonly ChannelStore? _store;
-    private readonly Dictionary<ulong, PeerLink> _links = [];
+    private readonly PeerLinks _links;
+    private readonly Confirmations _confirmations;
     private readonly Dictionary<Replica, List<ChangeQueue>> _readers = [];
     private readonly List<Subscription> _begun = [];
-    private readonly List<Waiter> _waiters = [];
     private readonly CancellationTokenSource _stop = new();
     private readonly CancellationToken _stopped;
     private readonly TaskCompletionSource _synced = new(TaskCreationOptions.RunContinuationsAsynchronously);
-    private PeerLink[] _allLinks = [];
     private ITimer? _timer;
     private TimeSpan _pace = Timeout.InfiniteTimeSpan;
     private TaskCompletionSource _listed = new(TaskCreationOptions.RunContinuationsAsynchronously);
-    private TaskCompletionSource? _room;
-    private int _flushing;
     private long _drifts;
 
     public ChannelHub(
@@ -46,10 +38,11 @@ internal sealed class ChannelHub : IAsyncDisposable
     {
         _core = new Replicator(NumberOf(nodeId), options ?? new ReplicatorOptions(), new Random());
         _members = members;
-        _connect = connect;
         _logger = logger;
         _time = time ?? TimeProvider.System;
         _stopped = _stop.Token;
+        _links = new PeerLinks(_gate, _core, connect, logger, _time, _stopped);
+        _confirmations = new Confirmations(_gate, _core, _links, _time);
         if (folder is not null)
         {
             _store = new ChannelStore(folder, logger);
@@ -82,10 +75,7 @@ internal sealed class ChannelHub : IAsyncDisposable
         }
     }
 
-    /// <summary>A write whose confirmation somebody waits for.</summary>
-    private sealed record Waiter(Replica Replica, ulong Sequence, AckLevel Level, TaskCompletionSource Done);
-
-    private Instant Now => new(_time.GetUtcNow().ToUnixTimeMilliseconds(), (long)_time.GetElapsedTime(0).TotalMilliseconds);
+    private Instant Now => Instant.Of(_time);
 
     public bool IsStopping => _stopped.IsCancellationRequested;
 
@@ -387,18 +377,10 @@ internal sealed class ChannelHub : IAsyncDisposable
                 }
 
                 present.Add((node, member.Reachable));
-                if (!_links.TryGetValue(node, out PeerLink? link) || link.Address != member.Address)
-                {
-                    _links[node] = new PeerLink(member.Address, _connect(member.Address), _logger, RoomMade, _stopped);
-                }
+                _links.Add(node, member.Address);
             }
 
-            foreach (ulong gone in _links.Keys.Except(present.Select(p => p.Item1)).ToArray())
-            {
-                _links.Remove(gone);
-            }
-
-            _allLinks = [.. _links.Values];
+            _links.KeepOnly([.. present.Select(p => p.Item1)]);
             _core.SetMembers(present, Now);
             _core.Tick(Now);
             if (_core.DriftsSeen > _drifts)
@@ -540,7 +522,7 @@ internal sealed class ChannelHub : IAsyncDisposable
                 link.Send(message);
             }
 
-            Flush();
+            _links.Flush();
         }
         finally
         {
@@ -589,19 +571,14 @@ internal sealed class ChannelHub : IAsyncDisposable
             }
 
             _store?.Remove(removed);
-            foreach (Waiter waiter in _waiters.Where(w => ReferenceEquals(w.Replica, removed)))
-            {
-                waiter.Done.TrySetException(new ChannelException(ChannelError.NotFound, removed.Name, "it was removed meanwhile"));
-            }
-
-            _waiters.RemoveAll(w => ReferenceEquals(w.Replica, removed));
+            _confirmations.Removed(removed);
         }
 
         _core.Removed.Clear();
         if (_core.AcknowledgementsChanged)
         {
             _core.AcknowledgementsChanged = false;
-            _waiters.RemoveAll(w => _core.IsAcknowledged(w.Replica, w.Sequence, w.Level) && w.Done.TrySetResult());
+            _confirmations.Changed();
         }
 
         if (!_synced.Task.IsCompleted && _core.IsSynced)
@@ -617,7 +594,7 @@ internal sealed class ChannelHub : IAsyncDisposable
         List<(PeerLink, byte[])> messages = new(_core.Outbox.Count);
         foreach ((ulong to, byte[] message) in _core.Outbox)
         {
-            if (_links.TryGetValue(to, out PeerLink? link))
+            if (_links.Find(to) is { } link)
             {
                 messages.Add((link, message));
             }
@@ -625,49 +602,6 @@ internal sealed class ChannelHub : IAsyncDisposable
 
         _core.Outbox.Clear();
         return new Drained(messages, first, others);
-    }
-
-    /// <summary>
-    /// Sends the writes that wait, on the thread of whoever wrote. While one does, the writes of others gather, and he takes them along:
-    /// under load messages grow instead of getting more.
-    /// </summary>
-    private void Flush()
-    {
-        for (int turns = 0; Volatile.Read(ref _core.PendingCount) > 0 && Interlocked.CompareExchange(ref _flushing, 1, 0) == 0; turns++)
-        {
-            IReadOnlyList<PendingBatch> batches;
-            PeerLink[] links;
-            long now;
-            lock (_gate)
-            {
-                (batches, links, now) = (_core.TakePending(), _allLinks, Now.Mono);
-            }
-
-            try
-            {
-                if (links.Length > 0)
-                {
-                    foreach (byte[] message in Messages.Encode(_core.Self, batches, now))
-                    {
-                        foreach (PeerLink link in links)
-                        {
-                            link.Send(message);
-                        }
-                    }
-                }
-            }
-            finally
-            {
-                // A full fence: whoever wrote in between either sees this, or is seen by the next look.
-                Interlocked.Exchange(ref _flushing, 0);
-            }
-
-            if (turns == MostTurns)
-            {
-                ThreadPool.UnsafeQueueUserWorkItem(static h => h.Flush(), this, preferLocal: false);
-                return;
-            }
-        }
     }
 
     private static async ValueTask<bool> TrueAfterAsync(ValueTask task)
@@ -680,9 +614,7 @@ internal sealed class ChannelHub : IAsyncDisposable
     private ValueTask FinishAsync(Replica replica, ulong sequence, ChannelWriteOptions options, AckLevel level, CancellationToken ct) =>
         IsDone(replica, level) ? default : new ValueTask(FinishSlowlyAsync(replica, sequence, options, level, ct));
 
-    private bool IsDone(Replica replica, AckLevel level) => level == AckLevel.Local && !IsCrowded && (_store is null || !replica.Spec.IsDurable);
-
-    private bool IsCrowded => Array.Exists(_allLinks, static l => l.IsCrowded);
+    private bool IsDone(Replica replica, AckLevel level) => level == AckLevel.Local && !_links.IsCrowded && (_store is null || !replica.Spec.IsDurable);
 
     private async Task FinishSlowlyAsync(Replica replica, ulong sequence, ChannelWriteOptions options, AckLevel level, CancellationToken ct)
     {
@@ -691,73 +623,8 @@ internal sealed class ChannelHub : IAsyncDisposable
             await _store.StoredAsync(replica, ct).ConfigureAwait(false);
         }
 
-        if (IsCrowded)
-        {
-            await RoomAsync(ct).ConfigureAwait(false);
-        }
-
-        Waiter waiter = new(replica, sequence, level, new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously));
-        lock (_gate)
-        {
-            if (_core.IsAcknowledged(replica, sequence, level))
-            {
-                return;
-            }
-
-            _waiters.Add(waiter);
-        }
-
-        try
-        {
-            await waiter.Done.Task.WaitAsync(options.Timeout, _time, ct).ConfigureAwait(false);
-        }
-        catch (TimeoutException)
-        {
-            throw new ChannelException(
-                ChannelError.NotAcknowledged, replica.Name, $"the write was not confirmed by {level.ToString().ToLowerInvariant()} of {_allLinks.Length} other members within {options.Timeout.TotalSeconds:0.#} s; it was made here and may reach them yet");
-        }
-        finally
-        {
-            lock (_gate)
-            {
-                _waiters.Remove(waiter);
-            }
-        }
-    }
-
-    /// <summary>Until peers have taken some of what waits for them, or for so long that they must pull it later.</summary>
-    private async Task RoomAsync(CancellationToken ct)
-    {
-        TaskCompletionSource room;
-        lock (_gate)
-        {
-            if (!IsCrowded)
-            {
-                return;
-            }
-
-            room = _room ??= new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-        }
-
-        try
-        {
-            await room.Task.WaitAsync(s_roomTimeout, _time, ct).ConfigureAwait(false);
-        }
-        catch (TimeoutException)
-        {
-            // the peer is too slow: it is told no more, and catches up by itself
-        }
-    }
-
-    private void RoomMade()
-    {
-        TaskCompletionSource? room;
-        lock (_gate)
-        {
-            (room, _room) = (_room, null);
-        }
-
-        room?.TrySetResult();
+        await _links.RoomAsync(ct).ConfigureAwait(false);
+        await _confirmations.WaitAsync(replica, sequence, level, options.Timeout, ct).ConfigureAwait(false);
     }
 
     private static ulong NumberOf(string nodeId) =>

@@ -50,7 +50,7 @@ internal sealed class ProcessWatch(Agent agent, ProcessEvents events)
     public async IAsyncEnumerable<ProcessEvent[]> EverywhereAsync(string? id, [EnumeratorCancellation] CancellationToken ct)
     {
         IAsyncEnumerable<ProcessEvent[]> source = id is null ? AllAsync(ct)
-            : await agent.FindAsync(id, ct).ConfigureAwait(false) is not { } found ? throw AgentService.Missing(agent, id)
+            : await agent.Placement.FindAsync(id, ct).ConfigureAwait(false) is not { } found ? throw AgentService.Missing(agent, id)
             : found.Node == agent.Url ? HereAsync(id, ct)
             : agent.Service(found.Node).WatchHereAsync(id, ct);
         await foreach (ProcessEvent[] some in source.ConfigureAwait(false))
