@@ -7,7 +7,8 @@ namespace GlooX.Grid;
 /// </summary>
 internal static class Beat
 {
-    private const long Second = 1000;
+    /// <summary>In ms.</summary>
+    public const long Second = 1000;
 
     /// <summary>The whole second nearest to the end of a wait; at least half the wait is kept. Both in ms, as <see cref="Environment.TickCount64"/>.</summary>
     public static long After(long now, long wait)

@@ -14,7 +14,6 @@ internal sealed class EngineScheduler : SchedulerBase, IDateTimeOffsetNowTimePro
 {
     // What is due within this, in ms, is done together.
     private const long Grain = 50;
-    private const long Second = 1000;
 
     private readonly Lock _gate = new();
     private readonly PriorityQueue<Entry, (long Due, long Number)> _waiting = new();
@@ -105,7 +104,7 @@ internal sealed class EngineScheduler : SchedulerBase, IDateTimeOffsetNowTimePro
                 due.Add(entry);
                 if (entry.Interval > 0)
                 {
-                    Enqueue(entry, entry.Interval < Second ? RoundUp(now + entry.Interval) : Beat.After(now, entry.Interval));
+                    Enqueue(entry, entry.Interval < Beat.Second ? RoundUp(now + entry.Interval) : Beat.After(now, entry.Interval));
                 }
             }
 

@@ -82,6 +82,7 @@ public sealed class EngineSchedulerTests : IDisposable
     public async Task What_is_stuck_or_fails_does_not_stop_what_comes_next()
     {
         var stuck = new ManualResetEventSlim(); // not disposed: if the test fails, somebody may still be about to wait
+        Actions.ScheduleOnce(TimeSpan.FromSeconds(3), Note("what waited already"));
         Actions.ScheduleOnce(TimeSpan.Zero, () =>
         {
             _turns.Release();
@@ -89,12 +90,12 @@ public sealed class EngineSchedulerTests : IDisposable
         });
         try
         {
-            await TurnsAsync(1);
+            await TurnsAsync(2);
             Actions.ScheduleOnce(TimeSpan.FromMilliseconds(100), static () => throw new InvalidOperationException());
             Actions.ScheduleOnce(TimeSpan.FromMilliseconds(100), Note("beside it"));
             Actions.ScheduleOnce(TimeSpan.FromMilliseconds(200), Note("after it"));
             await TurnsAsync(2);
-            Assert.Equal(["beside it", "after it"], _done);
+            Assert.Equal(["what waited already", "beside it", "after it"], _done);
         }
         finally
         {
