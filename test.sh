@@ -19,7 +19,7 @@ export DOTNET_NOLOGO=1 DOTNET_CLI_TELEMETRY_OPTOUT=1
 dotnet build GlooX.slnx -c Release -v q
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
-dotnet test --solution GlooX.slnx -c Release --no-build "$@" | tee "$log" || {
+dotnet test --solution GlooX.slnx -c Release --no-build --timeout 25m "$@" | tee "$log" || {
     code=$?
     echo && echo "what failed, once more:" && grep -A 4 '^failed ' "$log"
     exit $code
