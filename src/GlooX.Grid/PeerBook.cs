@@ -10,6 +10,7 @@ internal sealed class PeerBook(TimeSpan interval, TimeSpan rememberFor, TimeProv
     private const int MaxLearned = 1000;
     private static readonly TimeSpan LongestBackoff = TimeSpan.FromSeconds(6);
     private static readonly TimeSpan LongestForConfigured = TimeSpan.FromSeconds(3);
+    private static readonly TimeSpan LongestForGone = TimeSpan.FromMinutes(1);
 
     private readonly Lock _gate = new();
     private readonly Dictionary<string, Peer> _peers = new(StringComparer.Ordinal);
@@ -22,6 +23,7 @@ internal sealed class PeerBook(TimeSpan interval, TimeSpan rememberFor, TimeProv
         public string KnownAs { get; set; } = address;
         public ProbeResult? Last { get; set; }
         public int Failures { get; set; }
+        public long RefusedSince { get; set; }
         public long Alive { get; set; }
         public long NotBefore { get; set; }
     }
@@ -88,13 +90,19 @@ internal sealed class PeerBook(TimeSpan interval, TimeSpan rememberFor, TimeProv
             }
 
             long now = time.GetTimestamp();
-            peer.Last = result;
             peer.IsSelf |= isSelf;
             peer.Failures = result.Reply is null ? peer.Failures + 1 : 0;
+            if (!result.IsRefused || !(peer.Last is { IsRefused: true }))
+            {
+                peer.RefusedSince = now;
+            }
+
             if (isLook || result.Reply is null)
             {
-                peer.NotBefore = now + Ticks(Backoff(peer.Failures, interval, peer.Configured));
+                peer.NotBefore = now + Ticks(Backoff(peer.Failures, interval, peer.Configured, time.GetElapsedTime(peer.RefusedSince, now)));
             }
+
+            peer.Last = result;
 
             if (result.Reply is { } reply)
             {
@@ -121,11 +129,15 @@ internal sealed class PeerBook(TimeSpan interval, TimeSpan rememberFor, TimeProv
         }
     }
 
-    /// <summary>The pause after so many probes without an answer. A configured peer is expected to come.</summary>
-    public static TimeSpan Backoff(int failures, TimeSpan interval, bool configured)
+    /// <summary>
+    /// The pause after so many probes without an answer. A configured peer is expected to come. Of any other, whose port has refused for some
+    /// time, there is no process: it is asked after a quarter of that time again, and once a minute in the end.
+    /// </summary>
+    public static TimeSpan Backoff(int failures, TimeSpan interval, bool configured, TimeSpan refusedFor)
     {
         TimeSpan pause = interval * (1 << Math.Min(failures, 10)) / 2; // half at first: a look must not slip to the next round by a hair
-        TimeSpan longest = configured ? LongestForConfigured : LongestBackoff;
+        TimeSpan longest = configured ? LongestForConfigured : refusedFor > 4 * LongestBackoff ? refusedFor / 4 : LongestBackoff;
+        longest = longest < LongestForGone ? longest : LongestForGone;
         return pause < longest ? pause : longest;
     }
 

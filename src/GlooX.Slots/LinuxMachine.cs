@@ -49,6 +49,9 @@ internal sealed class LinuxMachine(string folder, string root = "/") : IMachine
     /// <summary>The text of a kernel file; null if it is not there, went away meanwhile, or may not be read.</summary>
     internal static string? TryReadText(string path)
     {
+        // Some are missing on every machine of a kind, and an exception costs more than a look.
+        if (!File.Exists(path))
+            return null;
         try
         {
             return File.ReadAllText(path);

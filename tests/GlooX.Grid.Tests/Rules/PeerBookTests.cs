@@ -58,14 +58,52 @@ public sealed class PeerBookTests
     }
 
     [Theory]
-    [InlineData(0, false, 0.75)]
-    [InlineData(1, false, 1.5)]
-    [InlineData(2, false, 3)]
-    [InlineData(3, false, 6)]
-    [InlineData(1000, false, 6)]
-    [InlineData(1000, true, 3)]
-    public void The_pause_doubles_up_to_a_limit(int failures, bool configured, double seconds) =>
-        Assert.Equal(TimeSpan.FromSeconds(seconds), PeerBook.Backoff(failures, Interval, configured));
+    [InlineData(0, false, 0, 0.75)]
+    [InlineData(1, false, 0, 1.5)]
+    [InlineData(2, false, 0, 3)]
+    [InlineData(3, false, 0, 6)]
+    [InlineData(1000, false, 0, 6)]
+    [InlineData(1000, true, 0, 3)]
+    [InlineData(10, false, 24, 6)]
+    [InlineData(10, false, 40, 10)]
+    [InlineData(1000, false, 40_000, 60)]
+    [InlineData(1000, true, 40_000, 3)]
+    public void The_pause_doubles_up_to_a_limit(int failures, bool configured, double refusedFor, double seconds) =>
+        Assert.Equal(TimeSpan.FromSeconds(seconds), PeerBook.Backoff(failures, Interval, configured, TimeSpan.FromSeconds(refusedFor)));
+
+    [Fact]
+    public void A_peer_whose_process_has_long_been_gone_is_asked_once_a_minute_until_somebody_speaks_of_it()
+    {
+        _book.Learn("b:1");
+        _time.Pass(TimeSpan.FromMinutes(10)); // it was a member, whom nobody asks
+        Assert.InRange(Asked(Refused, TimeSpan.FromMinutes(10)), 12, 30);
+        Assert.Equal(10, Asked(Refused, TimeSpan.FromMinutes(10)));
+        Assert.InRange(Asked(Silent, TimeSpan.FromMinutes(10)), 90, 102); // cut off, as far as anybody knows
+        Assert.InRange(Asked(Refused, TimeSpan.FromSeconds(12)), 2, 3);
+
+        _time.Pass(TimeSpan.FromMinutes(5));
+        _book.Record("b:1", Refused, isSelf: false);
+        Assert.Empty(_book.Due(Nobody, 5));
+        _book.Learn("b:1");
+        Assert.Equal(["b:1"], _book.Due(Nobody, 5));
+
+        int Asked(ProbeResult result, TimeSpan during)
+        {
+            int times = 0;
+            for (TimeSpan passed = TimeSpan.Zero; passed < during; passed += Interval)
+            {
+                if (_book.Due(Nobody, 5).Count > 0)
+                {
+                    _book.Record("b:1", result, isSelf: false);
+                    times++;
+                }
+
+                _time.Pass(Interval);
+            }
+
+            return times;
+        }
+    }
 
     [Fact]
     public void Learned_peers_are_forgotten_and_configured_ones_are_not()
@@ -138,6 +176,8 @@ public sealed class PeerBookTests
     }
 
     private static ProbeResult Silent => new(Reach.Silent, "no answer", null);
+
+    private static ProbeResult Refused => new(Reach.Gone, ProbeResult.Refused, null);
 
     private static ProbeResult Answer(string node) => new(Reach.Alive, "Up", Replies.Reply(node, GridState.Up));
 
