@@ -192,10 +192,15 @@ public sealed class CallerTests
         var patient = new Patient();
         it.Server.Add(patient, "patient");
         await using Bystander bystander = await Bystander.OfAsync(it);
-        await using RawPeer peer = await RawPeer.GreetAsync(it.Server.Url, "patient/Ignore");
+        await using RawPeer peer = await RawPeer.GreetAsync(it.Server.Url, "Add", "patient/Ignore");
         byte[] item = [1, MessagePackCode.Bin16, 0x10, 0, .. new byte[0x1000]];
-        await peer.SayAsync(RawPeer.Call(1, 0, 0x91, 1));
-        await peer.SayAsync([.. Enumerable.Repeat(new Piece(FrameType.StreamItem, 1, item).ToBytes(), 100).SelectMany(b => b)]);
+        await peer.SayAsync(RawPeer.Call(1, 1, 0x91, 1));
+
+        // The last one is the one too many: behind it nothing is on its way to a connection that has ended.
+        int cost = item.Length - 1 + 32, fit = ((256 * 1024) + cost - 1) / cost;
+        await peer.SayAsync([.. Enumerable.Repeat(new Piece(FrameType.StreamItem, 1, item).ToBytes(), fit).SelectMany(b => b)]);
+        await IsAnsweredAsync(peer);
+        await peer.SayAsync(new Piece(FrameType.StreamItem, 1, item));
         Assert.Equal(RpcError.Protocol, await peer.HearEndAsync());
         await patient.EveryCallHasEndedAsync();
         await bystander.IsServedAsync();
