@@ -26,6 +26,15 @@ internal sealed class PeerBook(TimeSpan interval, TimeSpan rememberFor, TimeProv
         public long RefusedSince { get; set; }
         public long Alive { get; set; }
         public long NotBefore { get; set; }
+
+        /// <summary>It is known to live, though not from an answer: what came of earlier probes says nothing any more.</summary>
+        public void Lives(long now)
+        {
+            Alive = now;
+            Failures = 0;
+            RefusedSince = now;
+            NotBefore = Math.Min(NotBefore, now);
+        }
     }
 
     /// <summary>Whether there is anybody but this agent.</summary>
@@ -118,6 +127,11 @@ internal sealed class PeerBook(TimeSpan interval, TimeSpan rememberFor, TimeProv
         lock (_gate)
         {
             long now = time.GetTimestamp();
+            foreach (Peer here in _peers.Values.Where(p => present.Contains(p.KnownAs)))
+            {
+                here.Lives(now);
+            }
+
             foreach (Peer old in _peers.Values.Where(p => !p.Configured && time.GetElapsedTime(p.Alive, now) > rememberFor).ToList())
             {
                 _peers.Remove(old.Address);
@@ -170,9 +184,7 @@ internal sealed class PeerBook(TimeSpan interval, TimeSpan rememberFor, TimeProv
             }
 
             peer.Configured |= configured;
-            peer.Alive = now;
-            peer.Failures = 0;
-            peer.NotBefore = Math.Min(peer.NotBefore, now);
+            peer.Lives(now);
         }
     }
 

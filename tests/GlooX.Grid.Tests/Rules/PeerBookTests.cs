@@ -85,7 +85,13 @@ public sealed class PeerBookTests
         _book.Record("b:1", Refused, isSelf: false);
         Assert.Empty(_book.Due(Nobody, 5));
         _book.Learn("b:1");
-        Assert.Equal(["b:1"], _book.Due(Nobody, 5));
+        Assert.InRange(Asked(Refused, TimeSpan.FromSeconds(24)), 4, 6);
+
+        // It came back and was here for long; then it is gone once more.
+        Assert.Empty(_book.Due(new HashSet<string> { "b:1" }, 5));
+        _time.Pass(TimeSpan.FromHours(2));
+        Assert.Empty(_book.Due(new HashSet<string> { "b:1" }, 5));
+        Assert.InRange(Asked(Refused, TimeSpan.FromSeconds(24)), 4, 6);
 
         int Asked(ProbeResult result, TimeSpan during)
         {
