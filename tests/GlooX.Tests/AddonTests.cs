@@ -267,7 +267,7 @@ public sealed class AddonTests
         Task WriteAsync(string mark) => File.WriteAllTextAsync(
             file,
             $$"""
-            #:project {{Path.Combine(Repository(), "src/GlooX/GlooX.csproj")}}
+            #:project {{Path.Combine(Repository(), "src/GlooX.Agent/GlooX.Agent.csproj")}}
             using GlooX;
 
             public sealed class Shouter

@@ -57,22 +57,4 @@ public sealed class JoinTests
         await using Agent agent = await Agent.StartAsync(url, url, new AgentOptions { WarmHosts = 0 });
         Assert.Empty(agent.Peers);
     }
-
-    private sealed class Joiner : Agent
-    {
-        public bool IsUp
-        {
-            get
-            {
-                try
-                {
-                    return Grid.State == GridState.Up;
-                }
-                catch (InvalidOperationException)
-                {
-                    return false; // not begun
-                }
-            }
-        }
-    }
 }
