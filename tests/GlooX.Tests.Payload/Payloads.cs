@@ -83,7 +83,7 @@ public sealed class Doomed : Worker
     public ValueTask<string> AgentAsync() => new(_agent!.Url);
 
     protected override async Task OnStartedAsync(CancellationToken ct) =>
-        _agent = await StartAsync("127.0.0.1:0", options: new AgentOptions { Identity = Identity.LoadStore(), WarmHosts = 0, Launcher = new Last() }, ct: ct);
+        _agent = await Agent.StartAsync("127.0.0.1:0", options: new AgentOptions { Identity = Identity.LoadStore(), WarmHosts = 0, Launcher = new Last() }, ct: ct);
 
     private sealed class Last : IProcessLauncher
     {
@@ -114,7 +114,7 @@ public sealed class Nest : Worker
     protected override async Task OnStartedAsync(CancellationToken ct)
     {
         // Not as the child that it is, but as its user.
-        _agent = await StartAsync("127.0.0.1:0", options: new AgentOptions { Identity = Identity.LoadStore() }, ct: ct);
+        _agent = await Agent.StartAsync("127.0.0.1:0", options: new AgentOptions { Identity = Identity.LoadStore() }, ct: ct);
         GlooXClient client = GlooXClient.Connect(_agent.Url, new RpcClientOptions { Identity = Identity.LoadStore() });
         _child = await client.SpawnAsync("Good", typeof(Nest).Assembly.Location, ct: ct);
     }
@@ -129,7 +129,7 @@ public sealed class Keeper : Worker
     public ValueTask<string> AgentAsync() => new(_agent!.Url);
 
     protected override async Task OnStartedAsync(CancellationToken ct) =>
-        _agent = await StartAsync(Options.Values["url"], options: new AgentOptions { Identity = Identity.LoadStore(), WarmHosts = 0 }, ct: ct);
+        _agent = await Agent.StartAsync(Options.Values["url"], options: new AgentOptions { Identity = Identity.LoadStore(), WarmHosts = 0 }, ct: ct);
 }
 
 /// <summary>Says when its agent is gone.</summary>

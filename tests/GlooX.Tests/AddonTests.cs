@@ -1,6 +1,8 @@
+using GlooX.Tests.Payload;
 using System.Runtime.CompilerServices;
 using System.Runtime.Loader;
-using GlooX.Tests.Payload;
+using GlooX.Payloads;
+using GlooX.Processes;
 
 namespace GlooX.Tests;
 

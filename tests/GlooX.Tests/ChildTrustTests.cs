@@ -1,5 +1,8 @@
-using System.Reflection;
 using GlooX.Tests.Payload;
+using System.Reflection;
+using GlooX.Contracts;
+using GlooX.Payloads;
+using GlooX.Services;
 
 namespace GlooX.Tests;
 

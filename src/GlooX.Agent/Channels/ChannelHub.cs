@@ -1,7 +1,7 @@
 using System.Globalization;
+using GlooX.Channels.Replication;
 using GlooX.Contracts;
 using GlooX.Grid;
-using GlooX.Grid.Channels;
 using GlooX.Processes;
 using Microsoft.Extensions.Logging;
 
@@ -451,7 +451,7 @@ internal sealed class ChannelHub : IAsyncDisposable
         if (pace != _pace)
         {
             _pace = pace;
-            _timer?.Change(pace < s_rest ? pace : Beat.Near(pace, _time), Timeout.InfiniteTimeSpan);
+            _timer?.Change(pace < s_rest ? pace : TimerCoalescing.Round(pace, _time), Timeout.InfiniteTimeSpan);
         }
     }
 

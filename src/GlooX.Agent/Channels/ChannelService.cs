@@ -1,6 +1,6 @@
 using System.Runtime.CompilerServices;
+using GlooX.Channels.Replication;
 using GlooX.Contracts;
-using GlooX.Grid.Channels;
 using GlooX.Processes;
 
 namespace GlooX.Channels;

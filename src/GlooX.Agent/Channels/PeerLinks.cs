@@ -1,5 +1,5 @@
+using GlooX.Channels.Replication;
 using GlooX.Contracts;
-using GlooX.Grid.Channels;
 using Microsoft.Extensions.Logging;
 
 namespace GlooX.Channels;

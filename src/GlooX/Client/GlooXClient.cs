@@ -1,8 +1,8 @@
 using System.Runtime.CompilerServices;
 using GlooX.Contracts;
-using GlooX.Tls;
 using GlooX.Payloads;
 using GlooX.Slots;
+using GlooX.Tls;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
 

@@ -1,3 +1,5 @@
+using GlooX.Payloads;
+
 namespace GlooX.Tests.Bundles;
 
 /// <summary>Payloads in source: built once for each content, by whoever comes first.</summary>

@@ -1,7 +1,7 @@
 using System.Net.Sockets;
 using GlooX.Bundles;
+using GlooX.Channels.Replication;
 using GlooX.Contracts;
-using GlooX.Grid.Channels;
 using GlooX.Slots;
 using GlooX.Workers;
 

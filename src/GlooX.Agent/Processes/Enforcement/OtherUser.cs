@@ -1,6 +1,6 @@
 using System.Globalization;
 using System.Runtime.InteropServices;
-using GlooX.Grid.Channels;
+using GlooX.Channels.Replication;
 using GlooX.Tls;
 
 namespace GlooX.Processes;
