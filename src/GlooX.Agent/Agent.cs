@@ -14,6 +14,7 @@ using GlooX.Slots;
 using GlooX.Tls;
 using GlooX.Tls.Join;
 using GlooX.Trust;
+using GlooX.Transport;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
 

@@ -1,7 +1,7 @@
 using GlooX.Bundles;
 using GlooX.Contracts;
 using GlooX.Slots;
-using GlooX.Tls;
+using GlooX.Transport;
 
 namespace GlooX.Processes;
 

@@ -2,6 +2,7 @@ using System.Net;
 using GlooX.Contracts;
 using GlooX.Hosts;
 using GlooX.Tls;
+using GlooX.Transport;
 using Microsoft.Extensions.Logging;
 
 namespace GlooX.Processes;

@@ -2,6 +2,7 @@ using System.Collections.Concurrent;
 using GlooX.Grid;
 using GlooX.Hosts;
 using GlooX.Tls;
+using GlooX.Transport;
 
 namespace GlooX.Services;
 

@@ -1,5 +1,4 @@
 using GlooX.Contracts;
-using GlooX.Wire;
 
 namespace GlooX.Payloads;
 
