@@ -63,10 +63,24 @@ internal sealed partial class SpawnTickets(Func<string, SpawnReply?, Task> end, 
             _tickets.TryGetValue(ticket, out entry);
         }
 
-        if (entry is not null)
+        if (entry is null)
         {
-            entry.Claimed.TrySetResult(false);
+            return;
+        }
+
+        if (!entry.Claimed.TrySetResult(false))
+        {
+            await end(ticket, entry.Reply.IsCompletedSuccessfully ? await entry.Reply.ConfigureAwait(false) : null).ConfigureAwait(false); // claimed before
+            return;
+        }
+
+        try
+        {
             await entry.GivenUp.CancelAsync().ConfigureAwait(false);
+        }
+        catch (ObjectDisposedException)
+        {
+            // the ticket was just forgotten: its process was ended, or there is none
         }
     }
 
@@ -99,7 +113,7 @@ internal sealed partial class SpawnTickets(Func<string, SpawnReply?, Task> end, 
         bool started = reply is { Outcome: SpawnOutcome.Started };
         if (started || entry.GivenUp.IsCancellationRequested)
         {
-            await entry.Claimed.Task.WaitAsync(ClaimTimeout, _stop.Token).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            await ((Task)entry.Claimed.Task).WaitAsync(ClaimTimeout, _stop.Token).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
             bool claimed = !entry.Claimed.TrySetResult(false) && await entry.Claimed.Task.ConfigureAwait(false);
             if (!claimed && !_stop.IsCancellationRequested)
             {
