@@ -3,59 +3,51 @@ using System.Net.Sockets;
 namespace GlooX.Grid;
 
 /// <summary>What a probe proves.</summary>
-internal enum Reach
+internal enum ProbeOutcome
 {
-    /// <summary>The one that was asked for answered.</summary>
+    /// <summary>The probed agent answered.</summary>
     Alive,
 
-    /// <summary>It does not exist any more: its port refuses, or another incarnation answers.</summary>
-    Gone,
+    /// <summary>The probed engine no longer exists: its port refuses, or another incarnation answers.</summary>
+    Dead,
 
     /// <summary>Nothing is proven.</summary>
     Silent,
 }
 
-internal sealed record ProbeResult(Reach Reach, string Why, ProbeReply? Reply)
+internal sealed record ProbeResult(ProbeOutcome Outcome, string Why, ProbeReply? Reply)
 {
     public const string Refused = "connection refused";
     public const string AnotherIncarnation = "another incarnation answers";
 
-    public bool IsRefused => Reach == Reach.Gone && Reply is null;
+    public bool IsRefused => Outcome == ProbeOutcome.Dead && Reply is null;
 }
 
-/// <summary>Asks other agents who they are. A failure is a result, never an exception.</summary>
-internal sealed class Prober(IGridTransport transport, Standing self, PeerBook peers, TimeSpan timeout, TimeProvider time) : IAsyncDisposable
+/// <summary>Probes other agents. A failure is a result; only cancellation throws. Thread-safe.</summary>
+internal sealed class Prober(IGridTransport transport, LocalNode self, KnownPeers peers, TimeSpan timeout, TimeProvider time)
+    : IAsyncDisposable
 {
-    // How many times longer than whoever asks a patient probe lasts.
-    private const int Patience = 10;
+    // A discovery probe runs this many times longer than its caller waits.
+    private const int DiscoveryTimeoutFactor = 10;
 
-    private readonly CancellationTokenSource _stop = new(); // never disposed: it has no timer, and may be cancelled twice
+    // Discovery probes whose result was not fetched are dropped when there are more than this.
+    private const int MaxUnclaimed = 1000;
+
+    private readonly CancellationTokenSource _stop = new(); // not disposed: it has no timer, and may be cancelled twice
     private readonly Lock _gate = new();
-    private readonly Dictionary<string, Task<ProbeReply>> _patient = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, Task<ProbeReply>> _discoveries = new(StringComparer.Ordinal);
 
     /// <summary>
-    /// As <see cref="AskAsync"/>, for one who looks for a grid, not for proof about a member. A probe that takes longer goes on, and whoever
-    /// asks next gets its answer: at a machine that is far too busy for the usual time, no probe would ever come to its end else. The answer
-    /// may then be as old as the last question.
+    /// Probes an agent that may be in another grid. A probe that takes longer than the timeout continues, and the next call for the
+    /// address gets its answer: on a very busy machine no probe would otherwise complete. An answer may thus be as old as the last call.
     /// </summary>
-    /// <param name="address">Whom.</param>
-    /// <param name="ct">Only this throws.</param>
-    public Task<ProbeResult> AskPatientlyAsync(string address, CancellationToken ct) => JudgeAsync(
+    public Task<ProbeResult> ProbeForDiscoveryAsync(string address, CancellationToken ct) => JudgeAsync(
         address,
         null,
-        isLook: true,
+        isDiscovery: true,
         async () =>
         {
-            Task<ProbeReply>? probe;
-            lock (_gate)
-            {
-                if (!_patient.TryGetValue(address, out probe))
-                {
-                    _patient[address] = probe = ProbeLongAsync(address);
-                    _ = probe.ContinueWith(static p => p.Exception, TaskScheduler.Default); // perhaps nobody asks again
-                }
-            }
-
+            Task<ProbeReply> probe = DiscoveryOf(address);
             try
             {
                 return await probe.WaitAsync(timeout, time, ct).ConfigureAwait(false);
@@ -64,22 +56,23 @@ internal sealed class Prober(IGridTransport transport, Standing self, PeerBook p
             {
                 lock (_gate)
                 {
-                    if (probe.IsCompleted && _patient.GetValueOrDefault(address) == probe)
+                    if (probe.IsCompleted && _discoveries.GetValueOrDefault(address) == probe)
                     {
-                        _patient.Remove(address);
+                        _discoveries.Remove(address);
                     }
                 }
             }
         },
         ct);
 
-    /// <param name="address">Whom.</param>
-    /// <param name="incarnation">The one that is meant, or null for whoever is there.</param>
-    /// <param name="ct">Only this throws.</param>
-    public Task<ProbeResult> AskAsync(string address, string? incarnation, CancellationToken ct) => JudgeAsync(
+    /// <summary>Probes an agent for proof of life or death.</summary>
+    /// <param name="address">The agent's address.</param>
+    /// <param name="incarnation">The engine that is meant; null for any.</param>
+    /// <param name="ct">Cancels the operation.</param>
+    public Task<ProbeResult> ProbeAsync(string address, string? incarnation, CancellationToken ct) => JudgeAsync(
         address,
         incarnation,
-        isLook: false,
+        isDiscovery: false,
         async () =>
         {
             using var limit = new CancellationTokenSource(timeout, time);
@@ -88,7 +81,7 @@ internal sealed class Prober(IGridTransport transport, Standing self, PeerBook p
         },
         ct);
 
-    /// <summary>Refused, here or somewhere below: the only failure that proves anything.</summary>
+    /// <summary>Whether the exception or an inner one is a refused connection, the only failure that proves anything.</summary>
     public static bool IsRefused(Exception? e)
     {
         for (; e is not null; e = e.InnerException)
@@ -102,36 +95,59 @@ internal sealed class Prober(IGridTransport transport, Standing self, PeerBook p
         return false;
     }
 
-    /// <summary>Ends the probes that nobody waits for.</summary>
+    /// <summary>Ends the discovery probes that are still running.</summary>
     public async ValueTask DisposeAsync()
     {
         await _stop.CancelAsync().ConfigureAwait(false);
-        Task[] patient;
+        Task[] running;
         lock (_gate)
         {
-            patient = [.. _patient.Values];
+            running = [.. _discoveries.Values];
         }
 
-        await Task.WhenAll(patient).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        await Task.WhenAll(running).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
     }
 
-    private async Task<ProbeReply> ProbeLongAsync(string address)
+    private Task<ProbeReply> DiscoveryOf(string address)
     {
-        using var limit = new CancellationTokenSource(timeout * Patience, time);
+        lock (_gate)
+        {
+            if (!_discoveries.TryGetValue(address, out Task<ProbeReply>? probe))
+            {
+                if (_discoveries.Count >= MaxUnclaimed)
+                {
+                    foreach ((string unclaimed, _) in _discoveries.Where(d => d.Value.IsCompleted).ToList())
+                    {
+                        _discoveries.Remove(unclaimed);
+                    }
+                }
+
+                _discoveries[address] = probe = DiscoverAsync(address);
+                _ = probe.ContinueWith(static p => p.Exception, TaskScheduler.Default); // observed here: its result may never be fetched
+            }
+
+            return probe;
+        }
+    }
+
+    private async Task<ProbeReply> DiscoverAsync(string address)
+    {
+        using var limit = new CancellationTokenSource(timeout * DiscoveryTimeoutFactor, time);
         using var both = CancellationTokenSource.CreateLinkedTokenSource(limit.Token, _stop.Token);
         return await transport.ProbeAsync(address, self.Request(), both.Token).ConfigureAwait(false);
     }
 
-    private async Task<ProbeResult> JudgeAsync(string address, string? incarnation, bool isLook, Func<Task<ProbeReply>> ask, CancellationToken ct)
+    private async Task<ProbeResult> JudgeAsync(
+        string address, string? incarnation, bool isDiscovery, Func<Task<ProbeReply>> probe, CancellationToken ct)
     {
         ProbeResult result;
         try
         {
-            ProbeReply reply = await ask().ConfigureAwait(false);
+            ProbeReply reply = await probe().ConfigureAwait(false);
             self.AdoptHost(reply.ReachedFrom);
             result = incarnation is not null && reply.Incarnation != incarnation
-                ? new ProbeResult(Reach.Gone, ProbeResult.AnotherIncarnation, reply)
-                : new ProbeResult(Reach.Alive, reply.State.ToString(), reply);
+                ? new ProbeResult(ProbeOutcome.Dead, ProbeResult.AnotherIncarnation, reply)
+                : new ProbeResult(ProbeOutcome.Alive, reply.State.ToString(), reply);
         }
         catch (OperationCanceledException) when (ct.IsCancellationRequested)
         {
@@ -139,18 +155,18 @@ internal sealed class Prober(IGridTransport transport, Standing self, PeerBook p
         }
         catch (Exception e) when (e is OperationCanceledException or TimeoutException)
         {
-            result = new ProbeResult(Reach.Silent, "no answer", null);
+            result = new ProbeResult(ProbeOutcome.Silent, "no answer", null);
         }
-#pragma warning disable CA1031 // Whatever the transport fails with, it means: no answer. The reason is kept for the user.
+#pragma warning disable CA1031 // Any failure of the transport means: no answer. The reason is kept for the user.
         catch (Exception e)
 #pragma warning restore CA1031
         {
             result = IsRefused(e)
-                ? new ProbeResult(Reach.Gone, ProbeResult.Refused, null)
-                : new ProbeResult(Reach.Silent, e.Message, null);
+                ? new ProbeResult(ProbeOutcome.Dead, ProbeResult.Refused, null)
+                : new ProbeResult(ProbeOutcome.Silent, e.Message, null);
         }
 
-        peers.Record(address, result, isSelf: result.Reply is { } answer && self.IsMe(answer), isLook);
+        peers.Record(address, result, isSelf: result.Reply is { } answer && self.IsSelf(answer), isDiscovery);
         return result;
     }
 }

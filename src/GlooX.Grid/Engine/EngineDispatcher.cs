@@ -5,38 +5,38 @@ using Akka.Dispatch;
 namespace GlooX.Grid;
 
 /// <summary>
-/// Where the engine's dispatchers have their work done: one queue, which one thread empties, and no timers. A second thread helps only when
-/// the first has been at one piece for a while. Thread-safe.
+/// Runs the work of all of Akka's dispatchers: one queue, emptied by one thread, without timers. A second thread helps only when the first
+/// has been busy with one item for a while. Thread-safe.
 /// </summary>
-internal sealed class EngineLine(Action<Exception> failed) : IThreadPoolWorkItem
+internal sealed class EngineDispatcher(Action<Exception> failed) : IThreadPoolWorkItem
 {
-    // After this, in ms, a piece of work is taken for stuck, and another thread goes on with the rest.
-    private const long Patience = 20;
-    private const int MostWorkers = 16;
+    // After this many milliseconds an item counts as stuck, and another thread goes on with the rest.
+    private const long StuckAfter = 20;
+    private const int MaxWorkers = 16;
 
-    // The lines whose work this thread does when it has written all of it.
+    // Set while this thread is in RunThenDrain: the dispatchers that it drains at the end.
     [ThreadStatic]
-    private static List<EngineLine>? t_held;
+    private static List<EngineDispatcher>? t_deferred;
 
     private readonly ConcurrentQueue<IRunnable> _work = new();
     private int _workers;
     private long _since;
 
-    /// <summary>Never blocks.</summary>
+    /// <summary>Queues an item; never blocks.</summary>
     public void Add(IRunnable work)
     {
         _work.Enqueue(work);
-        int workers = Interlocked.CompareExchange(ref _workers, 1, 0); // also orders the check after the queueing
+        int workers = Interlocked.CompareExchange(ref _workers, 1, 0); // a full fence: the check comes after the queueing
         if (workers == 0)
         {
             Volatile.Write(ref _since, Environment.TickCount64);
-            if (t_held is { } held)
+            if (t_deferred is { } deferred)
             {
-                held.Add(this);
+                deferred.Add(this);
                 return;
             }
         }
-        else if (workers >= MostWorkers || Environment.TickCount64 - Volatile.Read(ref _since) <= Patience
+        else if (workers >= MaxWorkers || Environment.TickCount64 - Volatile.Read(ref _since) <= StuckAfter
             || Interlocked.CompareExchange(ref _workers, workers + 1, workers) != workers)
         {
             return;
@@ -45,31 +45,34 @@ internal sealed class EngineLine(Action<Exception> failed) : IThreadPoolWorkItem
         ThreadPool.UnsafeQueueUserWorkItem(this, preferLocal: false);
     }
 
-    /// <summary>Does something and then, on the same thread, the work that it has given to lines on which nobody was at work.</summary>
-    public static void Together<T>(Action<T> action, T state)
+    /// <summary>
+    /// Runs an action and then, on the same thread, the items that it queued on dispatchers that were idle: a hop to another thread costs
+    /// more than most items.
+    /// </summary>
+    public static void RunThenDrain<T>(Action<T> action, T state)
     {
-        if (t_held is not null)
+        if (t_deferred is not null)
         {
             action(state);
             return;
         }
 
-        List<EngineLine> held = t_held = [];
+        List<EngineDispatcher> deferred = t_deferred = [];
         try
         {
             action(state);
         }
         finally
         {
-            t_held = null;
-            foreach (EngineLine line in held)
+            t_deferred = null;
+            foreach (EngineDispatcher dispatcher in deferred)
             {
-                line.Execute();
+                dispatcher.Execute();
             }
         }
     }
 
-    /// <summary>Empties the queue; whoever calls this is counted among the workers already.</summary>
+    /// <summary>Empties the queue. The calling thread is already counted as a worker.</summary>
     public void Execute()
     {
         do
@@ -81,7 +84,7 @@ internal sealed class EngineLine(Action<Exception> failed) : IThreadPoolWorkItem
                 {
                     work.Run();
                 }
-#pragma warning disable CA1031 // The queue must be emptied whatever one piece of it does. The failure is reported.
+#pragma warning disable CA1031 // The queue must be emptied even when one item fails. The failure is reported.
                 catch (Exception e)
 #pragma warning restore CA1031
                 {
@@ -92,7 +95,7 @@ internal sealed class EngineLine(Action<Exception> failed) : IThreadPoolWorkItem
         while (Leave() == 0 && !_work.IsEmpty && Interlocked.CompareExchange(ref _workers, 1, 0) == 0);
     }
 
-    // Others that are still at work count as stuck until they begin with something else: they may have been at it for long.
+    // Other workers count as stuck until they begin another item: they may have been busy for long.
     private int Leave()
     {
         Volatile.Write(ref _since, 0);
@@ -100,20 +103,22 @@ internal sealed class EngineLine(Action<Exception> failed) : IThreadPoolWorkItem
     }
 }
 
-/// <summary>Makes Akka's dispatchers use the engine's line. Created by Akka.</summary>
+/// <summary>Makes Akka's dispatchers use the engine's <see cref="EngineDispatcher"/>. Created by Akka.</summary>
 #pragma warning disable CA1812
-internal sealed class EngineExecutor(Config config, IDispatcherPrerequisites prerequisites) : ExecutorServiceConfigurator(config, prerequisites)
+internal sealed class EngineExecutor(Config config, IDispatcherPrerequisites prerequisites)
+    : ExecutorServiceConfigurator(config, prerequisites)
 #pragma warning restore CA1812
 {
-    public override ExecutorService Produce(string id) => new Service(id, Prerequisites.Settings.Setup.Get<EngineSetup>().Value.Line);
+    public override ExecutorService Produce(string id) =>
+        new Service(id, Prerequisites.Settings.Setup.Get<EngineSetup>().Value.Dispatcher);
 
-    private sealed class Service(string id, EngineLine line) : ExecutorService(id)
+    private sealed class Service(string id, EngineDispatcher dispatcher) : ExecutorService(id)
     {
-        public override void Execute(IRunnable run) => line.Add(run);
+        public override void Execute(IRunnable run) => dispatcher.Add(run);
 
         public override void Shutdown()
         {
-            // threads of the pool, and a queue that the dispatchers share
+            // nothing to release: the threads are the pool's, and the queue is shared
         }
     }
 }

@@ -1,44 +1,40 @@
-using System.Threading.Channels;
 using Microsoft.Extensions.Logging;
 
 namespace GlooX.Grid;
 
 /// <summary>
-/// The loop between the engine's callbacks and the user's handlers: looks whenever it is poked, keeps the list that is shown,
-/// and tells the changes one by one. A member that vanishes is asked first whether its engine merely starts anew, so that a merge
-/// does not look as if agents had died.
+/// Brings the engine's view to the user's handlers: keeps the list that is shown and raises its changes one by one. Before a vanished
+/// member is removed it is probed, since its engine may merely restart: a merge must not look as if agents had died.
 /// </summary>
 internal sealed class MemberFeed : IAsyncDisposable
 {
-    private static readonly TimeSpan LookAgain = TimeSpan.FromMilliseconds(250);
+    private static readonly TimeSpan PendingInterval = TimeSpan.FromMilliseconds(250);
 
-    private readonly Channel<bool> _pokes = Channel.CreateBounded<bool>(new BoundedChannelOptions(1) { FullMode = BoundedChannelFullMode.DropWrite });
-    private readonly CancellationTokenSource _stop = new();
-    private readonly Standing _standing;
+    private readonly LocalNode _local;
     private readonly Prober _prober;
     private readonly GridOptions _options;
     private readonly Action<GridChange> _raise;
     private readonly TimeProvider _time;
     private readonly ILogger _logger;
-    private readonly Roster _roster;
+    private readonly MemberTable _table;
     private readonly long _start;
     private readonly ITimer _timer;
-    private readonly Task _loop;
+    private readonly BackgroundLoop _loop;
     private volatile IReadOnlyList<GridMember> _others = [];
     private Engine? _lastEngine;
 
-    public MemberFeed(Standing standing, Prober prober, GridOptions options, Action<GridChange> raise, TimeProvider time, ILogger logger)
+    public MemberFeed(LocalNode local, Prober prober, GridOptions options, Action<GridChange> raise, TimeProvider time, ILogger logger)
     {
-        _standing = standing;
+        _local = local;
         _prober = prober;
         _options = options;
         _raise = raise;
         _time = time;
         _logger = logger;
-        _roster = new Roster(options.ShowUnreachableAfter);
+        _table = new MemberTable(options.ShowUnreachableAfter);
         _start = time.GetTimestamp();
-        _timer = time.CreateTimer(_ => Poke(), null, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
-        _loop = LoopAsync();
+        _timer = time.CreateTimer(_ => Wake(), null, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
+        _loop = BackgroundLoop.Periodic("member list", Timeout.InfiniteTimeSpan, RaiseChangesAsync, logger, time).Start();
     }
 
     public IReadOnlyList<GridMember> Members
@@ -46,97 +42,92 @@ internal sealed class MemberFeed : IAsyncDisposable
         get
         {
             IReadOnlyList<GridMember> others = _others;
-            return _standing.Address is { } address
-                ? [.. others.Append(new GridMember(address, _options.NodeId, _standing.Engine?.Incarnation ?? "", Reachable: true)).OrderBy(m => m.Address, StringComparer.Ordinal)]
-                : others;
+            if (_local.Address is not { } address)
+            {
+                return others;
+            }
+
+            var self = new GridMember(address, _options.NodeId, _local.Engine?.Incarnation ?? "", Reachable: true);
+            return [.. others.Append(self).OrderBy(m => m.Address, StringComparer.Ordinal)];
         }
     }
 
     private TimeSpan Now => _time.GetElapsedTime(_start);
 
-    /// <summary>Something may be different now.</summary>
-    public void Poke() => _pokes.Writer.TryWrite(true);
+    /// <summary>The engine's view may have changed.</summary>
+    public void Wake() => _loop.Wake();
 
+    /// <summary>Raises the removal of all members that are left; afterwards no handler is called any more.</summary>
     public async ValueTask DisposeAsync()
     {
-        if (_pokes.Writer.TryComplete())
+        await _timer.DisposeAsync().ConfigureAwait(false);
+        if (await _loop.StopAsync().ConfigureAwait(false))
         {
-            await _stop.CancelAsync().ConfigureAwait(false);
-            await _timer.DisposeAsync().ConfigureAwait(false);
-            await _loop.ConfigureAwait(false);
-            _stop.Dispose();
-        }
-
-        await _loop.ConfigureAwait(false);
-    }
-
-    private async Task LoopAsync()
-    {
-        try
-        {
-            await foreach (bool _ in _pokes.Reader.ReadAllAsync().ConfigureAwait(false))
+            _others = [];
+            foreach (GridChange change in _table.Clear())
             {
-                foreach (GridChange change in await LookAsync().ConfigureAwait(false))
-                {
-                    Raise(change);
-                }
+                Raise(change);
             }
         }
-        catch (OperationCanceledException) when (_stop.IsCancellationRequested)
+    }
+
+    private async Task RaiseChangesAsync(CancellationToken ct)
+    {
+        foreach (GridChange change in await UpdateAsync(ct).ConfigureAwait(false))
         {
-            // While asking somebody.
+            Raise(change);
         }
     }
 
-    private async Task<IReadOnlyList<GridChange>> LookAsync()
+    private async Task<IReadOnlyList<GridChange>> UpdateAsync(CancellationToken ct)
     {
-        if (_standing.Snapshot() is { State: GridState.Up, Engine: { } current })
+        if (_local.Snapshot() is { State: GridState.Up, Engine: { } current })
         {
             if (_lastEngine != current)
             {
                 _lastEngine = current;
-                _roster.HoldAll(Now);
+                _table.HoldAll(Now);
             }
 
-            await HoldThoseAliveAsync(_roster.Vanished(Others(current), Now)).ConfigureAwait(false);
+            await HoldLivingAsync(_table.Vanished(Others(current), Now), ct).ConfigureAwait(false);
         }
 
-        // Anew: asking took its time.
-        (GridState state, Engine? engine) = _standing.Snapshot();
+        // A new snapshot: the probes took some time.
+        (GridState state, Engine? engine) = _local.Snapshot();
         IReadOnlyList<GridChange> changes;
         if (state == GridState.Up && engine is not null && engine == _lastEngine)
         {
-            changes = _roster.Update(Others(engine), Now);
+            changes = _table.Update(Others(engine), Now);
         }
         else if (state == GridState.Alone)
         {
-            changes = _roster.Clear();
+            changes = _table.Clear();
         }
         else
         {
-            return []; // between two engines: the last known list stays
+            return []; // between two engines the last list stays
         }
 
-        _others = [.. _roster.Members];
-        if (_roster.IsPending)
+        _others = [.. _table.Members];
+        if (_table.IsPending)
         {
-            _timer.Change(LookAgain, Timeout.InfiniteTimeSpan);
+            _timer.Change(PendingInterval, Timeout.InfiniteTimeSpan);
         }
 
         return changes;
     }
 
     private List<MemberView> Others(Engine engine) =>
-        [.. engine.Members().Where(m => m.NodeId != _options.NodeId && m.Address != _standing.Address)];
+        [.. engine.Members().Where(m => m.NodeId != _options.NodeId && m.Address != _local.Address)];
 
-    private async Task HoldThoseAliveAsync(IReadOnlyList<GridMember> vanished)
+    private async Task HoldLivingAsync(IReadOnlyList<GridMember> vanished, CancellationToken ct)
     {
-        ProbeResult[] results = await Task.WhenAll(vanished.Select(m => _prober.AskAsync(m.Address, null, _stop.Token))).ConfigureAwait(false);
+        ProbeResult[] results = await Task.WhenAll(vanished.Select(m => _prober.ProbeAsync(m.Address, null, ct))).ConfigureAwait(false);
         foreach ((GridMember member, ProbeResult result) in vanished.Zip(results))
         {
             if (result.Reply is { } reply && reply.NodeId == member.NodeId && reply.State != GridState.Alone)
             {
-                _roster.Hold(member.Address, Now);
+                _table.Hold(member.Address, Now);
             }
         }
     }
@@ -148,11 +139,11 @@ internal sealed class MemberFeed : IAsyncDisposable
         {
             _raise(change);
         }
-#pragma warning disable CA1031 // The handlers are the user's.
+#pragma warning disable CA1031 // Handlers are user code; other changes and the membership must go on.
         catch (Exception e)
 #pragma warning restore CA1031
         {
-            _logger.HandlerThrew(e);
+            _logger.HandlerFailed(e);
         }
     }
 }
