@@ -1,6 +1,6 @@
 using System.Globalization;
 using GlooX.Grid;
-using GlooX.Grid.Channels;
+using GlooX.Channels.Replication;
 using Microsoft.Extensions.Logging;
 
 namespace GlooX.Channels;

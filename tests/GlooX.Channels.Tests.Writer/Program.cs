@@ -1,7 +1,7 @@
 // A process that writes a journal in a folder, says what it does, and kills itself at a step: FOLDER STEP
 using System.Diagnostics;
 using System.Globalization;
-using GlooX.Grid.Tests.Channels;
+using GlooX.Channels.Tests;
 
 int left = int.Parse(args[1], CultureInfo.InvariantCulture);
 string next = "";

@@ -1,4 +1,4 @@
-namespace GlooX.Grid.Channels;
+namespace GlooX.Channels.Replication;
 
 /// <summary>What was fixed when a channel was created, as it travels in the directory.</summary>
 /// <param name="Generation">Counts how often the name was removed before: who comes back with what was removed does not bring it back.</param>

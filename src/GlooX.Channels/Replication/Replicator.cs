@@ -1,4 +1,4 @@
-namespace GlooX.Grid.Channels;
+namespace GlooX.Channels.Replication;
 
 /// <summary>
 /// Keeps the channels of one node equal to those of the others. A state machine: told of writes, messages, members and the passing of

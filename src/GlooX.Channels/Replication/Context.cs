@@ -1,4 +1,4 @@
-namespace GlooX.Grid.Channels;
+namespace GlooX.Channels.Replication;
 
 /// <summary>
 /// What a replica has seen: for each origin the writes that its state reflects, be it that they are in it or that something later

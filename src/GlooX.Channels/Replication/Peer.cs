@@ -1,4 +1,4 @@
-namespace GlooX.Grid.Channels;
+namespace GlooX.Channels.Replication;
 
 /// <summary>What is known of another member.</summary>
 internal sealed class Peer(ulong node)

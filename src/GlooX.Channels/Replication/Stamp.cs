@@ -1,4 +1,4 @@
-namespace GlooX.Grid.Channels;
+namespace GlooX.Channels.Replication;
 
 /// <summary>
 /// When, and by whom, an entry was written: the order in which the last writer wins. <see cref="Time"/> is a hybrid logical time: 48 bits of

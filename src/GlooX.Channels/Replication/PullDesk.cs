@@ -1,4 +1,4 @@
-namespace GlooX.Grid.Channels;
+namespace GlooX.Channels.Replication;
 
 /// <summary>
 /// Brings a replica what another has seen and it has not, and takes from it what the other saw deleted. Who pulls tells what it has seen

@@ -1,7 +1,7 @@
 using System.Buffers.Binary;
 using System.Globalization;
 
-namespace GlooX.Grid.Channels;
+namespace GlooX.Channels.Replication;
 
 [Flags]
 internal enum EntryFlags

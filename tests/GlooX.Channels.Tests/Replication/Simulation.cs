@@ -1,6 +1,6 @@
-using GlooX.Grid.Channels;
+using GlooX.Channels.Replication;
 
-namespace GlooX.Grid.Tests.Channels;
+namespace GlooX.Channels.Tests;
 
 /// <summary>
 /// Replicators on a network that exists in one thread and in virtual time: it delays, doubles, reorders and loses messages, cuts links one

@@ -2,8 +2,9 @@ using System.Buffers.Binary;
 using System.Globalization;
 using System.Numerics;
 using System.Runtime.InteropServices;
+using GlooX.Channels.Replication;
 
-namespace GlooX.Grid.Channels;
+namespace GlooX.Channels.Storage;
 
 /// <summary>What a journal held.</summary>
 internal sealed record JournalContent(string Name, Entry InDirectory, IReadOnlyList<Entry> Entries, Context Seen, ulong Floor);

@@ -1,4 +1,4 @@
-namespace GlooX.Grid.Channels;
+namespace GlooX.Channels.Replication;
 
 /// <summary>Hashes that are the same in every process. Not for use against malice: who writes to a channel is trusted.</summary>
 internal static class Hash

@@ -1,7 +1,8 @@
 using System.Diagnostics;
-using GlooX.Grid.Channels;
+using GlooX.Channels.Replication;
+using GlooX.Channels.Storage;
 
-namespace GlooX.Grid.Tests.Channels;
+namespace GlooX.Channels.Tests;
 
 /// <summary>
 /// A process that is killed leaves exactly what it had given to the operating system. So a copy of the folder after each step is what kill -9
@@ -162,7 +163,7 @@ public sealed class JournalTests : IDisposable
 
     private static async Task<(int Code, string[] Lines)> WriterAsync(string folder, int killAt)
     {
-        string program = typeof(JournalTests).Assembly.Location.Replace("GlooX.Grid.Tests", "GlooX.Grid.Tests.Writer", StringComparison.Ordinal);
+        string program = typeof(JournalTests).Assembly.Location.Replace("GlooX.Channels.Tests", "GlooX.Channels.Tests.Writer", StringComparison.Ordinal);
         using Process process = Process.Start(new ProcessStartInfo("dotnet", [program, folder, $"{killAt}"]) { RedirectStandardOutput = true, UseShellExecute = false })!;
         using var limit = new CancellationTokenSource(TimeSpan.FromMinutes(1));
         try

@@ -2,7 +2,7 @@ using System.Buffers.Binary;
 using System.Text;
 using System.Text.Unicode;
 
-namespace GlooX.Grid.Channels;
+namespace GlooX.Channels.Replication;
 
 /// <summary>Writes what nodes tell each other: varints (LEB128), little-endian words, strings and bytes with their length before them.</summary>
 internal sealed class WireWriter(int capacity = 256)

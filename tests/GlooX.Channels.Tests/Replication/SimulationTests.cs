@@ -1,6 +1,6 @@
 using System.Globalization;
 
-namespace GlooX.Grid.Tests.Channels;
+namespace GlooX.Channels.Tests;
 
 /// <summary>Whatever happens, in the end all nodes are equal, nothing is lost or comes back, and each change was told once.</summary>
 public sealed class SimulationTests

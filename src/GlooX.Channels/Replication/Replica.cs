@@ -1,4 +1,4 @@
-namespace GlooX.Grid.Channels;
+namespace GlooX.Channels.Replication;
 
 /// <summary>
 /// One node's state of one channel: a map in which the last writer wins, with tombstones (a state-based CRDT; Shapiro, Preguiça, Baquero,

@@ -1,6 +1,7 @@
-using GlooX.Grid.Channels;
+using GlooX.Channels.Replication;
+using GlooX.Channels.Storage;
 
-namespace GlooX.Grid.Tests.Channels;
+namespace GlooX.Channels.Tests;
 
 /// <summary>Writes a journal, always the same way: values of all sizes, deletions, and now and then a new file in place of the old.</summary>
 internal static class JournalScript

@@ -1,4 +1,4 @@
-namespace GlooX.Grid.Channels;
+namespace GlooX.Channels.Replication;
 
 /// <summary>Which of the writes 1, 2, 3, … of one origin are known: usually all up to one number, and some ranges beyond it.</summary>
 internal sealed class SequenceSet

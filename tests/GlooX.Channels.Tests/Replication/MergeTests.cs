@@ -1,8 +1,8 @@
 using CsCheck;
-using GlooX.Grid.Channels;
-using Hash = GlooX.Grid.Channels.Hash;
+using GlooX.Channels.Replication;
+using Hash = GlooX.Channels.Replication.Hash;
 
-namespace GlooX.Grid.Tests.Channels;
+namespace GlooX.Channels.Tests;
 
 /// <summary>Applying entries, in every order, as often as one likes.</summary>
 public sealed class MergeTests

@@ -1,4 +1,4 @@
-namespace GlooX.Grid.Channels;
+namespace GlooX.Channels.Replication;
 
 /// <summary>How replication behaves; times in milliseconds.</summary>
 internal sealed record ReplicatorOptions
