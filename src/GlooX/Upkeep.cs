@@ -1,5 +1,4 @@
 using System.Collections.Concurrent;
-using GlooX.Grid;
 using GlooX.Tls;
 using GlooX.Tls.Join;
 using Microsoft.Extensions.Logging;

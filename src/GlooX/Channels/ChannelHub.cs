@@ -1,5 +1,4 @@
 using System.Globalization;
-using GlooX.Grid;
 using GlooX.Channels.Replication;
 using Microsoft.Extensions.Logging;
 

@@ -1,5 +1,4 @@
 using System.Collections.Concurrent;
-using GlooX.Grid;
 
 namespace GlooX;
 

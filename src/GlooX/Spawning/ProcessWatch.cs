@@ -1,5 +1,4 @@
 using System.Runtime.CompilerServices;
-using GlooX.Grid;
 
 namespace GlooX.Spawning;
 
