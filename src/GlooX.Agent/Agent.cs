@@ -47,7 +47,9 @@ public sealed class Agent : IAsyncDisposable
     private AddonDesk? _addons;
     private AddonSpread? _spread;
     private ChannelHub? _channels;
-    private Task _telling = Task.CompletedTask;
+    private readonly List<BackgroundLoop> _loops = [];
+    private ILogger _logger = NullLogger.Instance;
+    private Task _sweeping = Task.CompletedTask;
     private double _weight = 1;
     private volatile NodeState _state;
     private Identity _identity = null!;
@@ -275,60 +277,38 @@ public sealed class Agent : IAsyncDisposable
         _state = NodeState.Draining;
         _board?.Changed();
 
-        // Children first, so that whoever waits for their end hears of it. The grid before the port, since its streams are connections of
-        // the port. Then the children of spawns that were under way.
-        if (_spawner is not null)
-        {
-            await _spawner.StopAsync().ConfigureAwait(false);
-        }
-
-        if (_placement is not null)
-        {
-            await _placement.DisposeAsync().ConfigureAwait(false);
-        }
-
+        // Processes first, so that those who wait for their end hear of it. The grid before the port, since its streams are connections of the port.
+        // Then the processes of spawns that were under way.
+        var sequence = new StopSequence(_logger);
+        await sequence.StopAsync("processes", _spawner is null ? null : _spawner.StopAsync).ConfigureAwait(false);
+        await sequence.StopAsync("spawn coordinator", _placement).ConfigureAwait(false);
         _events?.Close();
-        if (_addons is not null)
-        {
-            await _addons.DetachAllAsync().ConfigureAwait(false);
-        }
-
-        await _stop.CancelAsync().ConfigureAwait(false);
-        await _telling.ConfigureAwait(false);
-        if (_channels is not null)
-        {
-            await _channels.DisposeAsync().ConfigureAwait(false);
-        }
-
-        if (_grid is not null)
-        {
-            await _grid.DisposeAsync().ConfigureAwait(false);
-        }
-
-        if (_server is not null)
-        {
-            await _server.DisposeAsync().ConfigureAwait(false);
-        }
-
-        if (_spawner is not null)
-        {
-            await _spawner.DisposeAsync().ConfigureAwait(false);
-        }
-
-        if (_hosts is not null)
-        {
-            await _hosts.DisposeAsync().ConfigureAwait(false);
-        }
-
-        _room?.Dispose();
-        _bundles?.Dispose();
-        if (_link is not null)
-        {
-            await _link.DisposeAsync().ConfigureAwait(false);
-        }
-
+        await sequence.StopAsync("add-ons", _addons is null ? null : _addons.DetachAllAsync).ConfigureAwait(false);
+        await sequence.StopAsync("background work", StopLoopsAsync).ConfigureAwait(false);
+        await sequence.StopAsync("channels", _channels).ConfigureAwait(false);
+        await sequence.StopAsync("membership", _grid).ConfigureAwait(false);
+        await sequence.StopAsync("port", _server).ConfigureAwait(false);
+        await sequence.StopAsync("process table", _spawner).ConfigureAwait(false);
+        await sequence.StopAsync("warm hosts", _hosts).ConfigureAwait(false);
+        await sequence.StopAsync("workspace", Sync(_room)).ConfigureAwait(false);
+        await sequence.StopAsync("bundles", Sync(_bundles)).ConfigureAwait(false);
+        await sequence.StopAsync("connections to peers", _link).ConfigureAwait(false);
         _stop.Dispose();
     }
+
+    private static Func<ValueTask>? Sync(IDisposable? part) => part is null ? null : () =>
+    {
+        part.Dispose();
+        return default;
+    };
+
+    private async Task StopLoopsAsync()
+    {
+        await _stop.CancelAsync().ConfigureAwait(false);
+        await Task.WhenAll(_loops.Select(static l => l.StopAsync()).Append<Task>(_sweeping)).ConfigureAwait(false);
+    }
+
+    private void RunLoop(string name, Func<CancellationToken, Task> body) => _loops.Add(new BackgroundLoop(name, body, _logger).Start());
 
     /// <summary>How many processes of a kind this agent has room for; see <see cref="GlooXClient.SlotsAsync(Provision, CancellationToken)"/> for others.</summary>
     /// <param name="provision">What one of them needs.</param>
@@ -380,6 +360,7 @@ public sealed class Agent : IAsyncDisposable
             .OfType<RpcEndpoint>().Where(e => !e.IsAny).Select(e => e.Host).Concat(options.Names);
         Identity identity = (options.Identity ?? Identity.Load()).ReachedBy(names);
         AgentSetup.Check(options);
+        _logger = (options.LoggerFactory ?? NullLoggerFactory.Instance).CreateLogger("GlooX.Agent");
         _ledger = new Ledger(AgentSetup.CapacityOf(options, _machine.Read()));
         _identity = identity;
         _weight = options.Weight;
@@ -434,7 +415,9 @@ public sealed class Agent : IAsyncDisposable
             Changed?.Invoke(this, change);
         };
         _grid = grid;
-        _telling = Task.WhenAll(Task.Run(() => _board.RunAsync(_stop.Token), CancellationToken.None), Task.Run(() => _upkeep.RunAsync(_stop.Token), CancellationToken.None), Task.Run(() => _room.SweepAsync(_stop.Token), CancellationToken.None));
+        RunLoop("status of nodes", _board.RunAsync);
+        RunLoop("certificates", _upkeep.RunAsync);
+        _sweeping = Task.Run(() => _room.SweepAsync(_stop.Token), CancellationToken.None);
         _channels.Start();
         grid.Start(peers);
         if (peers.Length > 0)
@@ -442,7 +425,7 @@ public sealed class Agent : IAsyncDisposable
             await JoinAsync(grid, peers, options, ct).ConfigureAwait(false);
         }
 
-        _telling = Task.WhenAll(_telling, Task.Run(() => _spread.RunAsync(_stop.Token), CancellationToken.None));
+        RunLoop("add-ons of the grid", _spread.RunAsync);
         foreach (AddonSpec addon in options.Addons)
         {
             await _addons.AttachAsync(addon.Name, addon.Source, addon.Options, ct).ConfigureAwait(false);
