@@ -1,4 +1,5 @@
 using GlooX.Interception;
+using GlooX.Server;
 using GlooX.Tls;
 using GlooX.Wire;
 
@@ -11,6 +12,7 @@ namespace GlooX.Client;
 internal sealed class ClientConnection : RpcConnection
 {
     private const int MaxCallbacksInFlight = 16_384;
+    private static readonly HandlerThreads s_threads = new(RpcServerOptions.StandardHandlerThreads); // for what is called back, over all connections
     private readonly TaskCompletionSource _greeted = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly TimeSpan _keepAlive;
 
@@ -63,6 +65,8 @@ internal sealed class ClientConnection : RpcConnection
     }
 
     protected override bool AlwaysReads => true;
+
+    protected override HandlerThreads Threads => s_threads;
 
     public override long Sweep(long now)
     {

@@ -3,6 +3,7 @@ using System.Diagnostics.CodeAnalysis;
 using GlooX.Client;
 using GlooX.Interception;
 using GlooX.RpcRuntime;
+using GlooX.Server;
 using GlooX.Tls;
 using GlooX.Wire;
 using Nerdbank.MessagePack;
@@ -21,6 +22,7 @@ namespace GlooX;
 /// </remarks>
 public sealed class RpcClient : IAsyncDisposable, ICallSource
 {
+    private static readonly MethodTrust s_untyped = new(isQuick: true);
     private readonly RpcEndpoint _endpoint;
     private readonly Lazy<Identity> _identity;
     private readonly CancellationTokenSource _disposed = new();
@@ -111,7 +113,7 @@ public sealed class RpcClient : IAsyncDisposable, ICallSource
         ArgumentNullException.ThrowIfNull(arguments);
         int slash = method.IndexOf('/', StringComparison.Ordinal);
         var invoker = new RpcInvoker(this, slash < 0 ? "" : method[..slash]);
-        var untyped = new RpcMethod<T?>(method[(slash + 1)..], static (ref MessagePackReader r, RpcSerializer s) => s.Read<T>(ref r));
+        var untyped = new RpcMethod<T?>(method[(slash + 1)..], static (ref MessagePackReader r, RpcSerializer s) => s.Read<T>(ref r)) { Trust = s_untyped };
         return invoker.Bind(untyped).InvokeAsync(new UntypedArguments(arguments), ct);
     }
 

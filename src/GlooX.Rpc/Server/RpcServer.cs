@@ -68,10 +68,13 @@ namespace GlooX
 
         /// <summary>Makes a server that does not listen yet.</summary>
         /// <param name="options">Null: the defaults.</param>
+        /// <exception cref="ArgumentOutOfRangeException"><see cref="RpcServerOptions.MaxHandlerThreads"/> is less than 1.</exception>
         public RpcServer(RpcServerOptions? options = null)
         {
             _options = options ?? new RpcServerOptions();
             FrameMemory = new FrameMemory(_options.MaxFrameMemory);
+            ArgumentOutOfRangeException.ThrowIfLessThan(_options.MaxHandlerThreads, 1, nameof(options));
+            HandlerThreads = new HandlerThreads(_options.MaxHandlerThreads);
             Pace = PaceOf(_options);
             _logger = (_options.LoggerFactory ?? NullLoggerFactory.Instance).CreateLogger("GlooX.Rpc");
         }
@@ -86,6 +89,8 @@ namespace GlooX
         private ListenerLimits Limits => new(_options.MaxConnections, _options.MaxConnectionsPerPeer, _options.HandshakeTimeout);
 
         internal FrameMemory FrameMemory { get; }
+
+        internal HandlerThreads HandlerThreads { get; }
 
         /// <summary>How often its connections look at the clock, in ms: late by no more than a quarter of the shortest time that is watched.</summary>
         internal long Pace { get; }

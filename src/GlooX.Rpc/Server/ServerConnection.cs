@@ -23,6 +23,8 @@ internal sealed class ServerConnection(RpcServer server, TlsConnection connectio
 
     protected override FrameMemory FrameMemory => server.FrameMemory;
 
+    protected override HandlerThreads Threads => server.HandlerThreads;
+
     public override string? ServedAt => server.ListensAt;
 
     protected override bool SendsStacks => options.SendStackTraces;

@@ -4,6 +4,7 @@ using GlooX.Client;
 using GlooX.Interception;
 using GlooX.RpcRuntime;
 using GlooX.Server;
+using GlooX.Sockets;
 using GlooX.Streams;
 using GlooX.Tls;
 using Nerdbank.MessagePack;
@@ -470,6 +471,7 @@ internal abstract class RpcConnection : WireConnection, ICallSource, ISwept
             throw new RpcException(RpcError.Protocol, $"method {method} was not defined");
         }
 
+        EventLoop.Watch(); // interceptors and converters are users' code too
         int large = body.Length < LargeRequest ? 0 : body.Length;
         _served.Begin(isOneWay, large);
         Definition definition = _defined[(int)method];
@@ -508,7 +510,7 @@ internal abstract class RpcConnection : WireConnection, ICallSource, ISwept
 
             Inbound.Begin(id);
             RpcRequest request = callee.Value.Dispatcher.Read(definition.Index, callee.Value.Target, ref reader, RpcSerializer.Default, Inbound);
-            request.Attach(this, id, definition.Name, timeout, isOneWay, large, Inbound.End());
+            request.Attach(this, id, definition.Name, callee.Value.Dispatcher.TrustOf(definition.Index), timeout, isOneWay, large, Inbound.End());
             if (call is not null)
             {
                 request.Attach(call, isWatched ? Pipeline : null);
