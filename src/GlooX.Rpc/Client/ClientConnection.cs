@@ -1,7 +1,9 @@
-using GlooX.Interception;
+using GlooX.Interceptors;
+using GlooX.Protocol;
 using GlooX.Server;
+using GlooX.Streams;
 using GlooX.Tls;
-using GlooX.Wire;
+using GlooX.Transport;
 
 namespace GlooX.Client;
 

@@ -1,8 +1,8 @@
 using System.Collections.Concurrent;
 using System.Threading.Tasks.Sources;
+using GlooX.Protocol;
 using GlooX.RpcRuntime;
 using GlooX.Server;
-using GlooX.Wire;
 using Nerdbank.MessagePack;
 
 namespace GlooX.Client;
