@@ -4,6 +4,8 @@ using GlooX.Server;
 using GlooX.Streams;
 using GlooX.Tls;
 using GlooX.Transport;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Logging.Abstractions;
 
 namespace GlooX.Client;
 
@@ -21,6 +23,7 @@ internal sealed class ClientConnection : RpcConnection
     private ClientConnection(TlsConnection connection, RpcClientOptions options, int lane)
         : base(connection, options.MaxFrameBytes, options.MaxBufferedBytes, MaxCallbacksInFlight, RpcServerOptions.StandardInFlightBytes, new Pipeline(options.Interceptors))
     {
+        Logger = (options.LoggerFactory ?? NullLoggerFactory.Instance).CreateLogger("GlooX.Rpc");
         LocalAddress = connection.LocalAddress;
         Lane = lane;
         _keepAlive = options.KeepAliveInterval;
@@ -67,6 +70,8 @@ internal sealed class ClientConnection : RpcConnection
     }
 
     protected override bool AlwaysReads => true;
+
+    protected override ILogger Logger { get; }
 
     protected override HandlerThreads Threads => s_threads;
 

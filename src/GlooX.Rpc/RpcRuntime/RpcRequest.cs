@@ -180,6 +180,10 @@ public abstract class RpcRequest : IWork
         {
             Connection.SendError(Id, e);
         }
+        else if (e is not RpcException { Code: RpcError.Cancelled })
+        {
+            Connection.LogOneWayFailed(_method, e);
+        }
 
         End();
     }
