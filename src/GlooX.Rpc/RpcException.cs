@@ -13,7 +13,7 @@ public abstract class GlooXException : Exception
 /// <summary>Why a call, or a connection, failed. The numbers are part of the protocol and never change.</summary>
 public enum RpcError
 {
-    /// <summary>The called method threw; see <see cref="RpcException.RemoteType"/>.</summary>
+    /// <summary>The called method threw; see <see cref="RpcException.RemoteType"/> and <see cref="RpcException.InnerCode"/>.</summary>
     Remote = 1,
 
     /// <summary>No connection could be made, or it broke before the answer came. The call may or may not have been executed.</summary>
@@ -89,6 +89,21 @@ public class RpcException : GlooXException
     /// when the caller knows no type for it.
     /// </summary>
     public RpcFaultDetail? RemoteDetail { get; init; }
+
+    /// <summary>
+    /// With <see cref="RpcError.Remote"/>: why a call failed that the handler had made itself, when the handler did not catch that. Null: the
+    /// handler failed for another reason.
+    /// </summary>
+    public RpcError? InnerCode { get; init; }
+
+    /// <summary>Whether a call of this process came to this end, rather than that a handler or an interceptor refuses a call by it.</summary>
+    internal bool IsOfOwnCall { get; set => field |= value; }
+
+    /// <summary>
+    /// Whether the other side is told the code as it is. Not what leaked from a call that the handler made: there the code tells of another
+    /// connection than the caller's.
+    /// </summary>
+    internal bool IsRefusal => !IsOfOwnCall && Url is null && Code is not (RpcError.Remote or RpcError.Connection or RpcError.Tls or RpcError.BadResult);
 
     /// <summary>What is sent with it; null: nothing. A failure that is only passed on keeps what came with it.</summary>
     internal virtual RpcFaultDetail? DetailToSend() => RemoteDetail;

@@ -1,8 +1,11 @@
 using GlooX.Interceptors;
 using GlooX.Protocol;
+using GlooX.Server;
 using GlooX.Streams;
 using GlooX.Tls;
 using GlooX.Transport;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Logging.Abstractions;
 
 namespace GlooX.Client;
 
@@ -13,12 +16,14 @@ namespace GlooX.Client;
 internal sealed class ClientConnection : RpcConnection
 {
     private const int MaxCallbacksInFlight = 16_384;
+    private static readonly HandlerThreads s_threads = new(RpcServerOptions.StandardHandlerThreads); // for what is called back, over all connections
     private readonly TaskCompletionSource _greeted = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly TimeSpan _keepAlive;
 
     private ClientConnection(TlsConnection connection, RpcClientOptions options, int lane)
         : base(connection, options.MaxFrameBytes, options.MaxBufferedBytes, MaxCallbacksInFlight, RpcServerOptions.StandardInFlightBytes, new Pipeline(options.Interceptors))
     {
+        Logger = (options.LoggerFactory ?? NullLoggerFactory.Instance).CreateLogger("GlooX.Rpc");
         LocalAddress = connection.LocalAddress;
         Lane = lane;
         _keepAlive = options.KeepAliveInterval;
@@ -65,6 +70,10 @@ internal sealed class ClientConnection : RpcConnection
     }
 
     protected override bool AlwaysReads => true;
+
+    protected override ILogger Logger { get; }
+
+    protected override HandlerThreads Threads => s_threads;
 
     public override long Sweep(long now)
     {

@@ -20,10 +20,9 @@ internal sealed class DynamicClient(RpcClient client, string service) : DynamicO
 
     private async Task<object?> CallAsync(string name, object?[] arguments)
     {
-        // As in a contract: Async is no part of the name, and a token at the end does not travel.
+        // As in a contract: Async is no part of the name.
         string method = name.Length > "Async".Length && name.EndsWith("Async", StringComparison.Ordinal) ? name[..^"Async".Length] : name;
-        CancellationToken ct = arguments is [.., CancellationToken last] ? last : CancellationToken.None;
-        object?[] values = [.. (arguments is [.. var before, CancellationToken] ? before : arguments).Select(DynamicValue.Plain)];
-        return DynamicValue.Of(await client.CallAsync<object>(service.Length == 0 ? method : $"{service}/{method}", values, ct).ConfigureAwait(false));
+        object?[] values = [.. arguments.Select(DynamicValue.Plain)];
+        return DynamicValue.Of(await client.CallAsync<object>(service.Length == 0 ? method : $"{service}/{method}", values).ConfigureAwait(false));
     }
 }

@@ -4,6 +4,8 @@ using GlooX.Client;
 using GlooX.Interceptors;
 using GlooX.Protocol;
 using GlooX.RpcRuntime;
+using GlooX.Server;
+using GlooX.Tls;
 using GlooX.Transport;
 using Nerdbank.MessagePack;
 
@@ -21,6 +23,7 @@ namespace GlooX;
 /// </remarks>
 public sealed class RpcClient : IAsyncDisposable, ICallSource
 {
+    private static readonly MethodTrust s_untyped = new(isQuick: true);
     private readonly RpcEndpoint _endpoint;
     private readonly Lazy<Identity> _identity;
     private readonly CancellationTokenSource _disposed = new();
@@ -96,10 +99,15 @@ public sealed class RpcClient : IAsyncDisposable, ICallSource
     /// <summary>Calls a method by name.</summary>
     /// <typeparam name="T">What it returns; with <see cref="object"/> whatever comes.</typeparam>
     /// <param name="method"><c>method</c> or <c>service/method</c>.</param>
-    /// <param name="arguments">Its arguments.</param>
+    /// <param name="arguments">Its arguments. A <see cref="CancellationToken"/> at the end is none of them: it cancels the call.</param>
     /// <returns>The result.</returns>
+    /// <exception cref="ArgumentException">A <see cref="CancellationToken"/> is among the arguments, and not at the end.</exception>
     /// <exception cref="RpcException">The call failed; <see cref="RpcException.Code"/> says why.</exception>
-    public ValueTask<T?> CallAsync<T>(string method, params object?[] arguments) => CallAsync<T>(method, arguments, CancellationToken.None);
+    public ValueTask<T?> CallAsync<T>(string method, params object?[] arguments)
+    {
+        ArgumentNullException.ThrowIfNull(arguments);
+        return arguments is [.. var values, CancellationToken ct] ? CallAsync<T>(method, values, ct) : CallAsync<T>(method, arguments, CancellationToken.None);
+    }
 
     /// <inheritdoc cref="CallAsync{T}(string, object?[])"/>
     /// <param name="method"><c>method</c> or <c>service/method</c>.</param>
@@ -109,9 +117,14 @@ public sealed class RpcClient : IAsyncDisposable, ICallSource
     {
         ArgumentException.ThrowIfNullOrWhiteSpace(method);
         ArgumentNullException.ThrowIfNull(arguments);
+        if (Array.Exists(arguments, static a => a is CancellationToken))
+        {
+            throw new ArgumentException($"{method}: a CancellationToken is no argument of a call: pass it last, and once", nameof(arguments));
+        }
+
         int slash = method.IndexOf('/', StringComparison.Ordinal);
         var invoker = new RpcInvoker(this, slash < 0 ? "" : method[..slash]);
-        var untyped = new RpcMethod<T?>(method[(slash + 1)..], static (ref MessagePackReader r, RpcSerializer s) => s.Read<T>(ref r));
+        var untyped = new RpcMethod<T?>(method[(slash + 1)..], static (ref MessagePackReader r, RpcSerializer s) => s.Read<T>(ref r)) { Trust = s_untyped };
         return invoker.Bind(untyped).InvokeAsync(new UntypedArguments(arguments), ct);
     }
 

@@ -84,10 +84,10 @@ internal static class Bodies
 
     public static void WriteGoAway(FrameBuffer target, RpcError code, string message) => WriteError(target, code, message, null, null);
 
-    public static void WriteError(FrameBuffer target, RpcError code, string message, string? type, string? stack, RpcFaultDetail? detail = null)
+    public static void WriteError(FrameBuffer target, RpcError code, string message, string? type, string? stack, RpcFaultDetail? detail = null, RpcError? inner = null)
     {
         var writer = new MessagePackWriter(target);
-        writer.WriteArrayHeader(detail is null ? 4 : 6);
+        writer.WriteArrayHeader(inner is not null ? 7 : detail is not null ? 6 : 4);
         writer.Write((uint)code);
         writer.Write(message);
         writer.Write(type);
@@ -96,6 +96,17 @@ internal static class Bodies
         {
             writer.Write(detail.Type);
             writer.WriteRaw(detail.MessagePack.Span);
+        }
+
+        if (inner is { } why)
+        {
+            if (detail is null)
+            {
+                writer.WriteNil();
+                writer.WriteNil();
+            }
+
+            writer.Write((uint)why);
         }
 
         writer.Flush();
@@ -117,24 +128,24 @@ internal static class Bodies
     public static Failure ReadFailure(ReadOnlyMemory<byte> body)
     {
         (RpcError code, string message, string? type, string? stack) = ReadError(body);
-        return new Failure(code, message, type, stack, ReadDetail(body));
-    }
-
-    private static RpcFaultDetail? ReadDetail(ReadOnlyMemory<byte> body)
-    {
         var reader = new MessagePackReader(body);
-        if (reader.ReadArrayHeader() < 6)
-        {
-            return null;
-        }
-
+        int count = reader.ReadArrayHeader();
         var context = new SerializationContext();
         for (int i = 0; i < 4; i++)
         {
             reader.Skip(context);
         }
 
-        return Text(ref reader) is { } type ? new RpcFaultDetail(type, reader.ReadRaw(context).MsgPack.ToArray()) : null;
+        RpcFaultDetail? detail = null;
+        if (count >= 6)
+        {
+            string? name = Text(ref reader);
+            byte[] value = reader.ReadRaw(context).MsgPack.ToArray();
+            detail = name is null ? null : new RpcFaultDetail(name, value);
+        }
+
+        RpcError? inner = count >= 7 && !reader.TryReadNil() ? (RpcError)reader.ReadUInt32() : null;
+        return new Failure(code, message, type, stack, detail, inner);
     }
 
     public static string ReadName(ReadOnlyMemory<byte> body)
@@ -177,7 +188,7 @@ internal static class Bodies
 }
 
 /// <summary>What an Error says.</summary>
-internal readonly record struct Failure(RpcError Code, string Message, string? Type, string? Stack, RpcFaultDetail? Detail)
+internal readonly record struct Failure(RpcError Code, string Message, string? Type, string? Stack, RpcFaultDetail? Detail, RpcError? Inner)
 {
     /// <summary>What the caller catches.</summary>
     /// <param name="url">Where it comes from.</param>
@@ -185,7 +196,7 @@ internal readonly record struct Failure(RpcError Code, string Message, string? T
     /// <param name="faults">The details that the caller knows; null: none.</param>
     public RpcException ToException(string url, string? method, RpcFaultKind[]? faults)
     {
-        var failure = new RpcException(Code, Message) { Url = url, Method = method, RemoteType = Type, RemoteStack = Stack, RemoteDetail = Detail };
+        var failure = new RpcException(Code, Message) { Url = url, Method = method, RemoteType = Type, RemoteStack = Stack, RemoteDetail = Detail, InnerCode = Inner };
         if (Detail is { } detail)
         {
             return faults?.FirstOrDefault(f => f.Name == detail.Type)?.Read(failure, detail) ?? failure;

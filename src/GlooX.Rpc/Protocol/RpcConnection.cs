@@ -6,6 +6,8 @@ using GlooX.RpcRuntime;
 using GlooX.Server;
 using GlooX.Streams;
 using GlooX.Tls;
+using GlooX.Transport.Linux;
+using Microsoft.Extensions.Logging;
 using Nerdbank.MessagePack;
 
 namespace GlooX.Protocol;
@@ -14,7 +16,7 @@ namespace GlooX.Protocol;
 /// A connection on which either side may call the other: the calls it makes, the calls it serves, and the streams of both. When it closes,
 /// every call made fails with the reason; handlers that can be cancelled are.
 /// </summary>
-internal abstract class RpcConnection : WireConnection, ICallSource, ISwept
+internal abstract partial class RpcConnection : WireConnection, ICallSource, ISwept
 {
     private const int MaxDefinitions = 4096;
 
@@ -75,6 +77,8 @@ internal abstract class RpcConnection : WireConnection, ICallSource, ISwept
 
     /// <summary>Bytes that the other side lets each stream have under way.</summary>
     public int PeerWindow { get; protected set; } = Hello.LeastWindow;
+
+    protected abstract ILogger Logger { get; }
 
     /// <summary>Whether stacks of handlers' exceptions are sent.</summary>
     protected virtual bool SendsStacks => false;
@@ -239,7 +243,8 @@ internal abstract class RpcConnection : WireConnection, ICallSource, ISwept
         {
             // The other side takes small frames only; each one takes this.
             FrameBuffer brief = FrameBuffer.Begin(FrameType.Error, id);
-            Bodies.WriteError(brief, e is RpcException { Code: var code } ? code : RpcError.Remote, "the call failed; the message is larger than the caller accepts", null, null);
+            RpcError code = e is RpcException { IsRefusal: true } refusal ? refusal.Code : RpcError.Remote;
+            Bodies.WriteError(brief, code, "the call failed; the message is larger than the caller accepts", null, null);
             Send(brief);
         }
     }
@@ -247,25 +252,28 @@ internal abstract class RpcConnection : WireConnection, ICallSource, ISwept
     /// <summary>What a failure looks like to the other side.</summary>
     public void WriteError(FrameBuffer frame, Exception e)
     {
-        if (e is RpcException { Code: not RpcError.Remote } rpc)
+        var rpc = e as RpcException;
+        if (rpc is { IsRefusal: true })
         {
             Bodies.WriteError(frame, rpc.Code, Bounded(rpc.Message, 8 * 1024), null, null);
         }
         else
         {
             string? stack = SendsStacks ? ExceptionText.Full(e) : null;
-            string message = e is RpcException nested ? nested.Message : $"{e.GetType().FullName}: {ExceptionText.Message(e)}";
+            string message = rpc?.Message ?? $"{e.GetType().FullName}: {ExceptionText.Message(e)}";
             RpcFaultDetail? detail = null;
             try
             {
-                detail = (e as RpcException)?.DetailToSend();
+                detail = rpc?.DetailToSend();
             }
             catch (Exception unfit)
             {
                 message += $" (its detail cannot be sent: {ExceptionText.Message(Innermost(unfit))})"; // the failure itself must arrive
             }
 
-            Bodies.WriteError(frame, RpcError.Remote, Bounded(message, 8 * 1024), (e as RpcException)?.RemoteType ?? e.GetType().FullName, stack is null ? null : Bounded(stack, 32 * 1024), detail);
+            RpcError? inner = rpc is { Code: not RpcError.Remote } ? rpc.Code : rpc?.InnerCode;
+            stack = stack is null ? null : Bounded(stack, 32 * 1024);
+            Bodies.WriteError(frame, RpcError.Remote, Bounded(message, 8 * 1024), rpc?.RemoteType ?? e.GetType().FullName, stack, detail, inner);
         }
     }
 
@@ -470,6 +478,7 @@ internal abstract class RpcConnection : WireConnection, ICallSource, ISwept
             throw new RpcException(RpcError.Protocol, $"method {method} was not defined");
         }
 
+        EventLoop.Watch(); // interceptors and converters are users' code too
         int large = body.Length < LargeRequest ? 0 : body.Length;
         _served.Begin(isOneWay, large);
         Definition definition = _defined[(int)method];
@@ -508,7 +517,7 @@ internal abstract class RpcConnection : WireConnection, ICallSource, ISwept
 
             Inbound.Begin(id);
             RpcRequest request = callee.Value.Dispatcher.Read(definition.Index, callee.Value.Target, ref reader, RpcSerializer.Default, Inbound);
-            request.Attach(this, id, definition.Name, timeout, isOneWay, large, Inbound.End());
+            request.Attach(this, id, definition.Name, callee.Value.Dispatcher.TrustOf(definition.Index), timeout, isOneWay, large, Inbound.End());
             if (call is not null)
             {
                 request.Attach(call, isWatched ? Pipeline : null);
@@ -570,6 +579,10 @@ internal abstract class RpcConnection : WireConnection, ICallSource, ISwept
         {
             SendError(id, e);
         }
+        else if (isOneWay)
+        {
+            LogOneWayFailed(definition.Name, e);
+        }
 
         RequestEnded(isOneWay, large);
     }
@@ -597,6 +610,12 @@ internal abstract class RpcConnection : WireConnection, ICallSource, ISwept
             // Nothing more can be defined on this connection: then the object is lent for its life, as is promised anyway.
         }
     }
+
+    /// <summary>A one-way call has failed: no caller hears of it.</summary>
+    public void LogOneWayFailed(string method, Exception e) => LogOneWayFailed(Logger, method, Remote, ExceptionText.Message(e), e);
+
+    [LoggerMessage(1006, LogLevel.Warning, "The one-way call of {Method} by {Remote} failed: {Reason}")]
+    private static partial void LogOneWayFailed(ILogger logger, string method, string remote, string reason, Exception exception);
 
     protected static string Bounded(string text, int length) => text.Length <= length ? text : text[..length] + "…";
 }

@@ -1,4 +1,5 @@
 using System.ComponentModel;
+using GlooX.Server;
 using Nerdbank.MessagePack;
 using PolyType;
 
@@ -65,14 +66,23 @@ public sealed class RpcMethod<TResult>(
     internal RpcResultReader<TResult> ReadResult { get; } = readResult;
 
     internal RpcFaultKind[]? Faults { get; } = faults;
+
+    /// <summary>Whether what follows its answers is quick. It is trusted at first, for it is this process's own code.</summary>
+    internal MethodTrust Trust { get; init; } = new(isQuick: true);
 }
 
 /// <summary>Turns the requests for one class or contract into calls of its methods. Stateless; one instance for each type.</summary>
 [EditorBrowsable(EditorBrowsableState.Never)]
 public abstract class RpcDispatcher
 {
+    private MethodTrust[]? _trust;
+
     /// <summary>The names on the wire; the position is the method's index.</summary>
     public abstract IReadOnlyList<string> Methods { get; }
+
+    /// <summary>What is known of a method's runs.</summary>
+    internal MethodTrust TrustOf(int method) =>
+        LazyInitializer.EnsureInitialized(ref _trust, () => [.. Methods.Select(static _ => new MethodTrust(isQuick: false))])[method];
 
     /// <summary>Reads the arguments and returns the request, ready to run. Runs on the reader loop, so it runs no user code beyond the types' converters.</summary>
     /// <param name="method">Index into <see cref="Methods"/>.</param>

@@ -35,5 +35,6 @@ public sealed class RpcFaultKind<T> : RpcFaultKind
             RemoteType = failure.RemoteType,
             RemoteStack = failure.RemoteStack,
             RemoteDetail = detail,
+            InnerCode = failure.InnerCode,
         };
 }

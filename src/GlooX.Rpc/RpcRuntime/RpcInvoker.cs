@@ -97,7 +97,7 @@ public sealed class RpcBoundMethod<TResult>
         }
         catch (Exception e)
         {
-            return ValueTask.FromException<TResult>(e);
+            return ValueTask.FromException<TResult>(Own(e));
         }
     }
 
@@ -133,7 +133,7 @@ public sealed class RpcBoundMethod<TResult>
         }
         catch (Exception e)
         {
-            return ValueTask.FromException(e);
+            return ValueTask.FromException(Own(e));
         }
     }
 
@@ -178,6 +178,13 @@ public sealed class RpcBoundMethod<TResult>
     /// <returns>The stream.</returns>
     public IAsyncEnumerable<TResult> Stream<TArgs>(Func<RpcOutgoing, TArgs> attach, CancellationToken ct)
         where TArgs : struct, IRpcArguments => _pipeline.IsIdle ? Enumerate(attach, null, ct) : InterceptStream(attach, ct);
+
+    // If it leaks from a handler, it is not to look like a failure of the line to that handler's caller.
+    private static Exception Own(Exception e)
+    {
+        (e as RpcException)?.IsOfOwnCall = true;
+        return e;
+    }
 
     private RpcClientCall Observe(CancellationToken ct) => new(_name, _source.Url, ct);
 
@@ -340,9 +347,17 @@ public sealed class RpcBoundMethod<TResult>
         for (int refusals = 0; refusals < MaxRefusals || _method.IsIdempotent; refusals++)
         {
             RpcConnection connection = await ReadyConnectionAsync(deadline, limit.Token, ct).ConfigureAwait(false);
-            if (start(connection) is { } call)
+            try
             {
-                return (call, connection);
+                if (start(connection) is { } call)
+                {
+                    return (call, connection);
+                }
+            }
+            catch (RpcException e)
+            {
+                Own(e);
+                throw;
             }
         }
 

@@ -81,6 +81,7 @@ public sealed class RpcSerializer
             case byte or sbyte or short or ushort or uint: writer.Write(Convert.ToInt64(value, null)); break;
             case ulong v: writer.Write(v); break;
             case float v: writer.Write(v); break;
+            case CancellationToken: throw new RpcException(RpcError.BadArguments, "a CancellationToken cannot be sent");
             case IDictionary map when value is IDictionary<string, object?> or Dictionary<string, string>:
                 writer.WriteMapHeader(map.Count);
                 foreach (DictionaryEntry entry in map)

@@ -60,7 +60,6 @@ namespace GlooX
         internal static readonly string Software = $"gloox/{typeof(RpcServer).Assembly.GetName().Version?.ToString(3)}";
 
         private readonly RpcServerOptions _options;
-        private readonly ILogger _logger;
         private readonly ConcurrentDictionary<string, Service> _services = new(StringComparer.Ordinal);
         private readonly ConcurrentDictionary<ServerConnection, bool> _connections = new();
         private readonly List<TlsRoute> _routes = [];
@@ -70,12 +69,15 @@ namespace GlooX
 
         /// <summary>Makes a server that does not listen yet.</summary>
         /// <param name="options">Null: the defaults.</param>
+        /// <exception cref="ArgumentOutOfRangeException"><see cref="RpcServerOptions.MaxHandlerThreads"/> is less than 1.</exception>
         public RpcServer(RpcServerOptions? options = null)
         {
             _options = options ?? new RpcServerOptions();
             FrameMemory = new FrameMemory(_options.MaxFrameMemory);
+            ArgumentOutOfRangeException.ThrowIfLessThan(_options.MaxHandlerThreads, 1, nameof(options));
+            HandlerThreads = new HandlerThreads(_options.MaxHandlerThreads);
             Pace = PaceOf(_options);
-            _logger = (_options.LoggerFactory ?? NullLoggerFactory.Instance).CreateLogger("GlooX.Rpc");
+            Logger = (_options.LoggerFactory ?? NullLoggerFactory.Instance).CreateLogger("GlooX.Rpc");
         }
 
         /// <summary>Where it listens, as <c>host:port</c> with the real port, or <c>unix:/path</c>.</summary>
@@ -88,6 +90,10 @@ namespace GlooX
         private ListenerLimits Limits => new(_options.MaxConnections, _options.MaxConnectionsPerPeer, _options.HandshakeTimeout);
 
         internal FrameMemory FrameMemory { get; }
+
+        internal HandlerThreads HandlerThreads { get; }
+
+        internal ILogger Logger { get; }
 
         /// <summary>How often its connections look at the clock, in ms: late by no more than a quarter of the shortest time that is watched.</summary>
         internal long Pace { get; }
@@ -144,7 +150,7 @@ namespace GlooX
             Identity identity = (_options.Identity ?? Identity.Load()).ReachedBy(endpoint.IsAny ? _options.Names : [endpoint.Host, .. _options.Names]);
             identity.DenyForNow(_options.DeniedSerials);
             SslApplicationProtocol[] protocols = [TlsConnection.Rpc, .. _routes.Select(r => r.Protocol)];
-            _listener = await TlsListener.BindAsync(endpoint, identity, Limits, protocols, _logger, ct).ConfigureAwait(false);
+            _listener = await TlsListener.BindAsync(endpoint, identity, Limits, protocols, Logger, ct).ConfigureAwait(false);
             _listener.Route(TlsConnection.Rpc, ServeAsync, RpcRole.None);
             _routes.ForEach(r => _listener.Route(r.Protocol, r.Handler, r.Role));
 
@@ -273,7 +279,7 @@ namespace GlooX
         {
             Identity identity = (_options.Identity ?? Identity.Load()).ReachedBy(_options.Names);
             identity.DenyForNow(_options.DeniedSerials);
-            TlsListener door = TlsListener.Unbound(identity, Limits, [TlsConnection.Rpc], _logger);
+            TlsListener door = TlsListener.Unbound(identity, Limits, [TlsConnection.Rpc], Logger);
             door.Route(TlsConnection.Rpc, ServeAsync, RpcRole.None);
             return door;
         }

@@ -6,6 +6,7 @@ namespace GlooX;
 public sealed record RpcServerOptions
 {
     internal const long StandardInFlightBytes = 256 * 1024 * 1024;
+    internal const int StandardHandlerThreads = 1024;
 
     /// <summary>Who the server is and whom it trusts. Null (default): <see cref="GlooX.Identity.Load"/>.</summary>
     public Identity? Identity { get; init; }
@@ -50,6 +51,14 @@ public sealed record RpcServerOptions
     /// <see cref="RpcError.Overloaded"/>, but one is always let in, and one-way calls wait.
     /// </summary>
     public long MaxInFlightBytes { get; init; } = StandardInFlightBytes;
+
+    /// <summary>
+    /// Most threads for handlers that block, or that are not yet known to be quick. Default 1,024. When all of them are busy and none becomes
+    /// free for 100 ms, calls of such methods fail with <see cref="RpcError.Overloaded"/>, and one-way calls wait; quick methods are answered
+    /// all the same. A thread costs some 50 KB while its handler blocks, and ends after 10 s without work. Raising it lets more handlers
+    /// block at once; lowering it saves memory, and refuses calls sooner. Handlers that await hold no thread while they wait.
+    /// </summary>
+    public int MaxHandlerThreads { get; init; } = StandardHandlerThreads;
 
     /// <summary>
     /// Bytes of answers kept for a caller that does not read. Default 4 MiB. At the limit no further call of that caller is begun and nothing

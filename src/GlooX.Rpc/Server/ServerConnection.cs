@@ -2,6 +2,7 @@ using GlooX.Interceptors;
 using GlooX.Protocol;
 using GlooX.Streams;
 using GlooX.Tls;
+using Microsoft.Extensions.Logging;
 
 namespace GlooX.Server;
 
@@ -23,6 +24,10 @@ internal sealed class ServerConnection(RpcServer server, TlsConnection connectio
     public bool IsResting => InFlight == 0;
 
     protected override FrameMemory FrameMemory => server.FrameMemory;
+
+    protected override ILogger Logger => server.Logger;
+
+    protected override HandlerThreads Threads => server.HandlerThreads;
 
     public override string? ServedAt => server.ListensAt;
 

@@ -15,6 +15,7 @@ internal sealed class PendingStream<T> : PendingCall, IDisposable
         Method = name;
         Deadline = deadline;
         Faults = method.Faults;
+        Trust = method.Trust;
         _items = new IncomingStream<T>(0, method.ReadResult);
     }
 

@@ -455,15 +455,17 @@ public sealed partial class GlooXClient : IAsyncDisposable
     /// <summary>Calls an add-on that is a delegate, or a method of another.</summary>
     /// <typeparam name="T">What it returns; with <see cref="object"/> whatever comes.</typeparam>
     /// <param name="name">Its name, or <c>name/method</c>.</param>
-    /// <param name="arguments">Its arguments.</param>
+    /// <param name="arguments">Its arguments. A <see cref="CancellationToken"/> at the end is none of them: it cancels the call.</param>
     /// <returns>The result.</returns>
+    /// <exception cref="ArgumentException">A <see cref="CancellationToken"/> is among the arguments, and not at the end.</exception>
     /// <exception cref="RpcException">The call failed; <see cref="RpcError.ServiceNotFound"/>: there is no such add-on.</exception>
-    public ValueTask<T?> CallAddonAsync<T>(string name, params object?[] arguments)
-    {
-        ArgumentNullException.ThrowIfNull(name);
-        int slash = name.IndexOf('/', StringComparison.Ordinal);
-        return _rpc.CallAsync<T>(AddonRequest.ServiceOf(slash < 0 ? $"{name}/{AddonRequest.DelegateMethod}" : name), arguments);
-    }
+    public ValueTask<T?> CallAddonAsync<T>(string name, params object?[] arguments) => _rpc.CallAsync<T>(MethodOfAddon(name), arguments);
+
+    /// <inheritdoc cref="CallAddonAsync{T}(string, object?[])"/>
+    /// <param name="name">Its name, or <c>name/method</c>.</param>
+    /// <param name="arguments">Its arguments.</param>
+    /// <param name="ct">Cancels the operation.</param>
+    public ValueTask<T?> CallAddonAsync<T>(string name, object?[] arguments, CancellationToken ct) => _rpc.CallAsync<T>(MethodOfAddon(name), arguments, ct);
 
     /// <summary>An add-on as a contract.</summary>
     /// <typeparam name="T">An interface with <see cref="RpcServiceAttribute"/>.</typeparam>
@@ -519,6 +521,15 @@ public sealed partial class GlooXClient : IAsyncDisposable
 
     /// <inheritdoc cref="RpcClient.CallAsync{T}(string, object?[])"/>
     public ValueTask<T?> CallAsync<T>(string method, params object?[] arguments) => _rpc.CallAsync<T>(method, arguments);
+
+    /// <inheritdoc cref="RpcClient.CallAsync{T}(string, object?[], CancellationToken)"/>
+    public ValueTask<T?> CallAsync<T>(string method, object?[] arguments, CancellationToken ct) => _rpc.CallAsync<T>(method, arguments, ct);
+
+    private static string MethodOfAddon(string name)
+    {
+        ArgumentNullException.ThrowIfNull(name);
+        return AddonRequest.ServiceOf(name.Contains('/', StringComparison.Ordinal) ? name : $"{name}/{AddonRequest.DelegateMethod}");
+    }
 
     // What is spawned may hold secrets: a child that took its agent's port must not get them.
     private async Task RequireAgentAsync(CancellationToken ct)

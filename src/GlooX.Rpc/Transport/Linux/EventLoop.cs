@@ -88,10 +88,7 @@ internal sealed class EventLoop
         }
 
         Interlocked.Exchange(ref turn.Work, work); // before the look at the turn, as the monitor ends the turn before it looks at the work
-        if (Volatile.Read(ref s_monitorSleeps) != 0 && Interlocked.Exchange(ref s_monitorSleeps, 0) != 0)
-        {
-            s_wakeMonitor.Release();
-        }
+        Watch();
 
         if (!turn.IsOver)
         {
@@ -100,6 +97,15 @@ internal sealed class EventLoop
 
         turn.Work = null;
         return false;
+    }
+
+    /// <summary>Users' code is about to run, here or elsewhere: the monitor is to watch.</summary>
+    public static void Watch()
+    {
+        if (Volatile.Read(ref s_monitorSleeps) != 0 && Interlocked.Exchange(ref s_monitorSleeps, 0) != 0)
+        {
+            s_wakeMonitor.Release();
+        }
     }
 
     /// <summary>Some work is done. False: the loop was taken over, and what this thread has not begun should go elsewhere.</summary>
@@ -132,16 +138,18 @@ internal sealed class EventLoop
 
     private static void Monitor()
     {
+        var pool = new ThreadPoolMonitor();
         int quiet = 0;
         while (true)
         {
-            bool busy = false;
+            bool isBusy = false;
             foreach (EventLoop? loop in s_loops)
             {
-                busy |= loop?.Look() == true;
+                isBusy |= loop?.Look() == true;
             }
 
-            quiet = busy ? 0 : quiet + 1;
+            pool.Look(Environment.TickCount64, isBusy: true);
+            quiet = isBusy ? 0 : quiet + 1;
             if (quiet < QuietTicks)
             {
                 Thread.Sleep(s_tick);
@@ -156,7 +164,12 @@ internal sealed class EventLoop
                 continue;
             }
 
-            s_wakeMonitor.Wait();
+            // Once more, for what the loops have begun may come to block the thread pool a little later.
+            bool isWatched = true;
+            for (bool isFirst = true; !s_wakeMonitor.Wait(isWatched ? ThreadPoolMonitor.Pause : Timeout.Infinite); isFirst = false)
+            {
+                isWatched = pool.Look(Environment.TickCount64, isBusy: isFirst);
+            }
         }
     }
 
@@ -172,9 +185,9 @@ internal sealed class EventLoop
             return moved;
         }
 
-        // Only work that said it may block is taken from its thread; the rest is ours and only slow.
+        // What computes is taken from its thread only if it is users' code; the rest is ours and only slow.
         Turn blocked = _turn;
-        if (++_stalled >= Asleep && Volatile.Read(ref blocked.Work) is not null && (_stalled >= Computing || blocked.IsAsleep))
+        if (++_stalled >= Asleep && ((_stalled >= Computing && Volatile.Read(ref blocked.Work) is not null) || blocked.IsAsleep))
         {
             _stalled = 0;
             Turn next = new(this) { Events = blocked.Events };
