@@ -17,7 +17,7 @@ namespace GlooX.Slots;
 /// that are not ready, of which nobody was told.
 /// </para>
 /// </remarks>
-public sealed class ReservationStore
+internal sealed class ReservationStore
 {
     private const string Extension = ".json";
     private const string Unfinished = ".unfinished";
@@ -99,7 +99,7 @@ public sealed class ReservationStore
 /// <summary>What a <see cref="ReservationStore"/> holds.</summary>
 /// <param name="Records">By id.</param>
 /// <param name="Damaged">Files of the folder that are no records: somebody else's, or spoiled on the disk.</param>
-public sealed record StoredReservations(IReadOnlyList<ReservationRecord> Records, IReadOnlyList<string> Damaged);
+internal sealed record StoredReservations(IReadOnlyList<ReservationRecord> Records, IReadOnlyList<string> Damaged);
 
 /// <summary>The seam to the file system. Each call happens as a whole or not at all, but for <see cref="Write"/>, which may stop half-way.</summary>
 internal interface IRecordFolder

@@ -1,4 +1,8 @@
-namespace GlooX.Slots.Tests;
+using GlooX.Payloads;
+using GlooX.Slots;
+using GlooX.Slots.Tests;
+
+namespace GlooX.Tests;
 
 public sealed class ProvisionManifestTests : IDisposable
 {
@@ -28,16 +32,16 @@ public sealed class ProvisionManifestTests : IDisposable
     [InlineData("[]", "no object")]
     [InlineData("{", "cannot be used")]
     [InlineData("""{ "memory": "much" }""", "'much'")]
-    [InlineData("""{ "memory": true }""", "memory is no size")]
+    [InlineData("""{ "memory": true }""", "memory is not a size")]
     [InlineData("""{ "memory": -1 }""", "'-1'")]
-    [InlineData("""{ "cores": "2" }""", "cores is no number")]
-    [InlineData("""{ "resources": 1 }""", "resources is no object")]
-    [InlineData("""{ "resources": { "gpu": -1 } }""", "-1 is no amount of 'gpu'")]
+    [InlineData("""{ "cores": "2" }""", "cores is not a number")]
+    [InlineData("""{ "resources": 1 }""", "resources is not an object")]
+    [InlineData("""{ "resources": { "gpu": -1 } }""", "-1 is not an amount of 'gpu'")]
     [InlineData("""{ "resources": { "gpu": 1, "gpu": 2 } }""", "gpu")]
-    [InlineData("""{ "maxPerNode": 0 }""", "0 per node would run nowhere")]
-    [InlineData("""{ "maxPerNode": 1.5 }""", "maxPerNode is no whole number")]
-    [InlineData("""{ "maxPerNode": "2" }""", "maxPerNode is no whole number")]
-    [InlineData("""{ "lanes": 1 }""", "it asks for lanes")]
+    [InlineData("""{ "maxPerNode": 0 }""", "0 processes per node is too few")]
+    [InlineData("""{ "maxPerNode": 1.5 }""", "maxPerNode is not a whole number")]
+    [InlineData("""{ "maxPerNode": "2" }""", "maxPerNode is not a whole number")]
+    [InlineData("""{ "lanes": 1 }""", "unknown setting lanes")]
     public void Nonsense_is_refused_by_name(string json, string complaint)
     {
         var path = Path.Join(_folder.Path, "a.json");

@@ -1,13 +1,13 @@
 namespace GlooX.Slots;
 
-/// <summary>One mounted hierarchy of control groups.</summary>
+/// <summary>A mounted hierarchy of control groups.</summary>
 /// <param name="Version">1 or 2.</param>
-/// <param name="Controllers">What a hierarchy of version 1 controls; empty in version 2, where each group says it.</param>
-/// <param name="Root">The group that is mounted; <c>/</c> but in containers.</param>
-/// <param name="Folder">Where.</param>
+/// <param name="Controllers">The controllers of a version 1 hierarchy; empty in version 2, where each group has its own.</param>
+/// <param name="Root">The mounted group; <c>/</c> except in containers.</param>
+/// <param name="Folder">The folder of the mount.</param>
 internal sealed record CgroupMount(int Version, string[] Controllers, string Root, string Folder)
 {
-    /// <summary>All of them, as proc_pid_mountinfo(5) lists them.</summary>
+    /// <summary>All mounted hierarchies, from proc_pid_mountinfo(5).</summary>
     public static CgroupMount[] ReadAll(string root)
     {
         // "30 22 0:27 ROOT FOLDER options optional… - TYPE source super-options".

@@ -4,15 +4,15 @@ using System.Diagnostics;
 namespace GlooX.Slots;
 
 /// <summary>
-/// macOS and Windows, by what .NET knows itself: its garbage collector watches the memory of the machine (or of the Windows job).
-/// A heap hard limit set for this process is taken for the machine's size.
+/// macOS and Windows: uses the figures of .NET's garbage collector, which watches the memory of the machine (or of the Windows job).
+/// A heap hard limit of this process counts as the size of the machine.
 /// </summary>
 internal sealed class PortableMachine(string folder) : IMachine
 {
     /// <inheritdoc/>
     public MachineStatus Read()
     {
-        // The collector measures the machine only when it collects; the youngest generation is the cheap way to a fresh number.
+        // The collector measures the machine only when it collects; the youngest generation is the cheapest.
         GC.Collect(0, GCCollectionMode.Forced, blocking: true);
         var memory = GC.GetGCMemoryInfo(GCKind.Any);
         var disk = Machine.Disk(folder);
@@ -40,7 +40,7 @@ internal sealed class PortableMachine(string folder) : IMachine
         }
         catch (Exception e) when (e is ArgumentException or InvalidOperationException or Win32Exception)
         {
-            return default; // never was, ended meanwhile, or belongs to somebody else
+            return default; // does not exist, has ended, or belongs to another user
         }
     }
 }

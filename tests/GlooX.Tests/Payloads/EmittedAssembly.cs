@@ -4,7 +4,11 @@ using System.Reflection.Metadata;
 using System.Reflection.Metadata.Ecma335;
 using System.Reflection.PortableExecutable;
 
-namespace GlooX.Slots.Tests;
+using GlooX.Payloads;
+using GlooX.Slots;
+using GlooX.Slots.Tests;
+
+namespace GlooX.Tests;
 
 /// <summary>
 /// Writes small assemblies, so that the inspector meets classes that derive from <c>GlooX.Agent</c> without the real one. Each class

@@ -2,9 +2,9 @@ using System.Globalization;
 
 namespace GlooX.Slots;
 
-/// <summary>Linux: <c>/proc/meminfo</c>, narrowed by the memory limits of every control group that this process is in.</summary>
-/// <param name="folder">Whose file system is the disk.</param>
-/// <param name="root">Where <c>proc</c> and <c>sys</c> are; tests put fake trees there.</param>
+/// <summary>Linux: <c>/proc/meminfo</c>, reduced by the memory limit of each control group that this process is in.</summary>
+/// <param name="folder">A folder on the disk that is measured.</param>
+/// <param name="root">Folder of <c>proc</c> and <c>sys</c>; tests use fake trees.</param>
 internal sealed class LinuxMachine(string folder, string root = "/") : IMachine
 {
     private readonly LinuxCgroup _cgroup = new(root);
@@ -36,7 +36,8 @@ internal sealed class LinuxMachine(string folder, string root = "/") : IMachine
     /// <inheritdoc/>
     public ProcessStamp? FindProcess(int pid)
     {
-        // proc_pid_stat(5): "PID (NAME) STATE …", where the name may hold spaces and brackets; field 3 is the state, 6 the session, 22 the start.
+        // proc_pid_stat(5): "PID (NAME) STATE …", where the name may contain spaces and brackets.
+        // Field 3 is the state, 6 the session, 22 the start.
         var stat = TryReadText(Path.Join(root, $"proc/{pid}/stat")) ?? "";
         var fields = stat[(stat.LastIndexOf(')') + 1)..].Split(' ', StringSplitOptions.RemoveEmptyEntries);
         return fields.Length > 19 && fields[0] is not ("Z" or "X")
@@ -46,10 +47,10 @@ internal sealed class LinuxMachine(string folder, string root = "/") : IMachine
             : null;
     }
 
-    /// <summary>The text of a kernel file; null if it is not there, went away meanwhile, or may not be read.</summary>
+    /// <summary>The text of a kernel file; null when it does not exist or may not be read.</summary>
     internal static string? TryReadText(string path)
     {
-        // Some are missing on every machine of a kind, and an exception costs more than a look.
+        // Some files are always missing on some machines, and an exception costs more than this check.
         if (!File.Exists(path))
             return null;
         try
@@ -62,7 +63,7 @@ internal sealed class LinuxMachine(string folder, string root = "/") : IMachine
         }
     }
 
-    /// <summary>The number of a line <c>name 123</c> or <c>name: 123 kB</c>, as it stands there; null if there is no such line.</summary>
+    /// <summary>The number in a line <c>name 123</c> or <c>name: 123 kB</c>, ignoring the unit; null without such a line.</summary>
     internal static long? FindNumber(string text, string name)
     {
         foreach (var line in text.AsSpan().EnumerateLines())
@@ -71,7 +72,9 @@ internal sealed class LinuxMachine(string folder, string root = "/") : IMachine
                 continue;
             var number = line[(name.Length + 1)..].Trim();
             var end = number.IndexOf(' ');
-            return long.TryParse(end < 0 ? number : number[..end], NumberStyles.None, CultureInfo.InvariantCulture, out var value) ? value : null;
+            return long.TryParse(end < 0 ? number : number[..end], NumberStyles.None, CultureInfo.InvariantCulture, out var value)
+                ? value
+                : null;
         }
 
         return null;
@@ -83,6 +86,6 @@ internal sealed class LinuxMachine(string folder, string root = "/") : IMachine
         var text = TryReadText(path) ?? "";
         return FindNumber(text, "MemTotal") is { } total && FindNumber(text, "MemAvailable") is { } available
             ? (total * 1024, available * 1024)
-            : throw new IOException($"Cannot tell how much memory there is: no MemTotal and MemAvailable in '{path}'. Is /proc mounted?");
+            : throw new IOException($"Cannot measure memory: '{path}' contains no MemTotal and MemAvailable. Is /proc mounted?");
     }
 }

@@ -1,16 +1,16 @@
 using System.Reflection;
 using System.Reflection.Metadata;
 
-namespace GlooX.Slots;
+namespace GlooX.Payloads;
 
 /// <summary>A class that can be spawned.</summary>
-/// <param name="FullName">With its namespace.</param>
-/// <param name="Name">Without.</param>
-/// <param name="Provision">What its <c>[Provision]</c>, or the one it inherits, asks for; null if there is none.</param>
-public sealed record PayloadClass(string FullName, string Name, Provision? Provision);
+/// <param name="FullName">The name with its namespace.</param>
+/// <param name="Name">The name without its namespace.</param>
+/// <param name="Provision">The class's own or inherited <c>[Provision]</c>; null without one.</param>
+internal sealed record PayloadClass(string FullName, string Name, Provision? Provision);
 
-/// <summary>A payload cannot be used: its file is missing, unreadable or no .NET assembly, or a value in a <c>[Provision]</c> is invalid.</summary>
-public sealed class PayloadException : Exception
+/// <summary>A payload cannot be used: a file is missing, unreadable or not a .NET assembly, or a <c>[Provision]</c> is invalid.</summary>
+internal sealed class PayloadException : Exception
 {
     internal PayloadException(string assemblyPath, string message, Exception? inner, string? className = null) : base(message, inner)
     {
@@ -18,34 +18,31 @@ public sealed class PayloadException : Exception
         ClassName = className;
     }
 
-    /// <summary>The assembly, as a full path: the payload itself, or one beside it that it needs.</summary>
+    /// <summary>Full path of the file: the payload itself, or another assembly in its folder.</summary>
     public string AssemblyPath { get; }
 
-    /// <summary>The full name of the class with the invalid <c>[Provision]</c>; null if the trouble is with the file.</summary>
+    /// <summary>Full name of the class with the invalid <c>[Provision]</c>; null when the file is at fault.</summary>
     public string? ClassName { get; }
 }
 
 /// <summary>
-/// Looks into an assembly, which may come from anywhere, without running or loading any of it: only its metadata tables are read
-/// (ECMA-335, part II). Stateless; safe from any thread.
+/// Reads the classes of an untrusted assembly without loading or running its code: only the metadata tables are read (ECMA-335, part II).
+/// Thread-safe.
 /// </summary>
-public static class PayloadInspector
+internal static class PayloadInspector
 {
     private const string WorkerAssembly = "GlooX";
     private const string WorkerNamespace = "GlooX";
     private const string WorkerName = "Worker";
 
-    // Nobody inherits that deep; a forged assembly may inherit in a circle.
+    // Real classes do not inherit that deep; a forged assembly may contain a cycle.
     private const int MaxDepth = 100;
 
     /// <summary>
-    /// The classes that can be spawned: those that are not abstract, generic or nested, and derive from <c>GlooX.Worker</c>, be it
-    /// through other classes in the assembly or in those beside it in its folder.
+    /// The classes that can be spawned, in the order of the assembly: not abstract, generic or nested, and derived from
+    /// <c>GlooX.Worker</c>, directly or through other classes in assemblies of the same folder.
     /// </summary>
-    /// <param name="assemblyPath">The .dll.</param>
-    /// <returns>In the order of the assembly; empty if there is none.</returns>
-    /// <exception cref="ArgumentException">The path is null or empty.</exception>
-    /// <exception cref="PayloadException">The file cannot be read as a .NET assembly, or one of these classes has an invalid size.</exception>
+    /// <exception cref="PayloadException">The file is not a readable .NET assembly, or a class has an invalid <c>[Provision]</c>.</exception>
     public static IReadOnlyList<PayloadClass> ReadClasses(string assemblyPath) => Read(assemblyPath, folder =>
     {
         var classes = new List<PayloadClass>();
@@ -62,19 +59,15 @@ public static class PayloadInspector
     });
 
     /// <summary>
-    /// The full names of all top-level classes that somebody wrote, spawnable or not: for telling "there is no such class" from
-    /// "that class is no worker".
+    /// The full names of all top-level classes, spawnable or not, to tell a missing class from one that is not a worker. Without
+    /// interfaces, structs, enums, delegates and compiler-generated classes.
     /// </summary>
-    /// <param name="assemblyPath">The .dll.</param>
-    /// <returns>In the order of the assembly; no interfaces, structs, enums, delegates or what a compiler added.</returns>
-    /// <exception cref="ArgumentException">The path is null or empty.</exception>
-    /// <exception cref="PayloadException">The file cannot be read as a .NET assembly.</exception>
+    /// <exception cref="PayloadException">The file is not a readable .NET assembly.</exception>
     public static IReadOnlyList<string> ReadClassNames(string assemblyPath) => Read(assemblyPath, folder =>
         folder.Main.TopLevelTypes().Where(IsWrittenClass).Select(type => type.FullName).ToList());
 
     private static T Read<T>(string assemblyPath, Func<PayloadFolder, T> read)
     {
-        ArgumentException.ThrowIfNullOrEmpty(assemblyPath);
         using var folder = new PayloadFolder(Path.GetFullPath(assemblyPath));
         try
         {
@@ -147,7 +140,7 @@ public static class PayloadInspector
                     case (SerializationTypeCode.String, nameof(ProvisionAttribute.Resources)): resources = blob.ReadSerializedString() ?? resources; break;
                     case (SerializationTypeCode.Double, nameof(ProvisionAttribute.Cores)): cores = ToDecimal(blob.ReadDouble()); break;
                     case (SerializationTypeCode.Int32, nameof(ProvisionAttribute.MaxPerNode)): most = blob.ReadInt32(); break;
-                    default: throw new FormatException("it asks for more than Memory, Disk, Cores, Resources and MaxPerNode, which is all that this version knows.");
+                    default: throw new FormatException("the attribute sets more than Memory, Disk, Cores, Resources and MaxPerNode, which are all that this version knows.");
                 }
             }
 
@@ -161,7 +154,7 @@ public static class PayloadInspector
     }
 
     // A double of the attribute means what was written there: 0.1 is a tenth.
-    private static decimal ToDecimal(double cores) => Math.Abs(cores) <= 1e9 ? (decimal)cores : throw new FormatException($"{cores} is no number of cores.");
+    private static decimal ToDecimal(double cores) => Math.Abs(cores) <= 1e9 ? (decimal)cores : throw new FormatException($"{cores} is not a number of cores.");
 
     private static bool IsWrittenClass(PayloadType type) =>
         !type.Definition.Attributes.HasFlag(TypeAttributes.Interface)

@@ -1,12 +1,12 @@
 using System.Reflection.Metadata;
 using System.Reflection.PortableExecutable;
 
-namespace GlooX.Slots;
+namespace GlooX.Payloads;
 
-/// <summary>A payload's assembly and those beside it, opened when a base class leads there, closed together.</summary>
+/// <summary>A payload's assembly, and other assemblies of its folder that are opened when a base class is in them.</summary>
 internal sealed class PayloadFolder : IDisposable
 {
-    // Nobody nests that deep; in a forged assembly two types may each lie in the other.
+    // Real types do not nest that deep; a forged assembly may contain a cycle.
     private const int MaxNesting = 20;
 
     private readonly Dictionary<string, PayloadAssembly?> _siblings = new(StringComparer.OrdinalIgnoreCase);
@@ -16,7 +16,7 @@ internal sealed class PayloadFolder : IDisposable
 
     public PayloadAssembly Main { get; }
 
-    /// <summary>Finds the type that a handle means; null if it is nil, or lies neither in the assembly nor beside it.</summary>
+    /// <summary>The type of a handle; null when the handle is nil or the type is in no assembly of the folder.</summary>
     public PayloadType? Resolve(PayloadAssembly assembly, EntityHandle handle, int depth = 0)
     {
         if (handle.IsNil || depth > MaxNesting)
@@ -52,7 +52,7 @@ internal sealed class PayloadFolder : IDisposable
         if (_siblings.TryGetValue(name, out var known))
             return known;
 
-        // The name is the payload's to choose: it must not lead out of the folder.
+        // The payload chooses the name: it must not lead out of the folder.
         var path = Path.Join(Path.GetDirectoryName(Main.Path), name + ".dll");
         var opened = Path.GetFileName(name) == name && File.Exists(path) ? PayloadAssembly.Open(path) : null;
         _siblings.Add(name, opened);
@@ -76,7 +76,7 @@ internal sealed class PayloadAssembly : IDisposable
 
     public MetadataReader Reader { get; }
 
-    /// <summary>What the metadata reader throws when the bytes are not what they should be.</summary>
+    /// <summary>Whether the exception is one that the metadata reader throws for invalid bytes.</summary>
     public static bool IsDamage(Exception e) => e is BadImageFormatException or OverflowException;
 
     public static PayloadAssembly Open(string path)
@@ -93,14 +93,14 @@ internal sealed class PayloadAssembly : IDisposable
             file?.Dispose();
             throw new PayloadException(path, e switch
             {
-                FileNotFoundException or DirectoryNotFoundException => $"There is no file '{path}'.",
+                FileNotFoundException or DirectoryNotFoundException => $"The file '{path}' does not exist.",
                 IOException or UnauthorizedAccessException => $"'{path}' cannot be read: {e.Message}",
-                _ => $"'{path}' is no .NET assembly: {e.Message}",
+                _ => $"'{path}' is not a .NET assembly: {e.Message}",
             }, e);
         }
 
         file.Dispose();
-        throw new PayloadException(path, $"'{path}' is no .NET assembly but a native one.", inner: null);
+        throw new PayloadException(path, $"'{path}' is a native library, not a .NET assembly.", inner: null);
     }
 
     public IEnumerable<PayloadType> TopLevelTypes() => Reader.TypeDefinitions
@@ -130,7 +130,7 @@ internal readonly record struct PayloadType(PayloadAssembly Assembly, TypeDefini
 
     public string FullName => Qualify(Definition.Namespace, Definition.Name);
 
-    /// <summary>The base type's definition or reference; of a generic one (<c>Base&lt;int&gt;</c>) that of <c>Base&lt;T&gt;</c>.</summary>
+    /// <summary>Definition or reference of the base type; for <c>Base&lt;int&gt;</c> that of <c>Base&lt;T&gt;</c>.</summary>
     public EntityHandle BaseHandle
     {
         get
@@ -172,7 +172,7 @@ internal readonly record struct PayloadType(PayloadAssembly Assembly, TypeDefini
         return null;
     }
 
-    /// <summary>An attribute of a class in another assembly, by its full name; null if the type has none.</summary>
+    /// <summary>The attribute of the type with this full name, when the attribute class is in another assembly; else null.</summary>
     public CustomAttribute? FindAttribute(string @namespace, string name)
     {
         var reader = Assembly.Reader;

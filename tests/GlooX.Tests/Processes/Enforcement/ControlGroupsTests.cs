@@ -1,4 +1,8 @@
-namespace GlooX.Slots.Tests;
+using GlooX.Processes;
+using GlooX.Slots;
+using GlooX.Slots.Tests;
+
+namespace GlooX.Tests;
 
 /// <summary>Against fake trees, where the files that the kernel would bring are written as plain files; and the kernel, where it lets us.</summary>
 public sealed class ControlGroupsTests : IDisposable
@@ -81,7 +85,7 @@ public sealed class ControlGroupsTests : IDisposable
 
     [Theory]
     [InlineData("", "mounted here")]
-    [InlineData(V2, "does not hand memory on")]
+    [InlineData(V2, "cannot enable memory")]
     public void Where_nothing_can_be_limited_that_is_said(string mounts, string complaint)
     {
         _root.Write("proc/self/mountinfo", mounts);
@@ -128,7 +132,7 @@ public sealed class ControlGroupsTests : IDisposable
     [Fact]
     public void The_real_kernel_takes_the_limits()
     {
-        Assert.SkipUnless(OperatingSystem.IsLinux(), "control groups are there on Linux only");
+        Assert.SkipUnless(OperatingSystem.IsLinux(), "control groups exist on Linux only");
         var parent = $"/gloox-test-{Guid.NewGuid():N}";
         ControlGroups groups;
         try

@@ -3,16 +3,16 @@ using System.Globalization;
 namespace GlooX.Slots;
 
 /// <summary>One control group with a memory limit.</summary>
-/// <param name="LimitBytes">What all its processes together may use.</param>
+/// <param name="LimitBytes">What all processes of the group may use together.</param>
 /// <param name="UsedBytes">
-/// What they use, without the file cache that the kernel drops first (<c>inactive_file</c>): the "working set" by which
-/// Kubernetes evicts (cAdvisor).
+/// What they use, without the file cache that the kernel drops first (<c>inactive_file</c>): the "working set" that Kubernetes uses for
+/// evictions (cAdvisor).
 /// </param>
 internal sealed record MemoryLevel(long LimitBytes, long UsedBytes);
 
 /// <summary>
-/// The control groups of this process, both versions, also mounted side by side: cgroups(7), and the kernel's
-/// admin-guide/cgroup-v2 and admin-guide/cgroup-v1/memory. Mounts are read once; the group, its limits and use each time.
+/// The control groups of this process, of version 1, version 2 or both: cgroups(7), and the kernel's admin-guide/cgroup-v2 and
+/// admin-guide/cgroup-v1/memory. Mounts are read once; the group, its limits and its use each time.
 /// </summary>
 internal sealed class LinuxCgroup(string root)
 {
@@ -21,7 +21,7 @@ internal sealed class LinuxCgroup(string root)
 
     private readonly CgroupMount[] _mounts = CgroupMount.ReadAll(root);
 
-    /// <summary>Each group on the way from this process's own up to the mount that sets a limit. A limit anywhere binds.</summary>
+    /// <summary>Each group with a limit, from this process's own up to the mount. All limits apply.</summary>
     public IEnumerable<MemoryLevel> MemoryLevels()
     {
         var groups = LinuxMachine.TryReadText(Path.Join(root, "proc/self/cgroup")) ?? "";
@@ -48,8 +48,8 @@ internal sealed class LinuxCgroup(string root)
         if (mounts.Length == 0)
             yield break;
 
-        // A container may see its own group mounted as the root of the tree, while /proc names it by its path on the host;
-        // the part below the mount is what counts. A path outside of the mount leaves only the mount itself.
+        // A container may see its own group mounted as the root of the tree, while /proc names the group by its path on the host: the part
+        // below the mount is what counts. Of a path outside of the mount only the mount itself remains.
         var mount = Array.Find(mounts, m => m.Holds(group));
         var below = mount is null || mount.Root == "/" ? group : group[mount.Root.Length..];
         if (mount is null || below.Split('/').Contains("..", StringComparer.Ordinal))
@@ -65,7 +65,7 @@ internal sealed class LinuxCgroup(string root)
     {
         public MemoryLevel? Read(string folder)
         {
-            // Version 2 says "max" for no limit and has no such file in the root group; version 1 says a number beyond any memory.
+            // No limit is "max" in version 2, which has no such file in the root group, and a number beyond any memory in version 1.
             if (ReadNumber(folder, Limit) is not { } limit || ReadNumber(folder, Usage) is not { } usage)
                 return null;
             var stat = LinuxMachine.TryReadText(Path.Join(folder, "memory.stat")) ?? "";
@@ -73,7 +73,8 @@ internal sealed class LinuxCgroup(string root)
         }
 
         private static long? ReadNumber(string folder, string file) =>
-            long.TryParse(LinuxMachine.TryReadText(Path.Join(folder, file)).AsSpan().Trim(), NumberStyles.None, CultureInfo.InvariantCulture, out var value)
+            LinuxMachine.TryReadText(Path.Join(folder, file)) is { } text
+            && long.TryParse(text.AsSpan().Trim(), NumberStyles.None, CultureInfo.InvariantCulture, out var value)
                 ? value
                 : null;
     }
