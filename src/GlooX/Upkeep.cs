@@ -56,7 +56,7 @@ internal sealed partial class Upkeep(Identity identity, Func<IReadOnlyList<strin
         {
             while (true)
             {
-                await _changed.WaitAsync(Beat.Near(s_interval, TimeProvider.System), ct).ConfigureAwait(false);
+                await _changed.WaitAsync(TimerCoalescing.Round(s_interval, TimeProvider.System), ct).ConfigureAwait(false);
                 IdentityParts parts = identity.Current;
                 string[] denied = [.. parts.Denials.Serials];
                 await Task.WhenAll(peers().Where(p => denied.Length > _told.GetValueOrDefault(p)).Select(p => TellAsync(p, denied, ct))).ConfigureAwait(false);

@@ -5,7 +5,7 @@ namespace GlooX.Packages.Tests;
 /// <summary>What is in the packages.</summary>
 public sealed class PackageContentTests(Packages packages)
 {
-    private static readonly string[] s_libraries = ["GlooX", "GlooX.Grid", "GlooX.Hosting", "GlooX.Rpc", "GlooX.Slots"];
+    private static readonly string[] s_libraries = ["GlooX", "GlooX.Channels", "GlooX.Grid", "GlooX.Hosting", "GlooX.Rpc", "GlooX.Slots"];
 
     [Fact]
     public void Only_what_is_used_by_name_is_a_package() =>

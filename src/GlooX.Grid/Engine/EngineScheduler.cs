@@ -8,7 +8,7 @@ namespace GlooX.Grid;
 
 /// <summary>
 /// When the engine does what it does later. One timer, set for what is due next; what is repeated each second falls together with the rest of
-/// the process (<see cref="Beat"/>). Akka's own wheel wakes three threads at each of its ticks, however little there is to do. Thread-safe.
+/// the process (<see cref="TimerCoalescing"/>). Akka's own wheel wakes three threads at each of its ticks, however little there is to do. Thread-safe.
 /// </summary>
 internal sealed class EngineScheduler : SchedulerBase, IDateTimeOffsetNowTimeProvider, IDisposable
 {
@@ -104,7 +104,7 @@ internal sealed class EngineScheduler : SchedulerBase, IDateTimeOffsetNowTimePro
                 due.Add(entry);
                 if (entry.Interval > 0)
                 {
-                    Enqueue(entry, entry.Interval < Beat.Second ? RoundUp(now + entry.Interval) : Beat.After(now, entry.Interval));
+                    Enqueue(entry, entry.Interval < TimerCoalescing.Second ? RoundUp(now + entry.Interval) : TimerCoalescing.RoundedEnd(now, entry.Interval));
                 }
             }
 

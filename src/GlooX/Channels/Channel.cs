@@ -1,6 +1,6 @@
 using System.Runtime.CompilerServices;
 using GlooX.Channels;
-using GlooX.Grid.Channels;
+using GlooX.Channels.Replication;
 
 namespace GlooX;
 

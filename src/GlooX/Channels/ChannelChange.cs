@@ -1,5 +1,5 @@
 using System.Runtime.InteropServices;
-using GlooX.Grid.Channels;
+using GlooX.Channels.Replication;
 
 namespace GlooX;
 

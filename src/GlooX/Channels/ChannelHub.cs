@@ -1,6 +1,6 @@
 using System.Globalization;
 using GlooX.Grid;
-using GlooX.Grid.Channels;
+using GlooX.Channels.Replication;
 using Microsoft.Extensions.Logging;
 
 namespace GlooX.Channels;
@@ -449,7 +449,7 @@ internal sealed class ChannelHub : IAsyncDisposable
         if (pace != _pace)
         {
             _pace = pace;
-            _timer?.Change(pace < s_rest ? pace : Beat.Near(pace, _time), Timeout.InfiniteTimeSpan);
+            _timer?.Change(pace < s_rest ? pace : TimerCoalescing.Round(pace, _time), Timeout.InfiniteTimeSpan);
         }
     }
 

@@ -1,5 +1,5 @@
 using System.Text;
-using GlooX.Grid.Channels;
+using GlooX.Channels.Replication;
 
 namespace GlooX.Channels;
 

@@ -1,5 +1,5 @@
 using System.Runtime.CompilerServices;
-using GlooX.Grid.Channels;
+using GlooX.Channels.Replication;
 
 namespace GlooX.Channels;
 

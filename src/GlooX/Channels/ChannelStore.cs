@@ -1,4 +1,5 @@
-using GlooX.Grid.Channels;
+using GlooX.Channels.Replication;
+using GlooX.Channels.Storage;
 using Microsoft.Extensions.Logging;
 
 namespace GlooX.Channels;

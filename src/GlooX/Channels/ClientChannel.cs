@@ -1,7 +1,7 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using GlooX.Channels;
-using GlooX.Grid.Channels;
+using GlooX.Channels.Replication;
 using Microsoft.Extensions.Logging;
 
 namespace GlooX;

@@ -1,4 +1,4 @@
-using GlooX.Grid.Channels;
+using GlooX.Channels.Replication;
 
 namespace GlooX.Channels;
 

@@ -1,4 +1,4 @@
-using GlooX.Grid.Channels;
+using GlooX.Channels.Replication;
 using Microsoft.Extensions.Logging;
 
 namespace GlooX.Channels;

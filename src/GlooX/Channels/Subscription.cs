@@ -1,5 +1,5 @@
 using System.Diagnostics;
-using GlooX.Grid.Channels;
+using GlooX.Channels.Replication;
 using GlooX.RpcRuntime;
 using Microsoft.Extensions.Logging;
 

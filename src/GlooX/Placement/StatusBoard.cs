@@ -54,7 +54,7 @@ internal sealed class StatusBoard(Func<NodeInfo> describe, Func<IReadOnlyList<st
         {
             while (true)
             {
-                await _changed.WaitAsync(Beat.Near(s_interval, TimeProvider.System), ct).ConfigureAwait(false);
+                await _changed.WaitAsync(TimerCoalescing.Round(s_interval, TimeProvider.System), ct).ConfigureAwait(false);
                 IReadOnlyList<string> all = peers();
                 if (all.Count > 0)
                 {

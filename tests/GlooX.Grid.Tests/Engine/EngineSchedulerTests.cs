@@ -124,7 +124,7 @@ public sealed class EngineSchedulerTests : IDisposable
     [InlineData(10_003, 5000, 15_000)]
     [InlineData(10_900, 300, 11_000 + 1000)]
     [InlineData(10_700, 300, 11_000)]
-    public void Waits_end_with_the_whole_second_that_is_nearest(long now, long wait, long end) => Assert.Equal(end, Beat.After(now, wait));
+    public void Waits_end_with_the_whole_second_that_is_nearest(long now, long wait, long end) => Assert.Equal(end, TimerCoalescing.RoundedEnd(now, wait));
 
     private Action Note(string what) => () =>
     {
