@@ -59,7 +59,7 @@ public sealed class PackageUseTests(Packages packages)
             Assert.Contains("is running", await agent.StandardOutput.ReadLineAsync().WaitAsync(Packages.Limit), StringComparison.Ordinal);
             string childUrl = $"127.0.0.1:{FreePort()}";
             await packages.RunAsync(folder, gloox, "spawn", "Child", "child.cs", "--url", childUrl, "--agent", url);
-            Assert.Equal("yes!\n", await packages.RunAsync(folder, gloox, "call", childUrl, "all_well?"));
+            Assert.Equal("\"yes!\"\n", await packages.RunAsync(folder, gloox, "call", childUrl, "all_well?"));
         }
         finally
         {
