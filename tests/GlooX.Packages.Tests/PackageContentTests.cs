@@ -3,6 +3,7 @@ using System.Xml.Linq;
 namespace GlooX.Packages.Tests;
 
 /// <summary>What is in the packages.</summary>
+[Trait("Category", "Slow")]
 public sealed class PackageContentTests(Packages packages)
 {
     private static readonly string[] s_libraries = ["GlooX", "GlooX.Channels", "GlooX.Grid", "GlooX.Hosting", "GlooX.Rpc", "GlooX.Slots"];

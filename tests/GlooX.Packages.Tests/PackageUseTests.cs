@@ -3,6 +3,7 @@ using System.Diagnostics;
 namespace GlooX.Packages.Tests;
 
 /// <summary>The packages as somebody uses them: from an empty folder, with an empty cache.</summary>
+[Trait("Category", "Slow")]
 public sealed class PackageUseTests(Packages packages)
 {
     private static readonly string[] s_ports = ["8888", "9997", "9999"];
