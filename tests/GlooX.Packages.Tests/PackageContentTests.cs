@@ -6,7 +6,7 @@ namespace GlooX.Packages.Tests;
 [Trait("Category", "Slow")]
 public sealed class PackageContentTests(Packages packages)
 {
-    private static readonly string[] s_libraries = ["GlooX", "GlooX.Channels", "GlooX.Grid", "GlooX.Hosting", "GlooX.Rpc", "GlooX.Slots"];
+    private static readonly string[] s_libraries = ["GlooX", "GlooX.Agent", "GlooX.Channels", "GlooX.Grid", "GlooX.Hosting", "GlooX.Rpc", "GlooX.Slots"];
 
     [Fact]
     public void Only_what_is_used_by_name_is_a_package() =>
@@ -42,7 +42,7 @@ public sealed class PackageContentTests(Packages packages)
         Assert.Contains("analyzers/dotnet/cs/GlooX.Rpc.Generator.dll", packages.Entries("GlooX.Rpc"));
         foreach (string package in packages.Names())
         {
-            foreach (XElement dependency in packages.Metadata(package).Descendants().Where(d => d.Name.LocalName == "dependency" && d.Attribute("id")!.Value is "GlooX" or "GlooX.Rpc"))
+            foreach (XElement dependency in packages.Metadata(package).Descendants().Where(d => d.Name.LocalName == "dependency" && d.Attribute("id")!.Value is "GlooX" or "GlooX.Agent" or "GlooX.Rpc"))
             {
                 Assert.Equal("All", dependency.Attribute("include")?.Value);
             }

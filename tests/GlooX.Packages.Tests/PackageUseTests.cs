@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Text.Json;
 
 namespace GlooX.Packages.Tests;
 
@@ -6,6 +7,13 @@ namespace GlooX.Packages.Tests;
 [Trait("Category", "Slow")]
 public sealed class PackageUseTests(Packages packages)
 {
+    private static readonly string[] s_rpcAlone =
+    [
+        "GlooX.Rpc.dll", "Microsoft.Extensions.DependencyInjection.Abstractions.dll", "Microsoft.Extensions.Logging.Abstractions.dll",
+        "Microsoft.VisualStudio.Validation.dll", "Nerdbank.MessagePack.dll", "PolyType.dll",
+    ];
+
+    private static readonly string[] s_engine = ["Akka", "Newtonsoft", "Google", "DotNetty", "GlooX.Grid", "GlooX.Agent"];
     private static readonly string[] s_ports = ["8888", "9997", "9999"];
 
     [Fact]
@@ -29,14 +37,26 @@ public sealed class PackageUseTests(Packages packages)
         string program = Path.Combine(folder, "Program");
         await ProjectAsync(program, "Exe", "<ProjectReference Include=\"../Greeting/Greeting.csproj\" />", "using Greeting;\n" + example[0]);
         Assert.Equal("Hello, Ada.\n", await packages.RunAsync(program, "dotnet", "run", "-c", "Release"));
-        Assert.Equal(["GlooX.Rpc.dll", "Greeting.dll", "Microsoft.Extensions.DependencyInjection.Abstractions.dll", "Microsoft.Extensions.Logging.Abstractions.dll", "Microsoft.VisualStudio.Validation.dll", "Nerdbank.MessagePack.dll", "PolyType.dll", "Program.dll"], Assemblies(program));
+        Assert.Equal([.. s_rpcAlone.Concat(["Greeting.dll", "Program.dll"]).Order(StringComparer.Ordinal)], Assemblies(program));
+    }
+
+    [Fact]
+    public async Task An_application_that_only_calls_has_neither_the_membership_engine_nor_the_host_beside_it()
+    {
+        string program = Path.Combine(packages.Folder("calls"), "Program");
+        await ProjectAsync(program, "Exe", $"<PackageReference Include=\"GlooX\" Version=\"{packages.Version}\" />", "System.Console.WriteLine(typeof(GlooX.GlooXClient));");
+        Assert.Equal("GlooX.GlooXClient\n", await packages.RunAsync(program, "dotnet", "run", "-c", "Release"));
+        Assert.Equal([.. s_rpcAlone.Concat(["GlooX.dll", "GlooX.Slots.dll", "Program.dll"]).Order(StringComparer.Ordinal)], Assemblies(program));
+        using JsonDocument closure = JsonDocument.Parse(await File.ReadAllBytesAsync(Path.Combine(program, "bin/Release/net10.0/Program.deps.json")));
+        Assert.DoesNotContain(closure.RootElement.GetProperty("libraries").EnumerateObject(), static l =>
+            s_engine.Any(e => l.Name.StartsWith(e, StringComparison.OrdinalIgnoreCase)));
     }
 
     [Fact]
     public async Task An_application_that_publishes_has_the_host_beside_it_also_through_a_library()
     {
         string folder = packages.Folder("published");
-        await ProjectAsync(Path.Combine(folder, "Nodes"), "Library", $"<PackageReference Include=\"GlooX\" Version=\"{packages.Version}\" />", "public static class Nodes { public static Task<GlooX.Agent> StartAsync() => GlooX.Agent.StartAsync(\"127.0.0.1:0\"); }");
+        await ProjectAsync(Path.Combine(folder, "Nodes"), "Library", $"<PackageReference Include=\"GlooX.Agent\" Version=\"{packages.Version}\" />", "public static class Nodes { public static Task<GlooX.Agent> StartAsync() => GlooX.Agent.StartAsync(\"127.0.0.1:0\"); }");
         string program = Path.Combine(folder, "Program");
         await ProjectAsync(program, "Exe", "<ProjectReference Include=\"../Nodes/Nodes.csproj\" />", "await using var agent = await Nodes.StartAsync();");
         await packages.RunAsync(program, "dotnet", "publish", "-c", "Release", "-o", "out");
