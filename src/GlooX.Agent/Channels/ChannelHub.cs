@@ -1,7 +1,6 @@
 using System.Globalization;
 using GlooX.Channels.Replication;
 using GlooX.Contracts;
-using GlooX.Grid;
 using GlooX.Processes;
 using Microsoft.Extensions.Logging;
 

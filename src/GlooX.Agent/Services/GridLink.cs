@@ -20,11 +20,11 @@ internal sealed class GridLink(Identity identity) : IGridTransport, IAsyncDispos
     public RpcClient Client(string address) =>
         _clients.GetOrAdd(address, static (a, i) => RpcClient.Connect(a, new RpcClientOptions { Identity = i, ServerRole = RpcRole.Agent, GreetTimeout = s_greetTimeout }), identity);
 
-    public async Task<Stream> DialAsync(string address, CancellationToken cancellationToken)
+    public async Task<Stream> DialAsync(string address, CancellationToken ct)
     {
         try
         {
-            TlsConnection connection = await TlsConnection.DialAsync(RpcEndpoint.Parse(address).Dialable, TlsConnection.Grid, identity, null, RpcRole.Agent, cancellationToken).ConfigureAwait(false);
+            TlsConnection connection = await TlsConnection.DialAsync(RpcEndpoint.Parse(address).Dialable, TlsConnection.Grid, identity, null, RpcRole.Agent, ct).ConfigureAwait(false);
             return connection.Stream;
         }
         catch (RpcException e)
@@ -33,13 +33,13 @@ internal sealed class GridLink(Identity identity) : IGridTransport, IAsyncDispos
         }
     }
 
-    public async Task<ProbeReply> ProbeAsync(string address, ProbeRequest request, CancellationToken cancellationToken)
+    public async Task<ProbeReply> ProbeAsync(string address, ProbeRequest request, CancellationToken ct)
     {
         RpcEndpoint endpoint = RpcEndpoint.Parse(address).Dialable;
         RpcClient client = Client(address);
         try
         {
-            ProbeReply reply = await client.As<IPeerService>(IPeerService.ServiceName).ProbeAsync(request, endpoint.Host, cancellationToken).ConfigureAwait(false);
+            ProbeReply reply = await client.As<IPeerService>(IPeerService.ServiceName).ProbeAsync(request, endpoint.Host, ct).ConfigureAwait(false);
             return reply with { ReachedFrom = client.Current?.LocalAddress?.MapToIPv4IfPossible() };
         }
         catch (RpcException e)
