@@ -10,7 +10,7 @@ public sealed partial class DocumentedCommandTests
     [Fact]
     public void Each_command_line_in_a_block_of_the_docs_can_be_typed()
     {
-        string[] lines = [.. Documents().SelectMany(d => ShellBlock().Matches(d)).SelectMany(m => m.Groups[1].Value.Split('\n')).Select(Typed).OfType<string>()];
+        string[] lines = [.. Documents().SelectMany(d => ShellBlock().Matches(d)).SelectMany(m => m.Groups["lines"].Value.Split('\n')).Select(Typed).OfType<string>()];
         Assert.True(lines.Length > 10, string.Join('\n', lines));
         Assert.All(lines, static line => Assert.Equal((line, ""), (line, string.Join(' ', Errors(line)))));
     }
@@ -18,7 +18,7 @@ public sealed partial class DocumentedCommandTests
     [Fact]
     public void Each_command_and_option_that_the_text_of_the_docs_names_exists()
     {
-        string[] lines = [.. Documents().Select(d => ShellBlock().Replace(d, "")).SelectMany(d => Code().Matches(d)).Select(m => Typed(m.Groups[1].Value)).OfType<string>()];
+        string[] lines = [.. Documents().Select(d => ShellBlock().Replace(d, "")).SelectMany(d => Code().Matches(d)).Select(m => Typed(m.Groups["code"].Value)).OfType<string>()];
         Assert.True(lines.Length > 10, string.Join('\n', lines));
         Assert.All(lines, static line => Assert.Equal((line, ""), (line, string.Join(' ', Errors(line).Where(IsUnknown)))));
     }
@@ -49,20 +49,20 @@ public sealed partial class DocumentedCommandTests
     private static string? Typed(string line)
     {
         Match match = ToolLine().Match(line);
-        return match.Success ? Comment().Replace(match.Groups[1].Value, "").Trim() : null;
+        return match.Success ? Comment().Replace(match.Groups["arguments"].Value, "").Trim() : null;
     }
 
     private static IEnumerable<string> Errors(string line) => Commands.All().Parse(CommandLineParser.SplitCommandLine(line).ToArray()).Errors.Select(static e => e.Message);
 
     private static bool IsUnknown(string error) => error.StartsWith("Unrecognized", StringComparison.Ordinal);
 
-    [GeneratedRegex("```sh\n(.*?)```", RegexOptions.Singleline | RegexOptions.NonBacktracking)]
+    [GeneratedRegex("```sh\n(?<lines>.*?)```", RegexOptions.Singleline | RegexOptions.NonBacktracking)]
     private static partial Regex ShellBlock();
 
-    [GeneratedRegex("`([^`\n]+)`", RegexOptions.NonBacktracking)]
+    [GeneratedRegex("`(?<code>[^`\n]+)`", RegexOptions.NonBacktracking)]
     private static partial Regex Code();
 
-    [GeneratedRegex(@"^\s*(?:[a-z]+\$)?\s*gloox\s+(.+)$", RegexOptions.NonBacktracking)]
+    [GeneratedRegex(@"^\s*(?:[a-z]+\$)?\s*gloox\s+(?<arguments>.+)$", RegexOptions.NonBacktracking)]
     private static partial Regex ToolLine();
 
     [GeneratedRegex(@"\s+#.*$", RegexOptions.NonBacktracking)]

@@ -77,13 +77,13 @@ public sealed partial class Packages : IAsyncLifetime
     public async Task CopySampleAsync(string sample, string folder, Func<string, string>? change = null)
     {
         string text = await File.ReadAllTextAsync(Path.Combine(Repository, "samples", sample));
-        text = ProjectDirective().Replace(text, $"#:package $1@{Version}");
+        text = ProjectDirective().Replace(text, $"#:package ${{project}}@{Version}");
         await File.WriteAllTextAsync(Path.Combine(folder, Path.GetFileName(sample)), change?.Invoke(text) ?? text);
     }
 
     /// <summary>The only block of C# in the README of a package.</summary>
     public static async Task<string> ExampleAsync(string package) =>
-        CSharpBlock().Match(await File.ReadAllTextAsync(Path.Combine(Repository, "src", package, "README.md"))).Groups[1].Value;
+        CSharpBlock().Match(await File.ReadAllTextAsync(Path.Combine(Repository, "src", package, "README.md"))).Groups["code"].Value;
 
     /// <summary>Runs a command to its end, which must be a good one.</summary>
     /// <returns>Its standard output.</returns>
@@ -137,9 +137,9 @@ public sealed partial class Packages : IAsyncLifetime
         throw new InvalidOperationException($"no {file} above {AppContext.BaseDirectory}");
     }
 
-    [GeneratedRegex(@"#:project .*/([^/]+)\.csproj", RegexOptions.NonBacktracking)]
+    [GeneratedRegex(@"#:project .*/(?<project>[^/]+)\.csproj", RegexOptions.NonBacktracking)]
     private static partial Regex ProjectDirective();
 
-    [GeneratedRegex("```csharp\n(.*?)```", RegexOptions.Singleline | RegexOptions.NonBacktracking)]
+    [GeneratedRegex("```csharp\n(?<code>.*?)```", RegexOptions.Singleline | RegexOptions.NonBacktracking)]
     private static partial Regex CSharpBlock();
 }
