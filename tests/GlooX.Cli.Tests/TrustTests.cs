@@ -6,6 +6,7 @@ using GlooX.Rpc.Tests.Transport.Network;
 namespace GlooX.Cli.Tests;
 
 /// <summary>Certificates through the tool, as people of different machines use it.</summary>
+[Trait("Category", "Slow")]
 public sealed class TrustTests
 {
     private const string Payload = "tests/GlooX.Tests.Payload/bin/Release/net10.0/GlooX.Tests.Payload.dll";

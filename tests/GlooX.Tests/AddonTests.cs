@@ -280,6 +280,7 @@ public sealed class AddonTests
     }
 
     [Fact]
+    [Trait("Category", "Slow")]
     public async Task A_source_file_is_built_and_loaded_and_may_be_replaced_while_the_node_runs()
     {
         await using TestGrid grid = await TestGrid.StartAsync();

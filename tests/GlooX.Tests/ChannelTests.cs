@@ -86,6 +86,7 @@ public sealed class ChannelTests
     }
 
     [Fact]
+    [Trait("Category", "Slow")]
     public async Task Handlers_that_throw_or_are_slow_harm_nobody()
     {
         await using var grid = await TestGrid.StartAsync(Plain);

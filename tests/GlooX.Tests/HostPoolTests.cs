@@ -15,6 +15,7 @@ using Microsoft.Extensions.Logging.Abstractions;
 namespace GlooX.Tests;
 
 /// <summary>The pool of warm hosts, with real ones.</summary>
+[Trait("Category", "Slow")]
 public sealed class HostPoolTests : IAsyncDisposable
 {
     private readonly string _folder = Directory.CreateDirectory(Path.Combine(TestGrid.Home, $"pool-{Guid.NewGuid():N}")).FullName;

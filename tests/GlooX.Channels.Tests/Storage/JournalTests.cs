@@ -34,6 +34,7 @@ public sealed class JournalTests : IDisposable
 
     /// <summary>The same with processes that really are killed, each at another step.</summary>
     [Fact]
+    [Trait("Category", "Slow")]
     public async Task A_process_that_kills_itself_at_any_step_leaves_everything_confirmed_and_nothing_else()
     {
         Assert.SkipUnless(OperatingSystem.IsLinux() || OperatingSystem.IsMacOS(), "SIGKILL is what ends it");
