@@ -4,7 +4,10 @@ namespace GlooX;
 /// <summary>The root of all exceptions that GlooX throws on purpose. The message says what failed, where, why and what to do.</summary>
 public abstract class GlooXException : Exception
 {
-    internal GlooXException(string message, Exception? inner)
+    /// <summary>Creates the exception.</summary>
+    /// <param name="message">What failed, where, why and what to do.</param>
+    /// <param name="inner">The cause; null: none.</param>
+    protected GlooXException(string message, Exception? inner)
         : base(message, inner)
     {
     }

@@ -7,9 +7,6 @@ using GlooX.Grid;
 using GlooX.RpcRuntime;
 using GlooX.Slots;
 using GlooX.Spawning;
-using GlooX.Tls;
-using GlooX.Tls.Join;
-using GlooX.Transport;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
 
@@ -408,7 +405,7 @@ public class Agent : IAsyncDisposable
         string[] peers = peer is null ? [] : [RpcEndpoint.Parse(peer).Dialable.ToString()];
         IEnumerable<string> names = ((RpcEndpoint?[])[endpoint, options.AdvertisedUrl is { } known ? RpcEndpoint.Parse(known) : null])
             .OfType<RpcEndpoint>().Where(e => !e.IsAny).Select(e => e.Host).Concat(options.Names);
-        Identity identity = (options.Identity ?? Identity.Load()).ReachedBy(names);
+        Identity identity = options.Identity ?? Identity.Load();
         AgentSetup.Check(options);
         _ledger = new Ledger(AgentSetup.CapacityOf(options, _machine.Read()));
         _identity = identity;
@@ -426,7 +423,7 @@ public class Agent : IAsyncDisposable
         _placement = new PlacementDesk(this, _nodeId, _spawner, _hosts, _bundles, _board);
         ILogger logger = (options.LoggerFactory ?? NullLoggerFactory.Instance).CreateLogger("GlooX.Grid");
         _link = new GridLink(identity.AsAgent());
-        _server = new RpcServer(new RpcServerOptions { Identity = identity, LoggerFactory = options.LoggerFactory });
+        _server = new RpcServer(new RpcServerOptions { Identity = identity, Names = [.. names], AcceptJoins = true, LoggerFactory = options.LoggerFactory });
         _server.Add(new AgentService(this), AgentService.Name, AgentAccess.Table);
         if (RpcRegistry.FindDispatcher(GetType()) is not null)
         {
@@ -442,12 +439,10 @@ public class Agent : IAsyncDisposable
         _server.Add(new ChannelService(_channels), ChannelService.Name, ChannelService.Access);
 
         // The port is bound before the engine exists, since the engine's name holds the port; a caller in between is told to come again.
-        _server.Route(TlsConnection.Grid, AcceptGridAsync, RpcRole.Agent);
-        var desk = new JoinServer(identity, (options.LoggerFactory ?? NullLoggerFactory.Instance).CreateLogger("GlooX.Join"));
-        _server.Route(TlsConnection.Join, connection => desk.ServeAsync(connection, _stop.Token), null);
+        _server.AddProtocol(GridLink.Protocol, AcceptGridAsync, RpcRole.Agent);
         await _server.StartAsync(url, ct).ConfigureAwait(false);
-        int port = _server.Listener.Endpoint.Port;
-        await _spawner.TakeOverAsync(OutlivingFolder.TryOpen((endpoint with { Port = port }).ToString(), spawning)).ConfigureAwait(false); // whoever binds this address again finds them
+        int port = RpcEndpoint.Parse(_server.Url).Port;
+        await _spawner.TakeOverAsync(OutlivingFolder.TryOpen(endpoint.WithPort(port).ToString(), spawning)).ConfigureAwait(false); // whoever binds this address again finds them
         OutlivingFolder.Sweep();
         var grid = new GridMembership(
             new GridOptions
@@ -456,7 +451,7 @@ public class Agent : IAsyncDisposable
                 Port = port,
                 AdvertisedAddress = options.AdvertisedUrl is { } advertised ? RpcEndpoint.Parse(advertised).ToString()
                     : endpoint.IsAny ? null
-                    : (endpoint with { Port = port }).ToString(),
+                    : endpoint.WithPort(port).ToString(),
             },
             _link,
             logger);
@@ -517,11 +512,11 @@ public class Agent : IAsyncDisposable
         await Hub.SyncedAsync(options.JoinTimeout, ct).ConfigureAwait(false);
     }
 
-    private async Task AcceptGridAsync(TlsConnection connection)
+    private async Task AcceptGridAsync(Stream stream, RpcPeer peer)
     {
         if (_grid is { } grid)
         {
-            await grid.AcceptAsync(connection.Stream, System.Net.IPEndPoint.TryParse(connection.Remote, out System.Net.IPEndPoint? remote) ? remote : null, _stop.Token).ConfigureAwait(false);
+            await grid.AcceptAsync(stream, System.Net.IPEndPoint.TryParse(peer.Address, out System.Net.IPEndPoint? remote) ? remote : null, _stop.Token).ConfigureAwait(false);
         }
     }
 }

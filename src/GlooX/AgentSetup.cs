@@ -1,7 +1,6 @@
 using GlooX.Bundles;
 using GlooX.Slots;
 using GlooX.Spawning;
-using GlooX.Tls;
 
 namespace GlooX;
 

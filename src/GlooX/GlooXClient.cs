@@ -4,7 +4,6 @@ using GlooX.Bundles;
 using GlooX.Channels;
 using GlooX.Slots;
 using GlooX.Spawning;
-using GlooX.Tls;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
 
@@ -48,7 +47,7 @@ public sealed partial class GlooXClient : IAsyncDisposable
     /// <param name="options">Null: the defaults.</param>
     /// <returns>The client.</returns>
     /// <exception cref="ArgumentException">The URL is malformed.</exception>
-    public static GlooXClient Connect(string url, RpcClientOptions? options = null) => new(RpcClient.Connect(url, options), options);
+    public static GlooXClient Connect(string url, RpcClientOptions? options = null) => new(new RpcClient(url, options), options);
 
     /// <summary>Whether the other side answers.</summary>
     /// <param name="ct">Gives up.</param>
@@ -519,10 +518,10 @@ public sealed partial class GlooXClient : IAsyncDisposable
     // What is spawned may hold secrets: a child that took its agent's port must not get them.
     private async Task RequireAgentAsync(CancellationToken ct)
     {
-        Peer peer = (await _rpc.ConnectionAsync(ct).ConfigureAwait(false)).Peer;
+        RpcPeer peer = await _rpc.OpenAsync(ct).ConfigureAwait(false);
         if (!peer.Roles.HasFlag(RpcRole.Agent))
         {
-            throw new RpcException(RpcError.Tls, $"{Url} is no agent: its certificate '{peer.Subject}' has the role {CertificateNames.Describe(peer.Roles)}") { Url = Url };
+            throw new RpcException(RpcError.Tls, $"{Url} is no agent: its certificate '{peer.Subject}' has the role {peer.Roles}") { Url = Url };
         }
     }
 

@@ -1,7 +1,5 @@
 using System.Collections.Concurrent;
 using GlooX.Grid;
-using GlooX.Tls;
-using GlooX.Tls.Join;
 using Microsoft.Extensions.Logging;
 
 namespace GlooX;
@@ -57,12 +55,11 @@ internal sealed partial class Upkeep(Identity identity, Func<IReadOnlyList<strin
             while (true)
             {
                 await _changed.WaitAsync(TimerCoalescing.Round(s_interval, TimeProvider.System), ct).ConfigureAwait(false);
-                IdentityParts parts = identity.Current;
-                string[] revoked = [.. parts.RevokedSerials.Serials];
+                string[] revoked = [.. identity.RevokedSerials];
                 await Task.WhenAll(peers().Where(p => revoked.Length > _told.GetValueOrDefault(p)).Select(p => TellAsync(p, revoked, ct))).ConfigureAwait(false);
-                if (identity.Store is { } store && Environment.TickCount64 >= _renewNotBefore && store.ShouldRenew(parts))
+                if (Environment.TickCount64 >= _renewNotBefore)
                 {
-                    await RenewAsync(store, ct).ConfigureAwait(false);
+                    await RenewAsync(ct).ConfigureAwait(false);
                 }
             }
         }
@@ -72,17 +69,19 @@ internal sealed partial class Upkeep(Identity identity, Func<IReadOnlyList<strin
         }
     }
 
-    private async Task RenewAsync(IdentityStore store, CancellationToken ct)
+    private async Task RenewAsync(CancellationToken ct)
     {
-        _renewNotBefore = Environment.TickCount64 + (long)s_renewAgain.TotalMilliseconds;
         try
         {
-            await JoinClient.RenewAsync(store, identity, [.. identity.Current.Hosts], ct).ConfigureAwait(false);
-            LogRenewed(logger, store.JoinedAt);
+            if (await identity.RenewAsync(ct).ConfigureAwait(false) is { } url)
+            {
+                LogRenewed(logger, url);
+            }
         }
         catch (Exception e) when (e is GlooXException or ArgumentException)
         {
-            LogNotRenewed(logger, store.JoinedAt, identity.Server.NotAfter.ToUniversalTime(), e.Message);
+            _renewNotBefore = Environment.TickCount64 + (long)s_renewAgain.TotalMilliseconds;
+            LogNotRenewed(logger, identity.Server.NotAfter.ToUniversalTime(), e.Message);
         }
     }
 
@@ -117,8 +116,8 @@ internal sealed partial class Upkeep(Identity identity, Func<IReadOnlyList<strin
     private static partial void LogRevoked(ILogger logger, string serials);
 
     [LoggerMessage(4002, LogLevel.Information, "The certificates were renewed at {Url}")]
-    private static partial void LogRenewed(ILogger logger, string? url);
+    private static partial void LogRenewed(ILogger logger, string url);
 
-    [LoggerMessage(4003, LogLevel.Warning, "The certificates were not renewed at {Url}, they end on {Until}: {Reason}")]
-    private static partial void LogNotRenewed(ILogger logger, string? url, DateTime until, string reason);
+    [LoggerMessage(4003, LogLevel.Warning, "The certificates were not renewed, they end on {Until}: {Reason}")]
+    private static partial void LogNotRenewed(ILogger logger, DateTime until, string reason);
 }

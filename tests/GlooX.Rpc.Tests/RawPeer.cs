@@ -2,7 +2,6 @@ using System.Net.Security;
 using GlooX.Protocol;
 using GlooX.Rpc.Tests.Protocol.Fuzzing;
 using GlooX.Tls;
-using GlooX.Transport;
 
 namespace GlooX.Rpc.Tests;
 

@@ -2,7 +2,6 @@ using GlooX.Interceptors;
 using GlooX.Protocol;
 using GlooX.Streams;
 using GlooX.Tls;
-using GlooX.Transport;
 
 namespace GlooX.Client;
 
@@ -36,13 +35,12 @@ internal sealed class ClientConnection : RpcConnection
     public static async Task<ClientConnection> OpenAsync(RpcEndpoint endpoint, Identity identity, RpcClientOptions options, int slotIndex, CancellationToken ct)
     {
         using var limit = CancellationTokenSource.CreateLinkedTokenSource(ct);
-        TimeSpan patience = options.ConnectTimeout;
-        limit.CancelAfter(patience);
-        var how = new DialOptions { Resolve = options.Resolve, OnConnected = options.GreetTimeout > TimeSpan.Zero ? () => limit.CancelAfter(patience = options.GreetTimeout) : null };
+        limit.CancelAfter(options.ConnectTimeout);
+        long began = Environment.TickCount64;
         ClientConnection? connection = null;
         try
         {
-            TlsConnection tls = await TlsConnection.DialAsync(endpoint, TlsConnection.Rpc, identity, options.ServerName, options.ServerRole, limit.Token, how).ConfigureAwait(false);
+            TlsConnection tls = await TlsConnection.DialAsync(endpoint, TlsConnection.Rpc, identity, options.ServerName, options.ServerRole, limit.Token, options.DialOptions(limit)).ConfigureAwait(false);
             connection = new ClientConnection(tls, options, slotIndex);
             FrameBuffer hello = FrameBuffer.Begin(FrameType.Hello, 0);
             FrameBodies.WriteHello(hello, new Hello(Hello.Version, Hello.Version, options.MaxFrameBytes, MaxCallbacksInFlight, RpcServer.Software, Streams.IncomingStream.Window) { Tokens = options.Tokens });
@@ -53,7 +51,7 @@ internal sealed class ClientConnection : RpcConnection
         }
         catch (OperationCanceledException e) when (!ct.IsCancellationRequested)
         {
-            var timeout = new RpcException(RpcError.Timeout, $"cannot connect to {endpoint}: no answer within {patience.TotalSeconds:0.#} s", e) { Url = endpoint.ToString() };
+            var timeout = new RpcException(RpcError.Timeout, $"cannot connect to {endpoint}: no answer within {(Environment.TickCount64 - began) / 1000.0:0.#} s", e) { Url = endpoint.ToString() };
             connection?.Close(timeout);
             throw timeout;
         }

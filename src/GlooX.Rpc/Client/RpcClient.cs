@@ -1,10 +1,10 @@
 using System.Collections.Concurrent;
-using System.Diagnostics.CodeAnalysis;
+using System.Net.Security;
 using GlooX.Client;
 using GlooX.Interceptors;
 using GlooX.Protocol;
 using GlooX.RpcRuntime;
-using GlooX.Transport;
+using GlooX.Tls;
 using Nerdbank.MessagePack;
 
 namespace GlooX;
@@ -27,13 +27,27 @@ public sealed class RpcClient : IAsyncDisposable, IConnectionSource
     private readonly ConcurrentDictionary<ClientConnection, bool> _connections = new();
     private readonly ConnectionSlot[] _slots;
 
-    private RpcClient(RpcEndpoint endpoint, RpcClientOptions options)
+    /// <summary>Creates a client. Nothing is sent before the first call or <see cref="OpenAsync"/>.</summary>
+    /// <param name="url">
+    /// The server as <c>host:port</c> or <c>unix:/path</c>. An "any" address such as 0.0.0.0 means this machine.
+    /// </param>
+    /// <param name="options">Null: the defaults.</param>
+    /// <exception cref="ArgumentException"><paramref name="url"/> is malformed or has no port.</exception>
+    /// <exception cref="ArgumentOutOfRangeException"><see cref="RpcClientOptions.Connections"/> is less than 1.</exception>
+    public RpcClient(string url, RpcClientOptions? options = null)
     {
-        _endpoint = endpoint;
-        Options = options;
-        Pipeline = new Pipeline(options.Interceptors);
-        _identity = new(() => options.Identity ?? Identity.Load());
-        _slots = [.. Enumerable.Range(0, options.Connections).Select(i => new ConnectionSlot(ct => DialAsync(i, ct), options.MaxConnectPause, TimeProvider.System, _disposed.Token))];
+        _endpoint = RpcEndpoint.Parse(url).Dialable;
+        if (!_endpoint.IsDialable)
+        {
+            throw new ArgumentException($"'{url}' cannot be called: it has no port", nameof(url));
+        }
+
+        Options = options ?? new RpcClientOptions();
+        ArgumentOutOfRangeException.ThrowIfLessThan(Options.Connections, 1, nameof(options));
+        Pipeline = new Pipeline(Options.Interceptors);
+        _identity = new(() => Options.Identity ?? Identity.Load());
+        _slots = [.. Enumerable.Range(0, Options.Connections)
+            .Select(i => new ConnectionSlot(ct => DialAsync(i, ct), Options.MaxConnectPause, TimeProvider.System, _disposed.Token))];
     }
 
     /// <summary>Whom it calls, as <c>host:port</c> or <c>unix:/path</c>.</summary>
@@ -63,27 +77,43 @@ public sealed class RpcClient : IAsyncDisposable, IConnectionSource
 
     TimeSpan IConnectionSource.CallTimeout => Options.CallTimeout;
 
-    /// <summary>Makes a client; nothing is sent before the first call.</summary>
-    /// <param name="url"><c>host:port</c>, where an "any" address such as 0.0.0.0 means this machine; or <c>unix:/path</c>.</param>
-    /// <param name="options">Null: the defaults.</param>
-    /// <returns>The client.</returns>
-    /// <exception cref="ArgumentException">The URL is malformed.</exception>
-    public static RpcClient Connect(string url, RpcClientOptions? options = null)
+    /// <summary>Connects now, unless a connection is open, and tells who the server is.</summary>
+    /// <param name="ct">Cancels the operation.</param>
+    /// <returns>The verified server.</returns>
+    /// <exception cref="RpcException">The connection failed; <see cref="RpcException.Code"/> says why.</exception>
+    /// <exception cref="IdentityException">This process has no usable certificates.</exception>
+    public async Task<RpcPeer> OpenAsync(CancellationToken ct = default)
     {
-        RpcEndpoint endpoint = RpcEndpoint.Parse(url).Dialable;
-        options ??= new RpcClientOptions();
-        ArgumentOutOfRangeException.ThrowIfLessThan(options.Connections, 1, nameof(options));
-        return endpoint.IsDialable
-            ? new RpcClient(endpoint, options)
-            : throw new ArgumentException($"'{url}' cannot be called: it has no port", nameof(url));
+        ClientConnection connection = await ConnectionAsync(ct).ConfigureAwait(false);
+        return new RpcPeer(connection.Remote, connection.LocalAddress, connection.Peer);
     }
 
-    /// <summary>Connects now, to learn early whether it works.</summary>
-    /// <param name="ct">Gives up.</param>
-    /// <returns>Completes when the other side has accepted.</returns>
-    /// <exception cref="RpcException">It cannot connect; <see cref="RpcException.Code"/> says why.</exception>
-    /// <exception cref="IdentityException">The certificates cannot be used.</exception>
-    public async Task OpenAsync(CancellationToken ct = default) => await ConnectionAsync(ct).ConfigureAwait(false);
+    /// <summary>
+    /// Opens a connection of its own for another protocol on the server's port (see <see cref="RpcServer.AddProtocol"/>), under the identity
+    /// and the rules of trust of this client.
+    /// </summary>
+    /// <param name="protocol">The protocol's name in ALPN, for example <c>gloox-grid/1</c>.</param>
+    /// <param name="ct">Cancels the operation.</param>
+    /// <returns>The encrypted stream; the caller disposes it.</returns>
+    /// <exception cref="RpcException">
+    /// <see cref="RpcError.Connection"/>, <see cref="RpcError.Tls"/>, <see cref="RpcError.Timeout"/> after
+    /// <see cref="RpcClientOptions.ConnectTimeout"/>, or <see cref="RpcError.Protocol"/>: the server does not speak the protocol.
+    /// </exception>
+    public async Task<Stream> OpenStreamAsync(string protocol, CancellationToken ct = default)
+    {
+        using var limit = CancellationTokenSource.CreateLinkedTokenSource(ct);
+        limit.CancelAfter(Options.ConnectTimeout);
+        try
+        {
+            TlsConnection connection = await TlsConnection.DialAsync(
+                _endpoint, new SslApplicationProtocol(protocol), _identity.Value, Options.ServerName, Options.ServerRole, limit.Token, Options.DialOptions(limit)).ConfigureAwait(false);
+            return connection.Stream;
+        }
+        catch (OperationCanceledException e) when (!ct.IsCancellationRequested)
+        {
+            throw new RpcException(RpcError.Timeout, $"cannot connect to {Url}: no answer in time (RpcClientOptions.ConnectTimeout)", e) { Url = Url };
+        }
+    }
 
     /// <summary>The other side as a contract.</summary>
     /// <typeparam name="T">An interface with <see cref="RpcServiceAttribute"/>.</typeparam>
@@ -114,22 +144,6 @@ public sealed class RpcClient : IAsyncDisposable, IConnectionSource
         var untyped = new RpcMethod<T?>(method[(slash + 1)..], static (ref MessagePackReader r, RpcSerializer s) => s.Read<T>(ref r));
         return invoker.Bind(untyped).InvokeAsync(new UntypedArguments(arguments), ct);
     }
-
-    /// <summary>
-    /// A service as an object of the type <c>dynamic</c>, for scripts: <c>int sum = await client.Dynamic("calculator").AddAsync(1, 2)</c>.
-    /// </summary>
-    /// <remarks>
-    /// What is called on it is called there, by its name without a trailing <c>Async</c>; a <see cref="CancellationToken"/> as the last
-    /// argument cancels. Each call is a <see cref="Task{TResult}"/> of null, bool, int (long, ulong if it does not fit), double, string,
-    /// byte[], a list or a map. A list is an <see cref="IReadOnlyList{T}"/> and converts to arrays, lists and tuples; a map is an
-    /// <see cref="IReadOnlyDictionary{TKey, TValue}"/> by string, has its keys as members, and converts to records and dictionaries.
-    /// Streams cannot be called so. Thread-safe.
-    /// </remarks>
-    /// <param name="service">Which service; empty: the one without a name.</param>
-    /// <returns>The service; its calls throw as <see cref="CallAsync{T}(string, object?[])"/> does.</returns>
-    [RequiresDynamicCode(DynamicClient.Why)]
-    [RequiresUnreferencedCode(DynamicClient.Why)]
-    public dynamic Dynamic(string service = "") => new DynamicClient(this, service);
 
     /// <summary>Closes all connections; calls in flight fail.</summary>
     /// <returns>Completes when they are closed.</returns>

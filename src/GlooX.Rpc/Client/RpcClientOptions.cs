@@ -33,8 +33,11 @@ public sealed record RpcClientOptions
     /// </summary>
     public TimeSpan ConnectTimeout { get; init; } = TimeSpan.FromSeconds(5);
 
-    /// <summary>How long TLS and greeting may take once the other side's machine has answered; 0: what is left of <see cref="ConnectTimeout"/>.</summary>
-    internal TimeSpan GreetTimeout { get; init; }
+    /// <summary>
+    /// How long TLS and the greeting may take once the server's machine has accepted the connection. Default 0: what is left of
+    /// <see cref="ConnectTimeout"/>. Set it longer than that where a server may be very busy but a machine that is gone should be noticed soon.
+    /// </summary>
+    public TimeSpan HandshakeTimeout { get; init; } = TimeSpan.Zero;
 
     /// <summary>Knows the addresses of hosts.</summary>
     internal Func<string, CancellationToken, Task<System.Net.IPAddress[]>> Resolve { get; init; } = Tls.DialOptions.Standard.Resolve;
@@ -83,4 +86,11 @@ public sealed record RpcClientOptions
 
     /// <summary>Where it logs, such as lost connections. Null (default): nowhere.</summary>
     public ILoggerFactory? LoggerFactory { get; init; }
+
+    /// <summary>How to dial under <paramref name="limit"/>, which <see cref="HandshakeTimeout"/> extends once the server's machine has answered.</summary>
+    internal DialOptions DialOptions(CancellationTokenSource limit) => new()
+    {
+        Resolve = Resolve,
+        OnConnected = HandshakeTimeout > TimeSpan.Zero ? () => limit.CancelAfter(HandshakeTimeout) : null,
+    };
 }

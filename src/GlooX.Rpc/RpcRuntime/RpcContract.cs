@@ -51,16 +51,16 @@ public sealed class RpcMethod<TResult>(
     string name, RpcResultReader<TResult> readResult, int timeoutMilliseconds = 0, bool isOneWay = false, bool isIdempotent = false, RpcFaultKind[]? faults = null)
 {
     /// <summary>Name on the wire.</summary>
-    public string Name { get; } = name;
+    internal string Name { get; } = name;
 
     /// <summary>0: the client's default; -1: no limit.</summary>
-    public int TimeoutMilliseconds { get; } = timeoutMilliseconds;
+    internal int TimeoutMilliseconds { get; } = timeoutMilliseconds;
 
     /// <summary>Whether no answer is wanted.</summary>
-    public bool IsOneWay { get; } = isOneWay;
+    internal bool IsOneWay { get; } = isOneWay;
 
     /// <summary>Whether a call may be made again when its connection broke.</summary>
-    public bool IsIdempotent { get; } = isIdempotent;
+    internal bool IsIdempotent { get; } = isIdempotent;
 
     internal RpcResultReader<TResult> ReadResult { get; } = readResult;
 

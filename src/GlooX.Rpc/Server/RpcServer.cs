@@ -1,9 +1,10 @@
 using System.Collections.Concurrent;
+using System.ComponentModel;
 using System.Net.Security;
 using GlooX.Protocol;
 using GlooX.RpcRuntime;
 using GlooX.Tls;
-using GlooX.Transport;
+using GlooX.Tls.Join;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
 
@@ -66,6 +67,7 @@ namespace GlooX
         private readonly List<TlsRoute> _routes = [];
         private TlsListener? _listener;
         private TlsListener? _unbound; // for connections that others accept
+        private readonly CancellationTokenSource _stopping = new();
         private int _disposed;
 
         /// <summary>Makes a server that does not listen yet.</summary>
@@ -92,9 +94,13 @@ namespace GlooX
         /// <summary>How often its connections look at the clock, in ms: late by no more than a quarter of the shortest time that is watched.</summary>
         internal long Pace { get; }
 
+        /// <summary>Whether the server listens: true from <see cref="StartAsync"/> until it is disposed.</summary>
+        public bool IsListening => _listener is not null && !IsStopping;
+
         internal bool IsStopping => Volatile.Read(ref _disposed) != 0;
 
-        internal int ConnectionCount => _connections.Count;
+        /// <summary>How many callers are connected.</summary>
+        public int ConnectionCount => _connections.Count;
 
         internal TlsListener Listener => _listener ?? throw new InvalidOperationException("the server does not listen: call StartAsync first");
 
@@ -106,7 +112,43 @@ namespace GlooX
         public void Add(object target, string service = "", RpcAccess? access = null)
         {
             ArgumentNullException.ThrowIfNull(target);
-            AddService(service, new Service(target, DispatcherOf(target), access ?? new RpcAccess()));
+            Add(target, RpcRegistry.GetDispatcher(target.GetType()), service, access);
+        }
+
+        /// <summary>Offers an object through a dispatcher that was not generated for its class. For libraries.</summary>
+        /// <param name="target">The object; called from many threads at once.</param>
+        /// <param name="dispatcher">Reads requests and calls <paramref name="target"/>.</param>
+        /// <param name="service">The service's name; empty is what a caller reaches without naming a service.</param>
+        /// <param name="access">Who may call it. Null: agents, clients and children, without a token.</param>
+        /// <exception cref="ArgumentException">The name is taken or malformed.</exception>
+        [EditorBrowsable(EditorBrowsableState.Never)]
+        public void Add(object target, RpcDispatcher dispatcher, string service, RpcAccess? access)
+        {
+            if (service.Contains('/', StringComparison.Ordinal))
+            {
+                throw new ArgumentException($"'{service}' is no name for a service: it may not contain '/'", nameof(service));
+            }
+
+            if (!_services.TryAdd(service, new Service(target, dispatcher, access ?? new RpcAccess())))
+            {
+                throw new ArgumentException(service.Length == 0 ? "a service without a name is offered already: give this one a name" : $"a service named '{service}' is offered already", nameof(service));
+            }
+        }
+
+        /// <summary>
+        /// Serves another protocol on the same port, for callers that ask for it in ALPN (see <see cref="RpcClient.OpenStreamAsync"/>). To be
+        /// called before <see cref="StartAsync"/>.
+        /// </summary>
+        /// <param name="protocol">The protocol's name in ALPN, for example <c>gloox-grid/1</c>.</param>
+        /// <param name="handler">
+        /// Serves one connection: the encrypted stream, which it owns, and who the caller is. The connection ends when its task completes; an
+        /// exception is logged.
+        /// </param>
+        /// <param name="role">The role that a caller must have. Null: open to all, also to callers without a trusted certificate.</param>
+        public void AddProtocol(string protocol, Func<Stream, RpcPeer, Task> handler, RpcRole? role)
+        {
+            ArgumentNullException.ThrowIfNull(handler);
+            Route(new SslApplicationProtocol(protocol), c => handler(c.Stream, new RpcPeer(c.Remote, c.LocalAddress, c.Peer)), role);
         }
 
         /// <summary>Takes a service back: its calls in flight go on, later ones fail with <see cref="RpcError.ServiceNotFound"/>. The name is free.</summary>
@@ -143,6 +185,12 @@ namespace GlooX
             RpcEndpoint endpoint = RpcEndpoint.Parse(url);
             Identity identity = (_options.Identity ?? Identity.Load()).ReachedBy(endpoint.IsAny ? _options.Names : [endpoint.Host, .. _options.Names]);
             identity.RevokeInMemory(_options.RevokedSerials);
+            if (_options.AcceptJoins)
+            {
+                var joins = new JoinServer(identity, (_options.LoggerFactory ?? NullLoggerFactory.Instance).CreateLogger("GlooX.Join"));
+                Route(TlsConnection.Join, connection => joins.ServeAsync(connection, _stopping.Token), null);
+            }
+
             SslApplicationProtocol[] protocols = [TlsConnection.Rpc, .. _routes.Select(r => r.Protocol)];
             _listener = await TlsListener.BindAsync(endpoint, identity, Limits, protocols, _logger, ct).ConfigureAwait(false);
             _listener.Route(TlsConnection.Rpc, ServeAsync, RpcRole.None);
@@ -181,6 +229,8 @@ namespace GlooX
                 return;
             }
 
+            await _stopping.CancelAsync().ConfigureAwait(false);
+
             // First, for a caller that is told to go elsewhere must not be let in here again.
             List<TlsListener> listeners = [.. new[] { _listener, Volatile.Read(ref _unbound) }.OfType<TlsListener>()];
             foreach (TlsListener listener in listeners)
@@ -204,23 +254,6 @@ namespace GlooX
 
         /// <summary>Another protocol on the same port, for callers of a role, or for all (null); before <see cref="StartAsync"/>.</summary>
         internal void Route(SslApplicationProtocol protocol, Func<TlsConnection, Task> handler, RpcRole? role) => _routes.Add(new TlsRoute(protocol, handler, role));
-
-        /// <exception cref="ArgumentException">Nothing of the object can be called.</exception>
-        internal static RpcDispatcher DispatcherOf(object target) => RpcRegistry.FindDispatcher(target.GetType())
-            ?? throw new ArgumentException($"nothing of {target.GetType()} can be called: no method has [Rpc], no interface has [RpcService], or its project does not run the GlooX source generator (it comes with the GlooX package)", nameof(target));
-
-        internal void AddService(string name, Service service)
-        {
-            if (name.Contains('/', StringComparison.Ordinal))
-            {
-                throw new ArgumentException($"'{name}' is no name for a service: it may not contain '/'", nameof(name));
-            }
-
-            if (!_services.TryAdd(name, service))
-            {
-                throw new ArgumentException(name.Length == 0 ? "a service without a name is offered already: give this one a name" : $"a service named '{name}' is offered already", nameof(name));
-            }
-        }
 
         /// <summary>What <c>service/method</c> or <c>method</c> means here, to this caller.</summary>
         /// <exception cref="RpcException"><see cref="RpcError.ServiceNotFound"/>, <see cref="RpcError.MethodNotFound"/> or <see cref="RpcError.Forbidden"/>.</exception>

@@ -23,6 +23,12 @@ public sealed record RpcServerOptions
     public IReadOnlyList<string> RevokedSerials { get; init; } = [];
 
     /// <summary>
+    /// Whether machines may join the authority of this server's identity on this port, with a token from <see cref="Identity.CreateJoinToken"/>.
+    /// Default false. An agent accepts joins.
+    /// </summary>
+    public bool AcceptJoins { get; init; }
+
+    /// <summary>
     /// Largest message accepted, in bytes. Default 16 MiB. A larger one fails on the caller's side with <see cref="RpcError.TooLarge"/>. Raising
     /// it lets one caller make this process hold that much at once.
     /// </summary>

@@ -121,8 +121,29 @@ public sealed class Identity
     /// <exception cref="IdentityException">The store cannot be used.</exception>
     public static async Task<JoinResult> JoinAsync(string url, string token, JoinOptions? options = null, CancellationToken ct = default)
     {
-        IReadOnlyList<string> withheld = await Tls.Join.JoinClient.JoinAsync(IdentityStore.Open(), url, token, options ?? new JoinOptions(), ct).ConfigureAwait(false);
+        IReadOnlyList<string> withheld = await JoinClient.JoinAsync(IdentityStore.Open(), url, token, options ?? new JoinOptions(), ct).ConfigureAwait(false);
         return new JoinResult(LoadStore(), withheld);
+    }
+
+    /// <summary>
+    /// Asks the agent where this machine joined for new certificates, if those of the store are about to end. Nothing happens for an identity
+    /// that did not come from joining.
+    /// </summary>
+    /// <param name="ct">Cancels the operation; the store stays as it was.</param>
+    /// <returns>The agent that issued new certificates; null: none were due.</returns>
+    /// <exception cref="JoinException">The agent refused; <see cref="JoinException.Failure"/> says why.</exception>
+    /// <exception cref="RpcException">The agent cannot be reached.</exception>
+    /// <exception cref="IdentityException">The store cannot be used.</exception>
+    public async Task<string?> RenewAsync(CancellationToken ct = default)
+    {
+        IdentityParts parts = Current;
+        if (Store is not { } store || !store.ShouldRenew(parts))
+        {
+            return null;
+        }
+
+        await JoinClient.RenewAsync(store, this, [.. parts.Hosts], ct).ConfigureAwait(false);
+        return store.JoinedAt;
     }
 
     /// <summary>
@@ -155,15 +176,15 @@ public sealed class Identity
     public IReadOnlyList<CertificateInfo> Certificates()
     {
         IdentityParts parts = Current;
-        CertificateInfo Own(string kind, X509Certificate2 c) => new(
-            kind, Tls.RevokedSerials.Normal(c.SerialNumber), CertificateNames.Node(c) ?? "", CertificateNames.Roles(c) ?? RpcRole.Any, c.NotAfter.ToUniversalTime(), CertificateNames.Hosts(c), parts.RevokedSerials.Contains(Tls.RevokedSerials.Normal(c.SerialNumber)), Own: true);
-        IEnumerable<CertificateInfo> others = (Store?.Issued.Read() ?? []).Select(i => new CertificateInfo(
-            i.Kind, i.Serial, i.Node, i.Role, i.Until.ToDateTime(TimeOnly.MaxValue, DateTimeKind.Utc), i.Hosts, parts.RevokedSerials.Contains(i.Serial), Own: false));
+        CertificateInfo Own(string kind, X509Certificate2 c) => CertificateInfo.Of(kind, c, parts.RevokedSerials);
+        IEnumerable<CertificateInfo> others = (Store?.Issued.Read() ?? []).Select(i => CertificateInfo.Of(i, parts.RevokedSerials));
         return [Own("server", parts.Server), Own("client", parts.Client), .. parts.Children is { } children ? [Own("children", children)] : Array.Empty<CertificateInfo>(), .. others];
     }
 
-    /// <summary>An identity that nobody else has: its own authority, gone with the process. For tests and for warming up.</summary>
-    internal static Identity Ephemeral(string name)
+    /// <summary>Creates an identity with an authority of its own, which exists in this process alone. For tests.</summary>
+    /// <param name="name">A name for its certificates.</param>
+    /// <returns>The identity; trusted by processes that <see cref="Import"/> it, or a child's, and by no others.</returns>
+    public static Identity Ephemeral(string name)
     {
         DateTimeOffset now = DateTimeOffset.UtcNow;
         X509Certificate2 authority = CertificateAuthority.Create(name, now);
@@ -188,17 +209,34 @@ public sealed class Identity
         }
     }
 
-    /// <summary>This one is what <see cref="Load"/> gives in this process from now on.</summary>
-    internal void UseForProcess() => Volatile.Write(ref s_process, this);
+    /// <summary>Makes this identity what <see cref="Load"/> returns in this process from now on.</summary>
+    public void UseForProcess() => Volatile.Write(ref s_process, this);
 
-    /// <summary>This identity as it calls other agents: with the certificate of the role agent, where it has one for calling.</summary>
-    internal Identity AsAgent() => new(this);
+    /// <summary>This identity as an agent calls others: with the server certificate, which has the role agent, if it is made for calling too.</summary>
+    /// <returns>An identity that follows this one.</returns>
+    public Identity AsAgent() => new(this);
 
-    /// <summary>For handing to a child over its private line.</summary>
-    internal byte[][] Export() => Current.Export();
+    /// <summary>
+    /// Creates an identity for a process that this one starts: a certificate and key of its own, for the names of this process, with no more
+    /// than its roles.
+    /// </summary>
+    /// <param name="roles">The child's roles.</param>
+    /// <param name="url">Where the child will listen; an address of this machine there is added to its certificate. Null: not known.</param>
+    /// <returns>The child's identity; null: this identity holds no certificate that may sign others.</returns>
+    public Identity? TryCreateChild(RpcRole roles, string? url = null)
+    {
+        IdentityParts mine = For(url is null ? null : OwnAddress(url));
+        return mine.Children is null ? null : new Identity(mine.ForChild(roles, DateTimeOffset.UtcNow));
+    }
 
-    /// <summary>What <see cref="Export"/> gave.</summary>
-    internal static Identity Import(byte[][] parts) => new(IdentityParts.Import(parts));
+    /// <summary>The certificates and private keys, to be handed to another process over a private channel and given to <see cref="Import"/> there.</summary>
+    /// <returns>Opaque parts. They are secret.</returns>
+    public byte[][] Export() => Current.Export();
+
+    /// <summary>The identity that another process exported; its certificates are not verified again.</summary>
+    /// <param name="parts">What <see cref="Export"/> returned.</param>
+    /// <returns>The identity.</returns>
+    public static Identity Import(byte[][] parts) => new(IdentityParts.Import(parts));
 
     /// <summary>
     /// The certificates as they are now, for a connection that reached this machine at an address. An address that this machine did not
@@ -269,6 +307,22 @@ public sealed class Identity
         }
     }
 
+    // Only an address of this machine: nobody gets another machine's address into a certificate by starting a process.
+    private static IPAddress? OwnAddress(string url)
+    {
+        try
+        {
+            return IPAddress.TryParse(RpcEndpoint.Parse(url).Host, out IPAddress? address)
+                && (IPAddress.IsLoopback(address) || CertificateNames.OfThisMachine().Contains(CertificateNames.Normal(address.ToString()), StringComparer.Ordinal))
+                ? address
+                : null;
+        }
+        catch (ArgumentException)
+        {
+            return null; // the process says so, with the reason
+        }
+    }
+
     private static Identity Follow(IIdentitySource source, IEnumerable<string> names)
     {
         if (!s_loaded.TryGetValue(source.Key, out Identity? identity))
@@ -314,17 +368,6 @@ public sealed class Identity
         }
     }
 }
-
-/// <summary>A certificate, as it is shown to people.</summary>
-/// <param name="Kind">server: shown to callers; client: shown when calling; children: makes those of spawned processes.</param>
-/// <param name="Serial">Its serial number, for <see cref="Identity.Revoke"/>.</param>
-/// <param name="Node">The node that it is for.</param>
-/// <param name="Role">What its holder may do.</param>
-/// <param name="ValidUntil">When it ends (UTC).</param>
-/// <param name="Names">The hosts and addresses that it is made for.</param>
-/// <param name="Revoked">Whether it is revoked.</param>
-/// <param name="Own">Whether it is this machine's own.</param>
-public sealed record CertificateInfo(string Kind, string Serial, string Node, RpcRole Role, DateTime ValidUntil, IReadOnlyList<string> Names, bool Revoked, bool Own);
 
 /// <summary>Where an identity's certificates come from, again and again.</summary>
 internal interface IIdentitySource

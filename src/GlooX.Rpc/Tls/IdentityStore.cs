@@ -362,38 +362,3 @@ internal sealed class RevokedFile(string path)
         }
     }
 }
-
-/// <summary>Where GlooX keeps what outlives a process: <c>$GLOOX_HOME</c>, default <c>~/.gloox</c>.</summary>
-internal static class GlooXHome
-{
-    public static string Path
-    {
-        get
-        {
-            if (Environment.GetEnvironmentVariable("GLOOX_HOME") is { Length: > 0 } home)
-            {
-                return System.IO.Path.GetFullPath(home);
-            }
-
-            string user = Environment.GetFolderPath(Environment.SpecialFolder.UserProfile);
-            return user.Length > 0
-                ? System.IO.Path.Combine(user, ".gloox")
-                : throw new IdentityException("GLOOX_HOME", "this user has no home folder. Set GLOOX_HOME to a folder that this user owns");
-        }
-    }
-
-    /// <summary>Creates a folder that only this user can enter.</summary>
-    public static string CreateFolder(string path)
-    {
-        if (OperatingSystem.IsWindows())
-        {
-            Directory.CreateDirectory(path);
-        }
-        else
-        {
-            Directory.CreateDirectory(path, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
-        }
-
-        return path;
-    }
-}

@@ -1,7 +1,6 @@
 using System.Buffers;
 using System.Collections.Concurrent;
 using GlooX.RpcRuntime;
-using GlooX.Server;
 using Microsoft.Extensions.Logging;
 
 namespace GlooX.Addons;
@@ -89,13 +88,13 @@ internal sealed class AddonDesk(Agent node, RpcServer server, ILoggerFactory log
         {
             (object target, AddonAssembly? code) = await make(ct).ConfigureAwait(false);
             attached = new Attached(context, target, code);
-            RpcDispatcher dispatcher = target is Delegate handler ? new DelegateDispatcher(handler, context) : RpcServer.DispatcherOf(target);
+            RpcDispatcher dispatcher = target is Delegate handler ? new DelegateDispatcher(handler, context) : RpcRegistry.GetDispatcher(target.GetType());
             if (target is IAddon addon)
             {
                 await StartAsync(addon, context, ct).ConfigureAwait(false);
             }
 
-            server.AddService(ServiceOf(name), new Service(target, dispatcher, new RpcAccess { Roles = options.Roles, Token = options.Token }));
+            server.Add(target, dispatcher, ServiceOf(name), new RpcAccess { Roles = options.Roles, Token = options.Token });
             _attached[name] = attached;
         }
         catch

@@ -1,7 +1,6 @@
 using System.IO.Compression;
 using System.Security.Cryptography;
 using GlooX.Spawning;
-using GlooX.Tls;
 
 namespace GlooX.Addons;
 

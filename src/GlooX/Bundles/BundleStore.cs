@@ -1,5 +1,4 @@
 using System.Runtime.InteropServices;
-using GlooX.Tls;
 
 namespace GlooX.Bundles;
 

@@ -1,4 +1,3 @@
-using GlooX.Tls;
 
 namespace GlooX.Bundles;
 

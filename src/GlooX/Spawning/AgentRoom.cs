@@ -2,7 +2,6 @@ using System.Globalization;
 using System.Text;
 using GlooX.Bundles;
 using GlooX.Slots;
-using GlooX.Tls;
 
 namespace GlooX.Spawning;
 

@@ -1,5 +1,4 @@
 using GlooX.Bundles;
-using GlooX.Tls;
 
 namespace GlooX.Spawning;
 

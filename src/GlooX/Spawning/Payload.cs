@@ -1,7 +1,6 @@
 using System.Collections.Concurrent;
 using GlooX.Bundles;
 using GlooX.Slots;
-using GlooX.Tls;
 
 namespace GlooX.Spawning;
 

@@ -1,7 +1,6 @@
 using System.Net.Sockets;
 using GlooX.Bundles;
 using GlooX.Slots;
-using GlooX.Tls;
 
 namespace GlooX.Spawning;
 

@@ -45,7 +45,7 @@ public sealed class ConversationTests : IDisposable
     {
         using var listener = new TcpListener(IPAddress.Loopback, 0);
         listener.Start();
-        await using RpcClient client = RpcClient.Connect(listener.LocalEndpoint.ToString()!, new RpcClientOptions { Identity = Harness.Shared });
+        await using RpcClient client = new RpcClient(listener.LocalEndpoint.ToString()!, new RpcClientOptions { Identity = Harness.Shared });
         using var stop = new CancellationTokenSource();
         Task playing = PlayServerAsync(listener, beforeCancel: stop);
 

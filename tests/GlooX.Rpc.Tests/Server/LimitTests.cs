@@ -230,7 +230,7 @@ public sealed class LimitTests
     }
 
     private static RpcClient Connect(string url, RpcClientOptions? options = null) =>
-        RpcClient.Connect(url, (options ?? new RpcClientOptions()) with { Identity = Harness.Shared });
+        new RpcClient(url, (options ?? new RpcClientOptions()) with { Identity = Harness.Shared });
 }
 
 /// <summary>Makes bytes, and counts how often.</summary>

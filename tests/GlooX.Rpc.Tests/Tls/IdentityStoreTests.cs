@@ -3,7 +3,6 @@ using System.Net.Sockets;
 using System.Security.Authentication;
 using GlooX.Protocol;
 using GlooX.Tls;
-using GlooX.Transport;
 
 namespace GlooX.Rpc.Tests.Tls;
 

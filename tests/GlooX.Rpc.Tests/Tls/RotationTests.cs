@@ -37,7 +37,7 @@ public sealed class RotationTests : IDisposable
         _time.Pass(s_aLook);
         Assert.Equal(3, await it.Remote.AddAsync(1, 2));
         Assert.Same(first, await it.Client.ConnectionAsync(Ct));
-        await using RpcClient second = RpcClient.Connect(it.Server.Url, new RpcClientOptions { Identity = identity });
+        await using RpcClient second = new RpcClient(it.Server.Url, new RpcClientOptions { Identity = identity });
         ClientConnection after = await second.ConnectionAsync(Ct);
         Assert.NotEqual(first.Peer.Serials[0], after.Peer.Serials[0]);
         Assert.Equal(Serial(files["server.crt"]), after.Peer.Serials[0]);
@@ -52,7 +52,7 @@ public sealed class RotationTests : IDisposable
         await it.Client.OpenAsync(Ct);
         files.Authority("ca").Certificate("server", "ca", "serverAuth").Certificate("client", "ca", "clientAuth");
         _time.Pass(s_aLook);
-        await using RpcClient second = RpcClient.Connect(it.Server.Url, new RpcClientOptions { Identity = Follow(files) });
+        await using RpcClient second = new RpcClient(it.Server.Url, new RpcClientOptions { Identity = Follow(files) });
         await second.OpenAsync(Ct);
         Assert.Equal(3, await it.Remote.AddAsync(1, 2));
     }

@@ -97,7 +97,7 @@ public sealed class AddressTests
         Assert.True(race.IsEnded("4a") && race.IsEnded("4b"));
     }
 
-    private static RpcClient Client(int port, params IPAddress[] addresses) => RpcClient.Connect($"many.test:{port}", new RpcClientOptions
+    private static RpcClient Client(int port, params IPAddress[] addresses) => new RpcClient($"many.test:{port}", new RpcClientOptions
     {
         Identity = Harness.Shared,
         ServerName = "127.0.0.1",

@@ -3,7 +3,6 @@ using System.Security.Authentication;
 using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
 using GlooX.Protocol;
-using GlooX.Transport;
 
 namespace GlooX.Tls.Join;
 

@@ -37,10 +37,17 @@ public sealed record JoinOptions
     public TimeSpan Timeout { get; init; } = TimeSpan.FromSeconds(30);
 }
 
-/// <summary>What came of joining.</summary>
-/// <param name="Identity">The identity of this machine now.</param>
-/// <param name="WithheldNames">Names and addresses that were asked for and not given, since they are another node's.</param>
-public sealed record JoinResult(Identity Identity, IReadOnlyList<string> WithheldNames);
+/// <summary>The outcome of <see cref="Identity.JoinAsync"/>.</summary>
+public sealed class JoinResult
+{
+    internal JoinResult(Identity identity, IReadOnlyList<string> withheldNames) => (Identity, WithheldNames) = (identity, withheldNames);
+
+    /// <summary>The identity of this machine now.</summary>
+    public Identity Identity { get; }
+
+    /// <summary>Names and addresses that were asked for and not granted, because they belong to another node.</summary>
+    public IReadOnlyList<string> WithheldNames { get; }
+}
 
 /// <summary>Why joining failed.</summary>
 public enum JoinFailure

@@ -3,7 +3,6 @@ using System.Security.Cryptography.X509Certificates;
 using GlooX.Protocol;
 using GlooX.Tls;
 using GlooX.Tls.Join;
-using GlooX.Transport;
 using Microsoft.Extensions.Logging.Abstractions;
 
 namespace GlooX.Rpc.Tests.Tls.Join;
@@ -271,7 +270,7 @@ public sealed class JoinTests : IAsyncDisposable
     public async Task Nothing_else_is_open_to_one_who_has_proven_nothing()
     {
         string url = await ServeAsync(_issuer);
-        await using RpcClient stranger = RpcClient.Connect(url, new RpcClientOptions
+        await using RpcClient stranger = new RpcClient(url, new RpcClientOptions
         {
             Identity = new Identity(new IdentityParts(_issuer.Load().Authority, Identity.Ephemeral("x").Server, Identity.Ephemeral("x").Client, [], null, new RevokedSerials())),
         });
