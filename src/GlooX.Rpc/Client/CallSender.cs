@@ -67,7 +67,7 @@ internal sealed class CallSender<TResult>
             : await call.Task.ConfigureAwait(false);
     }
 
-    /// <summary>What it carries besides values was made for one connection, and may have been used up: it is never made again.</summary>
+    /// <summary>As above, for a call with streams or callbacks: they belong to one connection and may be used up, so the call is never repeated.</summary>
     public async ValueTask<TResult> CallAsync<TArgs>(Func<RpcOutgoing, TArgs> attach, RpcClientCall? observed, CancellationToken ct)
         where TArgs : struct, IRpcArguments
     {
@@ -110,7 +110,7 @@ internal sealed class CallSender<TResult>
 
     private static int Remaining(long deadline) => deadline == long.MaxValue ? 0 : (int)Math.Max(1, deadline - Environment.TickCount64);
 
-    /// <summary>Makes the call as soon as there is a connection that takes it.</summary>
+    /// <summary>Starts the call as soon as a connection takes it.</summary>
     private async ValueTask<(TCall Call, RpcConnection Connection)> StartSoonAsync<TCall>(Func<RpcConnection, TCall?> start, long deadline, CancellationToken ct)
         where TCall : class
     {
@@ -133,7 +133,7 @@ internal sealed class CallSender<TResult>
             }
         }
 
-        throw new RpcException(RpcError.Connection, $"{_name}: {_source.Url} closed {MaxRefusals} connections on end before a call could be made") { Url = _source.Url };
+        throw new RpcException(RpcError.Connection, $"{_name}: {_source.Url} closed {MaxRefusals} connections in a row before a call could be made") { Url = _source.Url };
     }
 
     private async ValueTask<RpcConnection> ReadyConnectionAsync(long deadline, CancellationToken limit, CancellationToken ct)
@@ -154,7 +154,7 @@ internal sealed class CallSender<TResult>
         }
     }
 
-    /// <summary>Waits for the answer; makes the call again for as long as its connection breaks.</summary>
+    /// <summary>Waits for the answer; repeats the call while its connection breaks.</summary>
     public async ValueTask<TResult> RepeatAsync<TArgs>(PendingCall<TResult> call, RpcConnection connection, TArgs args, long deadline, RpcClientCall? observed, CancellationToken ct)
         where TArgs : struct, IRpcArguments
     {
@@ -166,14 +166,14 @@ internal sealed class CallSender<TResult>
             }
             catch (RpcException e) when (e.Code == RpcError.Connection && connection.IsClosed && !_source.IsDisposed)
             {
-                // if it is the handler that failed so, over a connection of its own, then this one is gone all the same
+                // also when the handler failed over a connection of its own: this connection is closed all the same
             }
 
             (call, connection) = await StartSoonAsync(c => Start(c, args, null, deadline, Remaining(deadline), observed, ct), deadline, ct).ConfigureAwait(false);
         }
     }
 
-    /// <summary>Makes the call. Null: it was not sent, for the connection takes no more.</summary>
+    /// <summary>Starts the call. Null: it was not sent, because the connection takes no more calls.</summary>
     private PendingCall<TResult>? Start<TArgs>(RpcConnection connection, in TArgs args, RpcOutgoing? outgoing, long deadline, int timeout, RpcClientCall? observed, CancellationToken ct)
         where TArgs : struct, IRpcArguments
     {
@@ -191,7 +191,7 @@ internal sealed class CallSender<TResult>
         return call;
     }
 
-    /// <summary>Sends the call. False: it was not sent, for the connection takes no more.</summary>
+    /// <summary>Sends the call. False: it was not sent, because the connection takes no more calls.</summary>
     private bool Begin<TArgs>(RpcConnection connection, PendingCall call, in TArgs args, RpcOutgoing? outgoing, int timeout, RpcClientCall? observed, CancellationToken ct)
         where TArgs : struct, IRpcArguments
     {
@@ -207,7 +207,7 @@ internal sealed class CallSender<TResult>
         {
             if (!connection.Send(Write(call.Id, method, args, timeout, 0, observed?.Sent)))
             {
-                connection.Unregister(call); // or the closing has taken it, to fail it: nobody waits for that
+                connection.Unregister(call); // or the close has taken the call and fails it; no caller waits for that
                 return false;
             }
         }
@@ -219,18 +219,18 @@ internal sealed class CallSender<TResult>
         }
 
         outgoing?.Start(call.Id);
-        GC.KeepAlive(_reference); // what is called is not given back before the call was sent
+        GC.KeepAlive(_reference); // the called object is not released before the call was sent
         return true;
     }
 
-    /// <summary>False: it was not sent, for the connection takes no more.</summary>
+    /// <summary>Sends a one-way call. False: it was not sent, because the connection takes no more calls.</summary>
     public bool TrySendOneWay<TArgs>(RpcConnection connection, in TArgs args, RpcClientCall? observed, CancellationToken ct)
         where TArgs : struct, IRpcArguments
     {
         ct.ThrowIfCancellationRequested();
         uint method = MethodOn(connection);
         bool isSent = connection.Send(Write(0, method, args, 0, RequestFlags.OneWay, observed?.Sent), isUrgent: false);
-        GC.KeepAlive(_reference); // what is called is not given back before the call was sent
+        GC.KeepAlive(_reference); // the called object is not released before the call was sent
         return isSent;
     }
 

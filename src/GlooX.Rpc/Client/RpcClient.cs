@@ -11,13 +11,13 @@ namespace GlooX;
 
 /// <summary>
 /// Calls one process over one connection, or a few: any number of calls at once, from any thread. It connects on the first call. When the
-/// connection is lost, the next call connects again; calls that were in flight fail with <see cref="RpcError.Connection"/>, for nobody can
-/// know whether they were executed, unless their method is idempotent (<see cref="RpcAttribute.Idempotent"/>): then they are made again.
-/// When the server shuts down, calls in flight go on, and new ones go to a new connection.
+/// connection is lost, the next call connects again. Calls that were in flight fail with <see cref="RpcError.Connection"/>, because it cannot
+/// be known whether they ran; calls of idempotent methods (<see cref="RpcAttribute.Idempotent"/>) are repeated instead. When the server shuts
+/// down, calls in flight complete, and new calls use a new connection.
 /// </summary>
 /// <remarks>
-/// A server that cannot be reached is not hammered: all callers share one attempt, and attempts are made with a growing, jittered pause.
-/// An <see cref="RpcException"/> without a <see cref="RpcException.Method"/> says that the call was never sent.
+/// All callers share one attempt to connect, and the pause between attempts grows with jitter, so that a server that is down is not flooded. An
+/// <see cref="RpcException"/> without a <see cref="RpcException.Method"/> means that the call was never sent. All members are thread-safe.
 /// </remarks>
 public sealed class RpcClient : IAsyncDisposable, IConnectionSource
 {
@@ -50,7 +50,7 @@ public sealed class RpcClient : IAsyncDisposable, IConnectionSource
             .Select(i => new ConnectionSlot(ct => DialAsync(i, ct), Options.MaxConnectPause, TimeProvider.System, _disposed.Token))];
     }
 
-    /// <summary>Whom it calls, as <c>host:port</c> or <c>unix:/path</c>.</summary>
+    /// <summary>The server, as <c>host:port</c> or <c>unix:/path</c>.</summary>
     public string Url => _endpoint.ToString();
 
     internal RpcClientOptions Options { get; }
@@ -115,10 +115,10 @@ public sealed class RpcClient : IAsyncDisposable, IConnectionSource
         }
     }
 
-    /// <summary>The other side as a contract.</summary>
+    /// <summary>A proxy for the server through a contract.</summary>
     /// <typeparam name="T">An interface with <see cref="RpcServiceAttribute"/>.</typeparam>
-    /// <param name="service">Which service; empty: the one without a name.</param>
-    /// <returns>A proxy, as long-lived as this client; keep it rather than make one for each call.</returns>
+    /// <param name="service">The name of the service; empty (default): the service without a name.</param>
+    /// <returns>A proxy that lives as long as this client; keep it rather than create one for each call.</returns>
     /// <exception cref="ArgumentException"><typeparamref name="T"/> is no contract.</exception>
     public T As<T>(string service = "")
         where T : class => RpcRegistry.CreateProxy<T>(new RpcInvoker(this, service));
@@ -146,7 +146,7 @@ public sealed class RpcClient : IAsyncDisposable, IConnectionSource
     }
 
     /// <summary>Closes all connections; calls in flight fail.</summary>
-    /// <returns>Completes when they are closed.</returns>
+    /// <returns>Completes when all connections are closed.</returns>
     public async ValueTask DisposeAsync()
     {
         await _disposed.CancelAsync().ConfigureAwait(false);

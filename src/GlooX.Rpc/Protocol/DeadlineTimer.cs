@@ -2,25 +2,25 @@ using System.Collections.Concurrent;
 
 namespace GlooX.Protocol;
 
-/// <summary>Something that has to look at the clock now and then.</summary>
+/// <summary>A holder of deadlines.</summary>
 internal interface IDeadlineOwner
 {
-    /// <summary>Looks at the clock; called by one thread at a time.</summary>
-    /// <returns>When to look again at the latest, as <paramref name="now"/>.</returns>
+    /// <summary>Acts on deadlines that have passed; called by one thread at a time.</summary>
+    /// <returns>When to check again at the latest, in the same unit as <paramref name="now"/>.</returns>
     long CheckDeadlines(long now);
 }
 
 /// <summary>
-/// Makes all connections of a process look at the clock: with each whole second, and sooner when one has a call whose deadline comes sooner. One timer
-/// for all, so that a process whose calls are not in a hurry is woken once a second, however many connections it has. Thread-safe.
+/// One timer for the deadlines of all connections of a process: it fires with each whole second, and sooner when a deadline comes sooner. A
+/// process without urgent calls is woken once a second, however many connections it has. Thread-safe.
 /// </summary>
-/// <param name="time">Makes the timer.</param>
-/// <param name="now">The time in ms, as <see cref="Environment.TickCount64"/> tells it.</param>
+/// <param name="time">Creates the timer.</param>
+/// <param name="now">The time in ms, as <see cref="Environment.TickCount64"/>.</param>
 internal sealed class DeadlineTimer(TimeProvider time, Func<long> now)
 {
     private const long WholeSecond = 1000;
 
-    // Deadlines are kept to within this, in ms: many that differ a little are looked at together.
+    // The precision of deadlines in ms: those that differ by less are checked together.
     private const long Grain = 50;
     private readonly ConcurrentDictionary<IDeadlineOwner, bool> _owners = new();
     private readonly Lock _gate = new();
@@ -28,7 +28,7 @@ internal sealed class DeadlineTimer(TimeProvider time, Func<long> now)
     private long _due = long.MaxValue;
     private bool _isChecking;
 
-    /// <summary>The process's.</summary>
+    /// <summary>The timer of the process.</summary>
     public static DeadlineTimer Shared { get; } = new(TimeProvider.System, static () => Environment.TickCount64);
 
     public void Add(IDeadlineOwner owner)
@@ -39,7 +39,7 @@ internal sealed class DeadlineTimer(TimeProvider time, Func<long> now)
 
     public void Remove(IDeadlineOwner owner) => _owners.TryRemove(owner, out _);
 
-    /// <summary>Something is to be looked at then. It must be in place already: who checks just now either sees it, or what is said here.</summary>
+    /// <summary>Announces a deadline. Store the deadline first: a check in progress either sees it there, or this announcement.</summary>
     public void Expect(long at)
     {
         if (at >= Volatile.Read(ref _due))
@@ -53,10 +53,10 @@ internal sealed class DeadlineTimer(TimeProvider time, Func<long> now)
         }
     }
 
-    // With a whole second of the machine's clock, as the other timers of an agent: one wake for all of them.
+    // On whole seconds of the machine's clock, like the other timers of an agent, so that all of them share one wake-up.
     private static long NextWholeSecond(long present) => (present / WholeSecond * WholeSecond) + WholeSecond;
 
-    // Under the lock. While one checks, what is planned is only noted: the timer is set when he is done, so no two ever sweep at once.
+    // Under the lock. During a check the deadline is only noted; the timer is set after the check, so that two checks never overlap.
     private void Plan(long at)
     {
         if (at >= _due)
@@ -73,7 +73,7 @@ internal sealed class DeadlineTimer(TimeProvider time, Func<long> now)
         }
     }
 
-    // It lives as long as the process, and so would the context of whoever came first.
+    // Without the execution context of the first caller, which would live as long as the process.
     private ITimer MakeTimer()
     {
         using AsyncFlowControl? flow = ExecutionContext.IsFlowSuppressed() ? null : ExecutionContext.SuppressFlow();
@@ -86,7 +86,7 @@ internal sealed class DeadlineTimer(TimeProvider time, Func<long> now)
         {
             if (_isChecking)
             {
-                return; // it had fired already when it was set anew; whoever checks sets it again
+                return; // it had fired before it was set anew; the check in progress sets it again
             }
 
             _isChecking = true;

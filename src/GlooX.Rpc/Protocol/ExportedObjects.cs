@@ -6,16 +6,16 @@ using GlooX.Server;
 namespace GlooX.Protocol;
 
 /// <summary>
-/// The objects that this side lent to the other, one number for each: until the connection ends, or the other side has given each lending
-/// back. Thread-safe.
+/// The objects that this side exports to the other, each under a number, until the connection ends or the other side has released every
+/// reference. Thread-safe.
 /// </summary>
 /// <remarks>
-/// Lendings are counted on both sides: the other side gives back one for each that it has read and dropped. So a number is only free when
-/// no message that holds it is under way.
+/// References are counted on both sides: the other side releases one for each that it read and dropped. A number is free only when no message on
+/// the way contains it.
 /// </remarks>
 internal sealed class ExportedObjects
 {
-    /// <summary>What the other side calls to give one lending back; the argument is the number.</summary>
+    /// <summary>The method by which the other side releases one reference; the argument is the number.</summary>
     public const string ReleaseMethod = "#release";
 
     private const int Most = 65_536;
@@ -24,7 +24,7 @@ internal sealed class ExportedObjects
     private readonly List<ExportedObject?> _exported = [];
     private readonly Stack<int> _free = new();
 
-    /// <exception cref="RpcException">Too many are lent already.</exception>
+    /// <exception cref="RpcException"><see cref="RpcError.Overloaded"/>: too many objects are exported.</exception>
     public int Export(object target, Type contract) =>
         Export(target, RpcRegistry.FindDispatcher(contract) ?? throw new ArgumentException($"{contract} is no contract", nameof(contract)));
 
@@ -41,7 +41,7 @@ internal sealed class ExportedObjects
 
             if (_free.Count == 0 && _exported.Count == Most)
             {
-                throw new RpcException(RpcError.Overloaded, $"{Most} objects are lent over this connection; lend the same object again instead of a new one for each call");
+                throw new RpcException(RpcError.Overloaded, $"{Most} objects are exported over this connection; pass the same object again instead of a new one for each call");
             }
 
             if (!_free.TryPop(out int number))
@@ -56,8 +56,8 @@ internal sealed class ExportedObjects
         }
     }
 
-    /// <summary>Takes one lending back.</summary>
-    /// <returns>The ids of the methods that meant the object, if that was the last; they mean nothing now.</returns>
+    /// <summary>Releases one reference.</summary>
+    /// <returns>If that was the last: the ids of the object's methods, which are invalid now. Otherwise empty.</returns>
     public IReadOnlyList<int> Release(uint number)
     {
         lock (_gate)
@@ -74,7 +74,7 @@ internal sealed class ExportedObjects
         }
     }
 
-    /// <summary>What <c>#number/method</c> means.</summary>
+    /// <summary>Looks up <c>#number/method</c>.</summary>
     /// <param name="name">The name.</param>
     /// <param name="id">Its id on the connection.</param>
     /// <exception cref="RpcException"><see cref="RpcError.ServiceNotFound"/> or <see cref="RpcError.MethodNotFound"/>.</exception>
@@ -86,7 +86,7 @@ internal sealed class ExportedObjects
             if (slash <= 0 || !int.TryParse(name.AsSpan(1, slash - 1), NumberStyles.None, CultureInfo.InvariantCulture, out int number)
                 || number >= _exported.Count || _exported[number] is not { Service: var service } exported)
             {
-                throw new RpcException(RpcError.ServiceNotFound, $"no object is lent as '{name}'");
+                throw new RpcException(RpcError.ServiceNotFound, $"no object is exported as '{name}'");
             }
 
             if (!service.TryFind(name[(slash + 1)..], out int index))
@@ -106,7 +106,7 @@ internal sealed class ExportedObjects
         public List<int> Methods { get; } = [];
     }
 
-    /// <summary>An object is itself only; two delegates of one method of one object are the same.</summary>
+    /// <summary>Objects are equal by reference; delegates, if they are equal as delegates.</summary>
     private sealed class Same : IEqualityComparer<(object Target, RpcDispatcher Dispatcher)>
     {
         public static readonly Same Target = new();

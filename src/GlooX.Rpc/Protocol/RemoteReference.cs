@@ -4,17 +4,17 @@ using Nerdbank.MessagePack;
 namespace GlooX.Protocol;
 
 /// <summary>
-/// An object of the other side's, for as long as something here can still call it: whatever calls it holds this. When that is gone, the other
-/// side is told, so that it need not keep the object for the connection's life.
+/// A reference to an object of the other side, held by everything that can call the object. When nothing holds it any more, the other side is told
+/// to release the object.
 /// </summary>
 internal sealed class RemoteReference(RpcConnection connection, uint number)
 {
-#pragma warning disable MA0055 // nobody disposes of what a handler was given: that it is gone is all there is to see
+#pragma warning disable MA0055 // handlers do not dispose their arguments; the garbage collector is the only witness
     ~RemoteReference()
     {
         if (!connection.IsClosed)
         {
-            ThreadPool.UnsafeQueueUserWorkItem(static b => b.connection.Release(b.number), (connection, number), preferLocal: false); // never on the finalizer's thread
+            ThreadPool.UnsafeQueueUserWorkItem(static b => b.connection.Release(b.number), (connection, number), preferLocal: false); // not on the finalizer's thread
         }
     }
 }

@@ -6,7 +6,7 @@ using GlooX.Protocol;
 
 namespace GlooX.RpcRuntime;
 
-/// <summary>What a proxy calls through: a client and the name of a service. Thread-safe.</summary>
+/// <summary>The connection of a proxy to its client: where calls go, and to which service. Thread-safe.</summary>
 [EditorBrowsable(EditorBrowsableState.Never)]
 public sealed class RpcInvoker
 {
@@ -17,24 +17,24 @@ public sealed class RpcInvoker
         RemoteReference = reference;
     }
 
-    /// <summary>To be held by whoever calls, if it calls what the other side lent.</summary>
+    /// <summary>Keeps an imported object exported by the other side as long as a caller holds it; null: the target is a service.</summary>
     internal RemoteReference? RemoteReference { get; }
 
     internal IConnectionSource Source { get; }
 
     internal string Service { get; }
 
-    /// <summary>Ties a method to this client and service.</summary>
-    /// <typeparam name="TResult">What the method returns.</typeparam>
+    /// <summary>Binds a method to this client and service.</summary>
+    /// <typeparam name="TResult">The result's type.</typeparam>
     /// <param name="method">The method.</param>
-    /// <returns>The tied method; keep it.</returns>
+    /// <returns>The bound method; keep it.</returns>
     public RpcBoundMethod<TResult> Bind<TResult>(RpcMethod<TResult> method) => new(this, method);
 }
 
 /// <summary>
-/// A method of a service of a client. Thread-safe.
+/// A method of a service, bound to a client. Thread-safe.
 /// </summary>
-/// <typeparam name="TResult">What it returns.</typeparam>
+/// <typeparam name="TResult">The result's type.</typeparam>
 [EditorBrowsable(EditorBrowsableState.Never)]
 public sealed class RpcBoundMethod<TResult>
 {
@@ -50,7 +50,7 @@ public sealed class RpcBoundMethod<TResult>
     /// <summary>Calls.</summary>
     /// <typeparam name="TArgs">The arguments.</typeparam>
     /// <param name="args">The arguments.</param>
-    /// <param name="ct">Cancels the call, here and there.</param>
+    /// <param name="ct">Cancels the call on both sides.</param>
     /// <returns>The result.</returns>
     /// <exception cref="RpcException">The call failed.</exception>
     public ValueTask<TResult> InvokeAsync<TArgs>(in TArgs args, CancellationToken ct)
@@ -80,8 +80,8 @@ public sealed class RpcBoundMethod<TResult>
     /// <summary>Calls a method that returns nothing.</summary>
     /// <typeparam name="TArgs">The arguments.</typeparam>
     /// <param name="args">The arguments.</param>
-    /// <param name="ct">Cancels the call, here and there.</param>
-    /// <returns>Completes when the method has; one-way: when the call waits to be sent.</returns>
+    /// <param name="ct">Cancels the call on both sides.</param>
+    /// <returns>Completes when the method has completed; for a one-way method, when the call is queued to be sent.</returns>
     /// <exception cref="RpcException">The call failed.</exception>
     public ValueTask InvokeVoidAsync<TArgs>(in TArgs args, CancellationToken ct)
         where TArgs : struct, IRpcArguments
@@ -114,11 +114,12 @@ public sealed class RpcBoundMethod<TResult>
     }
 
     /// <summary>
-    /// Calls a one-way method from where nobody can await: returns when the call waits to be sent, and blocks while the other side reads too slowly.
+    /// Calls a one-way method from code that cannot await: returns when the call is queued to be sent, and blocks while the other side reads too
+    /// slowly.
     /// </summary>
     /// <typeparam name="TArgs">The arguments.</typeparam>
     /// <param name="args">The arguments.</param>
-    /// <param name="ct">Gives up.</param>
+    /// <param name="ct">Cancels the operation.</param>
     /// <exception cref="RpcException">The connection has ended, or the call could not be sent in time.</exception>
     public void Post<TArgs>(in TArgs args, CancellationToken ct)
         where TArgs : struct, IRpcArguments
@@ -134,10 +135,10 @@ public sealed class RpcBoundMethod<TResult>
         }
     }
 
-    /// <summary>Calls a method whose arguments are not all values.</summary>
+    /// <summary>Calls a method with streams or callbacks among its arguments.</summary>
     /// <typeparam name="TArgs">The arguments.</typeparam>
-    /// <param name="attach">Numbers the streams and objects among the arguments.</param>
-    /// <param name="ct">Cancels the call, here and there.</param>
+    /// <param name="attach">Assigns numbers to the streams and callbacks among the arguments.</param>
+    /// <param name="ct">Cancels the call on both sides.</param>
     /// <returns>The result.</returns>
     /// <exception cref="RpcException">The call failed.</exception>
     public ValueTask<TResult> InvokeAsync<TArgs>(Func<RpcOutgoing, TArgs> attach, CancellationToken ct)
@@ -149,8 +150,8 @@ public sealed class RpcBoundMethod<TResult>
 
     /// <summary>Calls a method that returns a stream of <typeparamref name="TResult"/>; each enumeration is a call.</summary>
     /// <typeparam name="TArgs">The arguments.</typeparam>
-    /// <param name="attach">Numbers the streams and objects among the arguments.</param>
-    /// <param name="ct">Cancels the calls, here and there.</param>
+    /// <param name="attach">Assigns numbers to the streams and callbacks among the arguments.</param>
+    /// <param name="ct">Cancels the calls on both sides.</param>
     /// <returns>The stream.</returns>
     public IAsyncEnumerable<TResult> Stream<TArgs>(Func<RpcOutgoing, TArgs> attach, CancellationToken ct)
         where TArgs : struct, IRpcArguments => _pipeline.IsIdle ? _sender.Enumerate(attach, null, ct) : InterceptStream(attach, ct);
@@ -187,7 +188,7 @@ public sealed class RpcBoundMethod<TResult>
             }).ConfigureAwait(false);
     }
 
-    /// <summary>For the interceptors a stream is one call: what they await last ends when the stream does, however that comes about.</summary>
+    /// <summary>To interceptors a stream is one call: the task that <c>next</c> returns completes when the stream ends, for whatever reason.</summary>
     private async IAsyncEnumerable<TResult> InterceptStream<TArgs>(
         Func<RpcOutgoing, TArgs> attach, CancellationToken declared, [EnumeratorCancellation] CancellationToken ct = default)
         where TArgs : struct, IRpcArguments
@@ -223,7 +224,7 @@ public sealed class RpcBoundMethod<TResult>
                 }
                 catch (Exception e)
                 {
-                    failure = e; // the interceptors decide what becomes of it
+                    failure = e; // the interceptors decide whether the caller sees it
                     break;
                 }
 

@@ -1,9 +1,9 @@
 namespace GlooX.Tls;
 
-/// <summary>Files that are followed.</summary>
+/// <summary>Detects changes of files.</summary>
 internal static class FileStamp
 {
-    /// <summary>Changes when one of the files does; a missing file is one of the states.</summary>
+    /// <summary>A text that changes when one of the files changes; a missing file is one of the states.</summary>
     public static string Of(IEnumerable<string> files, Func<string, string> path) => Of(files.Select(path));
 
     /// <inheritdoc cref="Of(IEnumerable{string}, Func{string, string})"/>

@@ -10,14 +10,14 @@ using GlooX.Tls.Join;
 namespace GlooX;
 
 /// <summary>
-/// Who this process is to others and whom it trusts: one authority, a certificate for answering, one for calling.
-/// Safe for concurrent use; share one for the life of the process.
+/// The certificates of this process and the authority it trusts: one authority, one certificate for answering, one for calling. Thread-safe;
+/// share one instance for the life of the process.
 /// </summary>
 /// <remarks>
-/// Without explicit certificates they come from the seven variables <c>RAKTR_TLS_*</c> if any of them is set, else from the user's
-/// own store in <c>$GLOOX_HOME</c> (default <c>~/.gloox</c>), which is made on first use with a private authority. An identity that was
-/// loaded follows its files: when they change, or a certificate of the store is about to end, new connections use the new certificates;
-/// those that are open live on. Files that cannot be used leave it as it was.
+/// Without explicit certificates, <see cref="Load"/> takes them from the seven variables <c>RAKTR_TLS_*</c> if one of them is set, else from the
+/// user's store in <c>$GLOOX_HOME</c> (by default <c>~/.gloox</c>), which is created on first use with a private authority. A loaded identity
+/// follows its files: when they change, or a certificate of the store is about to end, new connections use the new certificates, and open
+/// connections continue. Unusable files leave the identity unchanged.
 /// </remarks>
 public sealed class Identity
 {
@@ -33,10 +33,10 @@ public sealed class Identity
     private string _stamp = "";
     private long _checkedAt;
 
-    /// <summary>An identity from certificates at hand; both must hold their private keys.</summary>
+    /// <summary>Creates an identity from certificates; both must include their private keys.</summary>
     /// <param name="authority">The one authority that this process trusts.</param>
-    /// <param name="server">Shown to those who connect to this process.</param>
-    /// <param name="client">Shown to those that this process connects to.</param>
+    /// <param name="server">Shown to processes that connect to this one.</param>
+    /// <param name="client">Shown to processes that this one connects to.</param>
     /// <exception cref="IdentityException">A private key is missing, or a certificate is not signed by the authority or not valid now.</exception>
     public Identity(X509Certificate2 authority, X509Certificate2 server, X509Certificate2 client)
         : this(new IdentityParts(authority, server, client, [], null, new RevokedSerials()).Checked("server certificate", "client certificate"))
@@ -61,42 +61,42 @@ public sealed class Identity
     /// <summary>The authority that this process trusts.</summary>
     public X509Certificate2 Authority => Current.Authority;
 
-    /// <summary>Shown to those who connect to this process.</summary>
+    /// <summary>Shown to processes that connect to this one.</summary>
     public X509Certificate2 Server => Current.Server;
 
-    /// <summary>Shown to those that this process connects to.</summary>
+    /// <summary>Shown to processes that this one connects to.</summary>
     public X509Certificate2 Client => Current.Client;
 
-    /// <summary>The serial numbers that <see cref="Revoke"/> was told, here or by others of the grid.</summary>
+    /// <summary>The revoked serial numbers, from <see cref="Revoke"/> here or elsewhere in the grid.</summary>
     public IReadOnlyCollection<string> RevokedSerials => Current.RevokedSerials.Serials;
 
-    /// <summary>The certificates as they are now.</summary>
+    /// <summary>The certificates of this moment.</summary>
     internal IdentityParts Current => For(null);
 
-    /// <summary>The store that it follows; null: it has other sources.</summary>
+    /// <summary>The store that the identity follows; null: it has another source.</summary>
     internal IdentityStore? Store => _agentOf is null ? _source as IdentityStore : _agentOf.Store;
 
-    /// <summary>Why the files could not be followed when they were last looked at; null: they could.</summary>
+    /// <summary>Why the files could not be used at the last check; null: they could.</summary>
     internal IdentityException? Problem { get; private set; }
 
-    /// <summary>The identity of this process: of a spawned process, what it was given; else from the seven variables, else from the user's store.</summary>
-    /// <param name="names">Host names and addresses, beside this machine's own, by which this process is reached: the store's certificate will carry them.</param>
-    /// <returns>The identity; the same one each time.</returns>
-    /// <exception cref="IdentityException">A variable or file is unusable; the message names it and the cure.</exception>
+    /// <summary>The identity of this process: of a spawned process, the one it was given; else from the seven variables, else from the user's store.</summary>
+    /// <param name="names">Host names and addresses by which this process is reached, in addition to those of this machine; the store's certificate will carry them.</param>
+    /// <returns>The identity; the same instance each time.</returns>
+    /// <exception cref="IdentityException">A variable or file is unusable; the message names it and what to do.</exception>
     /// <exception cref="ArgumentException">A name is no host name or address.</exception>
     public static Identity Load(params IEnumerable<string> names) =>
         Volatile.Read(ref s_process) ?? Follow((IIdentitySource?)RaktrVariables.Source() ?? IdentityStore.Open(), names);
 
     /// <summary>The identity of this user from the store in <c>$GLOOX_HOME</c>, whatever the variables say and however this process was started.</summary>
     /// <param name="names">As for <see cref="Load"/>.</param>
-    /// <returns>The identity; the same one each time.</returns>
-    /// <exception cref="IdentityException">A file is unusable; the message names it and the cure.</exception>
+    /// <returns>The identity; the same instance each time.</returns>
+    /// <exception cref="IdentityException">A file is unusable; the message names it and what to do.</exception>
     /// <exception cref="ArgumentException">A name is no host name or address.</exception>
     public static Identity LoadStore(params IEnumerable<string> names) => Follow(IdentityStore.Open(), names);
 
     /// <summary>
-    /// Makes a token with which another machine joins the authority of this user's store, at any agent of this store. The token works once
-    /// and is a secret while it lasts.
+    /// Creates a token with which another machine joins the authority of this user's store, at any agent that uses the store. The token works once,
+    /// and is a secret until it expires.
     /// </summary>
     /// <param name="options">Null: the defaults.</param>
     /// <returns>The token, for <see cref="JoinAsync"/> or <c>gloox join</c>.</returns>
@@ -106,16 +106,16 @@ public sealed class Identity
     public static string CreateJoinToken(JoinTokenOptions? options = null) => IdentityStore.Open().CreateToken(options ?? new JoinTokenOptions());
 
     /// <summary>
-    /// Joins the authority of an agent's store: keys are made here, certificates come from there, and from then on this machine's processes
-    /// and that one's trust each other. What this store had is kept in a folder beside it. The token is sent only to the agent that it was
-    /// made for.
+    /// Joins the authority of an agent's store: this machine creates the keys, the agent issues the certificates, and from then on the processes of
+    /// both machines trust each other. The files that the store had are kept in a folder beside it. The token is sent only to the agent that it
+    /// was created for.
     /// </summary>
-    /// <param name="url">An agent where the token was made, as <c>host:port</c>.</param>
-    /// <param name="token">What <see cref="CreateJoinToken"/> or <c>gloox token</c> gave there.</param>
+    /// <param name="url">An agent on the machine where the token was created, as <c>host:port</c>.</param>
+    /// <param name="token">A token from <see cref="CreateJoinToken"/> or <c>gloox token</c> there.</param>
     /// <param name="options">Null: the defaults.</param>
-    /// <param name="ct">Gives up; the store is as it was.</param>
-    /// <returns>This machine's identity now.</returns>
-    /// <exception cref="JoinException">It did not work; <see cref="JoinException.Failure"/> says why.</exception>
+    /// <param name="ct">Cancels the operation; the store stays as it was.</param>
+    /// <returns>The new identity of this machine.</returns>
+    /// <exception cref="JoinException">Joining failed; <see cref="JoinException.Failure"/> says why.</exception>
     /// <exception cref="RpcException">The agent cannot be reached.</exception>
     /// <exception cref="ArgumentException">The URL or a name is malformed.</exception>
     /// <exception cref="IdentityException">The store cannot be used.</exception>
@@ -147,12 +147,12 @@ public sealed class Identity
     }
 
     /// <summary>
-    /// Refuses a certificate from now on although it is valid, and ends the connections that were made with it. An agent tells its grid;
-    /// an identity that was loaded remembers it on disk.
+    /// Revokes certificates: they are refused from now on although they are valid, and connections made with them are closed. An agent spreads this
+    /// to its grid; a loaded identity also saves it to disk.
     /// </summary>
     /// <param name="serials">Serial numbers in hexadecimal, as <c>gloox certs</c> and <c>openssl x509 -serial</c> show them.</param>
-    /// <exception cref="ArgumentException">One is no serial number.</exception>
-    /// <exception cref="IdentityException">They cannot be written to disk; they are refused nonetheless, until the process ends.</exception>
+    /// <exception cref="ArgumentException">A text is no serial number.</exception>
+    /// <exception cref="IdentityException">The serial numbers cannot be saved; they are refused until this process ends.</exception>
     public void Revoke(params IEnumerable<string> serials)
     {
         if (_agentOf is not null)
@@ -170,8 +170,8 @@ public sealed class Identity
         }
     }
 
-    /// <summary>The certificates of this identity, and those that its store's authority has made for other machines.</summary>
-    /// <returns>One entry for each.</returns>
+    /// <summary>The certificates of this identity, and those that its store's authority issued for other machines.</summary>
+    /// <returns>One entry for each certificate.</returns>
     /// <exception cref="IdentityException">The store cannot be read.</exception>
     public IReadOnlyList<CertificateInfo> Certificates()
     {
@@ -199,7 +199,7 @@ public sealed class Identity
             new RevokedSerials()));
     }
 
-    /// <summary>As <see cref="Revoke"/>, for as long as the process runs.</summary>
+    /// <summary>As <see cref="Revoke"/>, without saving.</summary>
     internal void RevokeInMemory(IEnumerable<string> serials)
     {
         RevokedSerials revoked = Current.RevokedSerials;
@@ -239,8 +239,8 @@ public sealed class Identity
     public static Identity Import(byte[][] parts) => new(IdentityParts.Import(parts));
 
     /// <summary>
-    /// The certificates as they are now, for a connection that reached this machine at an address. An address that this machine did not
-    /// have when its certificate was made gets into a new one now.
+    /// The certificates of this moment, for a connection that reached this machine at an address. If the certificate lacks that address, a new
+    /// certificate is issued with it.
     /// </summary>
     internal IdentityParts For(IPAddress? reachedAt)
     {
@@ -268,9 +268,9 @@ public sealed class Identity
         }
     }
 
-    /// <summary>This identity, whose certificate now carries these names too, where its source can make such a one.</summary>
+    /// <summary>This identity, whose certificate now carries these names too if its source can issue one.</summary>
     /// <exception cref="ArgumentException">A name is no host name or address.</exception>
-    /// <exception cref="IdentityException">The source cannot be used (any more).</exception>
+    /// <exception cref="IdentityException">The source cannot be used, or no longer.</exception>
     internal Identity ReachedBy(IEnumerable<string> names)
     {
         string[] hosts = [.. names.Select(CertificateNames.Normal)];
@@ -291,7 +291,7 @@ public sealed class Identity
         }
     }
 
-    /// <summary>A connection that is ended when the other side's certificate is revoked.</summary>
+    /// <summary>Registers a connection, which is closed when the other side's certificate is revoked.</summary>
     internal void Watch(SslStream stream, Peer peer)
     {
         if (_agentOf is not null)
@@ -333,7 +333,7 @@ public sealed class Identity
         return identity.ReachedBy(names);
     }
 
-    /// <summary>Under the lock: looks at the files, and adds hosts to the certificate where it can.</summary>
+    /// <summary>Under the lock: checks the files, and adds hosts to the certificate where possible.</summary>
     private IdentityParts Refresh(IReadOnlyCollection<string> hosts)
     {
         string stamp = _source!.Stamp();

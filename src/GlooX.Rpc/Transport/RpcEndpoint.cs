@@ -27,13 +27,13 @@ public sealed class RpcEndpoint
     /// <summary>The file of a UNIX-domain socket; null for TCP.</summary>
     public string? Path { get; }
 
-    /// <summary>Whether it can be called: TCP needs a port.</summary>
+    /// <summary>Whether it can be dialled: TCP needs a port.</summary>
     internal bool IsDialable => Path is not null || Port != 0;
 
     /// <summary>Whether the host means all addresses of this machine, such as 0.0.0.0.</summary>
     public bool IsAny => Host is "0.0.0.0" or "::" or "*";
 
-    /// <summary>The form to dial: an "any" address means this machine.</summary>
+    /// <summary>The endpoint to dial: an "any" address means this machine.</summary>
     public RpcEndpoint Dialable => Host == "::" ? new("::1", Port) : IsAny ? new("127.0.0.1", Port) : this;
 
     /// <summary>The same host with another port.</summary>
@@ -100,7 +100,7 @@ public sealed class RpcEndpoint
     /// <returns>As <see cref="Parse"/> takes it.</returns>
     public override string ToString() => Path is not null ? Unix + Path : Host.Contains(':', StringComparison.Ordinal) ? $"[{Host}]:{Port}" : $"{Host}:{Port}";
 
-    /// <summary>The addresses to bind.</summary>
+    /// <summary>The address to bind.</summary>
     internal async Task<IPEndPoint> ResolveForBindAsync(CancellationToken ct)
     {
         if (IPAddress.TryParse(Host, out IPAddress? address))

@@ -2,16 +2,16 @@ using System.Globalization;
 
 namespace GlooX.Tls.Join;
 
-/// <summary>A certificate that this store's authority made for another machine.</summary>
+/// <summary>A certificate that this store's authority issued for another machine.</summary>
 /// <param name="Serial">In the spelling of <see cref="RevokedSerials.Normal"/>.</param>
 /// <param name="Node">The machine's identity.</param>
-/// <param name="Kind">As the files of a store are named: server, client or children.</param>
-/// <param name="Role">What the machine joined as.</param>
-/// <param name="Until">The last day that it is valid.</param>
-/// <param name="Hosts">The names and addresses in it.</param>
+/// <param name="Kind">Named like the files of a store: server, client or children.</param>
+/// <param name="Role">The role in which the machine joined.</param>
+/// <param name="Until">The last day of validity.</param>
+/// <param name="Hosts">The host names and addresses in the certificate.</param>
 internal sealed record IssuedCertificate(string Serial, string Node, string Kind, RpcRole Role, DateOnly Until, IReadOnlyList<string> Hosts);
 
-/// <summary>What the authority made for other machines: a line each, only appended to, under the store's lock.</summary>
+/// <summary>The certificates that the authority issued for other machines: one line each, only appended to, under the store's lock.</summary>
 internal sealed class IssuedCertificates(string path, TimeProvider time)
 {
     /// <exception cref="IdentityException">The file is damaged.</exception>
@@ -36,12 +36,12 @@ internal sealed class IssuedCertificates(string path, TimeProvider time)
     public void Add(IEnumerable<IssuedCertificate> made) => File.AppendAllLines(path, made.Select(m => string.Join(
         '\t', m.Serial, m.Node, m.Kind, CertificateNames.Describe(m.Role), m.Until.ToString("yyyy-MM-dd", CultureInfo.InvariantCulture), string.Join(',', m.Hosts))));
 
-    /// <summary>The machine that answers with a certificate; null: none of those made here.</summary>
-    /// <remarks>The last one made for a machine counts for its role. Its client's and its children's certificates speak for nobody.</remarks>
+    /// <summary>The machine that answers with a certificate; null: it was not issued here.</summary>
+    /// <remarks>The last certificate issued for a machine decides its role. Client and children certificates do not identify a machine.</remarks>
     public (string Node, RpcRole Role)? NodeOf(string serial) =>
         Read().LastOrDefault(i => i.Serial == serial && i.Kind == "server") is { } found ? (found.Node, found.Role) : null;
 
-    /// <summary>The names that are in certificates of other machines which are still good.</summary>
+    /// <summary>The names in valid certificates of other machines.</summary>
     public HashSet<string> TakenFrom(string node, RevokedSerials revoked)
     {
         var today = DateOnly.FromDateTime(time.GetUtcNow().UtcDateTime);

@@ -5,8 +5,8 @@ using System.Security.Cryptography.X509Certificates;
 namespace GlooX.Tls.Join;
 
 /// <summary>
-/// Makes certificates for a machine that may have them. The permission decides the roles, the authority the node; of the request only the
-/// keys and the names count, and a name that is in another node's certificate is withheld: a node never gets what another is reached by.
+/// Issues certificates for a machine that may join. The grant decides the roles and the authority the node; from the request come only the keys
+/// and the names. A name in a valid certificate of another node is withheld: a node never receives another node's name.
 /// </summary>
 internal static class JoinIssuer
 {
@@ -19,7 +19,7 @@ internal static class JoinIssuer
         string[] wanted = [.. Hosts(asked[0]).Union(grant.Names.Select(CertificateNames.Normal), StringComparer.Ordinal)];
         if (wanted.Length > MaxHosts)
         {
-            throw new JoinException(JoinFailure.Refused, $"certificates for {wanted.Length} names were asked for; {MaxHosts} are given");
+            throw new JoinException(JoinFailure.Refused, $"certificates for {wanted.Length} names were requested; the limit is {MaxHosts}");
         }
 
         HashSet<string> taken = [.. issued.TakenFrom(node, revoked).Union(ownHosts, StringComparer.Ordinal).Where(h => !IsEveryones(h))];
@@ -44,14 +44,14 @@ internal static class JoinIssuer
             made.Add(new IssuedCertificate(RevokedSerials.Normal(certificate.SerialNumber), node, k.Kind, grant.Role, DateOnly.FromDateTime(certificate.NotAfter.ToUniversalTime()), k.Hosts));
             return certificate.RawData;
         })];
-        issued.Add(made); // before anybody has them: a certificate that is not recorded cannot be revoked by its node's name
+        issued.Add(made); // before they are sent: a certificate that is not recorded cannot be revoked by its node's name
         return new JoinReply(JoinFailure.None, "", certificates, [.. wanted.Where(taken.Contains)]);
     }
 
-    /// <summary>Names by which every machine reaches itself, so that they single out nobody.</summary>
+    /// <summary>Names by which every machine reaches itself; they identify no machine.</summary>
     private static bool IsEveryones(string host) => host == "localhost" || (IPAddress.TryParse(host, out IPAddress? address) && IPAddress.IsLoopback(address));
 
-    // Loading verifies that the asker holds the key.
+    // Loading verifies that the requester holds the key.
     private static CertificateRequest Read(byte[] der)
     {
         try
@@ -61,7 +61,7 @@ internal static class JoinIssuer
             using RSA? rsa = request.PublicKey.GetRSAPublicKey();
             return ecdsa is { KeySize: >= 256 } || rsa is { KeySize: >= 2048 }
                 ? request
-                : throw new JoinException(JoinFailure.Refused, "the key in the request is too weak, or of a kind that is not supported: use ECDSA from P-256 up, or RSA from 2048 bits up");
+                : throw new JoinException(JoinFailure.Refused, "the key in the request is too weak or not supported: use ECDSA with P-256 or more, or RSA with 2048 bits or more");
         }
         catch (Exception e) when (e is CryptographicException or ArgumentException)
         {

@@ -2,35 +2,35 @@ using GlooX.Protocol;
 
 namespace GlooX;
 
-/// <summary>What a token for joining is good for. Immutable.</summary>
+/// <summary>What a join token permits. Immutable.</summary>
 public sealed record JoinTokenOptions
 {
     /// <summary>
-    /// What the machine that joins may be: <see cref="RpcRole.Agent"/> (default; its user is a client too and its agents make certificates for
+    /// The role of the machine that joins: <see cref="RpcRole.Agent"/> (default; its user is a client too, and its agents issue certificates for
     /// their children), <see cref="RpcRole.Client"/> or <see cref="RpcRole.Observer"/>.
     /// </summary>
     public RpcRole Role { get; init; } = RpcRole.Agent;
 
-    /// <summary>How long the token can be used. Default 15 minutes; at most a day. Who sees it in that time can join in its place.</summary>
+    /// <summary>How long the token can be used. Default 15 minutes; at most one day. Anyone who sees the token in that time can join in its place.</summary>
     public TimeSpan ValidFor { get; init; } = TimeSpan.FromMinutes(15);
 
-    /// <summary>Host names and addresses for the joining machine's certificate, beside those that it says it has.</summary>
+    /// <summary>Host names and addresses for the joining machine's certificate, in addition to those it asks for. Default empty.</summary>
     public IReadOnlyList<string> Names { get; init; } = [];
 }
 
-/// <summary>How a machine joins. Immutable.</summary>
+/// <summary>Settings of <see cref="Identity.JoinAsync"/>. Immutable.</summary>
 public sealed record JoinOptions
 {
-    /// <summary>Host names and addresses, beside this machine's own, by which its agents are reached.</summary>
+    /// <summary>Host names and addresses by which this machine's agents are reached, in addition to its own. Default empty.</summary>
     public IReadOnlyList<string> Names { get; init; } = [];
 
     /// <summary>
-    /// Whether a store whose authority has made certificates for other machines is given up for the new one. Default false. Files that are
-    /// replaced are kept in a folder beside them.
+    /// Whether to join even though this machine's own authority has issued certificates for other machines. Default false. Replaced files are kept
+    /// in a folder beside the store.
     /// </summary>
     public bool Replace { get; init; }
 
-    /// <summary>The host, address or node that the agent's certificate must carry. Null (default): the host that is dialled.</summary>
+    /// <summary>The host, address or node that the agent's certificate must carry. Null (default): the host of the URL.</summary>
     public string? ServerName { get; init; }
 
     /// <summary>How long joining may take. Default 30 s.</summary>
@@ -52,34 +52,34 @@ public sealed class JoinResult
 /// <summary>Why joining failed.</summary>
 public enum JoinFailure
 {
-    /// <summary>It did not.</summary>
+    /// <summary>Joining did not fail.</summary>
     None = 0,
 
-    /// <summary>The text is no token, or not all of one.</summary>
+    /// <summary>The text is no token, or part of one.</summary>
     MalformedToken = 1,
 
-    /// <summary>The token was used already, or it was never known where it was shown.</summary>
+    /// <summary>The token was used already, or the agent never knew it.</summary>
     UnknownToken = 2,
 
-    /// <summary>The token was not used in time.</summary>
+    /// <summary>The token has expired.</summary>
     ExpiredToken = 3,
 
-    /// <summary>The agent is of another authority than the token, or not the one that was dialled; the token was not sent.</summary>
+    /// <summary>The agent belongs to another authority than the token, or is not the one that was dialled. The token was not sent.</summary>
     WrongAuthority = 4,
 
     /// <summary>Too many attempts failed.</summary>
     TooManyAttempts = 5,
 
-    /// <summary>The agent does not hold its authority's key.</summary>
+    /// <summary>The agent does not hold its authority's key, so it cannot issue certificates.</summary>
     NoAuthority = 6,
 
-    /// <summary>What was asked for is not given.</summary>
+    /// <summary>The agent does not grant what was requested.</summary>
     Refused = 7,
 
     /// <summary>A message was malformed or of another version.</summary>
     Protocol = 8,
 
-    /// <summary>This machine's own store stands in the way.</summary>
+    /// <summary>This machine's own store prevents joining; see <see cref="JoinOptions.Replace"/>.</summary>
     OwnAuthority = 9,
 }
 
@@ -89,6 +89,6 @@ public sealed class JoinException : GlooXException
     internal JoinException(JoinFailure failure, string message, Exception? inner = null)
         : base(message, inner) => Failure = failure;
 
-    /// <summary>Why.</summary>
+    /// <summary>Why joining failed.</summary>
     public JoinFailure Failure { get; }
 }

@@ -3,12 +3,12 @@ using System.Security.Cryptography;
 
 namespace GlooX.Tls.Join;
 
-/// <summary>What the holder of a token may have.</summary>
+/// <summary>What a token grants.</summary>
 internal sealed record JoinGrant(RpcRole Role, IReadOnlyList<string> Names);
 
 /// <summary>
-/// The tokens that were given out and not yet used: a file each in the store, which holds only a hash of the secret. Whoever moves the
-/// file away has used the token, so it is used once, whichever of several agents of the store is asked.
+/// The tokens that were created and not yet used: one file each, with a hash of the secret. A token is used by moving its file away, so it works
+/// once, at whichever agent of the store.
 /// </summary>
 internal sealed class JoinTokenStore(string folder, TimeProvider time)
 {
@@ -24,7 +24,7 @@ internal sealed class JoinTokenStore(string folder, TimeProvider time)
             Convert.ToHexString(SHA256.HashData(token.Secret)), (time.GetUtcNow() + validFor).ToUnixTimeMilliseconds().ToString(CultureInfo.InvariantCulture), CertificateNames.Describe(grant.Role), string.Join(',', grant.Names)));
     }
 
-    /// <summary>Uses a token up, whether it is right or not.</summary>
+    /// <summary>Consumes a token, also when the secret is wrong.</summary>
     /// <exception cref="JoinException"><see cref="JoinFailure.UnknownToken"/> or <see cref="JoinFailure.ExpiredToken"/>.</exception>
     public JoinGrant Take(byte[] id, byte[] secret)
     {
@@ -47,7 +47,7 @@ internal sealed class JoinTokenStore(string folder, TimeProvider time)
 
             return grant.Until >= time.GetUtcNow()
                 ? grant.Grant
-                : throw new JoinException(JoinFailure.ExpiredToken, $"the token expired at {grant.Until:yyyy-MM-dd HH:mm:ss} UTC; make another one with: gloox token");
+                : throw new JoinException(JoinFailure.ExpiredToken, $"the token expired at {grant.Until:yyyy-MM-dd HH:mm:ss} UTC; create another one with: gloox token");
         }
         finally
         {
@@ -55,7 +55,7 @@ internal sealed class JoinTokenStore(string folder, TimeProvider time)
         }
     }
 
-    private static JoinException Unknown() => new(JoinFailure.UnknownToken, "the token is not known here: it was used already, or it is another agent's; make another one with: gloox token");
+    private static JoinException Unknown() => new(JoinFailure.UnknownToken, "the token is unknown here: it was used already, or belongs to another machine's agents; create another one with: gloox token");
 
     private static (byte[] SecretHash, DateTimeOffset Until, JoinGrant Grant)? Read(string file)
     {
