@@ -99,7 +99,7 @@ public class Agent : IAsyncDisposable
 
     private AddonSpread Spread => _spread ?? throw new InvalidOperationException("this process is no agent of a grid: attach its add-ons to it alone");
 
-    internal Upkeep Upkeep => _upkeep ?? throw new InvalidOperationException("this process is no agent of a grid: it denies nothing");
+    internal Upkeep Upkeep => _upkeep ?? throw new InvalidOperationException("this process is no agent of a grid: it revokes nothing");
 
     internal ChannelHub Hub => _channels ?? throw new InvalidOperationException("this process is no agent of a grid: it has no channels; ask its parent for them");
 
@@ -443,7 +443,7 @@ public class Agent : IAsyncDisposable
 
         // The port is bound before the engine exists, since the engine's name holds the port; a caller in between is told to come again.
         _server.Route(TlsConnection.Grid, AcceptGridAsync, RpcRole.Agent);
-        var desk = new JoinDesk(identity, (options.LoggerFactory ?? NullLoggerFactory.Instance).CreateLogger("GlooX.Join"));
+        var desk = new JoinServer(identity, (options.LoggerFactory ?? NullLoggerFactory.Instance).CreateLogger("GlooX.Join"));
         _server.Route(TlsConnection.Join, connection => desk.ServeAsync(connection, _stop.Token), null);
         await _server.StartAsync(url, ct).ConfigureAwait(false);
         int port = _server.Listener.Endpoint.Port;

@@ -31,7 +31,7 @@ internal static class AgentAccess
             ["abandon"] = Runs,
             ["stop"] = Runs,
             ["logs"] = Runs,
-            ["deny"] = Runs,
+            ["revoke"] = Runs,
             ["spawn_here"] = RpcRole.Agent,
             ["prepare_here"] = RpcRole.Agent,
             ["abandon_here"] = RpcRole.Agent,

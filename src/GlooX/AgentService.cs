@@ -88,8 +88,8 @@ internal interface IAgentService
     IAsyncEnumerable<ProcessEvent[]> WatchHereAsync(string? id, CancellationToken ct = default);
 
     /// <summary>Certificates that are refused from now on, in the whole grid.</summary>
-    [Rpc("deny")]
-    ValueTask DenyAsync(string[] serials, CancellationToken ct = default);
+    [Rpc("revoke")]
+    ValueTask RevokeAsync(string[] serials, CancellationToken ct = default);
 
     /// <summary>The names of this node's add-ons.</summary>
     [Rpc("addons")]
@@ -170,9 +170,9 @@ internal sealed class AgentService(Agent agent) : IAgentService
 
     public IAsyncEnumerable<ProcessEvent[]> WatchHereAsync(string? id, CancellationToken ct) => agent.Watch.HereAsync(id, ct);
 
-    public ValueTask DenyAsync(string[] serials, CancellationToken ct)
+    public ValueTask RevokeAsync(string[] serials, CancellationToken ct)
     {
-        agent.Upkeep.Deny(serials);
+        agent.Upkeep.Revoke(serials);
         return default;
     }
 

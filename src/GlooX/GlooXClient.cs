@@ -390,12 +390,12 @@ public sealed partial class GlooXClient : IAsyncDisposable
     /// <summary>Has certificates refused by the whole grid from now on, although they are valid, and the connections ended that were made with them.</summary>
     /// <param name="serials">Serial numbers in hexadecimal, as <c>gloox certs</c> shows them.</param>
     /// <param name="ct">Gives up.</param>
-    /// <returns>Completes when the agent has denied them; the others hear of it within seconds, or as soon as they are reachable.</returns>
+    /// <returns>Completes when the agent has revoked them; the others hear of it within seconds, or as soon as they are reachable.</returns>
     /// <exception cref="RpcException">The agent does not answer, or one is no serial number.</exception>
-    public async Task DenyAsync(IEnumerable<string> serials, CancellationToken ct = default)
+    public async Task RevokeAsync(IEnumerable<string> serials, CancellationToken ct = default)
     {
         await RequireAgentAsync(ct).ConfigureAwait(false);
-        await _agent.DenyAsync([.. serials], ct).ConfigureAwait(false);
+        await _agent.RevokeAsync([.. serials], ct).ConfigureAwait(false);
     }
 
     /// <summary>The add-ons of the node.</summary>

@@ -79,7 +79,7 @@ public sealed class CommandTests
     [InlineData("logs")]
     [InlineData("events")]
     [InlineData("certs")]
-    [InlineData("deny")]
+    [InlineData("revoke")]
     [InlineData("token")]
     [InlineData("join")]
     [InlineData("channel")]

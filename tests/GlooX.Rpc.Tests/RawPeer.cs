@@ -87,7 +87,7 @@ internal sealed class RawPeer(TlsConnection connection) : IAsyncDisposable
         {
             if (frame.Type == FrameType.GoAway)
             {
-                why = Bodies.ReadError(frame.Body).Code;
+                why = FrameBodies.ReadError(frame.Body).Code;
             }
         }
 

@@ -16,24 +16,24 @@ internal sealed class ClientConnection : RpcConnection
     private readonly TaskCompletionSource _greeted = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly TimeSpan _keepAlive;
 
-    private ClientConnection(TlsConnection connection, RpcClientOptions options, int lane)
+    private ClientConnection(TlsConnection connection, RpcClientOptions options, int slotIndex)
         : base(connection, options.MaxFrameBytes, options.MaxBufferedBytes, MaxCallbacksInFlight, RpcServerOptions.StandardInFlightBytes, new Pipeline(options.Interceptors))
     {
         LocalAddress = connection.LocalAddress;
-        Lane = lane;
+        SlotIndex = slotIndex;
         _keepAlive = options.KeepAliveInterval;
-        StartSweeping();
+        StartDeadlineTimer();
     }
 
     public System.Net.IPAddress? LocalAddress { get; }
 
-    public override int Lane { get; }
+    public override int SlotIndex { get; }
 
     /// <summary>How many calls are in flight.</summary>
     public int Load => InFlight;
 
     /// <summary>Dials, proves both identities, and waits for the other side's greeting: only then is it known that the caller was let in.</summary>
-    public static async Task<ClientConnection> OpenAsync(RpcEndpoint endpoint, Identity identity, RpcClientOptions options, int lane, CancellationToken ct)
+    public static async Task<ClientConnection> OpenAsync(RpcEndpoint endpoint, Identity identity, RpcClientOptions options, int slotIndex, CancellationToken ct)
     {
         using var limit = CancellationTokenSource.CreateLinkedTokenSource(ct);
         TimeSpan patience = options.ConnectTimeout;
@@ -43,9 +43,9 @@ internal sealed class ClientConnection : RpcConnection
         try
         {
             TlsConnection tls = await TlsConnection.DialAsync(endpoint, TlsConnection.Rpc, identity, options.ServerName, options.ServerRole, limit.Token, how).ConfigureAwait(false);
-            connection = new ClientConnection(tls, options, lane);
+            connection = new ClientConnection(tls, options, slotIndex);
             FrameBuffer hello = FrameBuffer.Begin(FrameType.Hello, 0);
-            Bodies.WriteHello(hello, new Hello(Hello.Version, Hello.Version, options.MaxFrameBytes, MaxCallbacksInFlight, RpcServer.Software, Streams.IncomingStream.Window) { Tokens = options.Tokens });
+            FrameBodies.WriteHello(hello, new Hello(Hello.Version, Hello.Version, options.MaxFrameBytes, MaxCallbacksInFlight, RpcServer.Software, Streams.IncomingStream.Window) { Tokens = options.Tokens });
             connection.Send(hello);
             ThreadPool.UnsafeQueueUserWorkItem(static c => _ = c.ReadLoopAsync(), connection, preferLocal: false); // without the caller's context; ends with the connection, and reports through Closed
             await connection._greeted.Task.WaitAsync(limit.Token).ConfigureAwait(false);
@@ -66,7 +66,7 @@ internal sealed class ClientConnection : RpcConnection
 
     protected override bool AlwaysReads => true;
 
-    public override long Sweep(long now)
+    public override long CheckDeadlines(long now)
     {
         if (_greeted.Task.IsCompleted)
         {
@@ -76,7 +76,7 @@ internal sealed class ClientConnection : RpcConnection
         Trim(now);
 
         // A silence is seen by no more than a quarter of its length too late.
-        long next = base.Sweep(now);
+        long next = base.CheckDeadlines(now);
         return _keepAlive > TimeSpan.Zero ? Math.Min(next, now + (long)(_keepAlive.TotalMilliseconds / 4)) : next;
     }
 
@@ -87,14 +87,14 @@ internal sealed class ClientConnection : RpcConnection
         switch (type)
         {
             case FrameType.HelloAck:
-                Hello hello = Bodies.ReadHello(body);
+                Hello hello = FrameBodies.ReadHello(body);
                 PeerMaxFrame = hello.MaxFrame;
                 MaxMade = hello.MaxInFlight;
                 PeerWindow = hello.Window;
                 _greeted.TrySetResult();
                 break;
             case FrameType.GoAway:
-                (RpcError why, string said, _, _) = Bodies.ReadError(body);
+                (RpcError why, string said, _, _) = FrameBodies.ReadError(body);
                 if (why != RpcError.ShuttingDown)
                 {
                     Close(new RpcException(why, why == RpcError.Unauthorized ? $"{Remote} refused this process: {said}" : $"{Remote} ended the connection: {said}") { Url = Remote });

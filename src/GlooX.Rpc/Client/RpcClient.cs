@@ -19,13 +19,13 @@ namespace GlooX;
 /// A server that cannot be reached is not hammered: all callers share one attempt, and attempts are made with a growing, jittered pause.
 /// An <see cref="RpcException"/> without a <see cref="RpcException.Method"/> says that the call was never sent.
 /// </remarks>
-public sealed class RpcClient : IAsyncDisposable, ICallSource
+public sealed class RpcClient : IAsyncDisposable, IConnectionSource
 {
     private readonly RpcEndpoint _endpoint;
     private readonly Lazy<Identity> _identity;
     private readonly CancellationTokenSource _disposed = new();
     private readonly ConcurrentDictionary<ClientConnection, bool> _connections = new();
-    private readonly Lane[] _lanes;
+    private readonly ConnectionSlot[] _slots;
 
     private RpcClient(RpcEndpoint endpoint, RpcClientOptions options)
     {
@@ -33,7 +33,7 @@ public sealed class RpcClient : IAsyncDisposable, ICallSource
         Options = options;
         Pipeline = new Pipeline(options.Interceptors);
         _identity = new(() => options.Identity ?? Identity.Load());
-        _lanes = [.. Enumerable.Range(0, options.Connections).Select(i => new Lane(ct => DialAsync(i, ct), options.MaxConnectPause, TimeProvider.System, _disposed.Token))];
+        _slots = [.. Enumerable.Range(0, options.Connections).Select(i => new ConnectionSlot(ct => DialAsync(i, ct), options.MaxConnectPause, TimeProvider.System, _disposed.Token))];
     }
 
     /// <summary>Whom it calls, as <c>host:port</c> or <c>unix:/path</c>.</summary>
@@ -44,24 +44,24 @@ public sealed class RpcClient : IAsyncDisposable, ICallSource
     internal Pipeline Pipeline { get; }
 
     /// <summary>The open connection with the fewest calls in flight; null when there is none that new calls may use.</summary>
-    internal ClientConnection? Current => _lanes.Length == 1 ? _lanes[0].Open : LeastLoaded();
+    internal ClientConnection? Current => _slots.Length == 1 ? _slots[0].Open : LeastLoaded();
 
     /// <summary>All connections, those that only finish their calls included.</summary>
     internal ICollection<ClientConnection> Connections => _connections.Keys;
 
-    Pipeline ICallSource.Pipeline => Pipeline;
+    Pipeline IConnectionSource.Pipeline => Pipeline;
 
-    int ICallSource.Lanes => _lanes.Length;
+    int IConnectionSource.SlotCount => _slots.Length;
 
-    bool ICallSource.IsDisposed => _disposed.IsCancellationRequested;
+    bool IConnectionSource.IsDisposed => _disposed.IsCancellationRequested;
 
-    bool ICallSource.WasConnected => _lanes[0].WasOpen;
+    bool IConnectionSource.WasConnected => _slots[0].WasOpen;
 
-    Exception? ICallSource.ConnectFailure => _lanes[0].Failure;
+    Exception? IConnectionSource.ConnectFailure => _slots[0].Failure;
 
-    RpcConnection? ICallSource.Current => Current;
+    RpcConnection? IConnectionSource.Current => Current;
 
-    TimeSpan ICallSource.CallTimeout => Options.CallTimeout;
+    TimeSpan IConnectionSource.CallTimeout => Options.CallTimeout;
 
     /// <summary>Makes a client; nothing is sent before the first call.</summary>
     /// <param name="url"><c>host:port</c>, where an "any" address such as 0.0.0.0 means this machine; or <c>unix:/path</c>.</param>
@@ -136,12 +136,12 @@ public sealed class RpcClient : IAsyncDisposable, ICallSource
     public async ValueTask DisposeAsync()
     {
         await _disposed.CancelAsync().ConfigureAwait(false);
-        await Task.WhenAll(_lanes.Select(static l => l.SettleAsync())).ConfigureAwait(false);
+        await Task.WhenAll(_slots.Select(static l => l.SettleAsync())).ConfigureAwait(false);
         var reason = new RpcException(RpcError.Connection, "the client was disposed") { Url = Url };
         await Task.WhenAll(Connections.Select(c => c.FinishAsync(reason, TimeSpan.FromSeconds(1)))).ConfigureAwait(false);
     }
 
-    async ValueTask<RpcConnection> ICallSource.ConnectionAsync(CancellationToken ct, long until) => await ConnectionAsync(ct, until).ConfigureAwait(false);
+    async ValueTask<RpcConnection> IConnectionSource.ConnectionAsync(CancellationToken ct, long until) => await ConnectionAsync(ct, until).ConfigureAwait(false);
 
     /// <summary>A connection that new calls may use.</summary>
     /// <param name="ct">Waits no longer; an attempt to connect that is under way goes on for others.</param>
@@ -159,7 +159,7 @@ public sealed class RpcClient : IAsyncDisposable, ICallSource
             ObjectDisposedException.ThrowIf(_disposed.IsCancellationRequested, this);
             try
             {
-                return await _lanes[0].ConnectAsync().WaitAsync(ct).ConfigureAwait(false);
+                return await _slots[0].ConnectAsync().WaitAsync(ct).ConfigureAwait(false);
             }
             catch (RpcException e) when (MayPass(e.Code) && Environment.TickCount64 < until)
             {
@@ -174,9 +174,9 @@ public sealed class RpcClient : IAsyncDisposable, ICallSource
 
     private static bool MayPass(RpcError error) => error is RpcError.Connection or RpcError.Timeout or RpcError.Overloaded or RpcError.ShuttingDown;
 
-    private async Task<ClientConnection> DialAsync(int lane, CancellationToken ct)
+    private async Task<ClientConnection> DialAsync(int slotIndex, CancellationToken ct)
     {
-        ClientConnection connection = await ClientConnection.OpenAsync(_endpoint, _identity.Value, Options, lane, ct).ConfigureAwait(false);
+        ClientConnection connection = await ClientConnection.OpenAsync(_endpoint, _identity.Value, Options, slotIndex, ct).ConfigureAwait(false);
         _connections[connection] = true;
         _ = connection.Closed.ContinueWith(_ => _connections.TryRemove(connection, out bool _), TaskScheduler.Default);
         return connection;
@@ -186,12 +186,12 @@ public sealed class RpcClient : IAsyncDisposable, ICallSource
     private ClientConnection? LeastLoaded()
     {
         ClientConnection? best = null;
-        Lane? closed = null;
-        foreach (Lane lane in _lanes)
+        ConnectionSlot? closed = null;
+        foreach (ConnectionSlot slot in _slots)
         {
-            if (lane.Open is not { } open)
+            if (slot.Open is not { } open)
             {
-                closed ??= lane.IsConnecting ? null : lane;
+                closed ??= slot.IsConnecting ? null : slot;
             }
             else if (best is null || open.Load < best.Load)
             {
@@ -201,7 +201,7 @@ public sealed class RpcClient : IAsyncDisposable, ICallSource
 
         if (closed is not null && best is { Load: > 0 } && !_disposed.IsCancellationRequested)
         {
-            _ = closed.ConnectAsync(); // the lane keeps it; when it fails, the calls go on with the others
+            _ = closed.ConnectAsync(); // the slot keeps it; when it fails, the calls go on with the others
         }
 
         return best;

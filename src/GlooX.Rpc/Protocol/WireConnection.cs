@@ -422,7 +422,7 @@ internal abstract class WireConnection : IThreadPoolWorkItem, IInlineWork
     private void SendGoAway(RpcException reason)
     {
         FrameBuffer goAway = FrameBuffer.Begin(FrameType.GoAway, 0);
-        Bodies.WriteGoAway(goAway, reason.Code, reason.Message);
+        FrameBodies.WriteGoAway(goAway, reason.Code, reason.Message);
         Send(goAway);
     }
 

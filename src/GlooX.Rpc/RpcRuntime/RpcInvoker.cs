@@ -13,17 +13,17 @@ namespace GlooX.RpcRuntime;
 [EditorBrowsable(EditorBrowsableState.Never)]
 public sealed class RpcInvoker
 {
-    internal RpcInvoker(ICallSource source, string service, Borrowed? borrowed = null)
+    internal RpcInvoker(IConnectionSource source, string service, RemoteReference? reference = null)
     {
         Source = source;
         Service = service;
-        Borrowed = borrowed;
+        RemoteReference = reference;
     }
 
     /// <summary>To be held by whoever calls, if it calls what the other side lent.</summary>
-    internal Borrowed? Borrowed { get; }
+    internal RemoteReference? RemoteReference { get; }
 
-    internal ICallSource Source { get; }
+    internal IConnectionSource Source { get; }
 
     internal string Service { get; }
 
@@ -44,22 +44,22 @@ public sealed class RpcBoundMethod<TResult>
     // Connections on end that close before a call is made: more are no coincidence.
     private const int MaxRefusals = 3;
 
-    private readonly ICallSource _source;
+    private readonly IConnectionSource _source;
     private readonly RpcMethod<TResult> _method;
     private readonly Pipeline _pipeline;
     private readonly string _name;
     private readonly int _timeout;
     private readonly int _streamTimeout; // a stream lives as long as it must, unless its contract says otherwise
-    private readonly Borrowed? _borrowed;
+    private readonly RemoteReference? _reference;
     private readonly Binding?[] _bindings;
 
     internal RpcBoundMethod(RpcInvoker invoker, RpcMethod<TResult> method)
     {
         _source = invoker.Source;
         _pipeline = _source.Pipeline;
-        _borrowed = invoker.Borrowed;
+        _reference = invoker.RemoteReference;
         _method = method;
-        _bindings = new Binding?[_source.Lanes];
+        _bindings = new Binding?[_source.SlotCount];
         _name = invoker.Service.Length == 0 ? method.Name : $"{invoker.Service}/{method.Name}";
         _streamTimeout = Math.Max(0, method.TimeoutMilliseconds);
         double standard = _source.CallTimeout.TotalMilliseconds;
@@ -432,7 +432,7 @@ public sealed class RpcBoundMethod<TResult>
         }
 
         outgoing?.Start(call.Id);
-        GC.KeepAlive(_borrowed); // what is called is not given back before the call was sent
+        GC.KeepAlive(_reference); // what is called is not given back before the call was sent
         return true;
     }
 
@@ -443,13 +443,13 @@ public sealed class RpcBoundMethod<TResult>
         ct.ThrowIfCancellationRequested();
         uint method = MethodOn(connection);
         bool isSent = connection.Send(Write(0, method, args, 0, RequestFlags.OneWay, observed?.Sent), isUrgent: false);
-        GC.KeepAlive(_borrowed); // what is called is not given back before the call was sent
+        GC.KeepAlive(_reference); // what is called is not given back before the call was sent
         return isSent;
     }
 
     private uint MethodOn(RpcConnection connection)
     {
-        ref Binding? place = ref _bindings[connection.Lane];
+        ref Binding? place = ref _bindings[connection.SlotIndex];
         Binding? binding = place;
         if (binding is null || binding.Connection != connection)
         {

@@ -21,7 +21,7 @@ public sealed class RpcOutgoing
     private readonly RpcConnection _connection;
     private readonly CancellationTokenSource _ended = new();
     private readonly List<(OutgoingStream Stream, Func<OutgoingStream, Task> Send)> _uploads = [];
-    private List<int>? _lent;
+    private List<int>? _exported;
 
     internal RpcOutgoing(RpcConnection connection) => _connection = connection;
 
@@ -42,11 +42,11 @@ public sealed class RpcOutgoing
     /// <typeparam name="T">Its contract.</typeparam>
     /// <param name="target">What the other side may call.</param>
     /// <returns>What stands for the object among the arguments.</returns>
-    public int Lend<T>(T target)
+    public int Export<T>(T target)
         where T : class
     {
         ArgumentNullException.ThrowIfNull(target);
-        return Keep(_connection.Callbacks.Lend(target, typeof(T)));
+        return Keep(_connection.Exports.Export(target, typeof(T)));
     }
 
     /// <summary>Lends a delegate, for the connection's life.</summary>
@@ -54,17 +54,17 @@ public sealed class RpcOutgoing
     /// <param name="target">What the other side may call.</param>
     /// <param name="dispatcher">Serves the calls; the same one for each call of a method.</param>
     /// <returns>What stands for the delegate among the arguments.</returns>
-    public int Lend<T>(T target, RpcDispatcher dispatcher)
+    public int Export<T>(T target, RpcDispatcher dispatcher)
         where T : Delegate
     {
         ArgumentNullException.ThrowIfNull(target);
-        return Keep(_connection.Callbacks.Lend(target, dispatcher));
+        return Keep(_connection.Exports.Export(target, dispatcher));
     }
 
     /// <summary>The call was never sent: nobody will give back what it lent.</summary>
     internal void Abort()
     {
-        foreach (int number in _lent ?? [])
+        foreach (int number in _exported ?? [])
         {
             _connection.Callbacks.Release((uint)number);
         }
@@ -72,7 +72,7 @@ public sealed class RpcOutgoing
 
     private int Keep(int number)
     {
-        (_lent ??= []).Add(number);
+        (_exported ??= []).Add(number);
         return number;
     }
 
@@ -159,17 +159,17 @@ public sealed class RpcInbound
     /// <typeparam name="T">Its contract.</typeparam>
     /// <param name="reader">Positioned at the argument.</param>
     /// <returns>A proxy that works until the connection ends.</returns>
-    public T Borrow<T>(ref MessagePackReader reader)
+    public T Import<T>(ref MessagePackReader reader)
         where T : class =>
-        RpcRegistry.CreateProxy<T>(Borrow(ref reader));
+        RpcRegistry.CreateProxy<T>(Import(ref reader));
 
     /// <summary>Reads what stands for a delegate that the caller has lent.</summary>
     /// <param name="reader">Positioned at the argument.</param>
     /// <returns>Calls its one method, until the connection ends.</returns>
-    public RpcInvoker Borrow(ref MessagePackReader reader)
+    public RpcInvoker Import(ref MessagePackReader reader)
     {
         uint number = reader.ReadUInt32();
-        return new RpcInvoker(_connection, "#" + number.ToString(CultureInfo.InvariantCulture), new Borrowed(_connection, number));
+        return new RpcInvoker(_connection, "#" + number.ToString(CultureInfo.InvariantCulture), new RemoteReference(_connection, number));
     }
 
     internal void Begin(uint call) => (_call, _streams) = (call, null);

@@ -13,12 +13,12 @@ namespace GlooX.Server
     internal sealed class Service
     {
         private readonly Dictionary<string, int> _methods = new(StringComparer.Ordinal);
-        private Offer? _offer;
+        private ServiceTarget? _target;
 
         public Service(object target, RpcDispatcher? dispatcher, RpcAccess access)
         {
             Access = access;
-            _offer = new Offer(target, dispatcher);
+            _target = new ServiceTarget(target, dispatcher);
             for (int i = 0; i < (dispatcher?.Methods.Count ?? 0); i++)
             {
                 _methods[dispatcher!.Methods[i]] = i;
@@ -26,7 +26,7 @@ namespace GlooX.Server
         }
 
         /// <summary>What is called; null once it was taken back, so that connections that have called it keep nothing of it.</summary>
-        public Offer? Offered => Volatile.Read(ref _offer);
+        public ServiceTarget? Current => Volatile.Read(ref _target);
 
         public RpcAccess Access { get; }
 
@@ -34,11 +34,11 @@ namespace GlooX.Server
 
         public bool TryFind(string method, out int index) => _methods.TryGetValue(method, out index);
 
-        public void TakeBack() => Volatile.Write(ref _offer, null);
+        public void Withdraw() => Volatile.Write(ref _target, null);
     }
 
     /// <summary>An object and its dispatcher.</summary>
-    internal sealed record Offer(object Target, RpcDispatcher? Dispatcher);
+    internal sealed record ServiceTarget(object Target, RpcDispatcher? Dispatcher);
 }
 
 namespace GlooX
@@ -65,7 +65,7 @@ namespace GlooX
         private readonly ConcurrentDictionary<ServerConnection, bool> _connections = new();
         private readonly List<TlsRoute> _routes = [];
         private TlsListener? _listener;
-        private TlsListener? _door; // for connections that others accept
+        private TlsListener? _unbound; // for connections that others accept
         private int _disposed;
 
         /// <summary>Makes a server that does not listen yet.</summary>
@@ -119,7 +119,7 @@ namespace GlooX
                 return false;
             }
 
-            removed.TakeBack();
+            removed.Withdraw();
             return true;
         }
 
@@ -142,7 +142,7 @@ namespace GlooX
 
             RpcEndpoint endpoint = RpcEndpoint.Parse(url);
             Identity identity = (_options.Identity ?? Identity.Load()).ReachedBy(endpoint.IsAny ? _options.Names : [endpoint.Host, .. _options.Names]);
-            identity.DenyForNow(_options.DeniedSerials);
+            identity.RevokeInMemory(_options.RevokedSerials);
             SslApplicationProtocol[] protocols = [TlsConnection.Rpc, .. _routes.Select(r => r.Protocol)];
             _listener = await TlsListener.BindAsync(endpoint, identity, Limits, protocols, _logger, ct).ConfigureAwait(false);
             _listener.Route(TlsConnection.Rpc, ServeAsync, RpcRole.None);
@@ -166,7 +166,7 @@ namespace GlooX
             ArgumentNullException.ThrowIfNull(transport);
             ArgumentNullException.ThrowIfNull(caller);
             ObjectDisposedException.ThrowIf(IsStopping, this);
-            return LazyInitializer.EnsureInitialized(ref _door, MakeDoor).ServeAsync(transport, caller, ct);
+            return LazyInitializer.EnsureInitialized(ref _unbound, MakeUnboundListener).ServeAsync(transport, caller, ct);
         }
 
         /// <summary>
@@ -182,10 +182,10 @@ namespace GlooX
             }
 
             // First, for a caller that is told to go elsewhere must not be let in here again.
-            List<TlsListener> doors = [.. new[] { _listener, Volatile.Read(ref _door) }.OfType<TlsListener>()];
-            foreach (TlsListener door in doors)
+            List<TlsListener> listeners = [.. new[] { _listener, Volatile.Read(ref _unbound) }.OfType<TlsListener>()];
+            foreach (TlsListener listener in listeners)
             {
-                await door.StopAcceptingAsync().ConfigureAwait(false);
+                await listener.StopAcceptingAsync().ConfigureAwait(false);
             }
 
             foreach (ServerConnection connection in _connections.Keys)
@@ -196,9 +196,9 @@ namespace GlooX
             // Callers close their connections when they have no more calls here; only they know when that is.
             await Task.WhenAll(_connections.Keys.Select(static c => c.Closed)).WaitAsync(_options.DrainTimeout).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
             await Task.WhenAll(_connections.Keys.Select(c => c.FinishAsync(ShuttingDown(), TimeSpan.FromSeconds(1)))).ConfigureAwait(false);
-            foreach (TlsListener door in doors)
+            foreach (TlsListener listener in listeners)
             {
-                await door.DisposeAsync().ConfigureAwait(false);
+                await listener.DisposeAsync().ConfigureAwait(false);
             }
         }
 
@@ -229,7 +229,7 @@ namespace GlooX
             int slash = name.IndexOf('/', StringComparison.Ordinal);
             string serviceName = slash < 0 ? "" : name[..slash];
             string method = name[(slash + 1)..];
-            if (!_services.TryGetValue(serviceName, out Service? service) || service.Offered is not { } offered)
+            if (!_services.TryGetValue(serviceName, out Service? service) || service.Current is not { } target)
             {
                 string there = string.Join(", ", _services.Keys.Where(k => k.Length > 0).Order(StringComparer.Ordinal));
                 throw new RpcException(RpcError.ServiceNotFound, serviceName.Length == 0
@@ -245,7 +245,7 @@ namespace GlooX
             if (!service.TryFind(method, out int index))
             {
                 string methods = string.Join(", ", service.Methods.Order(StringComparer.Ordinal));
-                string where = serviceName.Length == 0 ? offered.Target.GetType().Name : serviceName;
+                string where = serviceName.Length == 0 ? target.Target.GetType().Name : serviceName;
                 throw new RpcException(RpcError.MethodNotFound, methods.Length == 0
                     ? $"{where} exposes no method '{method}'; in fact it exposes none (mark methods with [Rpc])"
                     : $"{where} exposes no method '{method}'; it exposes: {methods}");
@@ -269,13 +269,13 @@ namespace GlooX
 
         private static RpcException ShuttingDown() => new(RpcError.ShuttingDown, "the process is shutting down");
 
-        private TlsListener MakeDoor()
+        private TlsListener MakeUnboundListener()
         {
             Identity identity = (_options.Identity ?? Identity.Load()).ReachedBy(_options.Names);
-            identity.DenyForNow(_options.DeniedSerials);
-            TlsListener door = TlsListener.Unbound(identity, Limits, [TlsConnection.Rpc], _logger);
-            door.Route(TlsConnection.Rpc, ServeAsync, RpcRole.None);
-            return door;
+            identity.RevokeInMemory(_options.RevokedSerials);
+            TlsListener listener = TlsListener.Unbound(identity, Limits, [TlsConnection.Rpc], _logger);
+            listener.Route(TlsConnection.Rpc, ServeAsync, RpcRole.None);
+            return listener;
         }
 
         private async Task ServeAsync(TlsConnection tls)

@@ -18,9 +18,9 @@ public sealed record RpcServerOptions
 
     /// <summary>
     /// Serial numbers of certificates, in hexadecimal, that are refused although they are valid; for all that shares the identity, as long as
-    /// the process runs. See <see cref="Identity.Deny"/> for later ones.
+    /// the process runs. See <see cref="Identity.Revoke"/> for later ones.
     /// </summary>
-    public IReadOnlyList<string> DeniedSerials { get; init; } = [];
+    public IReadOnlyList<string> RevokedSerials { get; init; } = [];
 
     /// <summary>
     /// Largest message accepted, in bytes. Default 16 MiB. A larger one fails on the caller's side with <see cref="RpcError.TooLarge"/>. Raising

@@ -57,7 +57,7 @@ internal sealed class OutgoingStream(RpcConnection connection, uint number)
     /// <exception cref="OperationCanceledException">Cancelled.</exception>
     public async Task<bool> SendAsync<T>(IAsyncEnumerable<T> items, RpcItemWriter<T> write, CancellationToken ct)
     {
-        connection.Offer(this);
+        connection.ServiceTarget(this);
         try
         {
             await foreach (T item in items.WithCancellation(ct).ConfigureAwait(false))

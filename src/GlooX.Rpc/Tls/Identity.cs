@@ -39,7 +39,7 @@ public sealed class Identity
     /// <param name="client">Shown to those that this process connects to.</param>
     /// <exception cref="IdentityException">A private key is missing, or a certificate is not signed by the authority or not valid now.</exception>
     public Identity(X509Certificate2 authority, X509Certificate2 server, X509Certificate2 client)
-        : this(new IdentityParts(authority, server, client, [], null, new Denials()).Checked("server certificate", "client certificate"))
+        : this(new IdentityParts(authority, server, client, [], null, new RevokedSerials()).Checked("server certificate", "client certificate"))
     {
     }
 
@@ -54,7 +54,7 @@ public sealed class Identity
     {
         _source = source;
         _stamp = source.Stamp();
-        _parts = source.Load(hosts, new Denials());
+        _parts = source.Load(hosts, new RevokedSerials());
         _checkedAt = source.Time.GetTimestamp();
     }
 
@@ -67,8 +67,8 @@ public sealed class Identity
     /// <summary>Shown to those that this process connects to.</summary>
     public X509Certificate2 Client => Current.Client;
 
-    /// <summary>The serial numbers that <see cref="Deny"/> was told, here or by others of the grid.</summary>
-    public IReadOnlyCollection<string> DeniedSerials => Current.Denials.Serials;
+    /// <summary>The serial numbers that <see cref="Revoke"/> was told, here or by others of the grid.</summary>
+    public IReadOnlyCollection<string> RevokedSerials => Current.RevokedSerials.Serials;
 
     /// <summary>The certificates as they are now.</summary>
     internal IdentityParts Current => For(null);
@@ -132,19 +132,19 @@ public sealed class Identity
     /// <param name="serials">Serial numbers in hexadecimal, as <c>gloox certs</c> and <c>openssl x509 -serial</c> show them.</param>
     /// <exception cref="ArgumentException">One is no serial number.</exception>
     /// <exception cref="IdentityException">They cannot be written to disk; they are refused nonetheless, until the process ends.</exception>
-    public void Deny(params IEnumerable<string> serials)
+    public void Revoke(params IEnumerable<string> serials)
     {
         if (_agentOf is not null)
         {
-            _agentOf.Deny(serials);
+            _agentOf.Revoke(serials);
             return;
         }
 
         IdentityParts parts = Current;
-        IReadOnlyList<string> added = parts.Denials.Add(serials);
+        IReadOnlyList<string> added = parts.RevokedSerials.Add(serials);
         if (added.Count > 0)
         {
-            EndDenied(parts.Denials);
+            CloseRevoked(parts.RevokedSerials);
             _source?.Remember(added);
         }
     }
@@ -156,9 +156,9 @@ public sealed class Identity
     {
         IdentityParts parts = Current;
         CertificateInfo Own(string kind, X509Certificate2 c) => new(
-            kind, Denials.Normal(c.SerialNumber), CertificateNames.Node(c) ?? "", CertificateNames.Roles(c) ?? RpcRole.Any, c.NotAfter.ToUniversalTime(), CertificateNames.Hosts(c), parts.Denials.Contains(Denials.Normal(c.SerialNumber)), Own: true);
+            kind, Tls.RevokedSerials.Normal(c.SerialNumber), CertificateNames.Node(c) ?? "", CertificateNames.Roles(c) ?? RpcRole.Any, c.NotAfter.ToUniversalTime(), CertificateNames.Hosts(c), parts.RevokedSerials.Contains(Tls.RevokedSerials.Normal(c.SerialNumber)), Own: true);
         IEnumerable<CertificateInfo> others = (Store?.Issued.Read() ?? []).Select(i => new CertificateInfo(
-            i.Kind, i.Serial, i.Node, i.Role, i.Until.ToDateTime(TimeOnly.MaxValue, DateTimeKind.Utc), i.Hosts, parts.Denials.Contains(i.Serial), Own: false));
+            i.Kind, i.Serial, i.Node, i.Role, i.Until.ToDateTime(TimeOnly.MaxValue, DateTimeKind.Utc), i.Hosts, parts.RevokedSerials.Contains(i.Serial), Own: false));
         return [Own("server", parts.Server), Own("client", parts.Client), .. parts.Children is { } children ? [Own("children", children)] : Array.Empty<CertificateInfo>(), .. others];
     }
 
@@ -175,16 +175,16 @@ public sealed class Identity
             Issue("client", RpcRole.Client, CertificateUse.Client),
             [],
             Issue("children", RpcRole.Child | RpcRole.Client, CertificateUse.Children),
-            new Denials()));
+            new RevokedSerials()));
     }
 
-    /// <summary>As <see cref="Deny"/>, for as long as the process runs.</summary>
-    internal void DenyForNow(IEnumerable<string> serials)
+    /// <summary>As <see cref="Revoke"/>, for as long as the process runs.</summary>
+    internal void RevokeInMemory(IEnumerable<string> serials)
     {
-        Denials denials = Current.Denials;
-        if (denials.Add(serials).Count > 0)
+        RevokedSerials revoked = Current.RevokedSerials;
+        if (revoked.Add(serials).Count > 0)
         {
-            EndDenied(denials);
+            CloseRevoked(revoked);
         }
     }
 
@@ -253,7 +253,7 @@ public sealed class Identity
         }
     }
 
-    /// <summary>A connection that is ended when the other side's certificate is denied.</summary>
+    /// <summary>A connection that is ended when the other side's certificate is revoked.</summary>
     internal void Watch(SslStream stream, Peer peer)
     {
         if (_agentOf is not null)
@@ -263,9 +263,9 @@ public sealed class Identity
         }
 
         _connections.Add(stream, peer);
-        if (Volatile.Read(ref _parts).Denials.Refusal(peer) is not null)
+        if (Volatile.Read(ref _parts).RevokedSerials.Refusal(peer) is not null)
         {
-            stream.Dispose(); // denied just now
+            stream.Dispose(); // revoked just now
         }
     }
 
@@ -287,10 +287,10 @@ public sealed class Identity
         {
             try
             {
-                IdentityParts parts = _source.Load(hosts, _parts.Denials);
+                IdentityParts parts = _source.Load(hosts, _parts.RevokedSerials);
                 Volatile.Write(ref _parts, parts);
                 Problem = null;
-                EndDenied(parts.Denials);
+                CloseRevoked(parts.RevokedSerials);
             }
             catch (IdentityException e)
             {
@@ -303,11 +303,11 @@ public sealed class Identity
         return _parts;
     }
 
-    private void EndDenied(Denials denials)
+    private void CloseRevoked(RevokedSerials revoked)
     {
         foreach ((SslStream stream, Peer peer) in _connections)
         {
-            if (denials.Refusal(peer) is not null)
+            if (revoked.Refusal(peer) is not null)
             {
                 stream.Dispose();
             }
@@ -317,14 +317,14 @@ public sealed class Identity
 
 /// <summary>A certificate, as it is shown to people.</summary>
 /// <param name="Kind">server: shown to callers; client: shown when calling; children: makes those of spawned processes.</param>
-/// <param name="Serial">Its serial number, for <see cref="Identity.Deny"/>.</param>
+/// <param name="Serial">Its serial number, for <see cref="Identity.Revoke"/>.</param>
 /// <param name="Node">The node that it is for.</param>
 /// <param name="Role">What its holder may do.</param>
 /// <param name="ValidUntil">When it ends (UTC).</param>
 /// <param name="Names">The hosts and addresses that it is made for.</param>
-/// <param name="Denied">Whether it is denied.</param>
+/// <param name="Revoked">Whether it is revoked.</param>
 /// <param name="Own">Whether it is this machine's own.</param>
-public sealed record CertificateInfo(string Kind, string Serial, string Node, RpcRole Role, DateTime ValidUntil, IReadOnlyList<string> Names, bool Denied, bool Own);
+public sealed record CertificateInfo(string Kind, string Serial, string Node, RpcRole Role, DateTime ValidUntil, IReadOnlyList<string> Names, bool Revoked, bool Own);
 
 /// <summary>Where an identity's certificates come from, again and again.</summary>
 internal interface IIdentitySource
@@ -344,9 +344,9 @@ internal interface IIdentitySource
     bool IsDue(IdentityParts parts);
 
     /// <exception cref="IdentityException">It cannot be used.</exception>
-    IdentityParts Load(IReadOnlyCollection<string> hosts, Denials denials);
+    IdentityParts Load(IReadOnlyCollection<string> hosts, RevokedSerials revoked);
 
-    /// <summary>Keeps denied serial numbers for the next process.</summary>
+    /// <summary>Keeps revoked serial numbers for the next process.</summary>
     /// <exception cref="IdentityException">It cannot be written.</exception>
     void Remember(IReadOnlyList<string> serials);
 }

@@ -17,13 +17,13 @@ internal sealed class IdentityParts
     /// <param name="client">For calling, with its key.</param>
     /// <param name="intermediates">What stands between these and the authority.</param>
     /// <param name="children">Makes the certificates of spawned processes, with its key; null: there is none.</param>
-    /// <param name="denials">Refused although valid.</param>
-    public IdentityParts(X509Certificate2 authority, X509Certificate2 server, X509Certificate2 client, IReadOnlyList<X509Certificate2> intermediates, X509Certificate2? children, Denials denials)
+    /// <param name="revoked">Refused although valid.</param>
+    public IdentityParts(X509Certificate2 authority, X509Certificate2 server, X509Certificate2 client, IReadOnlyList<X509Certificate2> intermediates, X509Certificate2? children, RevokedSerials revoked)
     {
-        (Authority, Server, Client, Intermediates, Children, Denials) = (authority, server, client, intermediates, children, denials);
+        (Authority, Server, Client, Intermediates, Children, RevokedSerials) = (authority, server, client, intermediates, children, revoked);
         _serverContext = new(() => Context(Server));
         _clientContext = new(() => Context(Client));
-        _asAgent = new(() => CertificateAuthority.IsForCalling(Server) ? new(Authority, Server, Server, Intermediates, Children, Denials) : this);
+        _asAgent = new(() => CertificateAuthority.IsForCalling(Server) ? new(Authority, Server, Server, Intermediates, Children, RevokedSerials) : this);
         Hosts = CertificateNames.Hosts(server).ToFrozenSet(StringComparer.Ordinal);
     }
 
@@ -37,7 +37,7 @@ internal sealed class IdentityParts
 
     public X509Certificate2? Children { get; }
 
-    public Denials Denials { get; }
+    public RevokedSerials RevokedSerials { get; }
 
     /// <summary>The hosts and addresses that the server certificate is made for.</summary>
     public FrozenSet<string> Hosts { get; }
@@ -67,7 +67,7 @@ internal sealed class IdentityParts
             Children!,
             new CertificateOrder("gloox child", CertificateNames.Node(Server) ?? "unknown", Hosts, roles, CertificateUse.Server | CertificateUse.Client),
             now);
-        return new IdentityParts(Authority, own, own, [X509CertificateLoader.LoadCertificate(Children!.RawData)], null, Denials);
+        return new IdentityParts(Authority, own, own, [X509CertificateLoader.LoadCertificate(Children!.RawData)], null, RevokedSerials);
     }
 
     /// <summary>DER of authority, certificates and intermediates; PKCS#8 of the keys.</summary>
@@ -84,7 +84,7 @@ internal sealed class IdentityParts
             parts[1].AsSpan().SequenceEqual(parts[3]) ? server : WithKey(parts[3], parts[4]),
             [.. parts[5..].Select(p => X509CertificateLoader.LoadCertificate(p))],
             null,
-            new Denials());
+            new RevokedSerials());
     }
 
     private static byte[] Key(X509Certificate2 certificate)

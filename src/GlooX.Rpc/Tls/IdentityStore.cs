@@ -31,15 +31,15 @@ internal sealed class IdentityStore : IIdentitySource
     ];
 
     private readonly string _folder;
-    private readonly DeniedFile _denied;
+    private readonly RevokedFile _revoked;
 
     internal IdentityStore(string folder, TimeProvider? time = null)
     {
         _folder = folder;
-        _denied = new DeniedFile(Path(DeniedFile.Name));
+        _revoked = new RevokedFile(Path(RevokedFile.Name));
         Time = time ?? TimeProvider.System;
-        Permits = new JoinPermits(Path("tokens"), Time);
-        Issued = new IssuedBook(Path("issued"), Time);
+        Tokens = new JoinTokenStore(Path("tokens"), Time);
+        Issued = new IssuedCertificates(Path("issued"), Time);
     }
 
     public string Key => _folder;
@@ -49,10 +49,10 @@ internal sealed class IdentityStore : IIdentitySource
     public bool Issues => File.Exists(Path("ca.key"));
 
     /// <summary>The tokens for joining that were given out.</summary>
-    public JoinPermits Permits { get; }
+    public JoinTokenStore Tokens { get; }
 
     /// <summary>The certificates that were made for other machines.</summary>
-    public IssuedBook Issued { get; }
+    public IssuedCertificates Issued { get; }
 
     /// <summary>The agent whose authority this machine joined, as <c>host:port</c>; null: the store has its own.</summary>
     public string? JoinedAt => File.Exists(Path(JoinedFile)) ? File.ReadAllText(Path(JoinedFile)).Trim() : null;
@@ -62,18 +62,18 @@ internal sealed class IdentityStore : IIdentitySource
 
     /// <summary>The identity in the store as it is now; made if it is not there, renewed if it is about to end.</summary>
     /// <exception cref="IdentityException">A file is unreadable, open to others, or not what it should be.</exception>
-    public Identity Load() => new(Load([], new Denials()));
+    public Identity Load() => new(Load([], new RevokedSerials()));
 
-    public IdentityParts Load(IReadOnlyCollection<string> hosts, Denials denials)
+    public IdentityParts Load(IReadOnlyCollection<string> hosts, RevokedSerials revoked)
     {
         try
         {
             GlooXHome.CreateFolder(_folder);
             using FileStream held = Lock();
-            denials.Add(_denied.Read());
+            revoked.Add(_revoked.Read());
             if (JoinedAt is { } url)
             {
-                return LoadJoined(url, denials);
+                return LoadJoined(url, revoked);
             }
 
             X509Certificate2 authority = ReadPair("ca") is { } pair && CanDelegate(pair)
@@ -83,7 +83,7 @@ internal sealed class IdentityStore : IIdentitySource
             string node = old.OfType<X509Certificate2>().Select(CertificateNames.Node).FirstOrDefault(n => n is not null) ?? NewNode();
             string[] needed = [.. CertificateNames.OfThisMachine().Union(hosts, StringComparer.Ordinal)];
             X509Certificate2[] all = [.. s_pairs.Zip(old, (p, o) => ReadOrIssue(authority, p.Name, p.Roles, p.Use, node, needed, o))];
-            return new IdentityParts(X509CertificateLoader.LoadCertificate(authority.RawData), all[0], all[1], [], all[2], denials)
+            return new IdentityParts(X509CertificateLoader.LoadCertificate(authority.RawData), all[0], all[1], [], all[2], revoked)
                 .Checked(Path("server.crt"), Path("client.crt"));
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
@@ -120,20 +120,20 @@ internal sealed class IdentityStore : IIdentitySource
         }
 
         var token = JoinToken.Create(identity.Authority.RawData);
-        Permits.Add(token, new JoinPermit(options.Role, options.Names), options.ValidFor);
+        Tokens.Add(token, new JoinGrant(options.Role, options.Names), options.ValidFor);
         return token.ToString();
     }
 
     /// <summary>Certificates for another machine.</summary>
     /// <exception cref="JoinException">It does not get them.</exception>
-    public JoinReply IssueFor(string node, JoinPermit permit, byte[][] requests)
+    public JoinReply IssueFor(string node, JoinGrant grant, byte[][] requests)
     {
         using FileStream held = Lock();
-        var denials = new Denials();
-        denials.Add(_denied.Read());
+        var revoked = new RevokedSerials();
+        revoked.Add(_revoked.Read());
         using X509Certificate2 authority = ReadPair("ca") ?? throw new JoinException(JoinFailure.NoAuthority, "the authority's key is gone");
         using X509Certificate2? own = ReadPair("server");
-        return JoinIssuer.Issue(authority, own is null ? [] : CertificateNames.Hosts(own), Issued, denials, node, permit, requests, Time.GetUtcNow());
+        return JoinIssuer.Issue(authority, own is null ? [] : CertificateNames.Hosts(own), Issued, revoked, node, grant, requests, Time.GetUtcNow());
     }
 
     /// <exception cref="JoinException"><see cref="JoinFailure.OwnAuthority"/>.</exception>
@@ -186,11 +186,11 @@ internal sealed class IdentityStore : IIdentitySource
         }
     }
 
-    public string Stamp() => FileStamp.Of(["ca.crt", "server.crt", "server.key", "client.crt", "client.key", "children.crt", "children.key", DeniedFile.Name], Path);
+    public string Stamp() => FileStamp.Of(["ca.crt", "server.crt", "server.key", "client.crt", "client.key", "children.crt", "children.key", RevokedFile.Name], Path);
 
     public bool IsDue(IdentityParts parts) => Issues && new[] { parts.Server, parts.Client, parts.Children! }.Any(c => IsOld(c, parts.Authority));
 
-    public void Remember(IReadOnlyList<string> serials) => _denied.Add(serials);
+    public void Remember(IReadOnlyList<string> serials) => _revoked.Add(serials);
 
     private static bool CanDelegate(X509Certificate2 authority) =>
         authority.Extensions.OfType<X509BasicConstraintsExtension>().FirstOrDefault() is { CertificateAuthority: true, PathLengthConstraint: > 0 };
@@ -208,7 +208,7 @@ internal sealed class IdentityStore : IIdentitySource
             || CertificateNames.OfThisMachine().Except(withheld, StringComparer.Ordinal).Any(h => !parts.Hosts.Contains(h));
     }
 
-    private IdentityParts LoadJoined(string url, Denials denials)
+    private IdentityParts LoadJoined(string url, RevokedSerials revoked)
     {
         IdentityException Unusable(string file, string why) => new(Path(file), $"{why}. Join again: gloox join {url} TOKEN (the token comes from there: gloox token)");
         try
@@ -224,7 +224,7 @@ internal sealed class IdentityStore : IIdentitySource
                 }
             }
 
-            return new IdentityParts(authority, server, client, [], ReadPair("children"), denials);
+            return new IdentityParts(authority, server, client, [], ReadPair("children"), revoked);
         }
         catch (CryptographicException e)
         {
@@ -328,17 +328,19 @@ internal sealed class IdentityStore : IIdentitySource
     }
 }
 
-/// <summary>Denied serial numbers, one a line; only appended to.</summary>
-internal sealed class DeniedFile(string path)
+/// <summary>Revoked serial numbers, one a line; only appended to. The file <c>denied</c> of earlier versions is read too.</summary>
+internal sealed class RevokedFile(string path)
 {
-    public const string Name = "denied";
+    public const string Name = "revoked";
+
+    private readonly string[] _files = [path, Path.Combine(Path.GetDirectoryName(path)!, "denied")];
 
     /// <exception cref="IdentityException">A line is no serial number: nothing may be taken for allowed by mistake.</exception>
     public IEnumerable<string> Read()
     {
         try
         {
-            return File.Exists(path) ? [.. File.ReadLines(path).Where(l => l.Trim().Length > 0).Select(Denials.Normal)] : [];
+            return [.. _files.Where(File.Exists).SelectMany(File.ReadLines).Where(l => l.Trim().Length > 0).Select(RevokedSerials.Normal)];
         }
         catch (ArgumentException e)
         {
@@ -356,7 +358,7 @@ internal sealed class DeniedFile(string path)
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            throw new IdentityException(path, $"denied serial numbers cannot be kept: {e.Message}", e);
+            throw new IdentityException(path, $"revoked serial numbers cannot be kept: {e.Message}", e);
         }
     }
 }

@@ -7,7 +7,7 @@ namespace GlooX.Tls;
 internal sealed record ListenerLimits(int Connections, int ConnectionsPerPeer, TimeSpan Handshake);
 
 /// <summary>Counts the connections that were let in, in all and by certificate. Thread-safe.</summary>
-internal sealed class Turnstile(int total, int perPeer)
+internal sealed class ConnectionLimiter(int total, int perPeer)
 {
     private readonly Lock _gate = new();
     private readonly Dictionary<string, int> _peers = new(StringComparer.Ordinal);

@@ -43,7 +43,7 @@ internal sealed record TlsConnection(SslStream Stream, Stream Transport, string 
             CertificateChainPolicy = CertificateAuthority.Policy(mine.Authority, server: true),
             RemoteCertificateValidationCallback = (_, certificate, chain, errors) =>
             {
-                refusal = Trust.Judge(certificate, chain, errors, mine.Authority, mine.Denials, serverName ?? endpoint.Host, out peer);
+                refusal = PeerVerifier.Verify(certificate, chain, errors, mine.Authority, mine.RevokedSerials, serverName ?? endpoint.Host, out peer);
                 if (peer is not null && (peer.Roles & serverRole) != serverRole)
                 {
                     refusal ??= $"the certificate '{peer.Subject}' has the role {CertificateNames.Describe(peer.Roles)}, not {CertificateNames.Describe(serverRole)}";
@@ -61,7 +61,7 @@ internal sealed record TlsConnection(SslStream Stream, Stream Transport, string 
     /// <param name="options">All but the target and the protocol.</param>
     /// <param name="verdict">Asked after the handshake.</param>
     /// <param name="ct">Gives up.</param>
-    /// <param name="identity">Ends the connection when the other side is denied; null: nobody does.</param>
+    /// <param name="identity">Ends the connection when the other side is revoked; null: nobody does.</param>
     /// <param name="how">Null: as usual.</param>
     /// <exception cref="RpcException"><see cref="RpcError.Connection"/> (inner: the <see cref="SocketException"/> or <see cref="IOException"/>) or <see cref="RpcError.Tls"/>.</exception>
     public static async Task<TlsConnection> DialAsync(
@@ -83,7 +83,7 @@ internal sealed record TlsConnection(SslStream Stream, Stream Transport, string 
                 throw new RpcException(RpcError.Protocol, $"{remote} does not speak {protocol}: is it a GlooX process?") { Url = remote };
             }
 
-            Peer peer = verdict().Peer ?? Peer.Nobody;
+            Peer peer = verdict().Peer ?? Peer.Anonymous;
             identity?.Watch(stream, peer);
             return new TlsConnection(stream, transport, remote, local, peer);
         }
@@ -113,7 +113,7 @@ internal sealed record TlsConnection(SslStream Stream, Stream Transport, string 
         }
 
         IPAddress[] addresses = IPAddress.TryParse(endpoint.Host, out IPAddress? only) ? [only] : await how.Resolve(endpoint.Host, ct).ConfigureAwait(false);
-        return await AddressRace.RunAsync(AddressRace.Interleave(addresses), (address, end) => ConnectAsync(new IPEndPoint(address, endpoint.Port), end), TimeProvider.System, ct).ConfigureAwait(false);
+        return await HappyEyeballs.RunAsync(HappyEyeballs.Interleave(addresses), (address, end) => ConnectAsync(new IPEndPoint(address, endpoint.Port), end), TimeProvider.System, ct).ConfigureAwait(false);
     }
 
     private static async Task<Connected> ConnectAsync(IPEndPoint endpoint, CancellationToken ct)

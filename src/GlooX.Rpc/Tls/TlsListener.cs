@@ -33,7 +33,7 @@ internal sealed partial class TlsListener : IAsyncDisposable
     private readonly UnixSocketFile? _file;
     private readonly Identity _identity;
     private readonly ListenerLimits _limits;
-    private readonly Turnstile _turnstile;
+    private readonly ConnectionLimiter _limiter;
     private readonly ILogger _logger;
     private readonly List<SslApplicationProtocol> _protocols;
     private readonly HandshakeSlots _handshakes = new(MaxHandshakes, s_fairTime, TimeProvider.System);
@@ -49,7 +49,7 @@ internal sealed partial class TlsListener : IAsyncDisposable
         _file = file;
         _identity = identity;
         _limits = limits;
-        _turnstile = new Turnstile(limits.Connections, limits.ConnectionsPerPeer);
+        _limiter = new ConnectionLimiter(limits.Connections, limits.ConnectionsPerPeer);
         _logger = logger;
         Endpoint = socket?.LocalEndPoint is IPEndPoint bound ? new RpcEndpoint(bound.Address.ToString(), bound.Port) : endpoint;
         _protocols = [.. protocols];
@@ -222,7 +222,7 @@ internal sealed partial class TlsListener : IAsyncDisposable
                 string? refusal = null;
                 Peer? peer = null;
                 await stream.AuthenticateAsServerAsync(
-                    Options(mine, (certificate, chain, errors) => refusal = Trust.Judge(certificate, chain, errors, mine.Authority, mine.Denials, null, out peer)), limit.Token).ConfigureAwait(false);
+                    Options(mine, (certificate, chain, errors) => refusal = PeerVerifier.Verify(certificate, chain, errors, mine.Authority, mine.RevokedSerials, null, out peer)), limit.Token).ConfigureAwait(false);
                 if (_routes.LastOrDefault(r => r.Protocol == stream.NegotiatedApplicationProtocol) is not { } route)
                 {
                     LogRefused(_logger, remote, $"it asks for the protocol '{stream.NegotiatedApplicationProtocol}', which is not served here");
@@ -231,7 +231,7 @@ internal sealed partial class TlsListener : IAsyncDisposable
 
                 if (route.Role is null)
                 {
-                    peer = refusal is null ? peer ?? Peer.Nobody : Peer.Nobody;
+                    peer = refusal is null ? peer ?? Peer.Anonymous : Peer.Anonymous;
                     refusal = null;
                 }
                 else if (peer is not null && (peer.Roles & route.Role) != route.Role)
@@ -248,7 +248,7 @@ internal sealed partial class TlsListener : IAsyncDisposable
                 }
 
                 string certificate = stream.RemoteCertificate?.GetCertHashString(HashAlgorithmName.SHA256) ?? "";
-                if (_turnstile.Enter(certificate) is { } full)
+                if (_limiter.Enter(certificate) is { } full)
                 {
                     LogFull(_logger, remote, full);
                     await RefuseAsync(stream, RpcError.Overloaded, full, limit.Token).ConfigureAwait(false);
@@ -285,7 +285,7 @@ internal sealed partial class TlsListener : IAsyncDisposable
             owner.Dispose();
             if (inside is not null)
             {
-                _turnstile.Leave(inside);
+                _limiter.Leave(inside);
             }
         }
     }
@@ -303,7 +303,7 @@ internal sealed partial class TlsListener : IAsyncDisposable
         return now;
     }
 
-    private SslServerAuthenticationOptions Options(IdentityParts mine, Action<X509Certificate?, X509Chain?, SslPolicyErrors> judge) => new()
+    private SslServerAuthenticationOptions Options(IdentityParts mine, Action<X509Certificate?, X509Chain?, SslPolicyErrors> verify) => new()
     {
         ServerCertificateContext = mine.ServerContext,
         ApplicationProtocols = _protocols,
@@ -315,7 +315,7 @@ internal sealed partial class TlsListener : IAsyncDisposable
 #pragma warning disable CA5359 // a refusal is told after the handshake, in words
         RemoteCertificateValidationCallback = (_, certificate, chain, errors) =>
         {
-            judge(certificate, chain, errors);
+            verify(certificate, chain, errors);
             return true;
         },
 #pragma warning restore CA5359
@@ -324,7 +324,7 @@ internal sealed partial class TlsListener : IAsyncDisposable
     private static async Task RefuseAsync(SslStream stream, RpcError code, string refusal, CancellationToken ct)
     {
         FrameBuffer goAway = FrameBuffer.Begin(FrameType.GoAway, 0);
-        Bodies.WriteGoAway(goAway, code, refusal);
+        FrameBodies.WriteGoAway(goAway, code, refusal);
         byte[] last = goAway.End().ToArray();
         await stream.WriteAsync(last, ct).ConfigureAwait(false);
         await stream.ShutdownAsync().WaitAsync(ct).ConfigureAwait(false);

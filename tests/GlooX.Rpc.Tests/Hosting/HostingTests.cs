@@ -207,11 +207,11 @@ public sealed class HostingTests
     }
 
     [Fact]
-    public async Task On_an_endpoint_of_the_web_server_a_denied_certificate_is_refused()
+    public async Task On_an_endpoint_of_the_web_server_a_revoked_certificate_is_refused()
     {
-        var identity = Identity.Ephemeral("denying");
+        var identity = Identity.Ephemeral("revoking");
         await using WebApplication app = await StartWebAsync(
-            o => o.Server = o.Server with { Identity = identity, DeniedSerials = [identity.Client.SerialNumber] },
+            o => o.Server = o.Server with { Identity = identity, RevokedSerials = [identity.Client.SerialNumber] },
             static o => o.Listen(IPAddress.Loopback, 0, static l => l.UseGlooXRpc()));
         await using RpcClient client = RpcClient.Connect(new Uri(app.Urls.ElementAt(1)).Authority, new RpcClientOptions { Identity = identity });
         RpcException e = await Assert.ThrowsAsync<RpcException>(() => client.OpenAsync(Ct));

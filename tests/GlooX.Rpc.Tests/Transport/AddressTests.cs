@@ -51,7 +51,7 @@ public sealed class AddressTests
     [InlineData("4a 4b", "4a 4b")]
     [InlineData("", "")]
     public void The_families_take_turns_in_the_resolvers_order(string given, string expected) =>
-        Assert.Equal(Addresses(expected), AddressRace.Interleave(Addresses(given)));
+        Assert.Equal(Addresses(expected), HappyEyeballs.Interleave(Addresses(given)));
 
     [Fact]
     public async Task The_next_attempt_begins_as_soon_as_the_last_has_failed()
@@ -177,7 +177,7 @@ public sealed class AddressTests
                 return _ended.Contains(name);
         }
 
-        public Task<Runner> RunAsync(string names, CancellationToken ct = default) => AddressRace.RunAsync(Addresses(names), ConnectAsync, Time, ct);
+        public Task<Runner> RunAsync(string names, CancellationToken ct = default) => HappyEyeballs.RunAsync(Addresses(names), ConnectAsync, Time, ct);
 
         public void Fail(string name, SocketError why)
         {

@@ -44,7 +44,7 @@ internal static class JoinClient
             {
                 shown = X509CertificateLoader.LoadCertificate(certificate.GetRawCertData());
                 between.AddRange(chain.ChainPolicy.ExtraStore.Select(c => X509CertificateLoader.LoadCertificate(c.RawData)));
-            }), static () => (null, Peer.Nobody), limit.Token).ConfigureAwait(false);
+            }), static () => (null, Peer.Anonymous), limit.Token).ConfigureAwait(false);
             await using (connection.ConfigureAwait(false))
             {
                 JoinOffer offer = await JoinMessages.ReadAsync<JoinOffer>(connection.Stream, limit.Token).ConfigureAwait(false);
@@ -114,7 +114,7 @@ internal static class JoinClient
         using var chain = new X509Chain { ChainPolicy = CertificateAuthority.Policy(authority, server: true) };
         chain.ChainPolicy.ExtraStore.AddRange(between.ToArray());
         SslPolicyErrors errors = chain.Build(shown) ? SslPolicyErrors.None : SslPolicyErrors.RemoteCertificateChainErrors;
-        string? refusal = Trust.Judge(shown, chain, errors, authority, new Denials(), name, out Peer? peer);
+        string? refusal = PeerVerifier.Verify(shown, chain, errors, authority, new RevokedSerials(), name, out Peer? peer);
         if (refusal is null && !peer!.Roles.HasFlag(RpcRole.Agent))
         {
             refusal = $"the certificate '{peer.Subject}' is not that of an agent";

@@ -10,7 +10,7 @@ namespace GlooX.Client;
 /// <param name="maxPause">Longest pause; a connection that lasted longer counts as a success.</param>
 /// <param name="time">Tells the time.</param>
 /// <param name="stop">Ends an attempt that is under way.</param>
-internal sealed class Lane(Func<CancellationToken, Task<ClientConnection>> dial, TimeSpan maxPause, TimeProvider time, CancellationToken stop)
+internal sealed class ConnectionSlot(Func<CancellationToken, Task<ClientConnection>> dial, TimeSpan maxPause, TimeProvider time, CancellationToken stop)
 {
     private readonly Lock _gate = new();
     private Task<ClientConnection>? _attempt;

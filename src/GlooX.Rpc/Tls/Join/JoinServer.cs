@@ -7,7 +7,7 @@ namespace GlooX.Tls.Join;
 /// The side of joining that an agent serves as <c>gloox-join/1</c> on its one port, open to callers without a certificate: a token, or a
 /// certificate that is still good, buys certificates. The joiner has verified this agent before it sends the token.
 /// </summary>
-internal sealed partial class JoinDesk(Identity identity, ILogger logger, TimeProvider? time = null)
+internal sealed partial class JoinServer(Identity identity, ILogger logger, TimeProvider? time = null)
 {
     private const int MaxAtOnce = 16;
     private static readonly TimeSpan s_limit = TimeSpan.FromSeconds(15);
@@ -75,10 +75,10 @@ internal sealed partial class JoinDesk(Identity identity, ILogger logger, TimePr
             }
 
             string node;
-            JoinPermit permit;
+            JoinGrant grant;
             if (request.Token.Length > 0)
             {
-                permit = store.Permits.Take(request.Token, request.Secret);
+                grant = store.Tokens.Take(request.Token, request.Secret);
                 node = IdentityStore.NewNode();
             }
             else
@@ -86,11 +86,11 @@ internal sealed partial class JoinDesk(Identity identity, ILogger logger, TimePr
                 // The certificate shown was made here for a node that joined: whatever it is good for, it may be renewed for.
                 (node, RpcRole role) = (connection.Peer.Serials is [var leaf, ..] ? store.Issued.NodeOf(leaf) : null)
                     ?? throw new JoinException(JoinFailure.UnknownToken, "without a token, a certificate that was made here and is still good must be shown");
-                permit = new JoinPermit(role, []);
+                grant = new JoinGrant(role, []);
             }
 
-            JoinReply reply = store.IssueFor(node, permit, requests);
-            LogJoined(logger, connection.Remote, node, CertificateNames.Describe(permit.Role));
+            JoinReply reply = store.IssueFor(node, grant, requests);
+            LogJoined(logger, connection.Remote, node, CertificateNames.Describe(grant.Role));
             return reply;
         }
         catch (JoinException e) when (e.Failure != JoinFailure.NoAuthority)

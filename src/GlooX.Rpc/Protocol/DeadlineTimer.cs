@@ -3,11 +3,11 @@ using System.Collections.Concurrent;
 namespace GlooX.Protocol;
 
 /// <summary>Something that has to look at the clock now and then.</summary>
-internal interface ISwept
+internal interface IDeadlineOwner
 {
     /// <summary>Looks at the clock; called by one thread at a time.</summary>
     /// <returns>When to look again at the latest, as <paramref name="now"/>.</returns>
-    long Sweep(long now);
+    long CheckDeadlines(long now);
 }
 
 /// <summary>
@@ -16,30 +16,30 @@ internal interface ISwept
 /// </summary>
 /// <param name="time">Makes the timer.</param>
 /// <param name="now">The time in ms, as <see cref="Environment.TickCount64"/> tells it.</param>
-internal sealed class Sweeper(TimeProvider time, Func<long> now)
+internal sealed class DeadlineTimer(TimeProvider time, Func<long> now)
 {
-    private const long Rest = 1000;
+    private const long WholeSecond = 1000;
 
     // Deadlines are kept to within this, in ms: many that differ a little are looked at together.
     private const long Grain = 50;
-    private readonly ConcurrentDictionary<ISwept, bool> _swept = new();
+    private readonly ConcurrentDictionary<IDeadlineOwner, bool> _owners = new();
     private readonly Lock _gate = new();
     private ITimer? _timer;
     private long _due = long.MaxValue;
-    private bool _isSweeping;
+    private bool _isChecking;
 
     /// <summary>The process's.</summary>
-    public static Sweeper Shared { get; } = new(TimeProvider.System, static () => Environment.TickCount64);
+    public static DeadlineTimer Shared { get; } = new(TimeProvider.System, static () => Environment.TickCount64);
 
-    public void Add(ISwept swept)
+    public void Add(IDeadlineOwner owner)
     {
-        _swept[swept] = true;
-        Expect(AtRest(now()));
+        _owners[owner] = true;
+        Expect(NextWholeSecond(now()));
     }
 
-    public void Remove(ISwept swept) => _swept.TryRemove(swept, out _);
+    public void Remove(IDeadlineOwner owner) => _owners.TryRemove(owner, out _);
 
-    /// <summary>Something is to be looked at then. It must be in place already: who sweeps just now either sees it, or what is said here.</summary>
+    /// <summary>Something is to be looked at then. It must be in place already: who checks just now either sees it, or what is said here.</summary>
     public void Expect(long at)
     {
         if (at >= Volatile.Read(ref _due))
@@ -54,9 +54,9 @@ internal sealed class Sweeper(TimeProvider time, Func<long> now)
     }
 
     // With a whole second of the machine's clock, as the other timers of an agent: one wake for all of them.
-    private static long AtRest(long present) => (present / Rest * Rest) + Rest;
+    private static long NextWholeSecond(long present) => (present / WholeSecond * WholeSecond) + WholeSecond;
 
-    // Under the lock. While one sweeps, what is planned is only noted: the timer is set when he is done, so no two ever sweep at once.
+    // Under the lock. While one checks, what is planned is only noted: the timer is set when he is done, so no two ever sweep at once.
     private void Plan(long at)
     {
         if (at >= _due)
@@ -66,7 +66,7 @@ internal sealed class Sweeper(TimeProvider time, Func<long> now)
 
         long present = now();
         Volatile.Write(ref _due, Math.Max(at, present + Grain));
-        if (!_isSweeping)
+        if (!_isChecking)
         {
             _timer ??= MakeTimer();
             _timer.Change(TimeSpan.FromMilliseconds(_due - present), Timeout.InfiniteTimeSpan);
@@ -77,19 +77,19 @@ internal sealed class Sweeper(TimeProvider time, Func<long> now)
     private ITimer MakeTimer()
     {
         using AsyncFlowControl? flow = ExecutionContext.IsFlowSuppressed() ? null : ExecutionContext.SuppressFlow();
-        return time.CreateTimer(static s => ((Sweeper)s!).Sweep(), this, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
+        return time.CreateTimer(static s => ((DeadlineTimer)s!).Check(), this, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
     }
 
-    private void Sweep()
+    private void Check()
     {
         lock (_gate)
         {
-            if (_isSweeping)
+            if (_isChecking)
             {
-                return; // it had fired already when it was set anew; whoever sweeps sets it again
+                return; // it had fired already when it was set anew; whoever checks sets it again
             }
 
-            _isSweeping = true;
+            _isChecking = true;
             Volatile.Write(ref _due, long.MaxValue);
         }
 
@@ -97,16 +97,16 @@ internal sealed class Sweeper(TimeProvider time, Func<long> now)
         try
         {
             long present = now();
-            foreach ((ISwept swept, _) in _swept)
+            foreach ((IDeadlineOwner owner, _) in _owners)
             {
-                next = Math.Min(Math.Min(next, AtRest(present)), swept.Sweep(present));
+                next = Math.Min(Math.Min(next, NextWholeSecond(present)), owner.CheckDeadlines(present));
             }
         }
         finally
         {
             lock (_gate)
             {
-                _isSweeping = false;
+                _isChecking = false;
                 next = Math.Min(next, _due);
                 Volatile.Write(ref _due, long.MaxValue);
                 Plan(next);

@@ -13,44 +13,44 @@ namespace GlooX.Protocol;
 /// Lendings are counted on both sides: the other side gives back one for each that it has read and dropped. So a number is only free when
 /// no message that holds it is under way.
 /// </remarks>
-internal sealed class CallbackTable
+internal sealed class ExportedObjects
 {
     /// <summary>What the other side calls to give one lending back; the argument is the number.</summary>
-    public const string GiveBack = "#release";
+    public const string ReleaseMethod = "#release";
 
     private const int Most = 65_536;
     private readonly Lock _gate = new();
     private readonly Dictionary<(object Target, RpcDispatcher Dispatcher), int> _numbers = new(Same.Target);
-    private readonly List<Lent?> _lent = [];
+    private readonly List<ExportedObject?> _exported = [];
     private readonly Stack<int> _free = new();
 
     /// <exception cref="RpcException">Too many are lent already.</exception>
-    public int Lend(object target, Type contract) =>
-        Lend(target, RpcRegistry.FindDispatcher(contract) ?? throw new ArgumentException($"{contract} is no contract", nameof(contract)));
+    public int Export(object target, Type contract) =>
+        Export(target, RpcRegistry.FindDispatcher(contract) ?? throw new ArgumentException($"{contract} is no contract", nameof(contract)));
 
-    /// <inheritdoc cref="Lend(object, Type)"/>
-    public int Lend(object target, RpcDispatcher dispatcher)
+    /// <inheritdoc cref="Export(object, Type)"/>
+    public int Export(object target, RpcDispatcher dispatcher)
     {
         lock (_gate)
         {
             if (_numbers.TryGetValue((target, dispatcher), out int known))
             {
-                _lent[known]!.Count++;
+                _exported[known]!.Count++;
                 return known;
             }
 
-            if (_free.Count == 0 && _lent.Count == Most)
+            if (_free.Count == 0 && _exported.Count == Most)
             {
                 throw new RpcException(RpcError.Overloaded, $"{Most} objects are lent over this connection; lend the same object again instead of a new one for each call");
             }
 
             if (!_free.TryPop(out int number))
             {
-                number = _lent.Count;
-                _lent.Add(null);
+                number = _exported.Count;
+                _exported.Add(null);
             }
 
-            _lent[number] = new Lent(target, new Service(target, dispatcher, new RpcAccess()));
+            _exported[number] = new ExportedObject(target, new Service(target, dispatcher, new RpcAccess()));
             _numbers[(target, dispatcher)] = number;
             return number;
         }
@@ -62,15 +62,15 @@ internal sealed class CallbackTable
     {
         lock (_gate)
         {
-            if (number >= _lent.Count || _lent[(int)number] is not { } lent || --lent.Count > 0)
+            if (number >= _exported.Count || _exported[(int)number] is not { } exported || --exported.Count > 0)
             {
                 return [];
             }
 
-            _lent[(int)number] = null;
-            _numbers.Remove((lent.Target, lent.Service.Offered!.Dispatcher!));
+            _exported[(int)number] = null;
+            _numbers.Remove((exported.Target, exported.Service.Current!.Dispatcher!));
             _free.Push((int)number);
-            return lent.Methods;
+            return exported.Methods;
         }
     }
 
@@ -84,22 +84,22 @@ internal sealed class CallbackTable
         lock (_gate)
         {
             if (slash <= 0 || !int.TryParse(name.AsSpan(1, slash - 1), NumberStyles.None, CultureInfo.InvariantCulture, out int number)
-                || number >= _lent.Count || _lent[number] is not { Service: var service } lent)
+                || number >= _exported.Count || _exported[number] is not { Service: var service } exported)
             {
                 throw new RpcException(RpcError.ServiceNotFound, $"no object is lent as '{name}'");
             }
 
             if (!service.TryFind(name[(slash + 1)..], out int index))
             {
-                throw new RpcException(RpcError.MethodNotFound, $"{lent.Target.GetType().Name} exposes no method '{name[(slash + 1)..]}'");
+                throw new RpcException(RpcError.MethodNotFound, $"{exported.Target.GetType().Name} exposes no method '{name[(slash + 1)..]}'");
             }
 
-            lent.Methods.Add(id);
-            return new Definition(name, service.Offered!.Dispatcher, lent.Target, index);
+            exported.Methods.Add(id);
+            return new Definition(name, service.Current!.Dispatcher, exported.Target, index);
         }
     }
 
-    private sealed record Lent(object Target, Service Service)
+    private sealed record ExportedObject(object Target, Service Service)
     {
         public int Count { get; set; } = 1;
 

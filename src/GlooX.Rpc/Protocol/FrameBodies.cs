@@ -27,7 +27,7 @@ internal readonly record struct Hello(uint MinVersion, uint MaxVersion, int MaxF
 /// <summary>
 /// The bodies of the control frames: MessagePack arrays, so that later versions can append fields that older ones skip.
 /// </summary>
-internal static class Bodies
+internal static class FrameBodies
 {
     private const int MaxTokens = 256;
     /// <summary>Longest <c>service/method</c>: ample, and little enough to be kept and repeated in messages.</summary>

@@ -4,15 +4,15 @@ using System.Security.Cryptography;
 namespace GlooX.Tls.Join;
 
 /// <summary>What the holder of a token may have.</summary>
-internal sealed record JoinPermit(RpcRole Role, IReadOnlyList<string> Names);
+internal sealed record JoinGrant(RpcRole Role, IReadOnlyList<string> Names);
 
 /// <summary>
 /// The tokens that were given out and not yet used: a file each in the store, which holds only a hash of the secret. Whoever moves the
 /// file away has used the token, so it is used once, whichever of several agents of the store is asked.
 /// </summary>
-internal sealed class JoinPermits(string folder, TimeProvider time)
+internal sealed class JoinTokenStore(string folder, TimeProvider time)
 {
-    public void Add(JoinToken token, JoinPermit permit, TimeSpan validFor)
+    public void Add(JoinToken token, JoinGrant grant, TimeSpan validFor)
     {
         GlooXHome.CreateFolder(folder);
         foreach (string old in Directory.GetFiles(folder).Where(f => Read(f) is not { } left || left.Until < time.GetUtcNow()))
@@ -21,12 +21,12 @@ internal sealed class JoinPermits(string folder, TimeProvider time)
         }
 
         IdentityStore.Write(PathOf(token.Id), string.Join('\n',
-            Convert.ToHexString(SHA256.HashData(token.Secret)), (time.GetUtcNow() + validFor).ToUnixTimeMilliseconds().ToString(CultureInfo.InvariantCulture), CertificateNames.Describe(permit.Role), string.Join(',', permit.Names)));
+            Convert.ToHexString(SHA256.HashData(token.Secret)), (time.GetUtcNow() + validFor).ToUnixTimeMilliseconds().ToString(CultureInfo.InvariantCulture), CertificateNames.Describe(grant.Role), string.Join(',', grant.Names)));
     }
 
     /// <summary>Uses a token up, whether it is right or not.</summary>
     /// <exception cref="JoinException"><see cref="JoinFailure.UnknownToken"/> or <see cref="JoinFailure.ExpiredToken"/>.</exception>
-    public JoinPermit Take(byte[] id, byte[] secret)
+    public JoinGrant Take(byte[] id, byte[] secret)
     {
         string taken = Path.Combine(folder, $"taken-{Guid.NewGuid():N}");
         try
@@ -40,14 +40,14 @@ internal sealed class JoinPermits(string folder, TimeProvider time)
 
         try
         {
-            if (Read(taken) is not { } permit || !CryptographicOperations.FixedTimeEquals(permit.SecretHash, SHA256.HashData(secret)))
+            if (Read(taken) is not { } grant || !CryptographicOperations.FixedTimeEquals(grant.SecretHash, SHA256.HashData(secret)))
             {
                 throw Unknown();
             }
 
-            return permit.Until >= time.GetUtcNow()
-                ? permit.Permit
-                : throw new JoinException(JoinFailure.ExpiredToken, $"the token expired at {permit.Until:yyyy-MM-dd HH:mm:ss} UTC; make another one with: gloox token");
+            return grant.Until >= time.GetUtcNow()
+                ? grant.Grant
+                : throw new JoinException(JoinFailure.ExpiredToken, $"the token expired at {grant.Until:yyyy-MM-dd HH:mm:ss} UTC; make another one with: gloox token");
         }
         finally
         {
@@ -57,11 +57,11 @@ internal sealed class JoinPermits(string folder, TimeProvider time)
 
     private static JoinException Unknown() => new(JoinFailure.UnknownToken, "the token is not known here: it was used already, or it is another agent's; make another one with: gloox token");
 
-    private static (byte[] SecretHash, DateTimeOffset Until, JoinPermit Permit)? Read(string file)
+    private static (byte[] SecretHash, DateTimeOffset Until, JoinGrant Grant)? Read(string file)
     {
         string[] lines = File.ReadAllText(file).Split('\n');
         return lines.Length == 4 && long.TryParse(lines[1], NumberStyles.None, CultureInfo.InvariantCulture, out long until) && CertificateNames.Parse(lines[2]) is { } role
-            ? (Convert.FromHexString(lines[0]), DateTimeOffset.FromUnixTimeMilliseconds(until), new JoinPermit(role, lines[3].Split(',', StringSplitOptions.RemoveEmptyEntries)))
+            ? (Convert.FromHexString(lines[0]), DateTimeOffset.FromUnixTimeMilliseconds(until), new JoinGrant(role, lines[3].Split(',', StringSplitOptions.RemoveEmptyEntries)))
             : null;
     }
 

@@ -8,7 +8,7 @@ namespace GlooX.Transport;
 /// turn, the next one when the last has failed or was at it for a while. The first to connect wins; the others are ended.
 /// </summary>
 /// <remarks>Not done: asking for the two families apart (section 3), for the system's resolver has one answer for both.</remarks>
-internal static class AddressRace
+internal static class HappyEyeballs
 {
     /// <summary>"Connection Attempt Delay" (RFC 8305, section 5).</summary>
     public static readonly TimeSpan Delay = TimeSpan.FromMilliseconds(250);

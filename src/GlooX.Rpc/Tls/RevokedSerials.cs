@@ -3,7 +3,7 @@ using System.Collections.Frozen;
 namespace GlooX.Tls;
 
 /// <summary>The serial numbers of certificates that are refused although they are valid. Only grows; safe for concurrent use.</summary>
-internal sealed class Denials
+internal sealed class RevokedSerials
 {
     private FrozenSet<string> _serials = FrozenSet<string>.Empty;
 
@@ -20,7 +20,7 @@ internal sealed class Denials
             : throw new ArgumentException($"'{serial}' is no serial number of a certificate: write hexadecimal digits, as gloox certs shows them", nameof(serial));
     }
 
-    /// <summary>Those that were not denied before.</summary>
+    /// <summary>Those that were not revoked before.</summary>
     public IReadOnlyList<string> Add(IEnumerable<string> serials)
     {
         string[] asked = [.. serials.Select(Normal).Distinct(StringComparer.Ordinal)];
@@ -39,9 +39,9 @@ internal sealed class Denials
 
     public string? Refusal(Peer peer)
     {
-        FrozenSet<string> denied = Volatile.Read(ref _serials);
-        return peer.Serials.FirstOrDefault(denied.Contains) is { } serial
-            ? $"the certificate '{peer.Subject}' is not accepted: the serial number {serial} was denied"
+        FrozenSet<string> revoked = Volatile.Read(ref _serials);
+        return peer.Serials.FirstOrDefault(revoked.Contains) is { } serial
+            ? $"the certificate '{peer.Subject}' is not accepted: the serial number {serial} was revoked"
             : null;
     }
 }

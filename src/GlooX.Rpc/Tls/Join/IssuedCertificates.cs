@@ -3,19 +3,19 @@ using System.Globalization;
 namespace GlooX.Tls.Join;
 
 /// <summary>A certificate that this store's authority made for another machine.</summary>
-/// <param name="Serial">In the spelling of <see cref="Denials.Normal"/>.</param>
+/// <param name="Serial">In the spelling of <see cref="RevokedSerials.Normal"/>.</param>
 /// <param name="Node">The machine's identity.</param>
 /// <param name="Kind">As the files of a store are named: server, client or children.</param>
 /// <param name="Role">What the machine joined as.</param>
 /// <param name="Until">The last day that it is valid.</param>
 /// <param name="Hosts">The names and addresses in it.</param>
-internal sealed record Issued(string Serial, string Node, string Kind, RpcRole Role, DateOnly Until, IReadOnlyList<string> Hosts);
+internal sealed record IssuedCertificate(string Serial, string Node, string Kind, RpcRole Role, DateOnly Until, IReadOnlyList<string> Hosts);
 
 /// <summary>What the authority made for other machines: a line each, only appended to, under the store's lock.</summary>
-internal sealed class IssuedBook(string path, TimeProvider time)
+internal sealed class IssuedCertificates(string path, TimeProvider time)
 {
     /// <exception cref="IdentityException">The file is damaged.</exception>
-    public IReadOnlyList<Issued> Read()
+    public IReadOnlyList<IssuedCertificate> Read()
     {
         if (!File.Exists(path))
         {
@@ -24,8 +24,8 @@ internal sealed class IssuedBook(string path, TimeProvider time)
 
         try
         {
-            return [.. File.ReadLines(path).Select(l => l.Split('\t')).Where(p => p.Length == 6).Select(p => new Issued(
-                Denials.Normal(p[0]), p[1], p[2], CertificateNames.Parse(p[3]) ?? RpcRole.None, DateOnly.ParseExact(p[4], "yyyy-MM-dd", CultureInfo.InvariantCulture), p[5].Split(',', StringSplitOptions.RemoveEmptyEntries)))];
+            return [.. File.ReadLines(path).Select(l => l.Split('\t')).Where(p => p.Length == 6).Select(p => new IssuedCertificate(
+                RevokedSerials.Normal(p[0]), p[1], p[2], CertificateNames.Parse(p[3]) ?? RpcRole.None, DateOnly.ParseExact(p[4], "yyyy-MM-dd", CultureInfo.InvariantCulture), p[5].Split(',', StringSplitOptions.RemoveEmptyEntries)))];
         }
         catch (Exception e) when (e is FormatException or ArgumentException)
         {
@@ -33,7 +33,7 @@ internal sealed class IssuedBook(string path, TimeProvider time)
         }
     }
 
-    public void Add(IEnumerable<Issued> made) => File.AppendAllLines(path, made.Select(m => string.Join(
+    public void Add(IEnumerable<IssuedCertificate> made) => File.AppendAllLines(path, made.Select(m => string.Join(
         '\t', m.Serial, m.Node, m.Kind, CertificateNames.Describe(m.Role), m.Until.ToString("yyyy-MM-dd", CultureInfo.InvariantCulture), string.Join(',', m.Hosts))));
 
     /// <summary>The machine that answers with a certificate; null: none of those made here.</summary>
@@ -42,9 +42,9 @@ internal sealed class IssuedBook(string path, TimeProvider time)
         Read().LastOrDefault(i => i.Serial == serial && i.Kind == "server") is { } found ? (found.Node, found.Role) : null;
 
     /// <summary>The names that are in certificates of other machines which are still good.</summary>
-    public HashSet<string> TakenFrom(string node, Denials denials)
+    public HashSet<string> TakenFrom(string node, RevokedSerials revoked)
     {
         var today = DateOnly.FromDateTime(time.GetUtcNow().UtcDateTime);
-        return Read().Where(i => i.Node != node && i.Until >= today && !denials.Contains(i.Serial)).SelectMany(i => i.Hosts).ToHashSet(StringComparer.Ordinal);
+        return Read().Where(i => i.Node != node && i.Until >= today && !revoked.Contains(i.Serial)).SelectMany(i => i.Hosts).ToHashSet(StringComparer.Ordinal);
     }
 }
