@@ -66,7 +66,7 @@ public sealed class RpcOutgoing
     {
         foreach (int number in _exported ?? [])
         {
-            _connection.Callbacks.Release((uint)number);
+            _connection.Exports.Release((uint)number);
         }
     }
 
