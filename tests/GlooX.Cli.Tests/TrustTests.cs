@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using GlooX.Rpc.Tests;
+using GlooX.Rpc.Tests.Tls;
 using GlooX.Rpc.Tests.Transport.Network;
 
 namespace GlooX.Cli.Tests;

@@ -1,7 +1,6 @@
 using System.Diagnostics;
 using System.Runtime.CompilerServices;
 using GlooX.Rpc.Tests.Protocol;
-using GlooX.Rpc.Tests.RpcRuntime;
 using GlooX.Samples.Aot;
 using GlooX.Tls;
 

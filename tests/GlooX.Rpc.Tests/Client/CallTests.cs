@@ -198,7 +198,7 @@ public sealed class CallTests
     {
         await using Harness it = await Harness.StartAsync(new RpcServerOptions { MaxFrameBytes = 10_000 });
         await it.Client.OpenAsync(Ct);
-        Client.ClientConnection? before = it.Client.Current;
+        ClientConnection? before = it.Client.Current;
         var error = await Assert.ThrowsAsync<RpcException>(() => it.Remote.SizeAsync(new byte[10_000]));
         Assert.Equal(RpcError.TooLarge, error.Code);
         Assert.Contains("10000", error.Message, StringComparison.Ordinal);
@@ -211,7 +211,7 @@ public sealed class CallTests
     {
         await using Harness it = await Harness.StartAsync(client: new RpcClientOptions { MaxFrameBytes = 10_000 });
         await it.Client.OpenAsync(Ct);
-        Client.ClientConnection? before = it.Client.Current;
+        ClientConnection? before = it.Client.Current;
         var error = await Assert.ThrowsAsync<RpcException>(() => it.Remote.BytesAsync(10_000));
         Assert.Equal(RpcError.TooLarge, error.Code);
         Assert.Equal(9_000, (await it.Remote.BytesAsync(9_000)).Length);
