@@ -87,7 +87,7 @@ public sealed class GuideTests
         int pages = await library.ReadAsync("978-9", page => Task.FromResult(turned = page));
         Assert.Equal((9, 9), (pages, turned));
 
-        await library.NoteAsync("somebody was here");
+        await library.NoteAsync("returned in good condition");
 
         await library.LendAsync("978-9", "Ada");
         try
