@@ -1,0 +1,34 @@
+using System.Net;
+using GlooX.Contracts;
+using GlooX.Hosts;
+using Microsoft.Extensions.Logging;
+
+namespace GlooX.Processes;
+
+/// <summary>
+/// Makes what a spawned process is to others: a certificate and key of its own, with the role child, for this machine's names. Where the
+/// agent's certificates are somebody else's and nothing came with them that may sign (GLOOX_TLS_CHILDREN_*), the process is given those of
+/// the agent, as their owner's other processes are; that is logged.
+/// </summary>
+internal sealed partial class ChildIdentity(Identity identity, ILogger logger)
+{
+    private int _said;
+
+    public Identity Make(SpawnRequest request)
+    {
+        if (identity.TryCreateChild(RpcRole.Child | (request.AllowSpawn ? RpcRole.Client : RpcRole.None), request.Options.Url) is { } child)
+        {
+            return child;
+        }
+
+        if (Interlocked.Exchange(ref _said, 1) == 0)
+        {
+            LogShared(logger);
+        }
+
+        return identity;
+    }
+
+    [LoggerMessage(3002, LogLevel.Warning, "Spawned processes are given this agent's own certificates and keys: there is nothing to make others with. Set GLOOX_TLS_CHILDREN_CERTIFICATE and GLOOX_TLS_CHILDREN_PRIVATE_KEY")]
+    private static partial void LogShared(ILogger logger);
+}
