@@ -76,6 +76,7 @@ internal sealed partial class Upkeep(Identity identity, Func<IReadOnlyList<strin
         {
             if (await identity.RenewAsync(ct).ConfigureAwait(false) is { } url)
             {
+                _renewNotBefore = Environment.TickCount64 + (long)s_renewAgain.TotalMilliseconds;
                 LogRenewed(logger, url);
             }
         }
