@@ -51,7 +51,7 @@ public sealed class ConnectionTests
         await using RpcClient client = new RpcClient(url, new RpcClientOptions { Identity = Harness.Shared });
         var error = await Assert.ThrowsAsync<RpcException>(() => client.OpenAsync(Ct));
         Assert.Equal(RpcError.Connection, error.Code);
-        Assert.Contains($"cannot connect to {url}: nobody listens there", error.Message, StringComparison.Ordinal);
+        Assert.Contains($"cannot connect to {url}: nothing listens there", error.Message, StringComparison.Ordinal);
         Assert.IsType<SocketException>(error.InnerException);
     }
 

@@ -42,7 +42,7 @@ public sealed class AddressTests
         await using RpcClient client = Client(port, IPAddress.Loopback, IPAddress.Parse("127.0.0.3"));
         RpcException error = await Assert.ThrowsAsync<RpcException>(() => client.OpenAsync(Ct).WaitAsync(Wait.Deadline, Ct));
         Assert.Equal(RpcError.Connection, error.Code);
-        Assert.Contains("nobody listens there", error.Message, StringComparison.Ordinal);
+        Assert.Contains("nothing listens there", error.Message, StringComparison.Ordinal);
     }
 
     [Theory]
