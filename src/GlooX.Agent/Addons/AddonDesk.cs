@@ -93,7 +93,7 @@ internal sealed class AddonDesk(Agent node, RpcServer server, ILoggerFactory log
                 await StartAsync(addon, context, ct).ConfigureAwait(false);
             }
 
-            server.Add(target, dispatcher, AddonRequest.ServiceOf(name), new RpcAccess { Roles = options.Roles, Token = options.Token });
+            server.AddDispatcher(dispatcher, target, AddonRequest.ServiceOf(name), new RpcAccess { Roles = options.Roles, Token = options.Token });
             _attached[name] = attached;
         }
         catch

@@ -112,17 +112,17 @@ namespace GlooX
         public void Add(object target, string service = "", RpcAccess? access = null)
         {
             ArgumentNullException.ThrowIfNull(target);
-            Add(target, RpcRegistry.GetDispatcher(target.GetType()), service, access);
+            AddDispatcher(RpcRegistry.GetDispatcher(target.GetType()), target, service, access);
         }
 
         /// <summary>Offers an object through a dispatcher that was not generated for its class. For libraries.</summary>
-        /// <param name="target">The object; its methods are called from many threads at once.</param>
         /// <param name="dispatcher">Reads requests and calls <paramref name="target"/>.</param>
+        /// <param name="target">The object; its methods are called from many threads at once.</param>
         /// <param name="service">The service's name; empty: the service that callers reach without a name.</param>
         /// <param name="access">Who may call it. Null: agents, clients and children, without a token.</param>
         /// <exception cref="ArgumentException">The name is taken or malformed.</exception>
         [EditorBrowsable(EditorBrowsableState.Never)]
-        public void Add(object target, RpcDispatcher dispatcher, string service, RpcAccess? access)
+        public void AddDispatcher(RpcDispatcher dispatcher, object target, string service, RpcAccess? access)
         {
             if (service.Contains('/', StringComparison.Ordinal))
             {
