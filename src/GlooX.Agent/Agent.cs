@@ -11,10 +11,7 @@ using GlooX.Placement;
 using GlooX.Processes;
 using GlooX.Services;
 using GlooX.Slots;
-using GlooX.Tls;
-using GlooX.Tls.Join;
 using GlooX.Trust;
-using GlooX.Transport;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
 
@@ -96,7 +93,7 @@ public sealed class Agent : IAsyncDisposable
 
     private AddonSpread Spread => _spread ?? throw new InvalidOperationException("the agent is not started: attach its add-ons to it alone");
 
-    internal Upkeep Upkeep => _upkeep ?? throw new InvalidOperationException("the agent is not started: it denies nothing");
+    internal Upkeep Upkeep => _upkeep ?? throw new InvalidOperationException("the agent is not started: it revokes nothing");
 
     internal ChannelHub Hub => _channels ?? throw new InvalidOperationException("the agent is not started: it has no channels; ask its parent for them");
 
@@ -358,7 +355,7 @@ public sealed class Agent : IAsyncDisposable
         string[] peers = peer is null ? [] : [RpcEndpoint.Parse(peer).Dialable.ToString()];
         IEnumerable<string> names = ((RpcEndpoint?[])[endpoint, options.AdvertisedUrl is { } known ? RpcEndpoint.Parse(known) : null])
             .OfType<RpcEndpoint>().Where(e => !e.IsAny).Select(e => e.Host).Concat(options.Names);
-        Identity identity = (options.Identity ?? Identity.Load()).ReachedBy(names);
+        Identity identity = options.Identity ?? Identity.Load();
         AgentSetup.Check(options);
         _logger = (options.LoggerFactory ?? NullLoggerFactory.Instance).CreateLogger("GlooX.Agent");
         _ledger = new Ledger(AgentSetup.CapacityOf(options, _machine.Read()));
@@ -377,7 +374,7 @@ public sealed class Agent : IAsyncDisposable
         _placement = new SpawnCoordinator(this, _nodeId, _spawner, _hosts, _bundles, _board, spawning);
         ILogger logger = (options.LoggerFactory ?? NullLoggerFactory.Instance).CreateLogger("GlooX.Grid");
         _link = new GridLink(identity.AsAgent());
-        _server = new RpcServer(new RpcServerOptions { Identity = identity, LoggerFactory = options.LoggerFactory });
+        _server = new RpcServer(new RpcServerOptions { Identity = identity, Names = [.. names], AcceptJoins = true, LoggerFactory = options.LoggerFactory });
         _server.Add(new AgentService(this), IAgentService.ServiceName, AgentAccess.Table);
         _server.Add(new PeerService(this), IPeerService.ServiceName, PeerService.Access);
         _server.Add(new BundleService(_bundles), IBundleService.ServiceName, BundleService.Access);
@@ -389,12 +386,10 @@ public sealed class Agent : IAsyncDisposable
         _server.Add(new ChannelService(_channels), IChannelService.ServiceName, ChannelService.Access);
 
         // The port is bound before the engine exists, since the engine's name holds the port; a caller in between is told to come again.
-        _server.Route(TlsConnection.Grid, AcceptGridAsync, RpcRole.Agent);
-        var desk = new JoinDesk(identity, (options.LoggerFactory ?? NullLoggerFactory.Instance).CreateLogger("GlooX.Join"));
-        _server.Route(TlsConnection.Join, connection => desk.ServeAsync(connection, _stop.Token), null);
+        _server.AddProtocol(GridLink.Protocol, AcceptGridAsync, RpcRole.Agent);
         await _server.StartAsync(url, ct).ConfigureAwait(false);
-        int port = _server.Listener.Endpoint.Port;
-        await _spawner.TakeOverAsync(OutlivingFolder.TryOpen((endpoint with { Port = port }).ToString(), spawning)).ConfigureAwait(false); // whoever binds this address again finds them
+        int port = RpcEndpoint.Parse(_server.Url).Port;
+        await _spawner.TakeOverAsync(OutlivingFolder.TryOpen(endpoint.WithPort(port).ToString(), spawning)).ConfigureAwait(false); // whoever binds this address again finds them
         OutlivingFolder.Sweep();
         IMembership grid = new GridMembership(
             new GridOptions
@@ -403,7 +398,7 @@ public sealed class Agent : IAsyncDisposable
                 Port = port,
                 AdvertisedAddress = options.AdvertisedUrl is { } advertised ? RpcEndpoint.Parse(advertised).ToString()
                     : endpoint.IsAny ? null
-                    : (endpoint with { Port = port }).ToString(),
+                    : endpoint.WithPort(port).ToString(),
             },
             _link,
             logger);
@@ -468,11 +463,11 @@ public sealed class Agent : IAsyncDisposable
         await Hub.SyncedAsync(options.JoinTimeout, ct).ConfigureAwait(false);
     }
 
-    private async Task AcceptGridAsync(TlsConnection connection)
+    private async Task AcceptGridAsync(Stream stream, RpcPeer peer)
     {
         if (_grid is { } grid)
         {
-            await grid.AcceptAsync(connection.Stream, System.Net.IPEndPoint.TryParse(connection.Remote, out System.Net.IPEndPoint? remote) ? remote : null, _stop.Token).ConfigureAwait(false);
+            await grid.AcceptAsync(stream, System.Net.IPEndPoint.TryParse(peer.Address, out System.Net.IPEndPoint? remote) ? remote : null, _stop.Token).ConfigureAwait(false);
         }
     }
 }

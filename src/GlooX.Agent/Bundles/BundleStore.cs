@@ -2,7 +2,6 @@ using System.Runtime.InteropServices;
 using GlooX.Channels.Replication;
 using GlooX.Payloads;
 using GlooX.Processes;
-using GlooX.Tls;
 
 namespace GlooX.Bundles;
 

@@ -1,5 +1,4 @@
 using GlooX.Payloads;
-using GlooX.Tls;
 
 namespace GlooX.Bundles;
 

@@ -1,8 +1,6 @@
 using System.Collections.Concurrent;
 using GlooX.Grid;
 using GlooX.Hosts;
-using GlooX.Tls;
-using GlooX.Transport;
 
 namespace GlooX.Services;
 
@@ -15,17 +13,19 @@ internal sealed class GridLink(Identity identity) : IGridTransport, IAsyncDispos
     // A cold TLS handshake on a machine that is far too busy; an address where nothing answers is given up as soon as ever.
     private static readonly TimeSpan s_greetTimeout = TimeSpan.FromSeconds(10);
 
+    /// <summary>The grid engine's protocol on the one port.</summary>
+    public const string Protocol = "gloox-grid/1";
+
     private readonly ConcurrentDictionary<string, RpcClient> _clients = new(StringComparer.Ordinal);
 
     public RpcClient Client(string address) =>
-        _clients.GetOrAdd(address, static (a, i) => RpcClient.Connect(a, new RpcClientOptions { Identity = i, ServerRole = RpcRole.Agent, GreetTimeout = s_greetTimeout }), identity);
+        _clients.GetOrAdd(address, static (a, i) => new RpcClient(a, new RpcClientOptions { Identity = i, ServerRole = RpcRole.Agent, HandshakeTimeout = s_greetTimeout }), identity);
 
     public async Task<Stream> DialAsync(string address, CancellationToken ct)
     {
         try
         {
-            TlsConnection connection = await TlsConnection.DialAsync(RpcEndpoint.Parse(address).Dialable, TlsConnection.Grid, identity, null, RpcRole.Agent, ct).ConfigureAwait(false);
-            return connection.Stream;
+            return await Client(address).OpenStreamAsync(Protocol, ct).ConfigureAwait(false);
         }
         catch (RpcException e)
         {
@@ -40,7 +40,7 @@ internal sealed class GridLink(Identity identity) : IGridTransport, IAsyncDispos
         try
         {
             ProbeReply reply = await client.As<IPeerService>(IPeerService.ServiceName).ProbeAsync(request, endpoint.Host, ct).ConfigureAwait(false);
-            return reply with { ReachedFrom = client.Current?.LocalAddress?.MapToIPv4IfPossible() };
+            return reply with { ReachedFrom = (await client.OpenAsync(ct).ConfigureAwait(false)).LocalAddress?.MapToIPv4IfPossible() };
         }
         catch (RpcException e)
         {

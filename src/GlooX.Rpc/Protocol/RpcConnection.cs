@@ -16,7 +16,7 @@ namespace GlooX.Protocol;
 /// A connection on which either side may call the other: the calls it makes, the calls it serves, and the streams of both. When it closes,
 /// every call made fails with the reason; handlers that can be cancelled are.
 /// </summary>
-internal abstract partial class RpcConnection : WireConnection, ICallSource, ISwept
+internal abstract partial class RpcConnection : WireConnection, IConnectionSource, IDeadlineOwner
 {
     private const int MaxDefinitions = 4096;
 
@@ -27,7 +27,7 @@ internal abstract partial class RpcConnection : WireConnection, ICallSource, ISw
     private readonly CallTable _calls = new();
     private int _made;
     private readonly Dictionary<string, uint> _named = new(StringComparer.Ordinal);
-    private int _isSwept;
+    private int _hasDeadlineTimer;
 
     // Calls served.
     private readonly List<Definition> _defined = [];
@@ -41,7 +41,7 @@ internal abstract partial class RpcConnection : WireConnection, ICallSource, ISw
     // Made when there is a stream: in a process that has just started, the compiler would take longer over them than the rest of a call takes.
     private ConcurrentDictionary<(uint Call, uint Number), IncomingStream>? _incoming;
     private ConcurrentDictionary<(bool IsResult, uint Call, uint Number), OutgoingStream>? _outgoing;
-    private readonly CallbackTable _callbacks = new();
+    private readonly ExportedObjects _exports = new();
 
     protected RpcConnection(TlsConnection connection, int maxFrame, int highWater, int maxInFlight, long maxInFlightBytes, Pipeline pipeline)
         : base(connection, maxFrame, highWater)
@@ -56,15 +56,15 @@ internal abstract partial class RpcConnection : WireConnection, ICallSource, ISw
     public bool IsUsable => !_calls.IsClosed && !IsClosed;
 
     /// <summary>Which of its client's connections it is.</summary>
-    public virtual int Lane => 0;
+    public virtual int SlotIndex => 0;
 
-    RpcConnection? ICallSource.Current => IsUsable ? this : null;
+    RpcConnection? IConnectionSource.Current => IsUsable ? this : null;
 
-    string ICallSource.Url => Remote;
+    string IConnectionSource.Url => Remote;
 
-    TimeSpan ICallSource.CallTimeout => TimeSpan.FromSeconds(30);
+    TimeSpan IConnectionSource.CallTimeout => TimeSpan.FromSeconds(30);
 
-    public CallbackTable Callbacks => _callbacks;
+    public ExportedObjects Exports => _exports;
 
     /// <summary>Who the other side is.</summary>
     public Peer Peer { get; }
@@ -93,7 +93,7 @@ internal abstract partial class RpcConnection : WireConnection, ICallSource, ISw
 
     private RpcInbound Inbound { get; }
 
-    ValueTask<RpcConnection> ICallSource.ConnectionAsync(CancellationToken ct, long until) => IsUsable
+    ValueTask<RpcConnection> IConnectionSource.ConnectionAsync(CancellationToken ct, long until) => IsUsable
         ? new ValueTask<RpcConnection>(this)
         : ValueTask.FromException<RpcConnection>(new RpcException(RpcError.Connection, $"{Remote} is gone, and so is whatever it lent to this process", CloseReason) { Url = Remote });
 
@@ -109,12 +109,12 @@ internal abstract partial class RpcConnection : WireConnection, ICallSource, ISw
         }
 
         Interlocked.Increment(ref _made);
-        if (Volatile.Read(ref _isSwept) == 0)
+        if (Volatile.Read(ref _hasDeadlineTimer) == 0)
         {
-            StartSweeping();
+            StartDeadlineTimer();
         }
 
-        Sweeper.Shared.Expect(call.Deadline);
+        DeadlineTimer.Shared.Expect(call.Deadline);
         return true;
     }
 
@@ -154,9 +154,9 @@ internal abstract partial class RpcConnection : WireConnection, ICallSource, ISw
                 }
 
                 byte[] bytes = Encoding.UTF8.GetBytes(name);
-                if (bytes.Length > Bodies.MaxName)
+                if (bytes.Length > FrameBodies.MaxName)
                 {
-                    throw new RpcException(RpcError.MethodNotFound, $"a name is at most {Bodies.MaxName} bytes long, this one has {bytes.Length}") { Url = Remote };
+                    throw new RpcException(RpcError.MethodNotFound, $"a name is at most {FrameBodies.MaxName} bytes long, this one has {bytes.Length}") { Url = Remote };
                 }
 
                 id = (uint)_named.Count;
@@ -219,7 +219,7 @@ internal abstract partial class RpcConnection : WireConnection, ICallSource, ISw
     public void Forget(IncomingStream stream, uint call) => _incoming?.TryRemove(KeyValuePair.Create((call, stream.Number), stream));
 
     /// <summary>A stream that this side sends: the result of a call that it serves, or an argument of one that it makes.</summary>
-    public void Offer(OutgoingStream stream)
+    public void ServiceTarget(OutgoingStream stream)
     {
         LazyInitializer.EnsureInitialized(ref _outgoing, static () => new())[(stream.Number == 0, stream.Call, stream.Number)] = stream;
         if (IsClosed)
@@ -244,7 +244,7 @@ internal abstract partial class RpcConnection : WireConnection, ICallSource, ISw
             // The other side takes small frames only; each one takes this.
             FrameBuffer brief = FrameBuffer.Begin(FrameType.Error, id);
             RpcError code = e is RpcException { IsRefusal: true } refusal ? refusal.Code : RpcError.Remote;
-            Bodies.WriteError(brief, code, "the call failed; the message is larger than the caller accepts", null, null);
+            FrameBodies.WriteError(brief, code, "the call failed; the message is larger than the caller accepts", null, null);
             Send(brief);
         }
     }
@@ -255,7 +255,7 @@ internal abstract partial class RpcConnection : WireConnection, ICallSource, ISw
         var rpc = e as RpcException;
         if (rpc is { IsRefusal: true })
         {
-            Bodies.WriteError(frame, rpc.Code, Bounded(rpc.Message, 8 * 1024), null, null);
+            FrameBodies.WriteError(frame, rpc.Code, Bounded(rpc.Message, 8 * 1024), null, null);
         }
         else
         {
@@ -273,7 +273,7 @@ internal abstract partial class RpcConnection : WireConnection, ICallSource, ISw
 
             RpcError? inner = rpc is { Code: not RpcError.Remote } ? rpc.Code : rpc?.InnerCode;
             stack = stack is null ? null : Bounded(stack, 32 * 1024);
-            Bodies.WriteError(frame, RpcError.Remote, Bounded(message, 8 * 1024), rpc?.RemoteType ?? e.GetType().FullName, stack, detail, inner);
+            FrameBodies.WriteError(frame, RpcError.Remote, Bounded(message, 8 * 1024), rpc?.RemoteType ?? e.GetType().FullName, stack, detail, inner);
         }
     }
 
@@ -288,7 +288,7 @@ internal abstract partial class RpcConnection : WireConnection, ICallSource, ISw
     }
 
     /// <inheritdoc/>
-    public virtual long Sweep(long now)
+    public virtual long CheckDeadlines(long now)
     {
         List<PendingCall>? expired = _calls.TakeExpired(now, out long next);
         foreach (PendingCall call in expired ?? [])
@@ -301,17 +301,17 @@ internal abstract partial class RpcConnection : WireConnection, ICallSource, ISw
         return next;
     }
 
-    protected void StartSweeping()
+    protected void StartDeadlineTimer()
     {
-        if (Interlocked.Exchange(ref _isSwept, 1) != 0)
+        if (Interlocked.Exchange(ref _hasDeadlineTimer, 1) != 0)
         {
             return;
         }
 
-        Sweeper.Shared.Add(this);
+        DeadlineTimer.Shared.Add(this);
         if (IsClosed)
         {
-            Sweeper.Shared.Remove(this); // OnClosed may have missed it
+            DeadlineTimer.Shared.Remove(this); // OnClosed may have missed it
         }
     }
 
@@ -336,7 +336,7 @@ internal abstract partial class RpcConnection : WireConnection, ICallSource, ISw
                 FinishIfDrained();
                 break;
             case FrameType.Error:
-                Failure failure = Bodies.ReadFailure(body); // before the call is taken: if it throws, the call ends with the connection
+                Failure failure = FrameBodies.ReadFailure(body); // before the call is taken: if it throws, the call ends with the connection
                 if (TakeCall(id) is { } failed)
                 {
                     failed.Fail(failure.ToException(Remote, failed.Method, failed.Faults));
@@ -380,7 +380,7 @@ internal abstract partial class RpcConnection : WireConnection, ICallSource, ISw
 
     protected override void OnClosed(Exception reason)
     {
-        Sweeper.Shared.Remove(this);
+        DeadlineTimer.Shared.Remove(this);
         foreach (RpcRequest request in _cancellable.Values.Concat(_oneWay.Keys))
         {
             ThreadPool.UnsafeQueueUserWorkItem(static r => r.Cancel(), request, preferLocal: false);
@@ -447,7 +447,7 @@ internal abstract partial class RpcConnection : WireConnection, ICallSource, ISw
                 }
                 else
                 {
-                    ended.Fail(Bodies.ReadFailure(content).ToException(Remote, null, null));
+                    ended.Fail(FrameBodies.ReadFailure(content).ToException(Remote, null, null));
                 }
 
                 break;
@@ -463,7 +463,7 @@ internal abstract partial class RpcConnection : WireConnection, ICallSource, ISw
             throw new RpcException(RpcError.Protocol, $"a connection defines methods 0, 1, 2, … and at most {MaxDefinitions}");
         }
 
-        _defined.Add(new Definition(Bodies.ReadName(body)));
+        _defined.Add(new Definition(FrameBodies.ReadName(body)));
     }
 
     private void OnRequest(uint id, ReadOnlyMemory<byte> body)
@@ -489,14 +489,14 @@ internal abstract partial class RpcConnection : WireConnection, ICallSource, ISw
             if (callee is null)
             {
                 string name = definition.Name;
-                if (name == CallbackTable.GiveBack)
+                if (name == ExportedObjects.ReleaseMethod)
                 {
-                    TakeBack(body[^rest.Length..]);
+                    OnRelease(body[^rest.Length..]);
                     RequestEnded(isOneWay, large);
                     return;
                 }
 
-                _defined[(int)method] = definition = name.StartsWith('#') ? _callbacks.Resolve(name, (int)method) : Resolve(name);
+                _defined[(int)method] = definition = name.StartsWith('#') ? _exports.Resolve(name, (int)method) : Resolve(name);
                 callee = definition.Callee ?? throw new RpcException(RpcError.ServiceNotFound, $"{name} was taken back this moment");
             }
 
@@ -556,10 +556,10 @@ internal abstract partial class RpcConnection : WireConnection, ICallSource, ISw
         }
     }
 
-    private void TakeBack(ReadOnlyMemory<byte> arguments)
+    private void OnRelease(ReadOnlyMemory<byte> arguments)
     {
         var reader = new MessagePackReader(arguments);
-        foreach (int method in _callbacks.Release(GiveBackArguments.Read(ref reader)))
+        foreach (int method in _exports.Release(ReleaseArguments.Read(ref reader)))
         {
             _defined[method] = new Definition(_defined[method].Name); // the number may come to mean another object
         }
@@ -592,16 +592,16 @@ internal abstract partial class RpcConnection : WireConnection, ICallSource, ISw
     private static Exception Innermost(Exception e) => e.InnerException is { } inner ? Innermost(inner) : e;
 
     /// <summary>Tells the other side that one lending of an object of its own has come to an end here.</summary>
-    public void GiveBack(uint number)
+    public void Release(uint number)
     {
         try
         {
-            uint method = Define(CallbackTable.GiveBack); // sends a frame of its own
+            uint method = Define(ExportedObjects.ReleaseMethod); // sends a frame of its own
             FrameBuffer frame = FrameBuffer.Begin(FrameType.Request, 0);
             frame.WriteVarint(method);
             frame.WriteVarint(RequestFlags.OneWay);
             var writer = new MessagePackWriter(frame);
-            new GiveBackArguments(number).Write(ref writer, RpcSerializer.Default);
+            new ReleaseArguments(number).Write(ref writer, RpcSerializer.Default);
             writer.Flush();
             Send(frame, isUrgent: false);
         }
@@ -633,6 +633,6 @@ internal sealed record Definition(string Name, RpcDispatcher? Dispatcher = null,
 {
     /// <summary>Whom to call. Null: not looked up yet, in vain, or taken back.</summary>
     public (RpcDispatcher Dispatcher, object Target)? Callee => Service is not null
-        ? Service.Offered is { Dispatcher: { } dispatcher } offered ? (dispatcher, offered.Target) : null
+        ? Service.Current is { Dispatcher: { } dispatcher } target ? (dispatcher, target.Target) : null
         : Dispatcher is not null && Target is not null ? (Dispatcher, Target) : null;
 }

@@ -435,7 +435,7 @@ internal abstract class WireConnection : IThreadPoolWorkItem, IInlineWork, IHand
     private void SendGoAway(RpcException reason)
     {
         FrameBuffer goAway = FrameBuffer.Begin(FrameType.GoAway, 0);
-        Bodies.WriteGoAway(goAway, reason.Code, reason.Message);
+        FrameBodies.WriteGoAway(goAway, reason.Code, reason.Message);
         Send(goAway);
     }
 

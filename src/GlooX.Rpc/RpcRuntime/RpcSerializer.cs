@@ -55,9 +55,6 @@ public sealed class RpcSerializer
     public T? Read<T>(ref MessagePackReader reader) =>
         typeof(T) == typeof(object) ? (T?)ReadUntyped(ref reader, 0) : _inner.Deserialize(ref reader, Shape<T>.Instance);
 
-    /// <summary>Reads a value of a type known only now.</summary>
-    internal object? Read(ref MessagePackReader reader, Type type) => _inner.DeserializeObject(ref reader, Shapes.Of(type));
-
     /// <summary>Writes a value by its own type: what an untyped call sends.</summary>
     /// <param name="writer">Where to.</param>
     /// <param name="value">Null, a primitive, a string, bytes, a dictionary, a sequence, or any record.</param>

@@ -3,7 +3,6 @@ using System.Runtime.CompilerServices;
 using GlooX.Contracts;
 using GlooX.Payloads;
 using GlooX.Slots;
-using GlooX.Tls;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
 
@@ -394,12 +393,12 @@ public sealed partial class GlooXClient : IAsyncDisposable
     /// <summary>Has certificates refused by the whole grid from now on, although they are valid, and the connections ended that were made with them.</summary>
     /// <param name="serials">Serial numbers in hexadecimal, as <c>gloox certs</c> shows them.</param>
     /// <param name="ct">Gives up.</param>
-    /// <returns>Completes when the agent has denied them; the others hear of it within seconds, or as soon as they are reachable.</returns>
+    /// <returns>Completes when the agent has revoked them; the others hear of it within seconds, or as soon as they are reachable.</returns>
     /// <exception cref="RpcException">The agent does not answer, or one is no serial number.</exception>
-    public async Task DenyAsync(IEnumerable<string> serials, CancellationToken ct = default)
+    public async Task RevokeAsync(IEnumerable<string> serials, CancellationToken ct = default)
     {
         await RequireAgentAsync(ct).ConfigureAwait(false);
-        await _agent.DenyAsync([.. serials], ct).ConfigureAwait(false);
+        await _agent.RevokeAsync([.. serials], ct).ConfigureAwait(false);
     }
 
     /// <summary>The add-ons of the node.</summary>
@@ -534,10 +533,10 @@ public sealed partial class GlooXClient : IAsyncDisposable
     // What is spawned may hold secrets: a child that took its agent's port must not get them.
     private async Task RequireAgentAsync(CancellationToken ct)
     {
-        Peer peer = (await _rpc.ConnectionAsync(ct).ConfigureAwait(false)).Peer;
+        RpcPeer peer = await _rpc.OpenAsync(ct).ConfigureAwait(false);
         if (!peer.Roles.HasFlag(RpcRole.Agent))
         {
-            throw new RpcException(RpcError.Tls, $"{Url} is no agent: its certificate '{peer.Subject}' has the role {CertificateNames.Describe(peer.Roles)}") { Url = Url };
+            throw new RpcException(RpcError.Tls, $"{Url} is no agent: its certificate '{peer.Subject}' has the role {peer.Roles}") { Url = Url };
         }
     }
 

@@ -1,5 +1,3 @@
-using GlooX.Tls;
-
 namespace GlooX.Payloads;
 
 /// <summary>A build that stays as long as this is held: by a lock that the system keeps, and that counts between all processes of this user.</summary>

@@ -1,6 +1,5 @@
 using GlooX.Payloads;
 using GlooX.Slots;
-using GlooX.Tls;
 using Microsoft.Extensions.Logging;
 
 namespace GlooX.Processes;

@@ -4,13 +4,13 @@ using GlooX.Rpc.Tests.RpcRuntime;
 namespace GlooX.Rpc.Tests.Protocol;
 
 /// <summary>The one timer of all connections, with a clock that the test turns.</summary>
-public sealed class SweeperTests
+public sealed class DeadlineTimerTests
 {
     private readonly Clock _clock = new();
     private readonly Watched _watched = new();
-    private readonly Sweeper _sweeper;
+    private readonly DeadlineTimer _sweeper;
 
-    public SweeperTests() => _sweeper = new Sweeper(_clock, () => _clock.Now);
+    public DeadlineTimerTests() => _sweeper = new DeadlineTimer(_clock, () => _clock.Now);
 
     [Fact]
     public void Each_second_unless_something_comes_sooner()
@@ -88,7 +88,7 @@ public sealed class SweeperTests
         Assert.Equal(1, _watched.Sweeps);
     }
 
-    private sealed class Watched : ISwept
+    private sealed class Watched : IDeadlineOwner
     {
         public int Sweeps { get; private set; }
 
@@ -96,7 +96,7 @@ public sealed class SweeperTests
 
         public Action? Sweeping { get; set; }
 
-        public long Sweep(long now)
+        public long CheckDeadlines(long now)
         {
             Sweeps++;
             Sweeping?.Invoke();

@@ -4,16 +4,16 @@ using System.Net.Sockets;
 namespace GlooX.Transport;
 
 /// <summary>
-/// Connects to a host that has several addresses, as RFC 8305 (Happy Eyeballs, version 2) says: one attempt after the other, the families in
-/// turn, the next one when the last has failed or was at it for a while. The first to connect wins; the others are ended.
+/// Connects to a host with several addresses as in RFC 8305 (Happy Eyeballs, version 2): attempts start one after the other, alternating between
+/// address families, when the previous attempt has failed or took a while. The first connection wins; the other attempts are cancelled.
 /// </summary>
-/// <remarks>Not done: asking for the two families apart (section 3), for the system's resolver has one answer for both.</remarks>
-internal static class AddressRace
+/// <remarks>Not implemented: separate queries for the two families (section 3), because the system's resolver has one answer for both.</remarks>
+internal static class HappyEyeballs
 {
     /// <summary>"Connection Attempt Delay" (RFC 8305, section 5).</summary>
     public static readonly TimeSpan Delay = TimeSpan.FromMilliseconds(250);
 
-    /// <summary>The resolver's order, which is the best first (RFC 6724), but with the families in turn, lest all of one dead family come first.</summary>
+    /// <summary>The resolver's order, best first (RFC 6724), alternating between families so that a broken family does not delay the other.</summary>
     public static IReadOnlyList<IPAddress> Interleave(IReadOnlyList<IPAddress> addresses)
     {
         AddressFamily? first = addresses.Count > 0 ? addresses[0].AddressFamily : null;
@@ -36,13 +36,13 @@ internal static class AddressRace
         return all;
     }
 
-    /// <summary>Connects to one of them.</summary>
-    /// <param name="addresses">In the order in which they are tried.</param>
-    /// <param name="connect">One attempt.</param>
-    /// <param name="time">Tells when the next one begins.</param>
-    /// <param name="ct">Gives up.</param>
-    /// <returns>What the first attempt that succeeded has made.</returns>
-    /// <exception cref="SocketException">None did. It is "refused" only if all of them refused: anything else proves less.</exception>
+    /// <summary>Connects to one of the addresses.</summary>
+    /// <param name="addresses">In the order of the attempts.</param>
+    /// <param name="connect">Makes one attempt.</param>
+    /// <param name="time">The clock.</param>
+    /// <param name="ct">Cancels the operation.</param>
+    /// <returns>The result of the first attempt that succeeded.</returns>
+    /// <exception cref="SocketException">All attempts failed. The code is "refused" only if all were refused.</exception>
     public static async Task<T> RunAsync<T>(IReadOnlyList<IPAddress> addresses, Func<IPAddress, CancellationToken, Task<T>> connect, TimeProvider time, CancellationToken ct)
         where T : IAsyncDisposable
     {
@@ -100,7 +100,7 @@ internal static class AddressRace
         throw failure!;
     }
 
-    /// <summary>The first that has ended; null: none has within that time.</summary>
+    /// <summary>The first attempt that has ended; null: none within that time.</summary>
     private static async Task<Task<T>?> FirstAsync<T>(List<Task<T>> running, TimeSpan patience, TimeProvider time, CancellationToken ct)
     {
         try

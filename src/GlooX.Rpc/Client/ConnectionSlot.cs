@@ -3,14 +3,14 @@ using GlooX.Protocol;
 namespace GlooX.Client;
 
 /// <summary>
-/// The place of one connection of a client: makes it when it is needed, and anew when it is lost. There is at most one attempt at a time,
-/// which all callers share, and a pause before the next one when an attempt has failed or the connection did not last.
+/// The slot of one connection of a client: opens the connection when it is needed, and again when it is lost. At most one attempt is in progress,
+/// shared by all callers, and a pause precedes an attempt after a failure or after a connection that did not last.
 /// </summary>
-/// <param name="dial">Makes the connection.</param>
-/// <param name="maxPause">Longest pause; a connection that lasted longer counts as a success.</param>
-/// <param name="time">Tells the time.</param>
-/// <param name="stop">Ends an attempt that is under way.</param>
-internal sealed class Lane(Func<CancellationToken, Task<ClientConnection>> dial, TimeSpan maxPause, TimeProvider time, CancellationToken stop)
+/// <param name="dial">Opens the connection.</param>
+/// <param name="maxPause">The longest pause; a connection that lasted longer counts as a success.</param>
+/// <param name="time">The clock.</param>
+/// <param name="stop">Cancels an attempt in progress.</param>
+internal sealed class ConnectionSlot(Func<CancellationToken, Task<ClientConnection>> dial, TimeSpan maxPause, TimeProvider time, CancellationToken stop)
 {
     private readonly Lock _gate = new();
     private Task<ClientConnection>? _attempt;
@@ -20,18 +20,18 @@ internal sealed class Lane(Func<CancellationToken, Task<ClientConnection>> dial,
     private long _pauseBegan;
     private TimeSpan _pause;
 
-    /// <summary>The connection, if new calls may use it.</summary>
+    /// <summary>The connection, if new calls may use it; otherwise null.</summary>
     public ClientConnection? Open => Volatile.Read(ref _current) is { IsUsable: true } connection ? connection : null;
 
-    /// <summary>Whether there ever was a connection.</summary>
+    /// <summary>Whether a connection was ever open.</summary>
     public bool WasOpen => Volatile.Read(ref _current) is not null;
 
-    /// <summary>Why the last attempt failed; null when it did not.</summary>
+    /// <summary>Why the last attempt failed; null: it succeeded.</summary>
     public Exception? Failure { get; private set; }
 
     public bool IsConnecting => Volatile.Read(ref _attempt) is { IsCompleted: false };
 
-    /// <summary>The connection; waits for the attempt that is under way or begins one. To wait no longer is to leave it to others.</summary>
+    /// <summary>Returns the connection; joins the attempt in progress, or starts one. The attempt continues when a caller stops waiting.</summary>
     public Task<ClientConnection> ConnectAsync()
     {
         lock (_gate)
@@ -45,17 +45,17 @@ internal sealed class Lane(Func<CancellationToken, Task<ClientConnection>> dial,
             {
                 using (ExecutionContext.SuppressFlow())
                 {
-                    Volatile.Write(ref _attempt, Task.Run(AttemptAsync)); // it serves all callers, so it sees no one's context
+                    Volatile.Write(ref _attempt, Task.Run(AttemptAsync)); // serves all callers, so it has no caller's context
                 }
 
-                _ = _attempt.ContinueWith(static t => t.Exception, TaskScheduler.Default); // perhaps nobody waits any more
+                _ = _attempt.ContinueWith(static t => t.Exception, TaskScheduler.Default); // observed: no caller may be waiting
             }
 
             return _attempt!;
         }
     }
 
-    /// <summary>Completes when no attempt is under way; for after the stop.</summary>
+    /// <summary>Completes when no attempt is in progress; to be called after the stop.</summary>
     public async Task SettleAsync()
     {
         Task? attempt;

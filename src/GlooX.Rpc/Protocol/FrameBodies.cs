@@ -5,32 +5,30 @@ using Nerdbank.MessagePack;
 
 namespace GlooX.Protocol;
 
-/// <summary>What a side says first: the versions that it speaks and the largest frame that it takes.</summary>
-/// <param name="MinVersion">Oldest version spoken.</param>
-/// <param name="MaxVersion">Newest version spoken.</param>
-/// <param name="MaxFrame">Largest frame accepted, in bytes.</param>
-/// <param name="MaxInFlight">Most calls in flight accepted.</param>
+/// <summary>The greeting of a side: the versions it speaks and its limits.</summary>
+/// <param name="MinVersion">The oldest version spoken.</param>
+/// <param name="MaxVersion">The newest version spoken.</param>
+/// <param name="MaxFrame">The largest frame accepted, in bytes.</param>
+/// <param name="MaxInFlight">The largest number of calls in flight accepted.</param>
 /// <param name="Software">Name and version, for logs.</param>
-/// <param name="Window">Bytes that each stream to this side may have under way.</param>
+/// <param name="Window">How many unread bytes each stream to this side may have.</param>
 internal readonly record struct Hello(uint MinVersion, uint MaxVersion, int MaxFrame, int MaxInFlight, string Software, int Window)
 {
     public const uint Version = 1;
 
-    /// <summary>The window of a side that names none.</summary>
+    /// <summary>The window of a side that states none.</summary>
     public const int LeastWindow = 64 * 1024;
     public static readonly IReadOnlyDictionary<string, string> NoTokens = new Dictionary<string, string>(StringComparer.Ordinal);
 
-    /// <summary>The caller's tokens, by the names of the services that need them.</summary>
+    /// <summary>The caller's tokens, by service name.</summary>
     public IReadOnlyDictionary<string, string> Tokens { get; init; } = NoTokens;
 }
 
-/// <summary>
-/// The bodies of the control frames: MessagePack arrays, so that later versions can append fields that older ones skip.
-/// </summary>
-internal static class Bodies
+/// <summary>The bodies of control frames: MessagePack arrays, to which later versions can append fields that older ones skip.</summary>
+internal static class FrameBodies
 {
     private const int MaxTokens = 256;
-    /// <summary>Longest <c>service/method</c>: ample, and little enough to be kept and repeated in messages.</summary>
+    /// <summary>The longest <c>service/method</c> in bytes: ample, and short enough to be stored and repeated in messages.</summary>
     public const int MaxName = 1024;
 
     private const int MaxHello = 64 * 1024;
@@ -124,7 +122,7 @@ internal static class Bodies
         return ((RpcError)reader.ReadUInt32(), Text(ref reader) ?? "", Text(ref reader), Text(ref reader));
     }
 
-    /// <summary>All that an Error says.</summary>
+    /// <summary>Reads the whole body of an Error frame.</summary>
     public static Failure ReadFailure(ReadOnlyMemory<byte> body)
     {
         (RpcError code, string message, string? type, string? stack) = ReadError(body);
@@ -187,12 +185,12 @@ internal static class Bodies
     private static string? Text(ref MessagePackReader reader) => reader.ReadString();
 }
 
-/// <summary>What an Error says.</summary>
+/// <summary>The body of an Error frame.</summary>
 internal readonly record struct Failure(RpcError Code, string Message, string? Type, string? Stack, RpcFaultDetail? Detail, RpcError? Inner)
 {
-    /// <summary>What the caller catches.</summary>
-    /// <param name="url">Where it comes from.</param>
-    /// <param name="method">What was called; null: nothing.</param>
+    /// <summary>The exception for the caller.</summary>
+    /// <param name="url">The other side.</param>
+    /// <param name="method">The called method; null: none.</param>
     /// <param name="faults">The details that the caller knows; null: none.</param>
     public RpcException ToException(string url, string? method, RpcFaultKind[]? faults)
     {

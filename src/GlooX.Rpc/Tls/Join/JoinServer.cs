@@ -4,17 +4,17 @@ using Microsoft.Extensions.Logging;
 namespace GlooX.Tls.Join;
 
 /// <summary>
-/// The side of joining that an agent serves as <c>gloox-join/1</c> on its one port, open to callers without a certificate: a token, or a
-/// certificate that is still good, buys certificates. The joiner has verified this agent before it sends the token.
+/// The agent's side of joining: serves <c>gloox-join/1</c> on the one port, open to callers without a certificate. It issues certificates for a
+/// token, or for a certificate that is still valid. The joiner verifies this agent before it sends the token.
 /// </summary>
-internal sealed partial class JoinDesk(Identity identity, ILogger logger, TimeProvider? time = null)
+internal sealed partial class JoinServer(Identity identity, ILogger logger, TimeProvider? time = null)
 {
     private const int MaxAtOnce = 16;
     private static readonly TimeSpan s_limit = TimeSpan.FromSeconds(15);
     private readonly AttemptLimiter _attempts = new(time ?? TimeProvider.System);
     private readonly SemaphoreSlim _places = new(MaxAtOnce);
 
-    /// <summary>Serves one joiner, to its end or that of the deadline.</summary>
+    /// <summary>Serves one joiner, within a deadline.</summary>
     public async Task ServeAsync(TlsConnection connection, CancellationToken ct)
     {
         if (!await _places.WaitAsync(0, ct).ConfigureAwait(false))
@@ -42,7 +42,7 @@ internal sealed partial class JoinDesk(Identity identity, ILogger logger, TimePr
 
             await JoinMessages.WriteAsync(connection.Stream, reply, limit.Token).ConfigureAwait(false);
             await connection.Stream.ShutdownAsync().WaitAsync(limit.Token).ConfigureAwait(false);
-            await connection.Stream.ReadAsync(new byte[1], limit.Token).ConfigureAwait(false); // until it has read the answer and hung up
+            await connection.Stream.ReadAsync(new byte[1], limit.Token).ConfigureAwait(false); // until the joiner has read the reply and closed
         }
         catch (Exception e) when (e is IOException or OperationCanceledException or ObjectDisposedException)
         {
@@ -59,14 +59,14 @@ internal sealed partial class JoinDesk(Identity identity, ILogger logger, TimePr
         string who = AttemptLimiter.Key(connection.Remote);
         if (!_attempts.MayTry(who))
         {
-            throw new JoinException(JoinFailure.TooManyAttempts, $"joining failed too often from this address, or altogether; wait {AttemptLimiter.Refill.TotalSeconds:0} seconds");
+            throw new JoinException(JoinFailure.TooManyAttempts, $"joining failed too often; wait {AttemptLimiter.Refill.TotalSeconds:0} seconds");
         }
 
         try
         {
             if (identity.Store is not { Issues: true } store)
             {
-                throw new JoinException(JoinFailure.NoAuthority, "this agent cannot make certificates, for it does not hold the authority's key; ask the one where the token was made");
+                throw new JoinException(JoinFailure.NoAuthority, "this agent does not hold the authority's key, so it cannot issue certificates; join at an agent of the machine where the token was created");
             }
 
             if (request is not { Version: JoinMessages.Version, Token: not null, Secret: not null, Requests: { Length: 3 } requests } || requests.Any(r => r is null))
@@ -75,22 +75,22 @@ internal sealed partial class JoinDesk(Identity identity, ILogger logger, TimePr
             }
 
             string node;
-            JoinPermit permit;
+            JoinGrant grant;
             if (request.Token.Length > 0)
             {
-                permit = store.Permits.Take(request.Token, request.Secret);
+                grant = store.Tokens.Take(request.Token, request.Secret);
                 node = IdentityStore.NewNode();
             }
             else
             {
-                // The certificate shown was made here for a node that joined: whatever it is good for, it may be renewed for.
+                // The shown certificate was issued here for a node that joined: it is renewed with the same node and role.
                 (node, RpcRole role) = (connection.Peer.Serials is [var leaf, ..] ? store.Issued.NodeOf(leaf) : null)
-                    ?? throw new JoinException(JoinFailure.UnknownToken, "without a token, a certificate that was made here and is still good must be shown");
-                permit = new JoinPermit(role, []);
+                    ?? throw new JoinException(JoinFailure.UnknownToken, "without a token, a valid certificate that was issued here must be shown");
+                grant = new JoinGrant(role, []);
             }
 
-            JoinReply reply = store.IssueFor(node, permit, requests);
-            LogJoined(logger, connection.Remote, node, CertificateNames.Describe(permit.Role));
+            JoinReply reply = store.IssueFor(node, grant, requests);
+            LogJoined(logger, connection.Remote, node, CertificateNames.Describe(grant.Role));
             return reply;
         }
         catch (JoinException e) when (e.Failure != JoinFailure.NoAuthority)
@@ -103,6 +103,6 @@ internal sealed partial class JoinDesk(Identity identity, ILogger logger, TimePr
     [LoggerMessage(1101, LogLevel.Warning, "{Remote} did not join: {Reason}")]
     private static partial void LogRefused(ILogger logger, string remote, string reason);
 
-    [LoggerMessage(1102, LogLevel.Warning, "{Remote} has certificates now, as node {Node} with the role {Role}")]
+    [LoggerMessage(1102, LogLevel.Warning, "{Remote} joined as node {Node} with the role {Role}")]
     private static partial void LogJoined(ILogger logger, string remote, string node, string role);
 }

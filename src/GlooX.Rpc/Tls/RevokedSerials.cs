@@ -2,16 +2,16 @@ using System.Collections.Frozen;
 
 namespace GlooX.Tls;
 
-/// <summary>The serial numbers of certificates that are refused although they are valid. Only grows; safe for concurrent use.</summary>
-internal sealed class Denials
+/// <summary>Serial numbers of revoked certificates, which are refused although they are valid. Only grows. Thread-safe.</summary>
+internal sealed class RevokedSerials
 {
     private FrozenSet<string> _serials = FrozenSet<string>.Empty;
 
-    /// <summary>In the spelling of <see cref="Normal"/>.</summary>
+    /// <summary>All, in the spelling of <see cref="Normal"/>.</summary>
     public IReadOnlyCollection<string> Serials => Volatile.Read(ref _serials);
 
-    /// <summary>Hexadecimal digits in upper case without leading zeros; takes what <c>openssl x509 -serial</c> and <c>-text</c> print.</summary>
-    /// <exception cref="ArgumentException">It is no serial number.</exception>
+    /// <summary>One spelling: hexadecimal digits in upper case without leading zeros. Accepts what <c>openssl x509 -serial</c> and <c>-text</c> print.</summary>
+    /// <exception cref="ArgumentException">The text is no serial number.</exception>
     public static string Normal(string serial)
     {
         string digits = (serial ?? "").Replace("serial=", "", StringComparison.Ordinal).Replace(":", "", StringComparison.Ordinal).Trim().TrimStart('0').ToUpperInvariant();
@@ -20,7 +20,7 @@ internal sealed class Denials
             : throw new ArgumentException($"'{serial}' is no serial number of a certificate: write hexadecimal digits, as gloox certs shows them", nameof(serial));
     }
 
-    /// <summary>Those that were not denied before.</summary>
+    /// <summary>Adds serial numbers; returns those that were not revoked before.</summary>
     public IReadOnlyList<string> Add(IEnumerable<string> serials)
     {
         string[] asked = [.. serials.Select(Normal).Distinct(StringComparer.Ordinal)];
@@ -39,9 +39,9 @@ internal sealed class Denials
 
     public string? Refusal(Peer peer)
     {
-        FrozenSet<string> denied = Volatile.Read(ref _serials);
-        return peer.Serials.FirstOrDefault(denied.Contains) is { } serial
-            ? $"the certificate '{peer.Subject}' is not accepted: the serial number {serial} was denied"
+        FrozenSet<string> revoked = Volatile.Read(ref _serials);
+        return peer.Serials.FirstOrDefault(revoked.Contains) is { } serial
+            ? $"the certificate '{peer.Subject}' is not accepted: the serial number {serial} was revoked"
             : null;
     }
 }

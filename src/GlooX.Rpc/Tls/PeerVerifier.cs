@@ -4,35 +4,35 @@ using System.Security.Cryptography.X509Certificates;
 
 namespace GlooX.Tls;
 
-/// <summary>Whom a connection leads to, once that is proven.</summary>
+/// <summary>The other side of a connection, as its certificate proves it.</summary>
 /// <param name="Subject">The certificate's subject, for messages.</param>
-/// <param name="Roles">What the other side may do.</param>
-/// <param name="Serials">The serial numbers of its certificate and of those between it and the authority.</param>
+/// <param name="Roles">The roles of the other side.</param>
+/// <param name="Serials">The serial numbers of its certificate and of the intermediate ones.</param>
 internal sealed record Peer(string Subject, RpcRole Roles, IReadOnlyList<string> Serials)
 {
-    /// <summary>One who has proven nothing.</summary>
-    public static readonly Peer Nobody = new("nobody", RpcRole.None, []);
+    /// <summary>A caller without a trusted certificate.</summary>
+    public static readonly Peer Anonymous = new("anonymous", RpcRole.None, []);
 }
 
 /// <summary>
-/// Decides whether the other side of a TLS connection is who it should be: signed by the one authority, valid now, made for this use, not
-/// denied, and carrying the name that was dialled. Pure.
+/// Decides whether to trust the other side of a TLS connection: its certificate must be signed by the one authority, valid now, made for this
+/// use, not revoked, and carry the dialled name. Pure.
 /// </summary>
 /// <remarks>
-/// A certificate that was signed by an intermediate one with roles of its own (the maker of a node's children's certificates) has at most
-/// that one's roles and names: a node can vouch for its children, and for nobody else.
+/// A certificate signed by an intermediate one that states roles (the issuer of a node's children) has at most the roles and names of the
+/// intermediate one: a node can vouch for its own children only.
 /// </remarks>
-internal static class Trust
+internal static class PeerVerifier
 {
-    /// <summary>Null: the other side is trusted, and <paramref name="peer"/> says who it is. Else why not.</summary>
-    /// <param name="certificate">What the other side showed.</param>
+    /// <summary>Verifies the other side. Null: it is trusted, and <paramref name="peer"/> describes it; otherwise the reason.</summary>
+    /// <param name="certificate">The certificate that the other side showed.</param>
     /// <param name="chain">Built by TLS with <see cref="CertificateAuthority.Policy"/>.</param>
-    /// <param name="errors">What TLS found; its opinion of the name is not asked.</param>
-    /// <param name="authority">The one authority.</param>
-    /// <param name="denials">Refused although valid.</param>
-    /// <param name="name">The host, address or node that was dialled; null: the other side is the caller.</param>
-    /// <param name="peer">Who it is.</param>
-    public static string? Judge(X509Certificate? certificate, X509Chain? chain, SslPolicyErrors errors, X509Certificate2 authority, Denials denials, string? name, out Peer? peer)
+    /// <param name="errors">The findings of TLS; its check of the name is ignored.</param>
+    /// <param name="authority">The one trusted authority.</param>
+    /// <param name="revoked">Refused although valid.</param>
+    /// <param name="name">The dialled host, address or node; null: the other side is the caller.</param>
+    /// <param name="peer">The other side.</param>
+    public static string? Verify(X509Certificate? certificate, X509Chain? chain, SslPolicyErrors errors, X509Certificate2 authority, RevokedSerials revoked, string? name, out Peer? peer)
     {
         peer = null;
         if (certificate is not X509Certificate2 shown || chain is null)
@@ -63,13 +63,13 @@ internal static class Trust
                 }
             }
 
-            peer = new Peer(shown.Subject, roles, [.. line.Select(c => Denials.Normal(c.SerialNumber))]);
+            peer = new Peer(shown.Subject, roles, [.. line.Select(c => RevokedSerials.Normal(c.SerialNumber))]);
         }
         catch (CryptographicException e)
         {
             return $"the certificate '{shown.Subject}' is not accepted: {e.Message}";
         }
 
-        return denials.Refusal(peer);
+        return revoked.Refusal(peer);
     }
 }

@@ -4,7 +4,7 @@ using GlooX.Protocol;
 namespace GlooX.Client;
 
 /// <summary>Where calls go: a client, which connects when it must, or one connection, for what the other side lent.</summary>
-internal interface ICallSource
+internal interface IConnectionSource
 {
     /// <summary>The connection for a new call; null when there is none.</summary>
     RpcConnection? Current { get; }
@@ -18,7 +18,7 @@ internal interface ICallSource
     Pipeline Pipeline { get; }
 
     /// <summary>How many connections it may have at once.</summary>
-    int Lanes => 1;
+    int SlotCount => 1;
 
     bool IsDisposed => false;
 
