@@ -3,6 +3,7 @@ using System.Diagnostics;
 using GlooX.Addons;
 using GlooX.Bundles;
 using GlooX.Channels;
+using GlooX.Channels.Storage;
 using GlooX.Grid;
 using GlooX.RpcRuntime;
 using GlooX.Slots;
@@ -42,6 +43,7 @@ public class Agent : IAsyncDisposable
     private AddonDesk? _addons;
     private AddonSpread? _spread;
     private ChannelHub? _channels;
+    private StateFile? _state;
     private Task _telling = Task.CompletedTask;
     private double _weight = 1;
     private Identity _identity = null!;
@@ -308,6 +310,7 @@ public class Agent : IAsyncDisposable
             await _channels.DisposeAsync().ConfigureAwait(false);
         }
 
+        _state?.Dispose();
         if (_grid is not null)
         {
             await _grid.DisposeAsync().ConfigureAwait(false);
@@ -435,9 +438,10 @@ public class Agent : IAsyncDisposable
         _server.Add(new BundleService(_bundles), BundleService.Name, BundleService.Access);
         _addons = new AddonDesk(this, _server, options.LoggerFactory ?? NullLoggerFactory.Instance, fault => AddonFaulted?.Invoke(this, fault));
         _spread = new AddonSpread(this, _addons, (options.LoggerFactory ?? NullLoggerFactory.Instance).CreateLogger("GlooX.Addons"));
-        string? folder = options.DataFolder is null ? null : Path.Combine(options.DataFolder, "channels");
+        ILogger channelLogger = (options.LoggerFactory ?? NullLoggerFactory.Instance).CreateLogger("GlooX.Channels");
+        _state = options.DataFolder is null ? null : AgentState.Open(options.DataFolder, channelLogger);
         _channels = new ChannelHub(
-            _nodeId, () => _grid?.Members ?? [], url => _link.Client(url).As<IChannelService>(ChannelService.Name), folder, (options.LoggerFactory ?? NullLoggerFactory.Instance).CreateLogger("GlooX.Channels"));
+            _nodeId, () => _grid?.Members ?? [], url => _link.Client(url).As<IChannelService>(ChannelService.Name), _state, channelLogger);
         _server.Add(new ChannelService(_channels), ChannelService.Name, ChannelService.Access);
 
         // The port is bound before the engine exists, since the engine's name holds the port; a caller in between is told to come again.

@@ -174,7 +174,7 @@ internal sealed class Replica(string name, ChannelSpec spec, Func<Entry, ulong>?
     /// of the key any more. A node that is no member may; if that entry was seen here before, <see cref="Seen"/> refuses it. One
     /// that came with a pull which never ended, as its sender died, is marked as seen here: who has not seen it takes it from here then.
     /// </summary>
-    public void Collect(long now, long age, Func<ulong, ulong, bool> seenByAll)
+    public void Collect(long now, long age, Func<ulong, ulong, bool> seenByAll, Action<string> forgotten)
     {
         while (_tombstones.TryPeek(out (Entry Entry, long Since) oldest) && now - oldest.Since >= age)
         {
@@ -189,6 +189,7 @@ internal sealed class Replica(string name, ChannelSpec spec, Func<Entry, ulong>?
 
                 _entries.Remove(tombstone.Key);
                 RaiseFloor(tombstone.Stamp.Time);
+                forgotten(tombstone.Key);
             }
 
             _tombstones.Dequeue();

@@ -67,8 +67,8 @@ internal sealed class Replicator
     /// <summary>Changes, in order, for the caller to take. Those of the directory are among them.</summary>
     public List<Change> Changes { get; } = [];
 
-    /// <summary>What durable channels must keep; without an entry: that more was seen.</summary>
-    public List<(Replica Replica, Entry? Entry)> Kept { get; } = [];
+    /// <summary>Keys of durable channels that have changed or are gone; without a key: that more was seen. For the caller to take.</summary>
+    public List<(Replica Replica, string? Key)> Kept { get; } = [];
 
     /// <summary>Channels that are no more, for the caller to take.</summary>
     public List<Replica> Removed { get; } = [];
@@ -108,7 +108,7 @@ internal sealed class Replicator
         var entry = new Entry(key, value, new Stamp(time, Self), ++replica.LastSequence, flags, value is not null && timeToLive > 0 ? now.Mono + timeToLive : 0);
         replica.Apply(entry, now.Mono, Changes);
         replica.Seen.Add(Self, entry.Sequence, entry.Sequence);
-        Keep(replica, entry);
+        Keep(replica, key);
         PendingBatch? batch = _pending.Find(b => ReferenceEquals(b.Replica, replica));
         if (batch is null)
         {
@@ -262,7 +262,7 @@ internal sealed class Replicator
         {
             _ended.Clear();
             replica.Expire(now.Mono, _ended, Changes);
-            Keep(replica, _ended);
+            KeepAll(replica, _ended);
             Await(replica.NextExpiry, now);
         }
 
@@ -360,7 +360,7 @@ internal sealed class Replicator
         }
 
         Await(entry.ExpiresAt, now);
-        Keep(replica, entry);
+        Keep(replica, entry.Key);
         if (ReferenceEquals(replica, Directory))
         {
             FollowDirectory(entry);
@@ -376,14 +376,14 @@ internal sealed class Replicator
     internal void Drop(Replica replica, Entry entry, Instant now)
     {
         replica.Drop(entry, Changes);
-        Keep(replica, entry.Ended());
+        Keep(replica, entry.Key);
         Reassert(replica, entry, now);
     }
 
     /// <summary>A pull has ended well.</summary>
     internal void Pulled(Replica replica, Peer source)
     {
-        Keep(replica, (Entry?)null);
+        Keep(replica, null);
         if (!replica.IsSynced)
         {
             replica.IsSynced = true;
@@ -469,7 +469,7 @@ internal sealed class Replicator
                 if (!covers)
                 {
                     replica.Seen.Union(has);
-                    Keep(replica, (Entry?)null);
+                    Keep(replica, null);
                 }
 
                 replica.IsSynced = true;
@@ -540,7 +540,11 @@ internal sealed class Replicator
                 }
             }
 
-            replica.Collect(now.Mono, _options.TombstoneAge, (origin, sequence) => _peers.Values.All(p => p.HasSeen(replica, origin, sequence)));
+            replica.Collect(
+                now.Mono,
+                _options.TombstoneAge,
+                (origin, sequence) => _peers.Values.All(p => p.HasSeen(replica, origin, sequence)),
+                key => Store(replica, key));
         }
     }
 
@@ -582,7 +586,7 @@ internal sealed class Replicator
 
         if (spec.Exists && !_channels.ContainsKey(entry.Key))
         {
-            _channels[entry.Key] = new Replica(entry.Key, spec);
+            Store(_channels[entry.Key] = new Replica(entry.Key, spec), null);
         }
     }
 
@@ -604,7 +608,7 @@ internal sealed class Replicator
     {
         _ended.Clear();
         replica.EndOwner(owner, now.Mono, _ended, Changes);
-        Keep(replica, _ended);
+        KeepAll(replica, _ended);
     }
 
     private void PayAcknowledgements()
@@ -651,20 +655,25 @@ internal sealed class Replicator
         }
     }
 
-    private void Keep(Replica replica, List<Entry> ended)
+    private void KeepAll(Replica replica, List<Entry> ended)
     {
         foreach (Entry entry in ended)
         {
-            Keep(replica, entry);
+            Keep(replica, entry.Key);
         }
     }
 
-    private void Keep(Replica replica, Entry? entry)
+    private void Keep(Replica replica, string? key)
     {
         (_calm, _nextDigest) = (0, IsCalm ? 0 : _nextDigest); // something has changed: digests are sent each second for a while
-        if (replica.Spec.IsDurable && entry is not { IsEphemeral: true })
+        Store(replica, key);
+    }
+
+    private void Store(Replica replica, string? key)
+    {
+        if (replica.Spec.IsDurable)
         {
-            Kept.Add((replica, entry));
+            Kept.Add((replica, key));
         }
     }
 

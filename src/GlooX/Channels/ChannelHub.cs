@@ -1,6 +1,7 @@
 using System.Globalization;
 using GlooX.Grid;
 using GlooX.Channels.Replication;
+using GlooX.Channels.Storage;
 using Microsoft.Extensions.Logging;
 
 namespace GlooX.Channels;
@@ -34,7 +35,7 @@ internal sealed class ChannelHub : IAsyncDisposable
     private long _drifts;
 
     public ChannelHub(
-        string nodeId, Func<IReadOnlyList<GridMember>> members, Func<string, IChannelService> connect, string? folder, ILogger logger, TimeProvider? time = null, ReplicatorOptions? options = null)
+        string nodeId, Func<IReadOnlyList<GridMember>> members, Func<string, IChannelService> connect, StateFile? state, ILogger logger, TimeProvider? time = null, ReplicatorOptions? options = null)
     {
         _core = new Replicator(NumberOf(nodeId), options ?? new ReplicatorOptions(), new Random());
         _members = members;
@@ -43,12 +44,12 @@ internal sealed class ChannelHub : IAsyncDisposable
         _stopped = _stop.Token;
         _links = new PeerLinks(_gate, _core, connect, logger, _time, _stopped);
         _confirmations = new Confirmations(_gate, _core, _links, _time);
-        if (folder is not null)
+        if (state is not null)
         {
-            _store = new ChannelStore(folder, logger);
+            _store = new ChannelStore(_gate, _core, state, _time, logger);
             lock (_gate)
             {
-                _store.Load(_core, Now);
+                _store.Start();
                 Drain();
             }
         }
@@ -155,6 +156,7 @@ internal sealed class ChannelHub : IAsyncDisposable
         if (entry is not null)
         {
             SendDrained();
+            await StoredAsync(spec, channel, ct).ConfigureAwait(false);
             await FinishAsync(_core.Directory, entry.Sequence, ChannelWriteOptions.Default, AckLevel.All, ct).ConfigureAwait(false);
         }
         else if (options is not null && known!.Spec with { Generation = 1 } != spec)
@@ -171,17 +173,20 @@ internal sealed class ChannelHub : IAsyncDisposable
         }
 
         Entry entry;
+        ChannelSpec spec;
         lock (_gate)
         {
-            if (channel.Length == 0 || _core.Find(channel) is null)
+            if (channel.Length == 0 || _core.Find(channel) is not { } replica)
             {
                 return false;
             }
 
+            spec = replica.Spec;
             entry = _core.Remove(channel, Now);
         }
 
         SendDrained();
+        await StoredAsync(spec, channel, ct).ConfigureAwait(false);
         await FinishAsync(_core.Directory, entry.Sequence, ChannelWriteOptions.Default, AckLevel.All, ct).ConfigureAwait(false);
         return true;
     }
@@ -557,11 +562,8 @@ internal sealed class ChannelHub : IAsyncDisposable
         Subscription? first = _begun.Count > 0 ? _begun[0] : null;
         Subscription[] others = _begun.Count > 1 ? [.. _begun.Skip(1)] : [];
         _begun.Clear();
-        if (_core.Kept.Count > 0)
-        {
-            _store?.Append(_core.Kept, Now);
-            _core.Kept.Clear();
-        }
+        _store?.Changed();
+        _core.Kept.Clear(); // without a store nothing is kept
 
         foreach (Replica removed in _core.Removed)
         {
@@ -570,7 +572,7 @@ internal sealed class ChannelHub : IAsyncDisposable
                 queues.ForEach(q => q.Close());
             }
 
-            _store?.Remove(removed);
+            _store?.Removed(removed);
             _confirmations.Removed(removed);
         }
 
@@ -618,14 +620,13 @@ internal sealed class ChannelHub : IAsyncDisposable
 
     private async Task FinishSlowlyAsync(Replica replica, ulong sequence, ChannelWriteOptions options, AckLevel level, CancellationToken ct)
     {
-        if (_store is not null && replica.Spec.IsDurable)
-        {
-            await _store.StoredAsync(replica, ct).ConfigureAwait(false);
-        }
-
+        await StoredAsync(replica.Spec, replica.Name, ct).ConfigureAwait(false);
         await _links.RoomAsync(ct).ConfigureAwait(false);
         await _confirmations.WaitAsync(replica, sequence, level, options.Timeout, ct).ConfigureAwait(false);
     }
+
+    private Task StoredAsync(ChannelSpec spec, string channel, CancellationToken ct) =>
+        _store is not null && spec.IsDurable ? _store.StoredAsync(channel, ct) : Task.CompletedTask;
 
     private static ulong NumberOf(string nodeId) =>
         ulong.TryParse(nodeId, NumberStyles.HexNumber, CultureInfo.InvariantCulture, out ulong number) ? number : Hash.OfKey(nodeId);
