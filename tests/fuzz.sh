@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # tests/fuzz.sh [COUNT] [SEED]: so many spoiled frames (default 10 million) for the RPC library's server and client, whole connections
-# without sockets. A failure prints its input as hex; keep it as a line of tests/GlooX.Rpc.Tests/Hostile/Findings.txt.
+# without sockets. A failure prints its input as hex; keep it as a line of tests/GlooX.Rpc.Tests/Protocol/Fuzzing/Findings.txt.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export DOTNET_NOLOGO=1 DOTNET_CLI_TELEMETRY_OPTOUT=1
@@ -13,7 +13,7 @@ echo "seed $GLOOX_FUZZ_SEED"
 code=0
 # Memory without bounds is a failure too: the heap may have 1 GiB.
 time DOTNET_GCHeapHardLimit=0x40000000 dotnet run --project tests/GlooX.Rpc.Tests -c Release --no-build -- \
-    -explicit only -class 'GlooX.Rpc.Tests.Hostile.FuzzTests' || code=$?
+    -explicit only -class 'GlooX.Rpc.Tests.Protocol.Fuzzing.FuzzTests' || code=$?
 
 # Killed by a signal: the process could print nothing, but has left the inputs at hand, one in each slot of 4 MiB.
 if [ "$code" -gt 1 ]; then

@@ -10,6 +10,7 @@ using GlooX.Slots;
 using GlooX.Spawning;
 using GlooX.Tls;
 using GlooX.Tls.Join;
+using GlooX.Transport;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
 

@@ -1,6 +1,7 @@
 using System.Collections.Concurrent;
 using GlooX.Grid;
 using GlooX.Tls;
+using GlooX.Transport;
 
 namespace GlooX;
 

@@ -1,4 +1,4 @@
-using GlooX.Rpc.Tests.Network;
+using GlooX.Rpc.Tests.Transport.Network;
 
 namespace GlooX.Cli.Tests;
 

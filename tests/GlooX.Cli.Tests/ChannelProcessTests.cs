@@ -1,5 +1,5 @@
 using System.Globalization;
-using GlooX.Rpc.Tests.Network;
+using GlooX.Rpc.Tests.Transport.Network;
 
 namespace GlooX.Cli.Tests;
 

@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using GlooX.Rpc.Tests;
-using GlooX.Rpc.Tests.Network;
+using GlooX.Rpc.Tests.Tls;
+using GlooX.Rpc.Tests.Transport.Network;
 
 namespace GlooX.Cli.Tests;
 

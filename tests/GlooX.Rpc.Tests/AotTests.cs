@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Runtime.CompilerServices;
+using GlooX.Rpc.Tests.Protocol;
 using GlooX.Samples.Aot;
 using GlooX.Tls;
 

@@ -37,7 +37,7 @@ internal sealed class GlooXPeer : IPeer
         var server = new RpcServer(new RpcServerOptions { Identity = identity });
         server.Add(new EchoTarget());
         await server.StartAsync("127.0.0.1:0", ct);
-        listening(Tls.RpcEndpoint.Parse(server.Url).Port);
+        listening(Transport.RpcEndpoint.Parse(server.Url).Port);
         return server;
     }
 

@@ -1,6 +1,7 @@
 using System.Net.Security;
-using GlooX.Sockets;
 using GlooX.Tls;
+using GlooX.Transport;
+using GlooX.Transport.Linux;
 
 namespace GlooX.Bench.Peers;
 

@@ -1,6 +1,8 @@
-using GlooX.Interception;
+using GlooX.Interceptors;
+using GlooX.Protocol;
+using GlooX.Streams;
 using GlooX.Tls;
-using GlooX.Wire;
+using GlooX.Transport;
 
 namespace GlooX.Client;
 

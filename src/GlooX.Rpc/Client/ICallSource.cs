@@ -1,5 +1,5 @@
-using GlooX.Interception;
-using GlooX.Wire;
+using GlooX.Interceptors;
+using GlooX.Protocol;
 
 namespace GlooX.Client;
 

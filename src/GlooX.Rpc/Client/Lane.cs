@@ -1,3 +1,5 @@
+using GlooX.Protocol;
+
 namespace GlooX.Client;
 
 /// <summary>

@@ -1,7 +1,7 @@
 using System.Collections.Concurrent;
 using System.Threading.Tasks.Sources;
+using GlooX.Protocol;
 using GlooX.RpcRuntime;
-using GlooX.Wire;
 using Nerdbank.MessagePack;
 
 namespace GlooX.Client;

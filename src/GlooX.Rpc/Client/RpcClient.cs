@@ -1,10 +1,10 @@
 using System.Collections.Concurrent;
 using System.Diagnostics.CodeAnalysis;
 using GlooX.Client;
-using GlooX.Interception;
+using GlooX.Interceptors;
+using GlooX.Protocol;
 using GlooX.RpcRuntime;
-using GlooX.Tls;
-using GlooX.Wire;
+using GlooX.Transport;
 using Nerdbank.MessagePack;
 
 namespace GlooX;

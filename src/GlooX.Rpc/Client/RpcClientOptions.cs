@@ -1,3 +1,4 @@
+using GlooX.Tls;
 using Microsoft.Extensions.Logging;
 
 namespace GlooX;

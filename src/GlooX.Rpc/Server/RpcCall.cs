@@ -1,5 +1,7 @@
+using GlooX.Protocol;
 using GlooX.RpcRuntime;
-using GlooX.Wire;
+using GlooX.Server;
+using GlooX.Tls;
 
 namespace GlooX;
 

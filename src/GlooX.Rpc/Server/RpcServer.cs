@@ -1,7 +1,9 @@
 using System.Collections.Concurrent;
 using System.Net.Security;
+using GlooX.Protocol;
 using GlooX.RpcRuntime;
 using GlooX.Tls;
+using GlooX.Transport;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
 
@@ -41,8 +43,8 @@ namespace GlooX.Server
 
 namespace GlooX
 {
+    using GlooX.Protocol;
     using GlooX.Server;
-    using GlooX.Wire;
 
     /// <summary>
     /// Answers calls over mutual TLS on one port. Only what carries <see cref="RpcServiceAttribute"/> or <see cref="RpcAttribute"/> can be

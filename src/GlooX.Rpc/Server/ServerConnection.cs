@@ -1,6 +1,7 @@
-using GlooX.Interception;
+using GlooX.Interceptors;
+using GlooX.Protocol;
+using GlooX.Streams;
 using GlooX.Tls;
-using GlooX.Wire;
 
 namespace GlooX.Server;
 

@@ -1,7 +1,7 @@
 using System.Runtime.ExceptionServices;
 using System.Threading.Tasks.Sources;
+using GlooX.Protocol;
 using GlooX.RpcRuntime;
-using GlooX.Wire;
 using Nerdbank.MessagePack;
 
 namespace GlooX.Streams;

@@ -1,5 +1,6 @@
+using GlooX.Protocol;
 using GlooX.RpcRuntime;
-using GlooX.Wire;
+using GlooX.Server;
 using Nerdbank.MessagePack;
 
 namespace GlooX.Streams;

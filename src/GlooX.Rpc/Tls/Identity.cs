@@ -3,7 +3,9 @@ using System.Net;
 using System.Net.Security;
 using System.Runtime.CompilerServices;
 using System.Security.Cryptography.X509Certificates;
+using GlooX.Protocol;
 using GlooX.Tls;
+using GlooX.Tls.Join;
 
 namespace GlooX;
 

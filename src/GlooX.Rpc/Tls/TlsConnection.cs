@@ -2,7 +2,8 @@ using System.Net;
 using System.Net.Security;
 using System.Net.Sockets;
 using System.Security.Authentication;
-using GlooX.Sockets;
+using GlooX.Transport;
+using GlooX.Transport.Linux;
 
 namespace GlooX.Tls;
 

@@ -5,8 +5,9 @@ using System.Net.Sockets;
 using System.Security.Authentication;
 using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
-using GlooX.Sockets;
-using GlooX.Wire;
+using GlooX.Protocol;
+using GlooX.Transport;
+using GlooX.Transport.Linux;
 using Microsoft.Extensions.Logging;
 
 namespace GlooX.Tls;

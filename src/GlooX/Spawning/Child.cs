@@ -1,6 +1,6 @@
 using GlooX.Bundles;
 using GlooX.Slots;
-using GlooX.Tls;
+using GlooX.Transport;
 
 namespace GlooX.Spawning;
 

@@ -1,5 +1,6 @@
 using System.Net;
 using GlooX.Tls;
+using GlooX.Transport;
 using Microsoft.Extensions.Logging;
 
 namespace GlooX.Spawning;

@@ -3,7 +3,7 @@ using System.Net.Security;
 using System.Net.Sockets;
 using System.Security.Authentication;
 using System.Text.Json;
-using GlooX.Wire;
+using GlooX.Protocol;
 
 namespace GlooX.Rpc.Tests.Protocol;
 

@@ -1,8 +1,8 @@
 using System.Buffers;
 using System.Text;
 using System.Text.Json;
+using GlooX.Protocol;
 using GlooX.RpcRuntime;
-using GlooX.Wire;
 using Nerdbank.MessagePack;
 
 namespace GlooX.Rpc.Tests.Protocol;

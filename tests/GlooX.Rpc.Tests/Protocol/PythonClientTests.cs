@@ -1,5 +1,6 @@
 using System.Diagnostics;
-using GlooX.Rpc.Tests.Contracts;
+using GlooX.Rpc.Tests.RpcRuntime;
+using GlooX.Rpc.Tests.Streams;
 using GlooX.Tls;
 
 namespace GlooX.Rpc.Tests.Protocol;

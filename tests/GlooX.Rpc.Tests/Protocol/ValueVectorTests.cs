@@ -2,7 +2,7 @@ using System.Buffers;
 using System.Globalization;
 using System.Numerics;
 using System.Text.Json;
-using GlooX.Rpc.Tests.Contracts;
+using GlooX.Rpc.Tests.RpcRuntime;
 using GlooX.RpcRuntime;
 using Nerdbank.MessagePack;
 

@@ -2,6 +2,8 @@ using System.Net.Security;
 using System.Security.Authentication;
 using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
+using GlooX.Protocol;
+using GlooX.Transport;
 
 namespace GlooX.Tls.Join;
 

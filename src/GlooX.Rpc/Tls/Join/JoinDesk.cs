@@ -1,3 +1,4 @@
+using GlooX.Protocol;
 using Microsoft.Extensions.Logging;
 
 namespace GlooX.Tls.Join;

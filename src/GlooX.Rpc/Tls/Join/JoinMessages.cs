@@ -1,5 +1,6 @@
 using System.Buffers;
 using System.Buffers.Binary;
+using GlooX.Protocol;
 using GlooX.RpcRuntime;
 using Nerdbank.MessagePack;
 

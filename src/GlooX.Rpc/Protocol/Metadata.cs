@@ -1,0 +1,61 @@
+using System.Text;
+using Nerdbank.MessagePack;
+
+namespace GlooX.Protocol;
+
+/// <summary>What travels with a request beside its arguments: a map from strings to strings, bounded on both sides.</summary>
+internal static class Metadata
+{
+    public const int MaxEntries = 64;
+    public const int MaxBytes = 16 * 1024;
+
+    public static readonly IReadOnlyDictionary<string, string> None = new Dictionary<string, string>(StringComparer.Ordinal).AsReadOnly();
+
+    /// <exception cref="RpcException"><see cref="RpcError.TooLarge"/>.</exception>
+    public static void Write(ref MessagePackWriter writer, Dictionary<string, string> metadata)
+    {
+        if (metadata.Count > MaxEntries || metadata.Sum(static e => Encoding.UTF8.GetByteCount(e.Key) + Encoding.UTF8.GetByteCount(e.Value)) > MaxBytes)
+        {
+            throw new RpcException(RpcError.TooLarge, $"the metadata of a call is at most {MaxEntries} entries of {MaxBytes} bytes in all: send the rest as arguments");
+        }
+
+        writer.WriteMapHeader(metadata.Count);
+        foreach ((string key, string value) in metadata)
+        {
+            writer.Write(key);
+            writer.Write(value);
+        }
+    }
+
+    /// <exception cref="RpcException"><see cref="RpcError.BadArguments"/>: too much, or not what it should be.</exception>
+    public static IReadOnlyDictionary<string, string> Read(ref MessagePackReader reader)
+    {
+        int count = reader.ReadMapHeader();
+        long start = reader.Consumed;
+        if (count > MaxEntries)
+        {
+            throw TooMuch();
+        }
+
+        var metadata = new Dictionary<string, string>(count, StringComparer.Ordinal);
+        for (int i = 0; i < count; i++)
+        {
+            string? key = reader.ReadString();
+            string? value = reader.ReadString();
+            if (key is null || value is null || !metadata.TryAdd(key, value))
+            {
+                throw new RpcException(RpcError.BadArguments, "the metadata has a null or a key twice");
+            }
+
+            // The heads of the strings are not counted by the writer.
+            if (reader.Consumed - start > MaxBytes + (2 * MaxEntries * 5))
+            {
+                throw TooMuch();
+            }
+        }
+
+        return metadata;
+    }
+
+    private static RpcException TooMuch() => new(RpcError.BadArguments, $"the metadata is more than {MaxEntries} entries or {MaxBytes} bytes");
+}

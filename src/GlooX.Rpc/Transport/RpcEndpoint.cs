@@ -1,0 +1,95 @@
+using System.Globalization;
+using System.Net;
+using System.Net.Sockets;
+using System.Text;
+
+namespace GlooX.Transport;
+
+/// <summary>
+/// Where a process listens or is dialled: <c>host:port</c>, <c>[ipv6]:port</c>, <c>:port</c> (any address), a bare port, or
+/// <c>unix:/path</c>.
+/// </summary>
+/// <param name="Host">Name or address, without brackets; <c>localhost</c> for a UNIX-domain socket.</param>
+/// <param name="Port">0 to 65535; 0 means that the system chooses, for listening only.</param>
+/// <param name="Path">The file of a UNIX-domain socket; null for TCP.</param>
+internal readonly record struct RpcEndpoint(string Host, int Port, string? Path = null)
+{
+    private const string Unix = "unix:";
+
+    // sun_path with its final zero: 108 bytes on Linux and Windows, 104 on macOS.
+    private static readonly int MaxPath = OperatingSystem.IsMacOS() ? 103 : 107;
+
+    /// <summary>Whether it can be called: TCP needs a port.</summary>
+    public bool IsDialable => Path is not null || Port != 0;
+
+    public bool IsAny => Host is "0.0.0.0" or "::" or "*";
+
+    /// <summary>The form to dial: an "any" address means this machine.</summary>
+    public RpcEndpoint Dialable => Host == "::" ? this with { Host = "::1" } : IsAny ? this with { Host = "127.0.0.1" } : this;
+
+    /// <exception cref="ArgumentException">Not a URL; the message says what one looks like.</exception>
+    public static RpcEndpoint Parse(string url)
+    {
+        ArgumentException Bad(string why) => new($"'{url}' is no URL of an agent: {why}. Write host:port, for example 127.0.0.1:9999 or 0.0.0.0:9999, or unix:/path", nameof(url));
+        string text = (url ?? "").Trim();
+        if (text.Length == 0)
+        {
+            throw Bad("it is empty");
+        }
+
+        if (text.StartsWith(Unix, StringComparison.Ordinal))
+        {
+            string path = text[Unix.Length..];
+            return !System.IO.Path.IsPathFullyQualified(path) ? throw Bad("the path of the socket must begin at the root, as in unix:/run/my.sock")
+                : Encoding.UTF8.GetByteCount(path) > MaxPath ? throw Bad($"a socket's path may take {MaxPath} bytes")
+                : new RpcEndpoint("localhost", 0, path);
+        }
+
+        int colon = text.LastIndexOf(':');
+        string host = colon < 0 ? "" : text[..colon];
+        string port = text[(colon + 1)..];
+        if (host.StartsWith('[') && host.EndsWith(']'))
+        {
+            host = host[1..^1];
+            if (!IPAddress.TryParse(host, out IPAddress? six) || six.AddressFamily != AddressFamily.InterNetworkV6)
+            {
+                throw Bad("the brackets hold no IPv6 address");
+            }
+        }
+        else if (host.Contains(':', StringComparison.Ordinal))
+        {
+            throw Bad(host.Contains("//", StringComparison.Ordinal) ? "leave out the scheme" : "an IPv6 address needs brackets");
+        }
+
+        if (!int.TryParse(port, NumberStyles.None, CultureInfo.InvariantCulture, out int number) || number > 65535)
+        {
+            throw Bad("the port must be a number from 0 to 65535");
+        }
+
+        if (colon < 0 || host.Length == 0)
+        {
+            host = "0.0.0.0";
+        }
+
+        if (Uri.CheckHostName(host == "*" ? "0.0.0.0" : host) == UriHostNameType.Unknown)
+        {
+            throw Bad($"'{host}' is no host name or address");
+        }
+
+        return new RpcEndpoint(host == "*" ? "0.0.0.0" : host, number);
+    }
+
+    public override string ToString() => Path is not null ? Unix + Path : Host.Contains(':', StringComparison.Ordinal) ? $"[{Host}]:{Port}" : $"{Host}:{Port}";
+
+    /// <summary>The addresses to bind.</summary>
+    public async Task<IPEndPoint> ResolveForBindAsync(CancellationToken ct)
+    {
+        if (IPAddress.TryParse(Host, out IPAddress? address))
+        {
+            return new IPEndPoint(address, Port);
+        }
+
+        IPAddress[] found = await Dns.GetHostAddressesAsync(Host, ct).ConfigureAwait(false);
+        return new IPEndPoint(found[0], Port);
+    }
+}

@@ -1,0 +1,156 @@
+using System.Net;
+using System.Net.Sockets;
+
+namespace GlooX.Rpc.Tests.Tls;
+
+/// <summary>Strangers at the port, who have no certificate and need none to be a nuisance.</summary>
+public sealed class HandshakeTests
+{
+    private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(60);
+
+    // A TLS record that promises 512 bytes of ClientHello.
+    private static readonly byte[] s_beginning = [0x16, 0x03, 0x01, 0x02, 0x00, 0x01, 0x00, 0x01, 0xFC, 0x03, 0x03, .. new byte[20]];
+
+    [Fact]
+    public async Task Handshakes_that_never_begin_keep_nobody_out()
+    {
+        await using Harness it = await Harness.StartAsync(new RpcServerOptions { HandshakeTimeout = TimeSpan.FromMinutes(10), DrainTimeout = TimeSpan.Zero });
+        await using Bystander bystander = await Bystander.OfAsync(it);
+        using var crowd = new Crowd(it, 400);
+        await bystander.IsServedAsync();
+    }
+
+    [Fact]
+    public async Task Handshakes_that_come_byte_by_byte_keep_nobody_out()
+    {
+        await using Harness it = await Harness.StartAsync(new RpcServerOptions { HandshakeTimeout = TimeSpan.FromMinutes(10), DrainTimeout = TimeSpan.Zero });
+        await using Bystander bystander = await Bystander.OfAsync(it);
+        using var crowd = new Crowd(it, 100);
+        foreach (byte one in s_beginning)
+        {
+            crowd.Say([one]);
+            await bystander.IsServedAsync();
+        }
+    }
+
+    [Fact]
+    public async Task Handshakes_that_never_end_are_hung_up_on()
+    {
+        await using Harness it = await Harness.StartAsync(new RpcServerOptions { HandshakeTimeout = TimeSpan.FromSeconds(2), DrainTimeout = TimeSpan.Zero });
+        await using Bystander bystander = await Bystander.OfAsync(it);
+        using var crowd = new Crowd(it, 50);
+        crowd.Say(s_beginning[..7]);
+        await crowd.IsHungUpOnAsync();
+        await bystander.IsServedAsync();
+    }
+
+    [Theory]
+    [InlineData("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")]
+    [InlineData("\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0")]
+    [InlineData("\u0016\u0003\u0001\u0000\u0000\u0016\u0003\u0001\u0000\u0000")]
+    public async Task What_is_no_TLS_is_hung_up_on(string nonsense)
+    {
+        await using Harness it = await Harness.StartAsync();
+        await using Bystander bystander = await Bystander.OfAsync(it);
+        using var crowd = new Crowd(it, 20);
+        crowd.Say(System.Text.Encoding.Latin1.GetBytes(nonsense));
+        await crowd.IsHungUpOnAsync();
+        await bystander.IsServedAsync();
+    }
+
+    [Fact]
+    public async Task Connections_that_are_closed_by_half_are_hung_up_on()
+    {
+        await using Harness it = await Harness.StartAsync();
+        await using Bystander bystander = await Bystander.OfAsync(it);
+        using var silent = new Crowd(it, 100);
+        using var begun = new Crowd(it, 100);
+        begun.Say(s_beginning);
+        silent.CloseHalf();
+        begun.CloseHalf();
+        await silent.IsHungUpOnAsync();
+        await begun.IsHungUpOnAsync();
+        await bystander.IsServedAsync();
+    }
+
+    [Fact]
+    public async Task Connections_that_are_reset_at_once_leave_nothing()
+    {
+        await using Harness it = await Harness.StartAsync();
+        await using Bystander bystander = await Bystander.OfAsync(it);
+        for (int i = 0; i < 10; i++)
+        {
+            using var crowd = new Crowd(it, 100);
+            crowd.Reset();
+        }
+
+        await bystander.IsServedAsync();
+    }
+
+    [Fact]
+    public async Task More_connections_than_are_allowed_are_not_let_in_and_those_before_go_on()
+    {
+        await using Harness it = await Harness.StartAsync(new RpcServerOptions { MaxConnections = 3, HandshakeTimeout = TimeSpan.FromSeconds(2), DrainTimeout = TimeSpan.Zero });
+        await using (RawPeer first = await RawPeer.GreetAsync(it.Server.Url, "Add"))
+        {
+            await using RawPeer second = await RawPeer.GreetAsync(it.Server.Url);
+            await using RawPeer third = await RawPeer.GreetAsync(it.Server.Url);
+            using var crowd = new Crowd(it, 50);
+            await crowd.IsHungUpOnAsync();
+            await first.SayAsync(RawPeer.Call(1, 0, 0x92, 3, 4));
+            Assert.Equal([7], (await first.HearAsync())?.Body);
+        }
+
+        // When they are gone there is room again, as soon as the server has seen it.
+        using var limit = new CancellationTokenSource(s_patience);
+        while (await Record.ExceptionAsync(async () => await it.Remote.AddAsync(1, 2)) is { } error)
+        {
+            Assert.IsType<RpcException>(error);
+            Assert.False(limit.IsCancellationRequested, error.Message);
+        }
+    }
+
+    /// <summary>Plain TCP connections.</summary>
+    private sealed class Crowd : IDisposable
+    {
+        private readonly List<Socket> _sockets = [];
+
+        public Crowd(Harness harness, int size)
+        {
+            IPEndPoint where = IPEndPoint.Parse(harness.Server.Url);
+            for (int i = 0; i < size; i++)
+            {
+                var socket = new Socket(SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
+                _sockets.Add(socket);
+                socket.Connect(where);
+            }
+        }
+
+        /// <summary>To those who were hung up on in the meantime it is said in vain.</summary>
+        public void Say(byte[] bytes) => _sockets.ForEach(s => s.Send(bytes, SocketFlags.None, out _));
+
+        public void CloseHalf() => _sockets.ForEach(s => s.Shutdown(SocketShutdown.Send));
+
+        public void Reset() => _sockets.ForEach(s => s.Close(timeout: 0));
+
+        public async Task IsHungUpOnAsync()
+        {
+            byte[] buffer = new byte[4096];
+            foreach (Socket socket in _sockets)
+            {
+                try
+                {
+                    while (await socket.ReceiveAsync(buffer).WaitAsync(s_patience) > 0)
+                    {
+                    }
+                }
+                catch (SocketException e) when (e.SocketErrorCode == SocketError.ConnectionReset)
+                {
+                    // hung up on, too
+                }
+            }
+        }
+
+        public void Dispose() => _sockets.ForEach(s => s.Dispose());
+    }
+}

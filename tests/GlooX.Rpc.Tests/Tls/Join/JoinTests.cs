@@ -1,0 +1,337 @@
+using System.Security.Cryptography;
+using System.Security.Cryptography.X509Certificates;
+using GlooX.Protocol;
+using GlooX.Tls;
+using GlooX.Tls.Join;
+using GlooX.Transport;
+using Microsoft.Extensions.Logging.Abstractions;
+
+namespace GlooX.Rpc.Tests.Tls.Join;
+
+/// <summary>Another machine gets certificates for a token, once; and nobody else does.</summary>
+public sealed class JoinTests : IAsyncDisposable
+{
+    private readonly string _home = Directory.CreateTempSubdirectory("gloox-join-").FullName;
+    private readonly FakeTime _time = new();
+    private readonly List<RpcServer> _servers = [];
+    private readonly IdentityStore _issuer;
+
+    public JoinTests() => _issuer = Store("issuer");
+
+    private static CancellationToken Ct => TestContext.Current.CancellationToken;
+
+    public async ValueTask DisposeAsync()
+    {
+        foreach (RpcServer server in _servers)
+        {
+            await server.DisposeAsync();
+        }
+
+        Directory.Delete(_home, recursive: true);
+    }
+
+    [Fact]
+    public async Task Two_machines_that_joined_trust_each_other_both_ways()
+    {
+        string url = await ServeAsync(_issuer);
+        IdentityStore other = Store("other");
+        IReadOnlyList<string> withheld = await JoinAsync(other, url, Token());
+        Assert.Equal(CertificateNames.OfThisMachine().Where(n => n is not ("localhost" or "127.0.0.1" or "::1")), withheld);
+
+        Identity here = _issuer.Load(), there = other.Load();
+        Assert.Equal(here.Authority.Thumbprint, there.Authority.Thumbprint);
+        Assert.Equal(RpcRole.Agent, CertificateNames.Roles(there.Server));
+        Assert.Equal(RpcRole.Client, CertificateNames.Roles(there.Client));
+        Assert.NotEqual(CertificateNames.Node(here.Server), CertificateNames.Node(there.Server));
+        Assert.False(File.Exists(Path.Combine(_home, "other", "ca.key")));
+        foreach ((Identity server, Identity client) in new[] { (here, there), (there, here), (new Identity(there.Current.ForChild(RpcRole.Child, DateTimeOffset.UtcNow)), here) })
+        {
+            await using Harness it = await Harness.StartAsync(new RpcServerOptions { Identity = server }, new RpcClientOptions { Identity = client });
+            Assert.Equal(3, await it.Remote.AddAsync(1, 2));
+        }
+    }
+
+    [Fact]
+    public async Task A_token_works_once_however_many_use_it_at_once()
+    {
+        string url = await ServeAsync(_issuer);
+        string token = Token();
+        JoinFailure[] outcomes = await Task.WhenAll(Enumerable.Range(0, 4).Select(i => FailureAsync(() => JoinAsync(Store($"one{i}"), url, token))));
+        Assert.Single(outcomes, JoinFailure.None);
+        Assert.Equal(3, outcomes.Count(o => o == JoinFailure.UnknownToken));
+        Assert.Equal(JoinFailure.UnknownToken, await FailureAsync(() => JoinAsync(Store("late"), url, token)));
+        Assert.False(Directory.Exists(Path.Combine(_home, "late")));
+    }
+
+    [Fact]
+    public async Task A_token_is_good_at_every_agent_of_the_store_but_once_in_all()
+    {
+        string first = await ServeAsync(_issuer), second = await ServeAsync(Store("issuer"));
+        string token = Token();
+        Assert.Equal(JoinFailure.None, await FailureAsync(() => JoinAsync(Store("one"), second, token)));
+        Assert.Equal(JoinFailure.UnknownToken, await FailureAsync(() => JoinAsync(Store("two"), first, token)));
+    }
+
+    [Fact]
+    public async Task A_token_expires()
+    {
+        string url = await ServeAsync(_issuer);
+        string token = Token(new JoinTokenOptions { ValidFor = TimeSpan.FromMinutes(1) });
+        _time.Pass(TimeSpan.FromSeconds(61));
+        Assert.Equal(JoinFailure.ExpiredToken, await FailureAsync(() => JoinAsync(Store("late"), url, token)));
+        Assert.Empty(Directory.GetFiles(Path.Combine(_home, "issuer", "tokens")));
+    }
+
+    [Fact]
+    public async Task The_token_is_not_sent_to_an_agent_of_another_authority()
+    {
+        var heard = new TaskCompletionSource<int>();
+        string url = await ServeAsync(Identity.Ephemeral("other"), async connection =>
+        {
+            await JoinMessages.WriteAsync(connection.Stream, new JoinOffer(JoinMessages.Version, Identity.Ephemeral("other").Authority.RawData), Ct);
+            heard.SetResult(await connection.Stream.ReadAsync(new byte[1], Ct));
+        });
+        Assert.Equal(JoinFailure.WrongAuthority, await FailureAsync(() => JoinAsync(Store("careful"), url, Token())));
+        Assert.Equal(0, await heard.Task);
+    }
+
+    [Fact]
+    public async Task The_token_is_not_sent_to_one_that_only_shows_the_right_authority()
+    {
+        Identity real = _issuer.Load();
+        var heard = new TaskCompletionSource<int>();
+        string url = await ServeAsync(Identity.Ephemeral("between"), async connection =>
+        {
+            await JoinMessages.WriteAsync(connection.Stream, new JoinOffer(JoinMessages.Version, real.Authority.RawData), Ct);
+            heard.SetResult(await connection.Stream.ReadAsync(new byte[1], Ct));
+        });
+        Assert.Equal(JoinFailure.WrongAuthority, await FailureAsync(() => JoinAsync(Store("careful"), url, Token())));
+        Assert.Equal(0, await heard.Task);
+    }
+
+    [Fact]
+    public async Task The_token_is_not_sent_to_another_node_or_a_child_of_the_authority()
+    {
+        string url = await ServeAsync(_issuer);
+        await JoinAsync(Store("other"), url, Token());
+        string other = await ServeAsync(Store("other"));
+        _issuer.Load([ "issuer.example" ], new Denials());
+        Assert.Equal(JoinFailure.WrongAuthority, await FailureAsync(() => JoinAsync(Store("careful"), other, Token(), new JoinOptions { ServerName = "issuer.example" })));
+
+        var child = new Identity(_issuer.Load().Current.ForChild(RpcRole.Child, DateTimeOffset.UtcNow));
+        string impostor = await ServeAsync(child, c => new JoinDesk(child, NullLogger.Instance).ServeAsync(c, Ct));
+        Assert.Equal(JoinFailure.WrongAuthority, await FailureAsync(() => JoinAsync(Store("careful"), impostor, Token())));
+    }
+
+    [Fact]
+    public async Task Guessing_is_slowed_down_and_does_not_use_up_the_right_token()
+    {
+        string url = await ServeAsync(_issuer);
+        string right = Token();
+        byte[] authority = _issuer.Load().Authority.RawData;
+        for (int i = 0; i < AttemptLimiter.PerAddress; i++)
+        {
+            Assert.Equal(JoinFailure.UnknownToken, await FailureAsync(() => JoinAsync(Store("guesser"), url, JoinToken.Create(authority).ToString())));
+        }
+
+        Assert.Equal(JoinFailure.TooManyAttempts, await FailureAsync(() => JoinAsync(Store("guesser"), url, right)));
+        _time.Pass(AttemptLimiter.Refill);
+        Assert.Equal(JoinFailure.None, await FailureAsync(() => JoinAsync(Store("patient"), url, right)));
+    }
+
+    [Fact]
+    public async Task A_token_with_a_wrong_secret_is_used_up()
+    {
+        string url = await ServeAsync(_issuer);
+        var token = JoinToken.Parse(Token());
+        Assert.Equal(JoinFailure.UnknownToken, await FailureAsync(() => JoinAsync(Store("one"), url, (token with { Secret = new byte[16] }).ToString())));
+        Assert.Equal(JoinFailure.UnknownToken, await FailureAsync(() => JoinAsync(Store("one"), url, token.ToString())));
+    }
+
+    [Theory]
+    [InlineData("")]
+    [InlineData("nonsense")]
+    [InlineData("gloox1_")]
+    [InlineData("gloox1_!!!!")]
+    [InlineData(null)]
+    public async Task What_is_no_token_is_said_to_be_none(string? text)
+    {
+        Assert.Equal(JoinFailure.MalformedToken, await FailureAsync(() => JoinAsync(Store("one"), "127.0.0.1:1", text!)));
+        string good = Token();
+        Assert.Equal(JoinFailure.MalformedToken, await FailureAsync(() => JoinAsync(Store("one"), "127.0.0.1:1", good[..^1])));
+        Assert.Equal(JoinFailure.MalformedToken, await FailureAsync(() => JoinAsync(Store("one"), "127.0.0.1:1", good[..20] + (good[20] == 'a' ? 'b' : 'a') + good[21..])));
+    }
+
+    [Fact]
+    public async Task Names_are_given_once_and_those_of_others_are_withheld()
+    {
+        string url = await ServeAsync(_issuer);
+        Assert.DoesNotContain("db.example", await JoinAsync(Store("one"), url, Token(), new JoinOptions { Names = ["db.example"] }));
+        Assert.Contains("db.example", await JoinAsync(Store("two"), url, Token(new JoinTokenOptions { Names = ["two.example"] }), new JoinOptions { Names = ["db.example"] }));
+        Assert.True(CertificateNames.Carries(Store("one").Load().Server, "db.example"));
+        Assert.False(CertificateNames.Carries(Store("two").Load().Server, "db.example"));
+        Assert.True(CertificateNames.Carries(Store("two").Load().Server, "two.example"));
+
+        _issuer.Remember([Denials.Normal(Store("one").Load().Server.SerialNumber), Denials.Normal(Store("one").Load().Current.Children!.SerialNumber)]);
+        Assert.DoesNotContain("db.example", await JoinAsync(Store("three"), url, Token(), new JoinOptions { Names = ["db.example"] }));
+    }
+
+    [Theory]
+    [InlineData(RpcRole.Client)]
+    [InlineData(RpcRole.Observer)]
+    public async Task A_machine_that_joined_as_less_than_an_agent_is_less(RpcRole role)
+    {
+        string url = await ServeAsync(_issuer);
+        await JoinAsync(Store("one"), url, Token(new JoinTokenOptions { Role = role }));
+        IdentityParts parts = Store("one").Load().Current;
+        Assert.Equal((role, role, null), (CertificateNames.Roles(parts.Server), CertificateNames.Roles(parts.Client), parts.Children));
+    }
+
+    [Fact]
+    public async Task One_that_joined_holds_no_authority_and_says_where_it_is()
+    {
+        string url = await ServeAsync(_issuer);
+        IdentityStore other = Store("other");
+        await JoinAsync(other, url, Token());
+        Assert.Contains(url, Assert.Throws<JoinException>(() => other.CreateToken(new JoinTokenOptions())).Message, StringComparison.Ordinal);
+        string second = await ServeAsync(other);
+        Assert.Equal(JoinFailure.NoAuthority, await FailureAsync(() => JoinAsync(Store("third"), second, Token())));
+    }
+
+    [Fact]
+    public async Task A_store_that_others_depend_on_is_not_given_up_by_accident_and_what_is_given_up_is_kept()
+    {
+        string url = await ServeAsync(_issuer);
+        string elsewhere = await ServeAsync(Store("elsewhere"));
+        await JoinAsync(Store("one"), elsewhere, Store("elsewhere").CreateToken(new JoinTokenOptions()));
+        Assert.Equal(JoinFailure.OwnAuthority, await FailureAsync(() => JoinAsync(Store("elsewhere"), url, Token())));
+        string before = Store("elsewhere").Load().Authority.Thumbprint;
+        await JoinAsync(Store("elsewhere"), url, Token(), new JoinOptions { Replace = true });
+        Assert.NotEqual(before, Store("elsewhere").Load().Authority.Thumbprint);
+        string kept = Assert.Single(Directory.GetDirectories(Path.Combine(_home, "elsewhere"), "before-join-*"));
+        Assert.True(File.Exists(Path.Combine(kept, "ca.key")));
+    }
+
+    [Fact]
+    public async Task A_certificate_buys_new_ones_of_the_same_kind_for_its_own_node_only()
+    {
+        string url = await ServeAsync(_issuer);
+        IdentityStore other = Store("other");
+        await JoinAsync(other, url, Token(), new JoinOptions { Names = ["db.example"] });
+        Identity before = other.Load();
+        await JoinClient.RenewAsync(other, before, ["db.example"], Ct);
+        Identity after = other.Load();
+        Assert.NotEqual(before.Server.SerialNumber, after.Server.SerialNumber);
+        Assert.Equal(CertificateNames.Node(before.Server), CertificateNames.Node(after.Server));
+        Assert.True(CertificateNames.Carries(after.Server, "db.example"));
+
+        // Neither what calls for its user nor what its children hold speaks for the node.
+        var asClient = new Identity(new IdentityParts(after.Authority, after.Client, after.Client, [], null, new Denials()));
+        var asChild = new Identity(after.Current.ForChild(RpcRole.Child, DateTimeOffset.UtcNow));
+        foreach (Identity lesser in new[] { asClient, asChild, Identity.Ephemeral("stranger") })
+        {
+            Identity shown = new(new IdentityParts(after.Authority, lesser.Server, lesser.Server, lesser.Current.Intermediates, null, new Denials()));
+            Assert.Equal(JoinFailure.UnknownToken, await FailureAsync(() => JoinClient.RenewAsync(other, shown, [], Ct)));
+        }
+    }
+
+    [Fact]
+    public async Task A_denied_certificate_buys_nothing()
+    {
+        string url = await ServeAsync(_issuer);
+        IdentityStore other = Store("other");
+        await JoinAsync(other, url, Token());
+        Identity denied = other.Load();
+        _issuer.Remember([Denials.Normal(denied.Server.SerialNumber)]);
+        _time.Pass(TimeSpan.FromSeconds(2)); // the server looks at its files
+        Assert.Equal(JoinFailure.UnknownToken, await FailureAsync(() => JoinClient.RenewAsync(other, denied, [], Ct)));
+    }
+
+    [Fact]
+    public async Task Requests_that_make_no_sense_are_answered_with_the_reason()
+    {
+        string url = await ServeAsync(_issuer);
+        async Task<JoinReply> AskAsync(byte[][] requests)
+        {
+            var token = JoinToken.Parse(Token());
+            return await ExchangeAsync(url, stream => JoinMessages.WriteAsync(stream, new JoinRequest(JoinMessages.Version, token.Id, token.Secret, requests), Ct));
+        }
+
+        using RSA weak = RSA.Create(1024);
+        byte[] weakRequest = new CertificateRequest("CN=x", weak, HashAlgorithmName.SHA256, RSASignaturePadding.Pkcs1).CreateSigningRequest();
+        Assert.Equal(JoinFailure.Refused, (await AskAsync([weakRequest, weakRequest, weakRequest])).Failure);
+        Assert.Equal(JoinFailure.Protocol, (await AskAsync([[1, 2, 3], [], []])).Failure);
+        Assert.Equal(JoinFailure.Protocol, (await AskAsync([])).Failure);
+        Assert.Equal(JoinFailure.Protocol, (await ExchangeAsync(url, async stream => await stream.WriteAsync(new byte[] { 255, 255, 255, 127 }, Ct))).Failure);
+        _time.Pass(AttemptLimiter.Refill);
+        Assert.Equal(JoinFailure.Protocol, (await ExchangeAsync(url, async stream => await stream.WriteAsync(new byte[] { 2, 0, 0, 0, 0xC1, 0xC1 }, Ct))).Failure);
+    }
+
+    [Fact]
+    public async Task Nothing_else_is_open_to_one_who_has_proven_nothing()
+    {
+        string url = await ServeAsync(_issuer);
+        await using RpcClient stranger = RpcClient.Connect(url, new RpcClientOptions
+        {
+            Identity = new Identity(new IdentityParts(_issuer.Load().Authority, Identity.Ephemeral("x").Server, Identity.Ephemeral("x").Client, [], null, new Denials())),
+        });
+        Assert.Equal(RpcError.Unauthorized, (await Assert.ThrowsAsync<RpcException>(() => stranger.OpenAsync(Ct))).Code);
+    }
+
+    [Fact]
+    public async Task An_agent_that_says_nothing_is_given_up_at_the_deadline()
+    {
+        var hold = new TaskCompletionSource();
+        string url = await ServeAsync(_issuer.Load(), _ => hold.Task);
+        var error = await Assert.ThrowsAsync<RpcException>(() => JoinAsync(Store("one"), url, Token(), new JoinOptions { Timeout = TimeSpan.FromMilliseconds(200) }));
+        Assert.Equal(RpcError.Timeout, error.Code);
+        hold.SetResult();
+    }
+
+    private IdentityStore Store(string name) => new(Path.Combine(_home, name), _time);
+
+    private string Token(JoinTokenOptions? options = null) => _issuer.CreateToken(options ?? new JoinTokenOptions());
+
+    private static Task<IReadOnlyList<string>> JoinAsync(IdentityStore store, string url, string token, JoinOptions? options = null) =>
+        JoinClient.JoinAsync(store, url, token, options ?? new JoinOptions(), Ct);
+
+    private Task<string> ServeAsync(IdentityStore store)
+    {
+        var identity = new Identity(store, []);
+        var desk = new JoinDesk(identity, NullLogger.Instance, _time);
+        return ServeAsync(identity, connection => desk.ServeAsync(connection, Ct));
+    }
+
+    private async Task<string> ServeAsync(Identity identity, Func<TlsConnection, Task> serve)
+    {
+        var server = new RpcServer(new RpcServerOptions { Identity = identity, DrainTimeout = TimeSpan.Zero });
+        _servers.Add(server);
+        server.Route(TlsConnection.Join, serve, null);
+        await server.StartAsync("127.0.0.1:0", Ct);
+        return server.Url;
+    }
+
+    private static async Task<JoinReply> ExchangeAsync(string url, Func<Stream, Task> ask)
+    {
+#pragma warning disable CA5359 // this one is not careful
+        var options = new System.Net.Security.SslClientAuthenticationOptions { RemoteCertificateValidationCallback = (_, _, _, _) => true };
+#pragma warning restore CA5359
+        await using TlsConnection connection = await TlsConnection.DialAsync(RpcEndpoint.Parse(url), TlsConnection.Join, options, () => (null, Peer.Nobody), Ct);
+        await JoinMessages.ReadAsync<JoinOffer>(connection.Stream, Ct);
+        await ask(connection.Stream);
+        return await JoinMessages.ReadAsync<JoinReply>(connection.Stream, Ct);
+    }
+
+    private static async Task<JoinFailure> FailureAsync(Func<Task> join)
+    {
+        try
+        {
+            await join();
+            return JoinFailure.None;
+        }
+        catch (JoinException e)
+        {
+            return e.Failure;
+        }
+    }
+}
