@@ -1,7 +1,7 @@
 namespace GlooX.Bench.Payload;
 
 /// <summary>The smallest process that answers.</summary>
-public sealed class EchoChild : Agent
+public sealed class EchoChild : Worker
 {
     [Rpc("echo")]
     public ValueTask<string> EchoAsync(string s) => new(s);

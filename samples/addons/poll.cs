@@ -1,4 +1,4 @@
-#:project ../../src/GlooX/GlooX.csproj
+#:project ../../src/GlooX.Agent/GlooX.Agent.csproj
 #:property PublishAot=false
 using GlooX;
 

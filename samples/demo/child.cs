@@ -2,7 +2,7 @@
 using GlooX;
 
 [Provision(Disk = "1GB", Memory = "1GB")] // read without running a line of this file
-public sealed class Child : Agent, IChild
+public sealed class Child : Worker, IChild
 {
     [Rpc("all_well?")]
     public ValueTask<string> AllWellAsync() => new("yes!");

@@ -5,7 +5,7 @@ using GlooX;
 
 /// <summary>Counts the words of files, one call for each file, and keeps how often it met each word.</summary>
 [Provision(Memory = "100MB")]
-public sealed class Counter : Agent, ICounter
+public sealed class Counter : Worker, ICounter
 {
     private readonly Dictionary<string, long> _words = new(StringComparer.Ordinal);
     private List<KeyValuePair<string, long>>? _list;

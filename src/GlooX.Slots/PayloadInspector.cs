@@ -31,15 +31,15 @@ public sealed class PayloadException : Exception
 /// </summary>
 public static class PayloadInspector
 {
-    private const string AgentAssembly = "GlooX";
-    private const string AgentNamespace = "GlooX";
-    private const string AgentName = "Agent";
+    private const string WorkerAssembly = "GlooX";
+    private const string WorkerNamespace = "GlooX";
+    private const string WorkerName = "Worker";
 
     // Nobody inherits that deep; a forged assembly may inherit in a circle.
     private const int MaxDepth = 100;
 
     /// <summary>
-    /// The classes that can be spawned: those that are not abstract, generic or nested, and derive from <c>GlooX.Agent</c>, be it
+    /// The classes that can be spawned: those that are not abstract, generic or nested, and derive from <c>GlooX.Worker</c>, be it
     /// through other classes in the assembly or in those beside it in its folder.
     /// </summary>
     /// <param name="assemblyPath">The .dll.</param>
@@ -54,7 +54,7 @@ public static class PayloadInspector
             // Interfaces and static classes are abstract too.
             if (!type.Definition.Attributes.HasFlag(TypeAttributes.Abstract)
                 && type.Definition.GetGenericParameters().Count == 0
-                && LineToAgent(folder, type) is { } line)
+                && LineToWorker(folder, type) is { } line)
                 classes.Add(new PayloadClass(type.FullName, type.Name, line.Select(ReadProvision).FirstOrDefault(p => p is not null)));
         }
 
@@ -63,7 +63,7 @@ public static class PayloadInspector
 
     /// <summary>
     /// The full names of all top-level classes that somebody wrote, spawnable or not: for telling "there is no such class" from
-    /// "that class is no agent".
+    /// "that class is no worker".
     /// </summary>
     /// <param name="assemblyPath">The .dll.</param>
     /// <returns>In the order of the assembly; no interfaces, structs, enums, delegates or what a compiler added.</returns>
@@ -86,8 +86,8 @@ public static class PayloadInspector
         }
     }
 
-    /// <summary>The class and its base classes below <c>GlooX.Agent</c>, nearest first; null if they do not lead there.</summary>
-    private static List<PayloadType>? LineToAgent(PayloadFolder folder, PayloadType type)
+    /// <summary>The class and its base classes below <c>GlooX.Worker</c>, nearest first; null if they do not lead there.</summary>
+    private static List<PayloadType>? LineToWorker(PayloadFolder folder, PayloadType type)
     {
         var line = new List<PayloadType>();
         while (line.Count < MaxDepth)
@@ -113,15 +113,15 @@ public static class PayloadInspector
         if (handle.Kind == HandleKind.TypeReference)
         {
             var reference = reader.GetTypeReference((TypeReferenceHandle)handle);
-            return text.Equals(reference.Name, AgentName) && text.Equals(reference.Namespace, AgentNamespace)
+            return text.Equals(reference.Name, WorkerName) && text.Equals(reference.Namespace, WorkerNamespace)
                 && reference.ResolutionScope is { Kind: HandleKind.AssemblyReference } scope
-                && text.Equals(reader.GetAssemblyReference((AssemblyReferenceHandle)scope).Name, AgentAssembly);
+                && text.Equals(reader.GetAssemblyReference((AssemblyReferenceHandle)scope).Name, WorkerAssembly);
         }
 
         // Inside of GlooX itself, reached through a base class that GlooX brings.
         var definition = reader.GetTypeDefinition((TypeDefinitionHandle)handle);
-        return text.Equals(definition.Name, AgentName) && text.Equals(definition.Namespace, AgentNamespace) && reader.IsAssembly
-            && text.Equals(reader.GetAssemblyDefinition().Name, AgentAssembly);
+        return text.Equals(definition.Name, WorkerName) && text.Equals(definition.Namespace, WorkerNamespace) && reader.IsAssembly
+            && text.Equals(reader.GetAssemblyDefinition().Name, WorkerAssembly);
     }
 
     private static Provision? ReadProvision(PayloadType type)

@@ -4,7 +4,7 @@ namespace GlooX.Tests.Payload;
 
 /// <summary>Takes as much as it is told to.</summary>
 [Provision(Memory = "240MB", Disk = "2MB", Cores = 0.5)]
-public sealed class Glutton : Agent
+public sealed class Glutton : Worker
 {
     private const int Piece = 1_000_000;
     private readonly List<byte[]> _kept = [];

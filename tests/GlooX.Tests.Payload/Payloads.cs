@@ -4,7 +4,7 @@ namespace GlooX.Tests.Payload;
 
 /// <summary>Behaves.</summary>
 [Provision(Memory = "200MB", Disk = "1MB")]
-public sealed class Good : Agent, IGood
+public sealed class Good : Worker, IGood
 {
     [Rpc("all_well?")]
     public ValueTask<string> AllWellAsync() => new("yes!");
@@ -32,7 +32,7 @@ public sealed class Good : Agent, IGood
 }
 
 /// <summary>Tells of what is around it.</summary>
-public sealed class Witness : Agent
+public sealed class Witness : Worker
 {
     private static readonly string? s_first = Environment.GetEnvironmentVariable("COLOUR");
 
@@ -59,7 +59,7 @@ public sealed class Witness : Agent
 
 /// <summary>One on each node.</summary>
 [Provision(MaxPerNode = 1)]
-public sealed class Lonely : Agent;
+public sealed class Lonely : Worker;
 
 [RpcService]
 public interface IGood
@@ -75,7 +75,7 @@ public interface IGood
 }
 
 /// <summary>An agent of its own that is killed as soon as it has started an executable, before it can tell anybody.</summary>
-public sealed class Doomed : Agent
+public sealed class Doomed : Worker
 {
     private Agent? _agent;
 
@@ -83,7 +83,7 @@ public sealed class Doomed : Agent
     public ValueTask<string> AgentAsync() => new(_agent!.Url);
 
     protected override async Task OnStartedAsync(CancellationToken ct) =>
-        _agent = await StartAsync("127.0.0.1:0", options: new AgentOptions { Identity = Identity.LoadStore(), WarmHosts = 0, Launcher = new Last() }, ct: ct);
+        _agent = await Agent.StartAsync("127.0.0.1:0", options: new AgentOptions { Identity = Identity.LoadStore(), WarmHosts = 0, Launcher = new Last() }, ct: ct);
 
     private sealed class Last : IProcessLauncher
     {
@@ -97,7 +97,7 @@ public sealed class Doomed : Agent
 }
 
 /// <summary>An agent of its own, with a child of its own.</summary>
-public sealed class Nest : Agent
+public sealed class Nest : Worker
 {
     private SpawnedProcess? _child;
     private Agent? _agent;
@@ -114,14 +114,14 @@ public sealed class Nest : Agent
     protected override async Task OnStartedAsync(CancellationToken ct)
     {
         // Not as the child that it is, but as its user.
-        _agent = await StartAsync("127.0.0.1:0", options: new AgentOptions { Identity = Identity.LoadStore() }, ct: ct);
+        _agent = await Agent.StartAsync("127.0.0.1:0", options: new AgentOptions { Identity = Identity.LoadStore() }, ct: ct);
         GlooXClient client = GlooXClient.Connect(_agent.Url, new RpcClientOptions { Identity = Identity.LoadStore() });
         _child = await client.SpawnAsync("Good", typeof(Nest).Assembly.Location, ct: ct);
     }
 }
 
 /// <summary>An agent of its own, whose address is given.</summary>
-public sealed class Keeper : Agent
+public sealed class Keeper : Worker
 {
     private Agent? _agent;
 
@@ -129,12 +129,12 @@ public sealed class Keeper : Agent
     public ValueTask<string> AgentAsync() => new(_agent!.Url);
 
     protected override async Task OnStartedAsync(CancellationToken ct) =>
-        _agent = await StartAsync(Options.Values["url"], options: new AgentOptions { Identity = Identity.LoadStore(), WarmHosts = 0 }, ct: ct);
+        _agent = await Agent.StartAsync(Options.Values["url"], options: new AgentOptions { Identity = Identity.LoadStore(), WarmHosts = 0 }, ct: ct);
 }
 
 /// <summary>Says when its agent is gone.</summary>
 [Provision(Memory = "200MB")]
-public sealed class Orphan : Agent
+public sealed class Orphan : Worker
 {
     [Rpc("exit")]
     public ValueTask ExitAsync(int code)
@@ -150,12 +150,12 @@ public sealed class Orphan : Agent
     }
 }
 
-public sealed class ThrowsWhenMade : Agent
+public sealed class ThrowsWhenMade : Worker
 {
     public ThrowsWhenMade() => throw new InvalidOperationException("no such luck");
 }
 
-public sealed class ThrowsAtStart : Agent
+public sealed class ThrowsAtStart : Worker
 {
     protected override Task OnStartedAsync(CancellationToken ct)
     {
@@ -164,7 +164,7 @@ public sealed class ThrowsAtStart : Agent
     }
 }
 
-public sealed class ExitsAtStart : Agent
+public sealed class ExitsAtStart : Worker
 {
     protected override Task OnStartedAsync(CancellationToken ct)
     {
@@ -175,7 +175,7 @@ public sealed class ExitsAtStart : Agent
     }
 }
 
-public sealed class NeverReady : Agent
+public sealed class NeverReady : Worker
 {
     protected override Task OnStartedAsync(CancellationToken ct)
     {
@@ -185,7 +185,7 @@ public sealed class NeverReady : Agent
 }
 
 /// <summary>Is ready at once the first time, and never again.</summary>
-public sealed class SlowSecond : Agent
+public sealed class SlowSecond : Worker
 {
     protected override Task OnStartedAsync(CancellationToken ct)
     {
@@ -202,12 +202,12 @@ public sealed class SlowSecond : Agent
 }
 
 [Provision(Memory = "900TB")]
-public sealed class Huge : Agent;
+public sealed class Huge : Worker;
 
 public sealed class NoAgent;
 
 /// <summary>Tries what it may do.</summary>
-public sealed class Insider : Agent, IInsider
+public sealed class Insider : Worker, IInsider
 {
     public ValueTask<string[]> KeysAsync() => new([Identity.Load().Server.GetPublicKeyString(), Identity.Load().Client.GetPublicKeyString()]);
 

@@ -1,4 +1,5 @@
-using GlooX.Spawning;
+using GlooX.Contracts;
+using GlooX.Payloads;
 
 namespace GlooX.Tests;
 

@@ -1,6 +1,8 @@
+using GlooX.Tests.Payload;
 using System.Runtime.CompilerServices;
 using System.Runtime.Loader;
-using GlooX.Tests.Payload;
+using GlooX.Payloads;
+using GlooX.Processes;
 
 namespace GlooX.Tests;
 
@@ -267,7 +269,7 @@ public sealed class AddonTests
         Task WriteAsync(string mark) => File.WriteAllTextAsync(
             file,
             $$"""
-            #:project {{Path.Combine(Repository(), "src/GlooX/GlooX.csproj")}}
+            #:project {{Path.Combine(Repository(), "src/GlooX.Agent/GlooX.Agent.csproj")}}
             using GlooX;
 
             public sealed class Shouter

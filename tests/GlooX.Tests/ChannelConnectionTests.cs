@@ -1,5 +1,5 @@
-using System.Collections.Concurrent;
 using GlooX.Rpc.Tests;
+using System.Collections.Concurrent;
 
 namespace GlooX.Tests;
 

@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using GlooX.Processes;
 
 namespace GlooX.Tests;
 

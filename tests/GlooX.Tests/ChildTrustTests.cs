@@ -1,5 +1,8 @@
-using System.Reflection;
 using GlooX.Tests.Payload;
+using System.Reflection;
+using GlooX.Contracts;
+using GlooX.Payloads;
+using GlooX.Services;
 
 namespace GlooX.Tests;
 
@@ -46,7 +49,7 @@ public sealed class ChildTrustTests
         await using SpawnedProcess child = await grid.SpawnAsync("Insider", new SpawnOptions { AllowSpawn = true });
         Assert.Equal("spawned", await child.As<IInsider>().SpawnAsync(TestGrid.Payload));
         Assert.Equal(2, (await grid.Client.ProcessesAsync()).Count);
-        Assert.Equal("Forbidden", await child.As<IInsider>().TryAsync("agent/spawn_here"));
+        Assert.Equal("Forbidden", await child.As<IInsider>().TryAsync("peer/spawn_here"));
     }
 
     [Fact]
@@ -65,7 +68,7 @@ public sealed class ChildTrustTests
         await using TestGrid grid = await TestGrid.StartAsync();
         foreach (string method in new[] { "probe", "status", "spawn_here" })
         {
-            var error = await Assert.ThrowsAsync<RpcException>(async () => await grid.Client.CallAsync<object>($"agent/{method}", 1));
+            var error = await Assert.ThrowsAsync<RpcException>(async () => await grid.Client.CallAsync<object>($"peer/{method}", 1));
             Assert.Equal(RpcError.Forbidden, error.Code);
         }
     }

@@ -1,4 +1,6 @@
+using GlooX.Payloads;
 using GlooX.Slots;
+using GlooX.Workers;
 
 namespace GlooX.Tests;
 

@@ -1,4 +1,4 @@
-using GlooX.Spawning;
+using GlooX.Processes;
 
 namespace GlooX.Tests;
 

@@ -1,8 +1,12 @@
 using System.Diagnostics;
 using System.Globalization;
 using GlooX.Bundles;
+using GlooX.Contracts;
+using GlooX.Hosts;
+using GlooX.Payloads;
+using GlooX.Processes;
 using GlooX.Slots;
-using GlooX.Spawning;
+using GlooX.Workers;
 using Microsoft.Extensions.Logging.Abstractions;
 
 namespace GlooX.Tests;

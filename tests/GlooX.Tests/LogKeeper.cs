@@ -3,9 +3,11 @@ using Microsoft.Extensions.Logging;
 
 namespace GlooX.Tests;
 
-/// <summary>Keeps warnings and errors.</summary>
+/// <summary>Keeps what is logged, from information on.</summary>
 internal sealed class LogKeeper : ILoggerFactory, ILogger
 {
+    public ConcurrentQueue<string> Information { get; } = new();
+
     public ConcurrentQueue<string> Warnings { get; } = new();
 
     public ConcurrentQueue<string> Errors { get; } = new();
@@ -19,13 +21,13 @@ internal sealed class LogKeeper : ILoggerFactory, ILogger
     public IDisposable? BeginScope<TState>(TState state)
         where TState : notnull => null;
 
-    public bool IsEnabled(LogLevel logLevel) => logLevel >= LogLevel.Warning;
+    public bool IsEnabled(LogLevel logLevel) => logLevel >= LogLevel.Information;
 
     public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter)
     {
         if (IsEnabled(logLevel))
         {
-            (logLevel == LogLevel.Warning ? Warnings : Errors).Enqueue(formatter(state, exception));
+            (logLevel == LogLevel.Information ? Information : logLevel == LogLevel.Warning ? Warnings : Errors).Enqueue(formatter(state, exception));
         }
     }
 

@@ -1,8 +1,10 @@
+using GlooX.Tests.Payload;
 using System.Diagnostics;
 using System.Net;
 using System.Net.Sockets;
+using GlooX.Channels.Replication;
+using GlooX.Payloads;
 using GlooX.Slots;
-using GlooX.Tests.Payload;
 
 namespace GlooX.Tests;
 

@@ -1,5 +1,5 @@
 using System.Text;
-using GlooX.Spawning;
+using GlooX.Processes;
 
 namespace GlooX.Tests;
 

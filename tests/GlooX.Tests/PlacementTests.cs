@@ -1,4 +1,6 @@
+using GlooX.Placement;
 using GlooX.Tests.Payload;
+using GlooX.Slots;
 
 namespace GlooX.Tests;
 
@@ -14,7 +16,7 @@ public sealed class PlacementTests
     public void Each_strategy_has_its_order(PlacementStrategy strategy, string expected)
     {
         NodeInfo[] nodes = [Node("middle", 500, 0.5), Node("full", 200, 0.8), Node("roomy", 900, 0.1), Node("tiny", 99, 0)];
-        IReadOnlyList<NodeInfo> ranked = Placement.Rank(nodes, "middle", s_need, strategy, out List<string> refusals);
+        IReadOnlyList<NodeInfo> ranked = PlacementRule.Rank(nodes, "middle", s_need, strategy, out List<string> refusals);
         Assert.Equal(expected, string.Join(',', ranked.Select(n => n.Url)));
         Assert.Equal(strategy == PlacementStrategy.Direct ? 0 : 1, refusals.Count);
     }
@@ -23,7 +25,7 @@ public sealed class PlacementTests
     public void A_weight_counts_room_as_often_as_it_says()
     {
         NodeInfo[] nodes = [Node("large", 900, 0), Node("preferred", 500, 0) with { Weight = 2 }];
-        Assert.Equal("preferred", Placement.Rank(nodes, "", s_need, PlacementStrategy.Horizontal, out _)[0].Url);
+        Assert.Equal("preferred", PlacementRule.Rank(nodes, "", s_need, PlacementStrategy.Horizontal, out _)[0].Url);
     }
 
     [Fact]
@@ -35,7 +37,7 @@ public sealed class PlacementTests
             Node("busy", 900, 0) with { FreeResources = new() { ["gpu"] = 4 }, FreeSlots = 0 },
             Node("one", 900, 0) with { FreeResources = new() { ["gpu"] = 1 } }, Node("more", 900, 0) with { FreeResources = new() { ["gpu"] = 2 } },
         ];
-        IReadOnlyList<NodeInfo> ranked = Placement.Rank(nodes, "", Provision.None with { Resources = [new("gpu", 1)] }, PlacementStrategy.Horizontal, out List<string> refusals);
+        IReadOnlyList<NodeInfo> ranked = PlacementRule.Rank(nodes, "", Provision.None with { Resources = [new("gpu", 1)] }, PlacementStrategy.Horizontal, out List<string> refusals);
         Assert.Equal(["more", "one"], ranked.Select(n => n.Url));
         Assert.Equal(["some has 0.5 gpu free of the 1 needed", "none has 0 gpu free of the 1 needed", "busy has no slot free"], refusals);
     }
@@ -44,7 +46,7 @@ public sealed class PlacementTests
     public void Without_needs_the_least_used_node_is_first_and_equals_go_by_url()
     {
         NodeInfo[] nodes = [Node("b", 100, 0.2), Node("c", 900, 0.5), Node("a", 100, 0.2)];
-        Assert.Equal(["a", "b", "c"], Placement.Rank(nodes, "", Provision.None, PlacementStrategy.Horizontal, out _).Select(n => n.Url));
+        Assert.Equal(["a", "b", "c"], PlacementRule.Rank(nodes, "", Provision.None, PlacementStrategy.Horizontal, out _).Select(n => n.Url));
     }
 
     [Fact]

@@ -1,4 +1,5 @@
-using GlooX.Spawning;
+using GlooX.Payloads;
+using GlooX.Workers;
 
 namespace GlooX.Tests;
 

@@ -1,3 +1,5 @@
+using GlooX.Payloads;
+
 namespace GlooX.Tests;
 
 /// <summary>What is known of a process and done with it from anywhere in the grid.</summary>

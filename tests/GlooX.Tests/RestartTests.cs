@@ -1,6 +1,6 @@
+using GlooX.Tests.Payload;
 using System.Net;
 using System.Net.Sockets;
-using GlooX.Tests.Payload;
 
 namespace GlooX.Tests;
 

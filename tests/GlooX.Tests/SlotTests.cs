@@ -1,3 +1,4 @@
+using GlooX.Payloads;
 using GlooX.Slots;
 
 namespace GlooX.Tests;

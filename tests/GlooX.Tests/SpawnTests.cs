@@ -1,5 +1,6 @@
-using System.Diagnostics;
 using GlooX.Tests.Payload;
+using System.Diagnostics;
+using GlooX.Payloads;
 
 namespace GlooX.Tests;
 

@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using System.Text;
+using GlooX.Payloads;
 
 // One after the other: each test looks for processes that are left.
 [assembly: CollectionBehavior(CollectionBehavior.CollectionPerAssembly)]

@@ -1,5 +1,4 @@
 using System.Runtime.InteropServices;
-using GlooX.Channels.Replication;
 
 namespace GlooX;
 
@@ -51,10 +50,7 @@ public readonly record struct Keys
 /// <summary>Which write a key holds. Two are equal if they are the same write, on whichever node; default: none.</summary>
 /// <param name="Time">Of the hybrid logical clock.</param>
 /// <param name="Node">The process that wrote.</param>
-public readonly record struct ChannelVersion(ulong Time, ulong Node)
-{
-    internal static ChannelVersion From(Stamp stamp) => new(stamp.Time, stamp.Node);
-}
+public readonly record struct ChannelVersion(ulong Time, ulong Node);
 
 /// <summary>A change of a channel.</summary>
 /// <typeparam name="T">The type of its values.</typeparam>

@@ -1,5 +1,3 @@
-using GlooX.Channels.Replication;
-
 namespace GlooX;
 
 /// <summary>How a channel behaves, in the whole grid; fixed when it is created. Immutable.</summary>
@@ -30,28 +28,17 @@ public sealed record ChannelOptions
     public Acknowledgement Acknowledge { get; init; }
 
     /// <exception cref="ArgumentException">An option is out of its range.</exception>
-    internal ChannelSpec ToSpec()
+    /// <summary>These options, checked.</summary>
+    /// <exception cref="ArgumentException">An option is out of its range.</exception>
+    internal ChannelOptions Checked()
     {
         bool isValid = MaxEntries > 0 && MaxBytes > 0 && MaxKeyBytes is > 0 and <= 65_536 && MaxValueBytes is > 0 and <= 8 << 20
             && TimeToLive is not { TotalMilliseconds: < 1 } && Enum.IsDefined(Durability) && Enum.IsDefined(Acknowledge);
-        return isValid
-            ? new ChannelSpec(1, true, MaxEntries, MaxBytes, MaxKeyBytes, MaxValueBytes, (long)(TimeToLive?.TotalMilliseconds ?? 0), (int)Durability, (int)Acknowledge)
-            : throw new ArgumentException($"an option of the channel is out of its range: {this}");
+        return isValid ? this : throw new ArgumentException($"an option of the channel is out of its range: {this}");
     }
-
-    internal static ChannelOptions From(ChannelSpec spec) => new()
-    {
-        MaxEntries = spec.MaxEntries,
-        MaxBytes = spec.MaxBytes,
-        MaxKeyBytes = spec.MaxKeyBytes,
-        MaxValueBytes = spec.MaxValueBytes,
-        TimeToLive = spec.TimeToLive == 0 ? null : TimeSpan.FromMilliseconds(spec.TimeToLive),
-        Durability = (ChannelDurability)spec.Durability,
-        Acknowledge = (Acknowledgement)spec.Acknowledgement,
-    };
 }
 
-/// <summary>What of a channel is on disk when a node ends without warning. Nodes without <see cref="AgentOptions.DataFolder"/> keep it in memory whatever it says.</summary>
+/// <summary>What of a channel is on disk when a node ends without warning. Nodes without <c>AgentOptions.DataFolder</c> keep it in memory whatever it says.</summary>
 public enum ChannelDurability
 {
     /// <summary>Nothing: the state lives as long as one node does.</summary>

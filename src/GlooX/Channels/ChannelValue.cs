@@ -1,5 +1,6 @@
 using System.Buffers;
 using GlooX.RpcRuntime;
+using GlooX.Slots;
 using Nerdbank.MessagePack;
 
 namespace GlooX.Channels;

@@ -1,8 +1,12 @@
+using System.Buffers.Binary;
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
+using System.Security.Cryptography;
 using GlooX.Channels;
-using GlooX.Channels.Replication;
+using GlooX.Contracts;
 using Microsoft.Extensions.Logging;
+
+#pragma warning disable CS1574 // the documentation lies with the agent's channel until both share an interface
 
 namespace GlooX;
 
@@ -333,8 +337,10 @@ public sealed class ClientChannel<T>
     [StructLayout(LayoutKind.Auto)]
     private readonly record struct Told(ulong Time, ulong Node, ulong Value)
     {
-        public static Told Of(ChannelItem item) => new(item.Time, item.Node, Hash.OfBytes(item.Value));
+        private static ulong HashOf(byte[] value) => BinaryPrimitives.ReadUInt64LittleEndian(SHA256.HashData(value));
 
-        public bool Covers(ChannelItem item) => (item.Time, item.Node) == default ? Value == Hash.OfBytes(item.Value) : (Time, Node) == (item.Time, item.Node);
+        public static Told Of(ChannelItem item) => new(item.Time, item.Node, HashOf(item.Value));
+
+        public bool Covers(ChannelItem item) => (item.Time, item.Node) == default ? Value == HashOf(item.Value) : (Time, Node) == (item.Time, item.Node);
     }
 }

@@ -1,4 +1,4 @@
-using GlooX.Spawning;
+using GlooX.Payloads;
 
 namespace GlooX.Tests.Bundles;
 

@@ -1,6 +1,8 @@
 using System.Security.Cryptography;
 using System.Text;
-using GlooX.Bundles;
+using GlooX.Channels.Replication;
+using GlooX.Payloads;
+using GlooX.Processes;
 
 namespace GlooX.Tests.Bundles;
 

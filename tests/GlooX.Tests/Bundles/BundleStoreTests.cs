@@ -1,6 +1,9 @@
 using System.Security.Cryptography;
 using System.Text;
 using GlooX.Bundles;
+using GlooX.Channels.Replication;
+using GlooX.Payloads;
+using GlooX.Processes;
 
 namespace GlooX.Tests.Bundles;
 

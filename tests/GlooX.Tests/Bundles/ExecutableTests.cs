@@ -1,4 +1,5 @@
 using System.Text.Json;
+using GlooX.Payloads;
 
 namespace GlooX.Tests.Bundles;
 

@@ -1,6 +1,7 @@
-using GlooX.Bundles;
-using GlooX.Spawning;
 using GlooX.Tests.Payload;
+using GlooX.Bundles;
+using GlooX.Contracts;
+using GlooX.Payloads;
 
 namespace GlooX.Tests.Bundles;
 
@@ -36,7 +37,7 @@ public sealed class ShippingTests
         await grid.Agents[0].DisposeAsync();
         await using Agent third = await Agent.StartAsync("127.0.0.1:0", grid.Agents[1].Url, new AgentOptions { WarmHosts = 0, BundleFolder = Store(4) }, Ct);
         var request = new SpawnRequest("GlooX.Tests.Payload.dll", typeof(Good).FullName!, 0, 0, PlacementStrategy.Direct, new ProcessOptions { Url = "127.0.0.1:0" }, 30_000, AllowSpawn: false) { Bundle = id, Source = gone };
-        SpawnReply reply = await grid.Agents[1].Service(third.Url).SpawnHereAsync(request, Ct);
+        SpawnReply reply = await grid.Agents[1].PeerAt(third.Url).SpawnHereAsync(request, Ct);
         Assert.Equal("", reply.Error);
         Assert.Equal([id], Bundles(4));
         await using GlooXClient child = GlooXClient.Connect(reply.Url);
@@ -142,7 +143,7 @@ public sealed class ShippingTests
     {
         await using TestGrid grid = await TestGrid.StartAsync();
         await using RpcClient rpc = RpcClient.Connect(grid.Agents[0].Url);
-        var upload = new BundleUpload(rpc.As<IBundleService>(BundleService.Name));
+        var upload = new BundleUpload(rpc.As<IBundleService>(IBundleService.ServiceName));
         string folder = Directory.CreateDirectory(Path.Combine(TestGrid.Home, $"changing-{Guid.NewGuid():N}")).FullName;
         string file = Path.Combine(folder, "file");
         await File.WriteAllTextAsync(file, "before", Ct);

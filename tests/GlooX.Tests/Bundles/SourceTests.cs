@@ -1,3 +1,5 @@
+using GlooX.Payloads;
+
 namespace GlooX.Tests.Bundles;
 
 /// <summary>Payloads in source: built once for each content, by whoever comes first.</summary>
@@ -23,7 +25,7 @@ public sealed class SourceTests : IDisposable
             #:package Newtonsoft.Json@13.0.4
             using GlooX;
 
-            public sealed class Kid : Agent
+            public sealed class Kid : Worker
             {
                 [Rpc("name")]
                 public System.Threading.Tasks.ValueTask<string> NameAsync() => new("kid of " + System.IO.Path.GetRelativePath(System.IO.Path.GetDirectoryName(typeof(Kid).Assembly.Location), typeof(Newtonsoft.Json.Linq.JObject).Assembly.Location));

@@ -1,5 +1,5 @@
 using System.Text.Json;
-using GlooX.Spawning;
+using GlooX.Workers;
 
 namespace GlooX.Tests.Spawning;
 

@@ -1,5 +1,5 @@
 using CsCheck;
-using GlooX.Spawning;
+using GlooX.Processes;
 
 namespace GlooX.Tests.Spawning;
 

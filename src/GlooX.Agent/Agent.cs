@@ -1,0 +1,489 @@
+using System.Collections.ObjectModel;
+using System.Diagnostics;
+using GlooX.Addons;
+using GlooX.Bundles;
+using GlooX.Channels;
+using GlooX.Channels.Storage;
+using GlooX.Contracts;
+using GlooX.Grid;
+using GlooX.Hosts;
+using GlooX.Lifecycle;
+using GlooX.Placement;
+using GlooX.Processes;
+using GlooX.Services;
+using GlooX.Slots;
+using GlooX.Tls;
+using GlooX.Tls.Join;
+using GlooX.Trust;
+using GlooX.Transport;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Logging.Abstractions;
+
+namespace GlooX;
+
+/// <summary>
+/// A server process on a machine: one URL, one port. It answers calls over mutual TLS and is a member of a grid of agents.
+/// <see cref="AddService"/> adds methods of the application's own. All members are safe for concurrent use.
+/// </summary>
+/// <remarks>When a peer dies or is cut off, the agent goes on; see <see cref="Changed"/>. When this agent ends, the others drop it.</remarks>
+public sealed class Agent : IAsyncDisposable
+{
+    private static readonly TimeSpan s_look = TimeSpan.FromMilliseconds(20);
+    private readonly string _nodeId = Guid.NewGuid().ToString("N")[..12];
+    private readonly CancellationTokenSource _stop = new();
+    private readonly IMachine _machine = Machine.Local(Path.GetTempPath());
+    private RpcServer _server = null!;
+    private GridLink _link = null!;
+    private GridMembership? _grid;
+    private Ledger? _ledger;
+    private Spawner? _spawner;
+    private ProcessEvents? _events;
+    private ProcessWatch? _watch;
+    private HostPool? _hosts;
+    private AgentRoom? _room;
+    private BundleDesk? _bundles;
+    private PlacementDesk? _placement;
+    private StatusBoard? _board;
+    private Upkeep? _upkeep;
+    private AddonDesk? _addons;
+    private AddonSpread? _spread;
+    private ChannelHub? _channels;
+    private StateFile? _state;
+    private Task _telling = Task.CompletedTask;
+    private double _weight = 1;
+    private Identity _identity = null!;
+    private int _disposed;
+
+    private Agent()
+    {
+    }
+
+    /// <summary>Raised, outside locks and in order, when another node joined, became unreachable, came back or was removed.</summary>
+    public event EventHandler<GridChange>? Changed;
+
+    /// <summary>Raised when background work of an add-on has failed; see <see cref="AddonContext.Run"/>.</summary>
+    public event EventHandler<AddonFault>? AddonFaulted;
+
+    /// <summary>Where this agent is reached, as <c>host:port</c>.</summary>
+    public string Url => _grid?.Address ?? _server.Url;
+
+    /// <summary>The other members of the grid that are reachable now, as <c>host:port</c>.</summary>
+    public ReadOnlyCollection<string> Peers =>
+        new([.. Grid.Members.Where(m => m.NodeId != _nodeId && m.Reachable).Select(m => m.Address).Order(StringComparer.Ordinal)]);
+
+    /// <summary>The names of the add-ons that are attached.</summary>
+    public IReadOnlyList<string> Addons => Desk.Names;
+
+    /// <summary>The names of all channels of the grid, as far as this agent has heard; <c>channel</c> is always among them.</summary>
+    public IReadOnlyList<string> Channels => Hub.Names();
+
+    /// <summary>How many hosts are warm now.</summary>
+    internal int WarmHosts => _hosts?.Count ?? 0;
+
+    /// <summary>How many of them have a payload loaded.</summary>
+    internal int PreparedHosts => _hosts?.PreparedCount ?? 0;
+
+    internal Spawner Spawner => _spawner ?? throw new InvalidOperationException("the agent is not started: it spawns nothing");
+
+    internal ProcessWatch Watch => _watch ?? throw new InvalidOperationException("the agent is not started: it spawns nothing");
+
+    internal PlacementDesk Placement => _placement ?? throw new InvalidOperationException("the agent is not started: it spawns nothing");
+
+    internal StatusBoard Board => _board ?? throw new InvalidOperationException("the agent is not started: it hears of no nodes");
+
+    private AddonDesk Desk => _addons ?? throw new InvalidOperationException("the agent is not started: use Agent.StartAsync");
+
+    private AddonSpread Spread => _spread ?? throw new InvalidOperationException("the agent is not started: attach its add-ons to it alone");
+
+    internal Upkeep Upkeep => _upkeep ?? throw new InvalidOperationException("the agent is not started: it denies nothing");
+
+    internal ChannelHub Hub => _channels ?? throw new InvalidOperationException("the agent is not started: it has no channels; ask its parent for them");
+
+    internal GridMembership Grid => _grid ?? throw new InvalidOperationException("the agent is not started: use Agent.StartAsync");
+
+    /// <summary>Starts an agent, and joins it to the grid of <paramref name="peer"/>.</summary>
+    /// <param name="url">Where to listen: <c>host:port</c>; 0.0.0.0 means all addresses, port 0 any that is free.</param>
+    /// <param name="peer">Any member of the grid to join; null: the agent starts a grid of its own, which others may join.</param>
+    /// <param name="options">Null: the defaults.</param>
+    /// <param name="ct">Gives up; nothing is left behind.</param>
+    /// <returns>The agent, a member of the grid.</returns>
+    /// <exception cref="ArgumentException">A URL is malformed, or an option is out of its range.</exception>
+    /// <exception cref="RpcException">The port is in use, or the address is not this machine's.</exception>
+    /// <exception cref="IdentityException">The certificates cannot be used.</exception>
+    /// <exception cref="PeerUnreachableException">Nobody listens at the peer's, or the agent did not get into its grid within <see cref="AgentOptions.JoinTimeout"/>.</exception>
+    public static async Task<Agent> StartAsync(string url, string? peer = null, AgentOptions? options = null, CancellationToken ct = default)
+    {
+        var agent = new Agent();
+        try
+        {
+            await agent.RunAsync(url, peer, options ?? new AgentOptions(), ct).ConfigureAwait(false);
+            return agent;
+        }
+        catch
+        {
+            await agent.DisposeAsync().ConfigureAwait(false);
+            throw;
+        }
+    }
+
+    /// <summary>Asks every reachable peer to describe itself, and adds this agent.</summary>
+    /// <param name="ct">Gives up.</param>
+    /// <returns>One entry for each node that answered, by URL; a node that does not answer is left out.</returns>
+    public async Task<IReadOnlyList<NodeInfo>> PeersWithInfoAsync(CancellationToken ct = default)
+    {
+        NodeInfo?[] answers = await Task.WhenAll(Peers.Select(async address =>
+        {
+            try
+            {
+                return await Service(address).InfoAsync(ct).ConfigureAwait(false);
+            }
+            catch (RpcException)
+            {
+                return null; // it went away between the look and the call
+            }
+        })).ConfigureAwait(false);
+        return [.. answers.OfType<NodeInfo>().Append(Describe()).OrderBy(n => n.Url, StringComparer.Ordinal)];
+    }
+
+    /// <summary>Attaches an add-on: a named service that clients of this node can call from now on.</summary>
+    /// <param name="name">1 to 100 letters, digits, dots, dashes and underscores.</param>
+    /// <param name="handler">
+    /// Called for each call, from many threads at once. Its parameters are the call's arguments; one of type <see cref="AddonContext"/> or
+    /// <see cref="CancellationToken"/> is given. It may return a value, a task or a stream.
+    /// </param>
+    /// <param name="options">Null: the defaults.</param>
+    /// <param name="ct">Gives up.</param>
+    /// <returns>Completes when it can be called.</returns>
+    /// <exception cref="AddonException">The name is taken or malformed.</exception>
+    /// <exception cref="ArgumentException">A parameter cannot travel.</exception>
+    /// <example><code>await agent.AttachAddonAsync("poll", (string text) => $"polled: {text}");</code></example>
+    public Task AttachAddonAsync(string name, Delegate handler, AddonOptions? options = null, CancellationToken ct = default)
+    {
+        ArgumentNullException.ThrowIfNull(handler);
+        return Desk.AttachAsync(name, handler, options, ct);
+    }
+
+    /// <summary>Attaches an object as an add-on: all methods of its class with <see cref="RpcAttribute"/> and of its contracts can be called.</summary>
+    /// <param name="name">1 to 100 letters, digits, dots, dashes and underscores.</param>
+    /// <param name="service">The object; see <see cref="IAddon"/>. It is not disposed when it is detached.</param>
+    /// <param name="options">Null: the defaults.</param>
+    /// <param name="ct">Gives up.</param>
+    /// <returns>Completes when it can be called.</returns>
+    /// <exception cref="AddonException">The name is taken or malformed, or the add-on's start failed.</exception>
+    /// <exception cref="ArgumentException">Nothing of the object can be called.</exception>
+    public Task AttachAddonAsync(string name, object service, AddonOptions? options = null, CancellationToken ct = default)
+    {
+        ArgumentNullException.ThrowIfNull(service);
+        return service is AddonSource source ? AttachAddonAsync(name, source, options, ct) : Desk.AttachAsync(name, service, options, ct);
+    }
+
+    /// <summary>Loads an add-on from a file, in a context of its own, which is unloaded when it is detached.</summary>
+    /// <param name="name">1 to 100 letters, digits, dots, dashes and underscores.</param>
+    /// <param name="source">Where its code lies.</param>
+    /// <param name="options">Null: the defaults.</param>
+    /// <param name="ct">Gives up.</param>
+    /// <returns>Completes when it can be called.</returns>
+    /// <exception cref="AddonException">It cannot be attached; nothing was changed.</exception>
+    public Task AttachAddonAsync(string name, AddonSource source, AddonOptions? options = null, CancellationToken ct = default)
+    {
+        ArgumentNullException.ThrowIfNull(source);
+        return Desk.AttachAsync(name, source, options, ct);
+    }
+
+    /// <summary>Attaches an add-on to all nodes of the grid, those that join later too: its code travels with it.</summary>
+    /// <param name="name">1 to 100 letters, digits, dots, dashes and underscores.</param>
+    /// <param name="source">Where its code lies here; the assembly and those beside it may take 6 MiB packed.</param>
+    /// <param name="options">Null: the defaults.</param>
+    /// <param name="ct">Gives up waiting.</param>
+    /// <returns>Completes when all reachable nodes have it.</returns>
+    /// <exception cref="AddonException">It cannot be attached here (then it is nowhere), or a node does not have it after a minute.</exception>
+    /// <exception cref="ChannelException">A reachable node does not answer.</exception>
+    public Task AttachAddonEverywhereAsync(string name, AddonSource source, AddonOptions? options = null, CancellationToken ct = default)
+    {
+        ArgumentNullException.ThrowIfNull(source);
+        return Spread.AttachAsync(name, source, options, ct);
+    }
+
+    /// <summary>Detaches an add-on that was attached to all nodes.</summary>
+    /// <param name="name">Its name.</param>
+    /// <param name="ct">Gives up waiting.</param>
+    /// <returns>Completes when no reachable node has it any more.</returns>
+    /// <exception cref="AddonException">None of that name was attached to all nodes, or a node still has it after a minute.</exception>
+    public Task DetachAddonEverywhereAsync(string name, CancellationToken ct = default) => Spread.DetachAsync(name, ct);
+
+    /// <summary>Detaches an add-on: calls in flight go on, later ones fail, its background work is cancelled.</summary>
+    /// <param name="name">Its name.</param>
+    /// <returns>Completes when it has ended.</returns>
+    /// <exception cref="AddonException">There is none of that name.</exception>
+    public Task DetachAddonAsync(string name) => Desk.DetachAsync(name);
+
+    /// <summary>Creates a channel in the whole grid; does nothing if it exists.</summary>
+    /// <param name="name">Its name: 1 to 1,024 bytes of UTF-8.</param>
+    /// <param name="options">Fixed for good. Null: the defaults, or whatever it has if it exists.</param>
+    /// <param name="ct">Gives up waiting; it may exist all the same.</param>
+    /// <returns>The channel, once all reachable nodes have it.</returns>
+    /// <exception cref="ChannelException">It exists with other options, or a reachable node has not confirmed it within 5 s.</exception>
+    /// <exception cref="ArgumentException">An option is out of its range.</exception>
+    public async Task<Channel<object?>> CreateChannelAsync(string name, ChannelOptions? options = null, CancellationToken ct = default)
+    {
+        await Hub.CreateAsync(name, options, ct).ConfigureAwait(false);
+        return Channel(name);
+    }
+
+    /// <summary>Removes a channel in the whole grid, with all that is in it.</summary>
+    /// <param name="name">Its name.</param>
+    /// <param name="ct">Gives up waiting; it is removed all the same.</param>
+    /// <returns>Once all reachable nodes have removed it. False: there was none.</returns>
+    /// <exception cref="ChannelException">It is the built-in one, or a reachable node has not confirmed within 5 s.</exception>
+    public Task<bool> RemoveChannelAsync(string name, CancellationToken ct = default) => Hub.RemoveAsync(name, ct);
+
+    /// <summary>A channel by its name; <c>channel</c> is always there.</summary>
+    /// <param name="name">Its name.</param>
+    /// <returns>The channel, with values of any type.</returns>
+    /// <exception cref="ChannelException">There is none.</exception>
+    public Channel<object?> Channel(string name) => Channel<object?>(name);
+
+    /// <summary>A channel by its name, with values of one type.</summary>
+    /// <typeparam name="T">The type.</typeparam>
+    /// <param name="name">Its name.</param>
+    /// <returns>The channel.</returns>
+    /// <exception cref="ChannelException">There is none.</exception>
+    public Channel<T> Channel<T>(string name)
+    {
+        _ = Hub.Spec(name);
+        return new Channel<T>(Hub, name);
+    }
+
+    /// <summary>
+    /// The channels as members, for scripts: with <c>dynamic n1 = agent.AsDynamic()</c>, <c>n1.my_nodes.a1 = 99</c> sets and <c>n1.my_nodes.a1</c>
+    /// gets; <c>n1.my_nodes["any key"]</c> too, and the methods <c>set, get, delete, add, on_set, on_delete</c>. Setting blocks while nodes lag behind.
+    /// </summary>
+    /// <returns>Them.</returns>
+    [System.Diagnostics.CodeAnalysis.RequiresDynamicCode("dynamic needs code at run time")]
+    public dynamic AsDynamic() => new DynamicChannels(this);
+
+    /// <summary>Leaves the grid and stops; calls in flight may finish for two seconds.</summary>
+    /// <returns>Completes when the port is closed.</returns>
+    public async ValueTask DisposeAsync()
+    {
+        if (Interlocked.Exchange(ref _disposed, 1) != 0)
+        {
+            return;
+        }
+
+        GC.SuppressFinalize(this);
+
+        // Children first, so that whoever waits for their end hears of it. The grid before the port, since its streams are connections of
+        // the port. Then the children of spawns that were under way.
+        if (_spawner is not null)
+        {
+            await _spawner.StopAsync().ConfigureAwait(false);
+        }
+
+        _events?.Close();
+        if (_addons is not null)
+        {
+            await _addons.DetachAllAsync().ConfigureAwait(false);
+        }
+
+        await _stop.CancelAsync().ConfigureAwait(false);
+        await _telling.ConfigureAwait(false);
+        if (_channels is not null)
+        {
+            await _channels.DisposeAsync().ConfigureAwait(false);
+        }
+
+        _state?.Dispose();
+        if (_grid is not null)
+        {
+            await _grid.DisposeAsync().ConfigureAwait(false);
+        }
+
+        if (_server is not null)
+        {
+            await _server.DisposeAsync().ConfigureAwait(false);
+        }
+
+        if (_spawner is not null)
+        {
+            await _spawner.DisposeAsync().ConfigureAwait(false);
+        }
+
+        if (_hosts is not null)
+        {
+            await _hosts.DisposeAsync().ConfigureAwait(false);
+        }
+
+        _room?.Dispose();
+        _bundles?.Dispose();
+        if (_link is not null)
+        {
+            await _link.DisposeAsync().ConfigureAwait(false);
+        }
+
+        _stop.Dispose();
+    }
+
+    /// <summary>How many processes of a kind this agent has room for; see <see cref="GlooXClient.SlotsAsync(Provision, CancellationToken)"/> for others.</summary>
+    /// <param name="provision">What one of them needs.</param>
+    /// <returns>The numbers at this moment; they promise nothing.</returns>
+    public SlotCount Slots(Provision provision)
+    {
+        Dictionary<Reservation, Usage> used = Spawner.Used();
+        return LedgerOf(_machine.Read(), used).Count(provision);
+    }
+
+    /// <summary>Serves an object beside the agent's own services: the methods of its class with <see cref="RpcAttribute"/> and of its contracts.</summary>
+    /// <param name="service">The object. It is not disposed.</param>
+    /// <param name="name">The name by which clients call the service, as in <c>client.As&lt;T&gt;(name)</c>. Empty (default): the agent's nameless service.</param>
+    /// <exception cref="ArgumentException">No method of the object can be called, or the name is taken.</exception>
+    public void AddService(object service, string name = "") => _server.Add(service, name);
+
+    internal GlooXClient ConnectTo(string url) => GlooXClient.Connect(url, new RpcClientOptions { Identity = _identity });
+
+    internal NodeInfo Describe()
+    {
+        Dictionary<Reservation, Usage> used = _spawner?.Used() ?? [];
+        MachineStatus machine = _machine.Read();
+        LedgerStatus status = LedgerOf(machine, used);
+        return new NodeInfo(
+            Url, _nodeId, Environment.MachineName, Environment.ProcessId, machine.Cores, status.Memory.FreeBytes, status.Disk.FreeBytes, status.Utilization, _weight, [.. Peers])
+        {
+            FreeResources = new(status.Resources.Free, StringComparer.Ordinal),
+            FreeSlots = status.FreeSlots,
+        };
+    }
+
+    private long FreeMemory() => LedgerOf(_machine.Read(), _spawner?.Used() ?? []).Memory.FreeBytes;
+
+    // A spawned process hands out nothing, so its start does without; asked, it speaks of its machine.
+    private LedgerStatus LedgerOf(MachineStatus machine, Dictionary<Reservation, Usage> used) =>
+        (_ledger ?? new Ledger(new Capacity(machine.TotalMemoryBytes, machine.TotalDiskBytes))).Status(machine, used);
+
+    private async Task RunAsync(string url, string? peer, AgentOptions options, CancellationToken ct)
+    {
+        RpcEndpoint endpoint = RpcEndpoint.Parse(url);
+        if (endpoint.Path is not null)
+        {
+            throw new ArgumentException($"an agent cannot listen on '{url}', for its grid is reached over the network: give host:port", nameof(url));
+        }
+
+        string[] peers = peer is null ? [] : [RpcEndpoint.Parse(peer).Dialable.ToString()];
+        IEnumerable<string> names = ((RpcEndpoint?[])[endpoint, options.AdvertisedUrl is { } known ? RpcEndpoint.Parse(known) : null])
+            .OfType<RpcEndpoint>().Where(e => !e.IsAny).Select(e => e.Host).Concat(options.Names);
+        Identity identity = (options.Identity ?? Identity.Load()).ReachedBy(names);
+        AgentSetup.Check(options);
+        _ledger = new Ledger(AgentSetup.CapacityOf(options, _machine.Read()));
+        _identity = identity;
+        _weight = options.Weight;
+        _board = new StatusBoard(Describe, () => Peers, Service, PeerAt);
+        _upkeep = new Upkeep(identity, () => Peers, Service, (options.LoggerFactory ?? NullLoggerFactory.Instance).CreateLogger("GlooX.Trust"));
+        ILogger spawning = (options.LoggerFactory ?? NullLoggerFactory.Instance).CreateLogger("GlooX.Spawning");
+        ControlGroups? groups = AgentSetup.GroupsOf(options);
+        _room = new AgentRoom(_machine);
+        _hosts = new HostPool(new PoolRule(options.WarmHosts, options.MaxWarmHosts), new LaunchRule(options.Launcher, options.PassEnvironment, options.AllowedUsers), _room, FreeMemory, spawning, TimeProvider.System);
+        _events = new ProcessEvents(() => Url);
+        _watch = new ProcessWatch(this, _events);
+        _spawner = new Spawner(new Starter(new ChildIdentity(identity, spawning), _hosts, _room, groups), _ledger, _machine, _room, groups, id => _bundles?.Store.TryLease(id), _events, _board.Changed);
+        _bundles = new BundleDesk(AgentSetup.OpenStore(options), url => _link.Client(url).As<IBundleService>(IBundleService.ServiceName), () => Peers);
+        _placement = new PlacementDesk(this, _nodeId, _spawner, _hosts, _bundles, _board);
+        ILogger logger = (options.LoggerFactory ?? NullLoggerFactory.Instance).CreateLogger("GlooX.Grid");
+        _link = new GridLink(identity.AsAgent());
+        _server = new RpcServer(new RpcServerOptions { Identity = identity, LoggerFactory = options.LoggerFactory });
+        _server.Add(new AgentService(this), IAgentService.ServiceName, AgentAccess.Table);
+        _server.Add(new PeerService(this), IPeerService.ServiceName, PeerService.Access);
+        _server.Add(new BundleService(_bundles), IBundleService.ServiceName, BundleService.Access);
+        _addons = new AddonDesk(this, _server, options.LoggerFactory ?? NullLoggerFactory.Instance, fault => AddonFaulted?.Invoke(this, fault));
+        _spread = new AddonSpread(this, _addons, (options.LoggerFactory ?? NullLoggerFactory.Instance).CreateLogger("GlooX.Addons"));
+        ILogger channelLogger = (options.LoggerFactory ?? NullLoggerFactory.Instance).CreateLogger("GlooX.Channels");
+        _state = options.DataFolder is null ? null : AgentState.Open(options.DataFolder, channelLogger);
+        _channels = new ChannelHub(
+            _nodeId, () => _grid?.Members ?? [], url => _link.Client(url).As<IChannelService>(IChannelService.ServiceName), _state, channelLogger);
+        _server.Add(new ChannelService(_channels), IChannelService.ServiceName, ChannelService.Access);
+
+        // The port is bound before the engine exists, since the engine's name holds the port; a caller in between is told to come again.
+        _server.Route(TlsConnection.Grid, AcceptGridAsync, RpcRole.Agent);
+        var desk = new JoinDesk(identity, (options.LoggerFactory ?? NullLoggerFactory.Instance).CreateLogger("GlooX.Join"));
+        _server.Route(TlsConnection.Join, connection => desk.ServeAsync(connection, _stop.Token), null);
+        await _server.StartAsync(url, ct).ConfigureAwait(false);
+        int port = _server.Listener.Endpoint.Port;
+        await _spawner.TakeOverAsync(OutlivingFolder.TryOpen((endpoint with { Port = port }).ToString(), spawning)).ConfigureAwait(false); // whoever binds this address again finds them
+        OutlivingFolder.Sweep();
+        var grid = new GridMembership(
+            new GridOptions
+            {
+                NodeId = _nodeId,
+                Port = port,
+                AdvertisedAddress = options.AdvertisedUrl is { } advertised ? RpcEndpoint.Parse(advertised).ToString()
+                    : endpoint.IsAny ? null
+                    : (endpoint with { Port = port }).ToString(),
+            },
+            _link,
+            logger);
+        grid.Changed += (_, change) =>
+        {
+            _board.OnGridChange(change);
+            _upkeep.OnGridChange(change);
+            _channels.Look();
+            Changed?.Invoke(this, change);
+        };
+        _grid = grid;
+        _telling = Task.WhenAll(Task.Run(() => _board.RunAsync(_stop.Token), CancellationToken.None), Task.Run(() => _upkeep.RunAsync(_stop.Token), CancellationToken.None), Task.Run(() => _room.SweepAsync(_stop.Token), CancellationToken.None));
+        _channels.Start();
+        await grid.StartAsync(peers, ct).ConfigureAwait(false);
+        if (peers.Length > 0)
+        {
+            await JoinAsync(grid, peers, options, ct).ConfigureAwait(false);
+        }
+
+        _telling = Task.WhenAll(_telling, Task.Run(() => _spread.RunAsync(_stop.Token), CancellationToken.None));
+        foreach (AddonSpec addon in options.Addons)
+        {
+            await _addons.AttachAsync(addon.Name, addon.Source, addon.Options, ct).ConfigureAwait(false);
+        }
+    }
+
+    internal IAgentService Service(string url) => _link.Client(url).As<IAgentService>(IAgentService.ServiceName);
+
+    internal IPeerService PeerAt(string url) => _link.Client(url).As<IPeerService>(IPeerService.ServiceName);
+
+    private async Task JoinAsync(GridMembership grid, string[] peers, AgentOptions options, CancellationToken ct)
+    {
+        if (!options.RequirePeer)
+        {
+            return; // the grid's engine goes on trying
+        }
+
+        // A busy peer may answer so late that the engine has formed a grid of this agent alone: the two merge as soon as it does. Only where
+        // nobody listens there is nothing to wait for.
+        long start = Stopwatch.GetTimestamp();
+        while (grid.State != GridState.Up || grid.Members.Count < 2)
+        {
+            IReadOnlyList<PeerState> states = grid.PeerStates;
+            if (states.All(s => s.IsSelf))
+            {
+                return;
+            }
+
+            bool formedAlone = grid.State == GridState.Up;
+            TimeSpan waited = Stopwatch.GetElapsedTime(start);
+            if (waited >= options.JoinTimeout || (formedAlone && states.All(s => s.Refused || s.IsSelf)))
+            {
+                throw new PeerUnreachableException(_server.Url, peers, $"{string.Join("; ", states)}, after {waited.TotalSeconds:0.#} s");
+            }
+
+            await Task.Delay(s_look, ct).ConfigureAwait(false);
+        }
+
+        // Whoever gets the agent finds in it the channels of the grid that it has joined.
+        await Hub.SyncedAsync(options.JoinTimeout, ct).ConfigureAwait(false);
+    }
+
+    private async Task AcceptGridAsync(TlsConnection connection)
+    {
+        if (_grid is { } grid)
+        {
+            await grid.AcceptAsync(connection.Stream, System.Net.IPEndPoint.TryParse(connection.Remote, out System.Net.IPEndPoint? remote) ? remote : null, _stop.Token).ConfigureAwait(false);
+        }
+    }
+}

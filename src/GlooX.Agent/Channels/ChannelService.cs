@@ -1,0 +1,138 @@
+using System.Runtime.CompilerServices;
+using GlooX.Channels.Replication;
+using GlooX.Contracts;
+using GlooX.Processes;
+
+namespace GlooX.Channels;
+
+internal sealed class ChannelService(ChannelHub hub) : IChannelService
+{
+    /// <summary>How the names of channels begin that only agents themselves may write: callers are refused.</summary>
+    public const string Reserved = "gloox.";
+    private const int MostItems = 512;
+    private const int MostBytes = 64 * 1024;
+
+    public static RpcAccess Access { get; } = new()
+    {
+        Roles = RpcRole.Agent | RpcRole.Client | RpcRole.Child,
+        Methods = new Dictionary<string, RpcRole>(StringComparer.Ordinal)
+        {
+            ["push"] = RpcRole.Agent,
+            ["names"] = RpcRole.Any,
+            ["get"] = RpcRole.Any,
+            ["count"] = RpcRole.Any,
+            ["watch"] = RpcRole.Any,
+            ["create"] = RpcRole.Agent | RpcRole.Client,
+            ["remove"] = RpcRole.Agent | RpcRole.Client,
+        },
+    };
+
+    public ValueTask PushAsync(byte[] message, CancellationToken ct)
+    {
+        hub.Receive(message, "another node");
+        return default;
+    }
+
+    public ValueTask<string[]> NamesAsync(CancellationToken ct) => new([.. hub.Names()]);
+
+    public ValueTask<ChannelReply> CreateAsync(string channel, ChannelOptions? options, CancellationToken ct) => ReplyAsync(async () =>
+    {
+        RefuseReserved(channel);
+        await hub.CreateAsync(channel, options, ct).ConfigureAwait(false);
+        return new ChannelReply();
+    });
+
+    public ValueTask<ChannelReply> RemoveAsync(string channel, CancellationToken ct) =>
+        ReplyAsync(async () => new ChannelReply(Number: await hub.RemoveAsync(RefuseReserved(channel), ct).ConfigureAwait(false) ? 1 : 0));
+
+    public ValueTask<ChannelReply> WriteAsync(ChannelWrite write, CancellationToken ct) => ReplyAsync(async () => new ChannelReply(
+        Number: await hub.WriteAsync(RefuseReserved(write.Channel), write.Key, write.Value, write.Options, write.Expected ? new Stamp(write.Time, write.Node) : null, ct).ConfigureAwait(false) ? 1 : 0));
+
+    public ValueTask<ChannelReply> WriteManyAsync(ChannelWrite write, string[] keys, byte[][] values, CancellationToken ct) => ReplyAsync(async () =>
+    {
+        await hub.WriteManyAsync(RefuseReserved(write.Channel), [.. keys.Zip(values, KeyValuePair.Create)], write.Options, ct).ConfigureAwait(false);
+        return new ChannelReply();
+    });
+
+    public ValueTask<ChannelReply> AddAsync(ChannelWrite write, long delta, CancellationToken ct) =>
+        ReplyAsync(async () => new ChannelReply(Number: await hub.AddAsync(RefuseReserved(write.Channel), write.Key, delta, write.Options, ct).ConfigureAwait(false)));
+
+    public ValueTask<ChannelReply> GetAsync(string channel, string key, CancellationToken ct) => ReplyAsync(() => Task.FromResult(
+        hub.TryGet(channel, key, out byte[] value, out Stamp version) ? new ChannelReply(Number: hub.Sum(channel, key), Value: value, Time: version.Time, Node: version.Node) : new ChannelReply()));
+
+    public ValueTask<ChannelReply> CountAsync(string channel, CancellationToken ct) => ReplyAsync(() => Task.FromResult(new ChannelReply(Number: hub.Count(channel))));
+
+    public async IAsyncEnumerable<ChannelItem[]> WatchAsync(string channel, string? keys, bool isPrefix, bool follow, [EnumeratorCancellation] CancellationToken ct)
+    {
+        RefuseWhenStopping(follow);
+        Keys wanted = Keys.Of(keys, isPrefix);
+        var queue = new ChangeQueue(wanted, sets: true, deletes: true, onlyChanges: false);
+        try
+        {
+            var items = new List<ChannelItem>();
+            int bytes = 0;
+            foreach (Change change in follow ? hub.Read(channel, wanted, queue, withSnapshot: true) : hub.Snapshot(channel, wanted))
+            {
+                items.Add(Item(change));
+                bytes += change.Key.Length + change.Value.Length;
+                if (items.Count >= MostItems || bytes >= MostBytes)
+                {
+                    yield return [.. items];
+                    items.Clear();
+                    bytes = 0;
+                }
+            }
+
+            if (items.Count > 0)
+            {
+                yield return [.. items];
+            }
+
+            yield return [];
+            while (follow && await queue.WaitAsync(ct).ConfigureAwait(false))
+            {
+                items.Clear();
+                for (bytes = 0; items.Count < MostItems && bytes < MostBytes && queue.TryTake(out Change change); bytes += change.Key.Length + change.Value.Length)
+                {
+                    items.Add(Item(change));
+                }
+
+                yield return [.. items];
+            }
+        }
+        finally
+        {
+            hub.Stop(queue);
+        }
+
+        RefuseWhenStopping(follow); // else it was removed
+    }
+
+    // A follower must not take the end of the agent for the end of the channel.
+    private void RefuseWhenStopping(bool follow)
+    {
+        if (follow && hub.IsStopping)
+        {
+            throw new RpcException(RpcError.ShuttingDown, "the agent stops: follow the channel at another one, or later");
+        }
+    }
+
+    // What is in them decides which code runs in every agent.
+    private static string RefuseReserved(string channel) => channel.StartsWith(Reserved, StringComparison.Ordinal)
+        ? throw new RpcException(RpcError.Forbidden, $"the channel '{channel}' is the agents' own: names that begin with '{Reserved}' are reserved")
+        : channel;
+
+    private static ChannelItem Item(Change change) => new(change.Key, change.Kind == ChangeKind.Delete, change.Value, change.Version.Time, change.Version.Node);
+
+    private static async ValueTask<ChannelReply> ReplyAsync(Func<Task<ChannelReply>> act)
+    {
+        try
+        {
+            return await act().ConfigureAwait(false);
+        }
+        catch (ChannelException e)
+        {
+            return new ChannelReply((int)e.Code, e.Detail);
+        }
+    }
+}

@@ -1,0 +1,368 @@
+using System.ComponentModel;
+using System.Net.Sockets;
+using GlooX.Bundles;
+using GlooX.Contracts;
+using GlooX.Processes;
+using GlooX.Workers;
+using Microsoft.Extensions.Logging;
+
+namespace GlooX.Hosts;
+
+/// <summary>
+/// Keeps hosts started and warm, as many as <see cref="PoolRule"/> says. Each is used once. When the pool is empty a host is started at once, cold; the
+/// pool refills one by one in the background, once no spawn has been seen for a moment, and gives up after some that would not start. A host
+/// may have the assemblies of one payload loaded: a spawn of it takes that one first, others take it last. Thread-safe.
+/// </summary>
+internal sealed partial class HostPool : IAsyncDisposable
+{
+    private const int MaxFailures = 3;
+    private const int MaxPrepared = 16;
+    private static readonly TimeSpan s_warmTimeout = TimeSpan.FromSeconds(60);
+    private static readonly TimeSpan s_quiet = TimeSpan.FromMilliseconds(250);
+    private static readonly TimeSpan s_latest = TimeSpan.FromSeconds(2);
+    private static readonly TimeSpan s_look = TimeSpan.FromSeconds(5);
+    private readonly PoolRule _rule;
+    private readonly Func<long> _free;
+    private readonly AgentRoom _room;
+    private readonly ILogger _logger;
+    private readonly TimeProvider _time;
+    private readonly Lock _lock = new();
+    private readonly List<Host> _warm = [];
+    private readonly List<(string Assembly, BundleLease Files)> _prepared = []; // the one that was used last comes first
+    private readonly SemaphoreSlim _changed = new(0, 1);
+    private readonly CancellationTokenSource _stop = new();
+    private readonly bool _isKept;
+    private readonly Task _keeping;
+    private TimeSpan _lastUse;
+    private int _starting;
+
+    /// <param name="rule">How many to keep; with a least of 0: none.</param>
+    /// <param name="launching">How they are started.</param>
+    /// <param name="room">Where their logs and folders are.</param>
+    /// <param name="free">The memory that a new process could be promised.</param>
+    /// <param name="logger">Hears of hosts that do not start.</param>
+    /// <param name="time">By what spawns are counted.</param>
+    public HostPool(PoolRule rule, LaunchRule launching, AgentRoom room, Func<long> free, ILogger logger, TimeProvider time)
+    {
+        (_rule, Launching, _room, _free, _logger, _time, _isKept) = (rule, launching, room, free, logger, time, rule.Least > 0);
+        _lastUse = Now() - s_quiet;
+        _keeping = _isKept ? Task.Run(KeepAsync) : Task.CompletedTask;
+    }
+
+    public LaunchRule Launching { get; }
+
+    /// <summary>How many are warm now.</summary>
+    public int Count => Counted(static _ => true);
+
+    /// <summary>How many of them have a payload loaded.</summary>
+    public int PreparedCount => Counted(static h => h.Prepared.Length > 0);
+
+    /// <summary>A warm host, or a cold one that is just starting.</summary>
+    /// <param name="assembly">What it is to run.</param>
+    /// <param name="request">What is asked; it may need a cold host.</param>
+    /// <param name="user">As whom it runs; null: as this process's user.</param>
+    /// <exception cref="IOException">It could not be started.</exception>
+    /// <exception cref="Win32Exception">The system could not start it.</exception>
+    /// <exception cref="PlatformNotSupportedException">Not Linux.</exception>
+    public Host Take(string assembly, SpawnRequest request, OtherUser? user)
+    {
+        lock (_lock)
+        {
+            _lastUse = Now();
+            _rule.Spawned(_lastUse);
+            _starting++;
+            if (_prepared.FindIndex(p => p.Assembly == assembly) is var at and > 0)
+            {
+                (string Assembly, BundleLease Files) used = _prepared[at];
+                _prepared.RemoveAt(at);
+                _prepared.Insert(0, used);
+            }
+
+            while (!request.NeedsColdHost && _warm.OrderBy(h => h.Prepared == assembly ? 0 : h.Prepared.Length == 0 ? 1 : 2).FirstOrDefault() is { } host)
+            {
+                _warm.Remove(host);
+                if (!host.Process.Exited.IsCompleted)
+                {
+                    return host;
+                }
+
+                host.Discard();
+            }
+        }
+
+        try
+        {
+            return Start(warm: false, request.Options.KeepTmpDir, request.Environment, user);
+        }
+        catch
+        {
+            Used();
+            throw;
+        }
+    }
+
+    /// <summary>The spawn that took a host is over, well or not: another may take its place in the pool.</summary>
+    public void Used()
+    {
+        lock (_lock)
+        {
+            _starting--;
+            _lastUse = Now();
+        }
+
+        Wake();
+    }
+
+    /// <summary>From now on keeps a host that has a payload loaded, as far as the most hosts allow; what was used last counts first.</summary>
+    /// <param name="assembly">Its path.</param>
+    /// <param name="files">Its files, held as long as the pool wants them.</param>
+    public void Prepare(string assembly, BundleLease files)
+    {
+        lock (_lock)
+        {
+            if (!_isKept || _stop.IsCancellationRequested || _prepared.Exists(p => p.Assembly == assembly))
+            {
+                files.Dispose();
+                return;
+            }
+
+            _prepared.Insert(0, (assembly, files));
+            foreach ((_, BundleLease old) in _prepared.Skip(MaxPrepared))
+            {
+                old.Dispose();
+            }
+
+            _prepared.RemoveRange(Math.Min(MaxPrepared, _prepared.Count), Math.Max(0, _prepared.Count - MaxPrepared));
+        }
+
+        Wake();
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        await _stop.CancelAsync().ConfigureAwait(false);
+        await _keeping.ConfigureAwait(false);
+        foreach (Host host in _warm)
+        {
+            await host.EndAsync().ConfigureAwait(false);
+        }
+
+        _prepared.ForEach(static p => p.Files.Dispose());
+        _stop.Dispose();
+        _changed.Dispose();
+    }
+
+    /// <summary>A cold host for a process that is started again: its id, its log and its folder are known.</summary>
+    /// <exception cref="IOException">It could not be started.</exception>
+    /// <exception cref="Win32Exception">The system could not start it.</exception>
+    public Host StartAgain(string id, string log, SpawnRequest request, OtherUser? user) => Start(warm: false, id, log, request.Options.TmpDir, request.Environment, user);
+
+    private Host Start(bool warm, bool keepFolder, Dictionary<string, string> variables, OtherUser? user)
+    {
+        (string id, string log, string folder) = _room.New(keepFolder);
+        try
+        {
+            return Start(warm, id, log, folder, variables, user);
+        }
+        catch
+        {
+            WorkFolder.Remove(folder);
+            ChildOutput.Delete(log);
+            throw;
+        }
+    }
+
+    private Host Start(bool warm, string id, string log, string folder, Dictionary<string, string> variables, OtherUser? user) =>
+        Host.Start(Launching, warm, id, log, folder, variables, user);
+
+    private int Counted(Predicate<Host> which)
+    {
+        lock (_lock)
+        {
+            return _warm.Count(h => which(h));
+        }
+    }
+
+    private TimeSpan Now() => _time.GetElapsedTime(0);
+
+    private void Wake()
+    {
+        try
+        {
+            _changed.Release();
+        }
+        catch (SemaphoreFullException)
+        {
+            // a look is due already
+        }
+        catch (ObjectDisposedException)
+        {
+            // the agent has stopped
+        }
+    }
+
+    // What is to be done next: a host too many, or one too few and what it is to have loaded; neither: nothing.
+    private (Host? Surplus, (string Assembly, BundleLease? Files)? Missing, bool LookAgain) Next()
+    {
+        long free = _free();
+        lock (_lock)
+        {
+            foreach (Host dead in _warm.Where(static h => h.Process.Exited.IsCompleted).ToArray())
+            {
+                _warm.Remove(dead);
+                dead.Discard();
+            }
+
+            (int any, int prepared) = _rule.Wanted(Now(), free, _prepared.Count);
+            (string Assembly, BundleLease? Files)[] kept = [.. _prepared.Take(prepared)];
+            int have = _warm.Count(static h => h.Prepared.Length == 0);
+            bool more = _warm.Count > _rule.Least;
+            Host? surplus = _warm.Find(h => h.Prepared.Length == 0 ? have > any : !Array.Exists(kept, p => p.Assembly == h.Prepared));
+            if (surplus is not null)
+            {
+                _warm.Remove(surplus);
+                return (surplus, null, more);
+            }
+
+            (string Assembly, BundleLease? Files) unprepared = Array.Find(kept, p => !_warm.Exists(h => h.Prepared == p.Assembly));
+            return have >= Math.Min(any, _rule.Least) && unprepared.Files is not null ? (null, unprepared, more)
+                : have < any ? (null, ("", null), more)
+                : (null, null, more);
+        }
+    }
+
+    // Getting a host warm takes half a second of a processor: the spawn that emptied the pool, and its first calls, come first. While as many start
+    // as there are processors, it would only hold them up, however long that goes on.
+    private async Task QuietAsync()
+    {
+        TimeSpan latest = Now() + s_latest;
+        while (true)
+        {
+            TimeSpan now = Now(), left;
+            bool isBusy;
+            lock (_lock)
+            {
+                left = _lastUse + s_quiet - now;
+                isBusy = _starting >= Environment.ProcessorCount;
+            }
+
+            if (!isBusy && (left <= TimeSpan.Zero || now >= latest))
+            {
+                return;
+            }
+
+            await Task.Delay(isBusy ? s_quiet : left < latest - now ? left : latest - now, _stop.Token).ConfigureAwait(false);
+        }
+    }
+
+    private async Task KeepAsync()
+    {
+        int failures = 0;
+        try
+        {
+            while (failures < MaxFailures)
+            {
+                (Host? surplus, (string Assembly, BundleLease? Files)? missing, bool lookAgain) = Next();
+                if (surplus is not null)
+                {
+                    await surplus.EndAsync().ConfigureAwait(false);
+                }
+                else if (missing is var (assembly, files))
+                {
+                    TimeSpan since = Now();
+                    await QuietAsync().ConfigureAwait(false);
+                    failures = await WarmAsync(assembly, files, since).ConfigureAwait(false) ? 0 : failures + 1;
+                }
+                else
+                {
+                    await _changed.WaitAsync(lookAgain ? s_look : Timeout.InfiniteTimeSpan, _stop.Token).ConfigureAwait(false); // hosts that are too many are looked for only while there are more than the least
+                }
+            }
+        }
+        catch (Exception e) when (e is OperationCanceledException or Win32Exception or PlatformNotSupportedException or IOException or UnauthorizedAccessException)
+        {
+            // stopping, or nothing can be started here: spawns then start their own host and report why it fails
+        }
+    }
+
+    private async Task<bool> WarmAsync(string assembly, BundleLease? files, TimeSpan since)
+    {
+        Host host = Start(warm: true, keepFolder: false, [], user: null);
+        bool lowered = Launching.Launcher == ProcessLauncher.Local;
+        if (lowered)
+        {
+            LinuxPriority.Reduce(host.Process.Pid);
+        }
+
+        bool ready = false, spoiled = false;
+        try
+        {
+            using var limit = CancellationTokenSource.CreateLinkedTokenSource(_stop.Token);
+            limit.CancelAfter(s_warmTimeout);
+            ready = await host.Process.Control!.ReceiveAsync(ControlFormat.ReadReport, limit.Token).ConfigureAwait(false) is { Ready: true };
+            if (ready && files is not null)
+            {
+                await host.Process.Control.SendAsync(Assignment.ToPrepare(assembly, files.LockFile), limit.Token).ConfigureAwait(false);
+                HostReport? report = await host.Process.Control.ReceiveAsync(ControlFormat.ReadReport, limit.Token).ConfigureAwait(false);
+                ready = report is { Ready: true };
+                host = host with { Prepared = assembly };
+                if (!ready)
+                {
+                    spoiled = true; // by the payload, not by what hosts need
+                    Drop(assembly, report?.Reason ?? "the host ended");
+                }
+            }
+
+            ready = ready && (!lowered || LinuxPriority.Restore(host.Process.Pid));
+        }
+        catch (SocketException)
+        {
+            ready = false; // it has ended
+        }
+        finally
+        {
+            if (!ready)
+            {
+                host.Process.KillAll();
+                ExitStatus exit = await host.Process.Exited.ConfigureAwait(false);
+                if (!_stop.IsCancellationRequested && !spoiled)
+                {
+                    LogNotWarm(_logger, exit, ChildOutput.LastLines(host.Log));
+                }
+
+                host.Discard();
+            }
+        }
+
+        if (ready)
+        {
+            lock (_lock)
+            {
+                _rule.Warmed(Now() - since);
+                _warm.Add(host);
+            }
+        }
+
+        return ready || spoiled;
+    }
+
+    private void Drop(string assembly, string reason)
+    {
+        LogNotPrepared(_logger, assembly, reason);
+        lock (_lock)
+        {
+            foreach ((_, BundleLease files) in _prepared.Where(p => p.Assembly == assembly))
+            {
+                files.Dispose();
+            }
+
+            _prepared.RemoveAll(p => p.Assembly == assembly);
+        }
+    }
+
+    [LoggerMessage(3001, LogLevel.Warning, "A warm host did not start, it ended with {Exit}{LastLines}")]
+    private static partial void LogNotWarm(ILogger logger, ExitStatus exit, string lastLines);
+
+    [LoggerMessage(3004, LogLevel.Warning, "No host is kept for {Assembly}, which cannot be loaded: {Reason}")]
+    private static partial void LogNotPrepared(ILogger logger, string assembly, string reason);
+}

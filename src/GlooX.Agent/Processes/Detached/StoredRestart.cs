@@ -1,0 +1,39 @@
+using System.Buffers;
+using GlooX.Contracts;
+using GlooX.RpcRuntime;
+using Nerdbank.MessagePack;
+
+namespace GlooX.Processes;
+
+/// <summary>
+/// What an agent keeps of a process that outlives it and is to be started again, so that the agent after it can do that: what was asked, its
+/// values included, and the restarts that were. A file of its own, in a folder for this user alone.
+/// </summary>
+internal sealed record StoredRestart(SpawnRequest Request, int Restarts, long[] Times)
+{
+    /// <exception cref="IOException">It cannot be written; what was there before still is.</exception>
+    /// <exception cref="UnauthorizedAccessException">It may not be written; what was there before still is.</exception>
+    public static void Write(string file, Child child)
+    {
+        var buffer = new ArrayBufferWriter<byte>();
+        var writer = new MessagePackWriter(buffer);
+        RpcSerializer.Default.Write(ref writer, new StoredRestart(child.Request, child.Restarts, [.. child.Rule.Restarts.Select(static t => t.Ticks)]));
+        writer.Flush();
+        File.WriteAllBytes(file + ".new", buffer.WrittenSpan);
+        File.Move(file + ".new", file, overwrite: true);
+    }
+
+    /// <summary>Null: there is none, or it cannot be read.</summary>
+    public static StoredRestart? TryRead(string file)
+    {
+        try
+        {
+            var reader = new MessagePackReader(File.ReadAllBytes(file));
+            return RpcSerializer.Default.Read<StoredRestart>(ref reader) is { } read && read.Request.Restart.Fault() is null ? read : null;
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or MessagePackSerializationException or EndOfStreamException)
+        {
+            return null;
+        }
+    }
+}

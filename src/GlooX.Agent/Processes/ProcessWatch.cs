@@ -1,0 +1,143 @@
+using System.Runtime.CompilerServices;
+using GlooX.Grid;
+using GlooX.Services;
+
+namespace GlooX.Processes;
+
+/// <summary>
+/// What happens to processes, as it is told to one who asks this agent: of one process wherever it runs, or of all nodes that are reachable. Nodes
+/// that join or come back are watched too.
+/// </summary>
+internal sealed class ProcessWatch(Agent agent, ProcessEvents events)
+{
+    private static readonly TimeSpan s_again = TimeSpan.FromSeconds(1);
+
+    /// <summary>Of this node's processes, or of one of them until it has ended for good.</summary>
+    /// <exception cref="ArgumentException">There is no such process here.</exception>
+    public async IAsyncEnumerable<ProcessEvent[]> HereAsync(string? id, [EnumeratorCancellation] CancellationToken ct)
+    {
+        EventQueue queue = events.Watch(id);
+        try
+        {
+            if (id is not null && agent.Spawner.Find(id, agent.Url) is null)
+            {
+                throw AgentService.Missing(agent, id);
+            }
+
+            // It may have ended before it was watched.
+            if (id is not null && agent.Spawner.EndOf(id) is { } end)
+            {
+                yield return [new ProcessEvent(ProcessEventKind.Watching, end.Node, end.Time), end];
+                yield break;
+            }
+
+            await foreach (ProcessEvent[] some in queue.ReadAsync(ct).ConfigureAwait(false))
+            {
+                yield return some;
+                if (id is not null && some[^1].Kind == ProcessEventKind.Exited)
+                {
+                    yield break;
+                }
+            }
+        }
+        finally
+        {
+            events.Unwatch(queue);
+        }
+    }
+
+    /// <summary>Of one process, wherever it runs, until it has ended for good; or of all nodes.</summary>
+    /// <exception cref="ArgumentException">No node that answers has such a process.</exception>
+    public async IAsyncEnumerable<ProcessEvent[]> EverywhereAsync(string? id, [EnumeratorCancellation] CancellationToken ct)
+    {
+        IAsyncEnumerable<ProcessEvent[]> source = id is null ? AllAsync(ct)
+            : await agent.Placement.FindAsync(id, ct).ConfigureAwait(false) is not { } found ? throw AgentService.Missing(agent, id)
+            : found.Node == agent.Url ? HereAsync(id, ct)
+            : agent.Service(found.Node).WatchHereAsync(id, ct);
+        await foreach (ProcessEvent[] some in source.ConfigureAwait(false))
+        {
+            yield return some;
+        }
+    }
+
+    private async IAsyncEnumerable<ProcessEvent[]> AllAsync([EnumeratorCancellation] CancellationToken ct)
+    {
+        EventQueue queue = events.Watch(null);
+        using var stop = CancellationTokenSource.CreateLinkedTokenSource(ct);
+        Task following = FollowPeersAsync(queue, stop.Token);
+        try
+        {
+            await foreach (ProcessEvent[] some in queue.ReadAsync(ct).ConfigureAwait(false))
+            {
+                yield return some;
+            }
+        }
+        finally
+        {
+            events.Unwatch(queue);
+            await stop.CancelAsync().ConfigureAwait(false);
+            await following.ConfigureAwait(false);
+        }
+    }
+
+    private async Task FollowPeersAsync(EventQueue queue, CancellationToken ct)
+    {
+        Dictionary<string, Task> followed = new(StringComparer.Ordinal);
+        using var changed = new SemaphoreSlim(1);
+        agent.Changed += Wake;
+        try
+        {
+            while (true)
+            {
+                await changed.WaitAsync(s_again, ct).ConfigureAwait(false);
+                foreach (string peer in agent.Peers.Where(p => !followed.TryGetValue(p, out Task? line) || line.IsCompleted))
+                {
+                    followed[peer] = FollowAsync(peer, queue, ct);
+                }
+            }
+        }
+        catch (OperationCanceledException) when (ct.IsCancellationRequested)
+        {
+            // nobody watches any more
+        }
+        finally
+        {
+            agent.Changed -= Wake;
+            await Task.WhenAll(followed.Values).ConfigureAwait(false);
+        }
+
+        void Wake(object? sender, GridChange change)
+        {
+            try
+            {
+                changed.Release();
+            }
+            catch (ObjectDisposedException)
+            {
+                // it was just given up
+            }
+        }
+    }
+
+    private async Task FollowAsync(string peer, EventQueue queue, CancellationToken ct)
+    {
+        bool isWatched = false;
+        try
+        {
+            await foreach (ProcessEvent[] some in agent.Service(peer).WatchHereAsync(null, ct).ConfigureAwait(false))
+            {
+                isWatched = true;
+                Array.ForEach(some, queue.Offer);
+            }
+        }
+        catch (Exception e) when (e is RpcException or ObjectDisposedException || (e is OperationCanceledException && ct.IsCancellationRequested))
+        {
+            // it went away, or nobody watches any more
+        }
+
+        if (isWatched)
+        {
+            queue.Offer(new ProcessEvent(ProcessEventKind.Lost, peer, DateTimeOffset.UtcNow));
+        }
+    }
+}

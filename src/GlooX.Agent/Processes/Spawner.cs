@@ -1,0 +1,284 @@
+using System.Collections.Concurrent;
+using System.ComponentModel;
+using GlooX.Bundles;
+using GlooX.Contracts;
+using GlooX.Slots;
+using GlooX.Workers;
+
+namespace GlooX.Processes;
+
+/// <summary>
+/// Spawns processes on this machine. Each holds its reservation exactly as long as it lives, however it ends, restarts included; one that does not
+/// answer in time is killed with all that it started. When the agent stops, all that do not daemonize are killed.
+/// </summary>
+internal sealed partial class Spawner(Starter starter, Ledger ledger, IMachine machine, AgentRoom room, ControlGroups? groups, Func<string, BundleLease?> bundles, ProcessEvents events, Action changed) : IAsyncDisposable
+{
+    private static readonly TimeSpan s_rememberExit = TimeSpan.FromMinutes(5);
+    private static readonly TimeSpan s_leaseGrace = TimeSpan.FromMinutes(1);
+    private readonly CancellationTokenSource _stop = new();
+    private readonly TaskCompletionSource _stopped = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly TaskCompletionSource<OutlivingFolder?> _outliving = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly ConcurrentDictionary<string, Child> _children = new(StringComparer.Ordinal);
+
+    /// <summary>Reserves, starts, and waits until the process answers; nothing is left behind if it does not. An executable is only started.</summary>
+    /// <param name="request">What is asked.</param>
+    /// <param name="lease">Its bundle, which is given back when the process has ended.</param>
+    /// <param name="node">This node.</param>
+    /// <param name="ct">Gives up.</param>
+    public async Task<SpawnReply> SpawnAsync(SpawnRequest request, BundleLease lease, string node, CancellationToken ct)
+    {
+        try
+        {
+            return await StartAsync(request, lease, node, ct).ConfigureAwait(false);
+        }
+        finally
+        {
+            if (!lease.IsTaken)
+            {
+                lease.Dispose(); // it came to no process
+            }
+        }
+    }
+
+    private async Task<SpawnReply> StartAsync(SpawnRequest request, BundleLease lease, string node, CancellationToken ct)
+    {
+        if (_stop.IsCancellationRequested)
+        {
+            return SpawnReply.Failed(node, $"the agent {node} is shutting down");
+        }
+
+        if (request.StartTimeoutMilliseconds <= 0)
+        {
+            return SpawnReply.Failed(node, $"a start timeout of {request.StartTimeoutMilliseconds} ms leaves no time to start");
+        }
+
+        if (request.Restart.Fault() is { } faulty)
+        {
+            return SpawnReply.Failed(node, faulty);
+        }
+
+        if (request.Environment.Select(static v => SpawnRequest.FaultOf(v.Key, v.Value)).FirstOrDefault(static f => f is not null) is { } badVariable)
+        {
+            return SpawnReply.Failed(node, badVariable);
+        }
+
+        if (starter.Fault(request) is { } unable)
+        {
+            return new SpawnReply("", 0, node, "", unable, Refused: true); // another node may be able to
+        }
+
+        CancellationToken stopping = _stop.Token;
+        OutlivingFolder? outliving = await _outliving.Task.WaitAsync(ct).ConfigureAwait(false); // what runs already has its room first
+        Dictionary<Reservation, Usage> used = Used();
+        DateTimeOffset leaseEnd = Now() + TimeSpan.FromMilliseconds(request.StartTimeoutMilliseconds) + s_leaseGrace;
+        if (!ledger.TryReserve(request.Need(), machine.Read(), used, leaseEnd, out Reservation? reservation, out Refusal? refusal))
+        {
+            return new SpawnReply("", 0, node, "", refusal.Reason, Refused: true);
+        }
+
+        string id, log;
+        Run run;
+        try
+        {
+            (id, log, run) = starter.Start(request, lease, node, of => ExitFile(outliving, of), stopping);
+        }
+        catch (FileNotFoundException e)
+        {
+            ledger.Release(reservation);
+            return new SpawnReply("", 0, node, "", e.Message, Refused: true); // another node may have it
+        }
+        catch (Exception e) when (IsFault(e))
+        {
+            ledger.Release(reservation);
+            return SpawnReply.Failed(node, $"the process cannot be started: {e.Message}");
+        }
+
+        request = request with { Options = request.Options with { TmpDir = run.Guard.Folder } };
+        var child = new Child(id, log, run, reservation, request, lease, new ChildOutput(log));
+        try
+        {
+            child.Record = Record(child);
+            Note(outliving, child);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            run.Process.KillAll();
+            await run.Process.Exited.ConfigureAwait(false);
+            await run.CloseAsync().ConfigureAwait(false);
+            WorkFolder.Remove(run.Guard.Folder);
+            ChildOutput.Delete(log);
+            ledger.Release(reservation);
+            lease.Dispose();
+            starter.Over(run);
+            return SpawnReply.Failed(node, $"the process's record cannot be made: {e.Message}");
+        }
+
+        _children[id] = child;
+        changed();
+        events.Tell(ProcessEventKind.Started, child);
+        child.Tail = child.Output.ShowAsync(child.Name, Until(child, child.Over));
+        child.Released = LiveAsync(child);
+        if (stopping.IsCancellationRequested && !request.Options.Daemonize)
+        {
+            child.End(static p => p.KillAll()); // whoever stops the agent may have looked before it was there
+        }
+
+        try
+        {
+            string? fault;
+            if (request.Command.Length > 0)
+            {
+                ledger.Confirm(reservation);
+                fault = await BeginAsync(outliving, child, [0, 0], ct).ConfigureAwait(false);
+            }
+            else
+            {
+                using var limit = CancellationTokenSource.CreateLinkedTokenSource(ct, stopping);
+                fault = await starter.GetReadyAsync(child, request.Options.Url, child.Record is null || outliving is null ? "" : ExitFile(outliving, id), IsWanted, limit.Token).ConfigureAwait(false);
+            }
+
+            if (fault is null)
+            {
+                events.Tell(ProcessEventKind.Ready, child);
+                child.Begin(isReady: true);
+                return new SpawnReply(id, run.Process.Pid, node, child.Url, "", false) { Started = child.Started, TmpDir = request.Options.TmpDir };
+            }
+
+            return await NotStartedAsync(child, node, $"{child.Name} did not start: {fault}").ConfigureAwait(false);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            return await NotStartedAsync(child, node, Unwritten(child, e)).ConfigureAwait(false);
+        }
+        catch (OperationCanceledException)
+        {
+            ct.ThrowIfCancellationRequested();
+            return stopping.IsCancellationRequested
+                ? SpawnReply.Failed(node, $"the agent {node} is shutting down")
+                : await NotStartedAsync(child, node, $"{child.Name} was not ready within {request.StartTimeoutMilliseconds} ms").ConfigureAwait(false);
+        }
+        finally
+        {
+            child.Begin(child.IsReady);
+        }
+
+        string? IsWanted()
+        {
+            if (!ledger.Confirm(reservation))
+            {
+                return "it was ready so late that its reservation had ended";
+            }
+
+            Ready(outliving, child);
+            return null;
+        }
+    }
+
+    public IReadOnlyList<ProcessInfo> List(string node) => [.. _children.Values.Where(static c => !c.Over.IsCompleted && c.IsReady).Select(c => c.Describe(node))];
+
+    /// <summary>One that runs, or has ended not long ago; null: there is none.</summary>
+    public ProcessInfo? Find(string id, string node) => _children.TryGetValue(id, out Child? child) && child.IsReady ? child.Describe(node) : null;
+
+    /// <summary>How it ended for good, as an event; null: it has not, or there is no such process.</summary>
+    public ProcessEvent? EndOf(string id) => _children.TryGetValue(id, out Child? child) && child.Over.IsCompleted ? events.About(ProcessEventKind.Exited, child) : null;
+
+    /// <summary>What it wrote and writes; null: there is no such process.</summary>
+    public ChildOutput? OutputOf(string id) => _children.TryGetValue(id, out Child? child) ? child.Output : null;
+
+    /// <summary>Asks a process to end for good, and kills it if it does not; false: there is none.</summary>
+    /// <param name="id">Which.</param>
+    /// <param name="grace">How long it has; less if the agent stops.</param>
+    public bool Stop(string id, TimeSpan grace)
+    {
+        if (!_children.TryGetValue(id, out Child? child))
+        {
+            return false;
+        }
+
+        End(child, static p => p.TerminateAll());
+        child.Killing = Task.WhenAll(child.Killing, EndAfterAsync(child.Process, grace));
+        return true;
+    }
+
+    /// <summary>Ends a process for good; false: there is none.</summary>
+    public bool Kill(string id)
+    {
+        if (!_children.TryGetValue(id, out Child? child))
+        {
+            return false;
+        }
+
+        End(child, static p => p.KillAll());
+        return true;
+    }
+
+    /// <summary>How a process ended for good; null: no such process.</summary>
+    public async Task<ExitStatus?> WaitAsync(string id, CancellationToken ct)
+    {
+        if (!_children.TryGetValue(id, out Child? child))
+        {
+            return null;
+        }
+
+        ExitStatus exit = await child.Over.WaitAsync(ct).ConfigureAwait(false);
+        await child.Tail.WaitAsync(ct).ConfigureAwait(false);
+        return exit;
+    }
+
+    /// <summary>What each reservation uses; reservations of spawns that never came back end first.</summary>
+    public Dictionary<Reservation, Usage> Used()
+    {
+        ledger.Expire(Now());
+        return _children.Values.Where(c => !c.Process.Exited.IsCompleted).ToDictionary(c => c.Reservation, c => new Usage(machine.ResidentBytes(c.Process.Pid), c.Guard.DiskBytes));
+    }
+
+    /// <summary>No more spawns; kills all that do not daemonize, those that are starting too.</summary>
+    public async Task StopAsync()
+    {
+        await _stop.CancelAsync().ConfigureAwait(false);
+        _stopped.TrySetResult();
+        _outliving.TrySetResult(null); // it never got so far
+        foreach (Child child in _children.Values.Where(c => !c.Request.Options.Daemonize))
+        {
+            child.End(static p => p.KillAll());
+            await child.Over.ConfigureAwait(false);
+            await child.Tail.ConfigureAwait(false);
+            await child.Released.ConfigureAwait(false);
+        }
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        await StopAsync().ConfigureAwait(false);
+        foreach (Child child in _children.Values)
+        {
+            await child.Released.ConfigureAwait(false); // those that go on are let go
+        }
+
+        (await _outliving.Task.ConfigureAwait(false))?.Dispose();
+        _stop.Dispose();
+    }
+
+    // For leases and restarts: a clock that nobody sets.
+    private static DateTimeOffset Now() => DateTimeOffset.UnixEpoch + Clock();
+
+    private static TimeSpan Clock() => TimeProvider.System.GetElapsedTime(0);
+
+    private static bool IsFault(Exception e) => e is Win32Exception or PlatformNotSupportedException or IOException or UnauthorizedAccessException;
+
+    private static async Task<SpawnReply> NotStartedAsync(Child child, string node, string reason)
+    {
+        child.Reason = reason;
+        child.Begin(isReady: false);
+        await child.Over.ConfigureAwait(false);
+        await child.Tail.ConfigureAwait(false);
+        return SpawnReply.Failed(node, $"{reason}{ChildOutput.LastLines(child.Log)}");
+    }
+
+    // Asked to end, it has that long.
+    private async Task EndAfterAsync(ChildProcess process, TimeSpan grace)
+    {
+        await Task.WhenAny(process.Exited, Task.Delay(grace, _stop.Token)).ConfigureAwait(false);
+        process.KillAll();
+    }
+}

@@ -1,0 +1,71 @@
+using GlooX.Contracts;
+using GlooX.Processes;
+using GlooX.Slots;
+using GlooX.Trust;
+
+namespace GlooX.Services;
+
+internal sealed class AgentService(Agent agent) : IAgentService
+{
+    public ValueTask<bool> AliveAsync(CancellationToken ct) => new(true);
+
+    public ValueTask<NodeInfo> InfoAsync(CancellationToken ct) => new(agent.Describe());
+
+
+    public ValueTask<ProcessInfo[]> ListAsync(CancellationToken ct) => new([.. agent.Spawner.List(agent.Url)]);
+
+    public ValueTask<SlotCount> SlotsAsync(long memoryBytes, long diskBytes, Dictionary<string, decimal> resources, int? maxPerNode, string kind, CancellationToken ct) =>
+        new(agent.Slots(Provision.FromBytes(memoryBytes, diskBytes, resources) with { MaxPerNode = maxPerNode, Kind = kind }));
+
+    public async ValueTask<SpawnReply> SpawnAsync(SpawnRequest request, CancellationToken ct) => await agent.Placement.SpawnAsync(request, ct).ConfigureAwait(false);
+
+
+    public async ValueTask<PrepareReply> PrepareAsync(PrepareRequest request, CancellationToken ct) => await agent.Placement.PrepareAsync(request, ct).ConfigureAwait(false);
+
+
+    public async ValueTask AbandonAsync(string ticket, CancellationToken ct) => await agent.Placement.AbandonAsync(ticket, agent.Peers, ct).ConfigureAwait(false);
+
+
+    public ValueTask<bool> KillAsync(string id, CancellationToken ct) => new(agent.Spawner.Kill(id));
+
+    public ValueTask<bool> StopAsync(string id, long graceMilliseconds, CancellationToken ct) =>
+        graceMilliseconds >= 0 && graceMilliseconds <= SpawnedProcess.MaxGrace.TotalMilliseconds
+            ? new(agent.Spawner.Stop(id, TimeSpan.FromMilliseconds(graceMilliseconds)))
+            : throw new ArgumentOutOfRangeException(nameof(graceMilliseconds), graceMilliseconds, $"the grace must be 0 to {SpawnedProcess.MaxGrace.TotalMinutes} minutes");
+
+    public async ValueTask<ProcessInfo?> FindAsync(string id, CancellationToken ct) => await agent.Placement.FindAsync(id, ct).ConfigureAwait(false);
+
+    public ValueTask<ProcessInfo?> FindHereAsync(string id, CancellationToken ct) => new(agent.Spawner.Find(id, agent.Url));
+
+    public IAsyncEnumerable<LogLine[]> LogsAsync(string id, int last, bool follow, CancellationToken ct) =>
+        (agent.Spawner.OutputOf(id) ?? throw Missing(agent, id)).ReadAsync(last, follow, ct);
+
+    public IAsyncEnumerable<ProcessEvent[]> WatchAsync(string? id, CancellationToken ct) => agent.Watch.EverywhereAsync(id, ct);
+
+    public IAsyncEnumerable<ProcessEvent[]> WatchHereAsync(string? id, CancellationToken ct) => agent.Watch.HereAsync(id, ct);
+
+    public ValueTask DenyAsync(string[] serials, CancellationToken ct)
+    {
+        agent.Upkeep.Deny(serials);
+        return default;
+    }
+
+    public ValueTask<string[]> AddonsAsync(CancellationToken ct) => new([.. agent.Addons]);
+
+    public ValueTask<AddonReply> AttachAddonAsync(AddonRequest request, CancellationToken ct) =>
+        AddonReply.OfAsync(() => agent.AttachAddonAsync(request.Name, request.Source, request.ToOptions(), ct));
+
+    public ValueTask<AddonReply> SpreadAddonAsync(AddonRequest request, CancellationToken ct) =>
+        AddonReply.OfAsync(() => agent.AttachAddonEverywhereAsync(request.Name, request.Source, request.ToOptions(), ct));
+
+    public ValueTask<AddonReply> WithdrawAddonAsync(string name, CancellationToken ct) => AddonReply.OfAsync(() => agent.DetachAddonEverywhereAsync(name, ct));
+
+    public ValueTask<AddonReply> DetachAddonAsync(string name, CancellationToken ct) => AddonReply.OfAsync(() => agent.DetachAddonAsync(name));
+
+    public async ValueTask<int[]> WaitAsync(string id, CancellationToken ct) =>
+        await agent.Spawner.WaitAsync(id, ct).ConfigureAwait(false) is { } exit
+            ? [exit.Code, exit.Signal]
+            : throw Missing(agent, id);
+
+    internal static ArgumentException Missing(Agent agent, string id) => new($"the agent {agent.Url} has no process {id}", nameof(id));
+}

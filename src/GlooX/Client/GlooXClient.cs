@@ -1,0 +1,530 @@
+using System.Runtime.CompilerServices;
+using GlooX.Contracts;
+using GlooX.Payloads;
+using GlooX.Slots;
+using GlooX.Tls;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Logging.Abstractions;
+
+namespace GlooX;
+
+/// <summary>
+/// Talks to an agent, or to a worker that an agent spawned. Connects on the first call, and again when the connection was lost.
+/// All members are safe for concurrent use.
+/// </summary>
+public sealed partial class GlooXClient : IAsyncDisposable
+{
+    // Where the agent's store is nearly full, a bundle may be dropped between being sent and being used.
+    private const int MaxSendings = 3;
+    private static readonly TimeSpan s_endGrace = TimeSpan.FromSeconds(2);
+    private static readonly TimeSpan s_endLimit = TimeSpan.FromSeconds(10);
+
+    private readonly RpcClient _rpc;
+    private readonly RpcClientOptions? _options;
+    private readonly IAgentService _agent;
+    private readonly IChannelService _channels;
+    private readonly ILogger _channelLog;
+    private readonly BundleUpload _bundles;
+
+    private GlooXClient(RpcClient rpc, RpcClientOptions? options)
+    {
+        _rpc = rpc;
+        _options = options;
+        _agent = rpc.As<IAgentService>(IAgentService.ServiceName);
+        _channels = rpc.As<IChannelService>(IChannelService.ServiceName);
+        _channelLog = (options?.LoggerFactory ?? NullLoggerFactory.Instance).CreateLogger("GlooX.Channels");
+        _bundles = new BundleUpload(rpc.As<IBundleService>(IBundleService.ServiceName));
+    }
+
+    /// <summary>Whom it talks to, as <c>host:port</c>.</summary>
+    public string Url => _rpc.Url;
+
+    internal IAgentService Service => _agent;
+
+    /// <summary>Makes a client; nothing is sent before the first call.</summary>
+    /// <param name="url"><c>host:port</c>; 0.0.0.0 means this machine.</param>
+    /// <param name="options">Null: the defaults.</param>
+    /// <returns>The client.</returns>
+    /// <exception cref="ArgumentException">The URL is malformed.</exception>
+    public static GlooXClient Connect(string url, RpcClientOptions? options = null) => new(RpcClient.Connect(url, options), options);
+
+    /// <summary>Whether the other side answers.</summary>
+    /// <param name="ct">Gives up.</param>
+    /// <returns>True; it never returns false.</returns>
+    /// <exception cref="RpcException">It does not answer; <see cref="RpcException.Code"/> says why.</exception>
+    public ValueTask<bool> AliveAsync(CancellationToken ct = default) => _agent.AliveAsync(ct);
+
+    /// <summary>How the node describes itself.</summary>
+    /// <param name="ct">Gives up.</param>
+    /// <returns>Its description.</returns>
+    /// <exception cref="RpcException">It does not answer.</exception>
+    public ValueTask<NodeInfo> InfoAsync(CancellationToken ct = default) => _agent.InfoAsync(ct);
+
+    /// <summary>
+    /// Spawns a process on the node of the grid that has the most room. Its files travel: the node needs neither them nor an SDK.
+    /// </summary>
+    /// <param name="className">A class that derives from <see cref="Worker"/>, with or without its namespace; for an executable, any name for the process.</param>
+    /// <param name="path">
+    /// A <c>.cs</c> file or a <c>.csproj</c>, built here when it has changed; a <c>.dll</c>; a folder; or an executable. See <c>docs/bundles.md</c>.
+    /// </param>
+    /// <param name="options">Null: the defaults.</param>
+    /// <param name="strategy">Which of the nodes with room; default: the one with the most.</param>
+    /// <param name="ct">Gives up; a process that was starting is killed.</param>
+    /// <returns>The process, which answers; an executable has just started.</returns>
+    /// <exception cref="SpawnException">The file is missing or faulty, it fits nowhere, or the process did not start.</exception>
+    /// <exception cref="ArgumentOutOfRangeException">The strategy or the start timeout is none.</exception>
+    /// <exception cref="ArgumentException">The restart policy cannot be followed.</exception>
+    /// <exception cref="RpcException">The agent does not answer, or is none.</exception>
+    public Task<SpawnedProcess> SpawnAsync(string className, string path, SpawnOptions? options = null, PlacementStrategy strategy = PlacementStrategy.Horizontal, CancellationToken ct = default)
+    {
+        ArgumentNullException.ThrowIfNull(className);
+        return SpawnNamedAsync(className, path, options, strategy, ct);
+    }
+
+    /// <summary>Spawns an executable, a program in source, or the only class of a payload that derives from <see cref="Worker"/>.</summary>
+    /// <param name="path">As of <see cref="SpawnAsync(string, string, SpawnOptions?, PlacementStrategy, CancellationToken)"/>.</param>
+    /// <param name="options">Null: the defaults.</param>
+    /// <param name="strategy">Which of the nodes with room; default: the one with the most.</param>
+    /// <param name="ct">Gives up; a process that was starting is killed.</param>
+    /// <returns>The process, which answers; an executable has just started.</returns>
+    /// <exception cref="SpawnException">The file is missing or faulty, it fits nowhere, or the process did not start.</exception>
+    /// <exception cref="ArgumentOutOfRangeException">The strategy or the start timeout is none.</exception>
+    /// <exception cref="ArgumentException">The restart policy cannot be followed.</exception>
+    /// <exception cref="RpcException">The agent does not answer, or is none.</exception>
+    /// <example><code>await using var job = await client.SpawnAsync("count.py", new SpawnOptions { Provision = new("200MB", "0") });
+    /// ExitStatus end = await job.WaitForExitAsync();</code></example>
+    public Task<SpawnedProcess> SpawnAsync(string path, SpawnOptions? options = null, PlacementStrategy strategy = PlacementStrategy.Horizontal, CancellationToken ct = default) =>
+        SpawnNamedAsync(null, path, options, strategy, ct);
+
+    /// <summary>Runs a program to its end on the node that has the most room; its two outputs go to those of this process, line by line.</summary>
+    /// <param name="executable">A file or folder as for a spawn, which travels; or, where there is none of that name, a command that the nodes have.</param>
+    /// <param name="arguments">Its arguments; they show in the node's process list.</param>
+    /// <returns>How it ended.</returns>
+    /// <exception cref="SpawnException">It could not be started, or it is a class, which does not end by itself.</exception>
+    /// <exception cref="RpcException">The agent does not answer, or its node went away.</exception>
+    /// <example><code>ExitStatus end = await client.RunAsync("wc", "-l", "/var/log/messages");</code></example>
+    public Task<ExitStatus> RunAsync(string executable, params string[] arguments) =>
+        RunAsync(executable, arguments, static line => (line.Stream == OutputStream.Error ? Console.Error : Console.Out).WriteLine(line.Text));
+
+    /// <summary>As the other; what it writes is given to a callback.</summary>
+    /// <param name="executable">What to run.</param>
+    /// <param name="arguments">Its arguments.</param>
+    /// <param name="output">Called for each line, one after the other; an exception ends the process and comes out here.</param>
+    /// <param name="options">Null: the defaults. Its command must be empty.</param>
+    /// <param name="strategy">Which of the nodes with room; default: the one with the most.</param>
+    /// <param name="ct">Gives up: the process is asked to end and killed two seconds later.</param>
+    /// <returns>How it ended.</returns>
+    /// <exception cref="SpawnException">It could not be started, or it is a class, which does not end by itself.</exception>
+    /// <exception cref="ArgumentException">The options have a command.</exception>
+    /// <exception cref="RpcException">The agent does not answer, or its node went away.</exception>
+    public async Task<ExitStatus> RunAsync(
+        string executable, IReadOnlyList<string> arguments, Action<LogLine> output, SpawnOptions? options = null, PlacementStrategy strategy = PlacementStrategy.Horizontal, CancellationToken ct = default)
+    {
+        ArgumentNullException.ThrowIfNull(arguments);
+        ArgumentNullException.ThrowIfNull(output);
+        if (options is { Command.Count: > 0 })
+        {
+            throw new ArgumentException("the program to run and its arguments are given already: leave SpawnOptions.Command empty", nameof(options));
+        }
+
+        SpawnedProcess process = await SpawnNamedAsync(null, executable, options, strategy, ct, arguments).ConfigureAwait(false);
+        await using (process.ConfigureAwait(false))
+        {
+            try
+            {
+                await foreach (LogLine line in process.LogsAsync(follow: true, ct: ct).ConfigureAwait(false))
+                {
+                    output(line);
+                }
+
+                return await process.WaitForExitAsync(ct).ConfigureAwait(false);
+            }
+            catch
+            {
+                await EndRunAsync(process).ConfigureAwait(false);
+                throw;
+            }
+        }
+    }
+
+    /// <summary>A process of the grid, wherever it runs, by its id; also one that has ended not long ago.</summary>
+    /// <param name="id">As <see cref="ProcessInfo.Id"/> or <see cref="SpawnedProcess.Id"/>.</param>
+    /// <param name="ct">Gives up.</param>
+    /// <returns>The process; null: no node that answers knows it.</returns>
+    /// <exception cref="RpcException">The agent does not answer, or is none.</exception>
+    public async Task<SpawnedProcess?> AttachAsync(string id, CancellationToken ct = default)
+    {
+        ArgumentNullException.ThrowIfNull(id);
+        return await _agent.FindAsync(id, ct).ConfigureAwait(false) is { } found
+            ? new SpawnedProcess(found.Id, found.Pid, found.Node, found.Url, found.Started, found.TmpDir, _options)
+            : null;
+    }
+
+    private static async Task EndRunAsync(SpawnedProcess process)
+    {
+        using var limit = new CancellationTokenSource(s_endLimit);
+        try
+        {
+            await process.KillAsync(s_endGrace, limit.Token).ConfigureAwait(false);
+        }
+        catch (Exception e) when (e is RpcException or OperationCanceledException)
+        {
+            // its node is gone, and it with it; or the node answers no more: whoever waits is told what happened before
+        }
+    }
+
+    private async Task<SpawnedProcess> SpawnNamedAsync(string? name, string path, SpawnOptions? options, PlacementStrategy strategy, CancellationToken ct, IReadOnlyList<string>? arguments = null)
+    {
+        ArgumentNullException.ThrowIfNull(path);
+        if (!Enum.IsDefined(strategy))
+        {
+            throw new ArgumentOutOfRangeException(nameof(strategy), strategy, $"there is no such strategy; there are {string.Join(", ", Enum.GetNames<PlacementStrategy>())}");
+        }
+
+        options ??= new SpawnOptions();
+        if (options.StartTimeout <= TimeSpan.Zero || options.StartTimeout > SpawnOptions.MaxStartTimeout)
+        {
+            throw new ArgumentOutOfRangeException(nameof(options), options.StartTimeout, $"the start timeout must be more than 0 and at most {SpawnOptions.MaxStartTimeout.TotalMinutes} minutes");
+        }
+
+        if (options.Restart.Fault() is { } fault)
+        {
+            throw new ArgumentException(fault, nameof(options));
+        }
+
+        if (options.Environment.Select(static v => SpawnRequest.FaultOf(v.Key, v.Value)).FirstOrDefault(static f => f is not null) is { } variable)
+        {
+            throw new ArgumentException(variable, nameof(options));
+        }
+
+        await RequireAgentAsync(ct).ConfigureAwait(false);
+        using Payload payload = arguments is null
+            ? await Payload.PrepareAsync(name, path, options, ct).ConfigureAwait(false)
+            : await Payload.PrepareProgramAsync(path, arguments, options, ct).ConfigureAwait(false);
+        if (payload.Command.Length == 0 && options.Ready != ReadyWhen.Started)
+        {
+            throw new SpawnException($"{payload.Name} is a class, which is ready when its OnStartedAsync is over: leave SpawnOptions.Ready out");
+        }
+
+        Provision need = options.Provision ?? payload.Provision ?? Provision.None;
+        var process = new ProcessOptions
+        {
+            Url = options.Url ?? (payload.Command.Length > 0 ? "" : "127.0.0.1:0"), ParentUrl = options.ParentUrl ?? "", Daemonize = options.Daemonize, KeepTmpDir = options.KeepTmpDir, Values = options.Values,
+        };
+        var request = new SpawnRequest(payload.Assembly, payload.Name, need.MemoryBytes, need.DiskBytes, strategy, process, (int)options.StartTimeout.TotalMilliseconds, options.AllowSpawn)
+        {
+            Resources = new(need.Amounts, StringComparer.Ordinal),
+            MaxPerNode = need.MaxPerNode,
+            Kind = need.Kind.Length > 0 ? need.Kind : payload.Name,
+            Bundle = payload.Files.Manifest.Id,
+            Command = payload.Command,
+            ReadyFile = options.Ready.NeedsFile,
+            ReadyLine = options.Ready.Text,
+            Restart = options.Restart,
+            Environment = options.Environment,
+            User = options.User ?? "",
+            Ticket = Guid.NewGuid().ToString("N"),
+        };
+        SpawnReply reply = await AskAsync(request, payload, options, ct).ConfigureAwait(false);
+        if (reply.Error.Length > 0)
+        {
+            throw new SpawnException($"{payload.Name} was not spawned: {reply.Error}");
+        }
+
+        var spawned = new SpawnedProcess(reply.Id, reply.Pid, reply.Node, reply.Url, reply.Started, reply.TmpDir, _options);
+        if (ct.IsCancellationRequested)
+        {
+            await using (spawned.ConfigureAwait(false))
+            {
+                await EndRunAsync(spawned).ConfigureAwait(false);
+                ct.ThrowIfCancellationRequested();
+            }
+        }
+
+        return spawned;
+    }
+
+    // Whether the agent has the files is told by asking for the spawn itself: then one that has them costs nothing.
+    private async Task<SpawnReply> AskAsync(SpawnRequest request, Payload payload, SpawnOptions options, CancellationToken ct)
+    {
+        for (int round = 0; ; round++)
+        {
+            options.Progress?.Report(new SpawnProgress(SpawnStage.Starting, 0, 0));
+
+            // What only has to be started is not given up in the midst of it: it might run already, and nobody would know of it.
+            SpawnReply reply;
+            try
+            {
+                reply = await _agent.SpawnAsync(request, request.Command.Length > 0 && !request.AwaitsReadiness ? CancellationToken.None : ct).ConfigureAwait(false);
+            }
+            catch (Exception e) when (e is OperationCanceledException or RpcException { Code: RpcError.Timeout })
+            {
+                await AbandonAsync(request.Ticket).ConfigureAwait(false);
+                throw;
+            }
+
+            if (!reply.NeedsBundle || round == MaxSendings)
+            {
+                return reply;
+            }
+
+            try
+            {
+                await _bundles.SendAsync(payload.Files, options.Progress, ct).ConfigureAwait(false);
+            }
+            catch (BundleException e)
+            {
+                throw new SpawnException($"{payload.Name} was not spawned: its files did not get to {Url}: {e.Message}", e);
+            }
+        }
+    }
+
+    // The answer may have been under way already when the spawn was given up.
+    private async Task AbandonAsync(string ticket)
+    {
+        using var limit = new CancellationTokenSource(s_endGrace);
+        try
+        {
+            await _agent.AbandonAsync(ticket, limit.Token).ConfigureAwait(false);
+        }
+        catch (Exception e) when (e is RpcException or OperationCanceledException)
+        {
+            // it answers no more: what it started shows in the list of processes, and ends with it
+        }
+    }
+
+    /// <summary>How many processes of a kind the agent has room for.</summary>
+    /// <param name="provision">What one of them needs.</param>
+    /// <param name="ct">Gives up.</param>
+    /// <returns>The numbers at this moment, of this node alone; they promise nothing.</returns>
+    /// <exception cref="RpcException">The agent does not answer, or is none.</exception>
+    public ValueTask<SlotCount> SlotsAsync(Provision provision, CancellationToken ct = default)
+    {
+        ArgumentNullException.ThrowIfNull(provision);
+        return _agent.SlotsAsync(provision.MemoryBytes, provision.DiskBytes, new(provision.Amounts, StringComparer.Ordinal), provision.MaxPerNode, provision.Kind, ct);
+    }
+
+    /// <summary>As the other, for a class that is not loaded here: what it needs is read from its file, none of whose code is run.</summary>
+    /// <param name="className">A class that derives from <see cref="Worker"/>, with or without its namespace.</param>
+    /// <param name="path">A <c>.cs</c> file, built on first use, or a <c>.dll</c>.</param>
+    /// <param name="ct">Gives up.</param>
+    /// <returns>The numbers at this moment, of this node alone; they promise nothing.</returns>
+    /// <exception cref="SpawnException">The file is missing or faulty, or has no such class.</exception>
+    /// <exception cref="RpcException">The agent does not answer, or is none.</exception>
+    public async Task<SlotCount> SlotsAsync(string className, string path, CancellationToken ct = default)
+    {
+        using Payload payload = await Payload.PrepareAsync(className, path, new SpawnOptions(), ct).ConfigureAwait(false);
+        return await SlotsAsync((payload.Provision ?? Provision.None) with { Kind = payload.Name }, ct).ConfigureAwait(false);
+    }
+
+    /// <summary>The processes of all nodes of the grid; a node that does not answer is left out.</summary>
+    /// <param name="ct">Gives up.</param>
+    /// <returns>The processes that run, by node and start.</returns>
+    /// <exception cref="RpcException">The agent itself does not answer.</exception>
+    public async Task<IReadOnlyList<ProcessInfo>> ProcessesAsync(CancellationToken ct = default)
+    {
+        NodeInfo node = await InfoAsync(ct).ConfigureAwait(false);
+        List<ProcessInfo> all = [.. await _agent.ListAsync(ct).ConfigureAwait(false)];
+        foreach (string peer in node.Peers)
+        {
+            GlooXClient other = Connect(peer, _options);
+            await using (other.ConfigureAwait(false))
+            {
+                try
+                {
+                    all.AddRange(await other._agent.ListAsync(ct).ConfigureAwait(false));
+                }
+                catch (RpcException)
+                {
+                    // it went away between the look and the call
+                }
+            }
+        }
+
+        return [.. all.OrderBy(p => p.Node, StringComparer.Ordinal).ThenBy(p => p.Started)];
+    }
+
+    /// <summary>
+    /// What happens to processes from now on: of one until it has ended for good, or of all on the nodes that are reachable, those that join or come
+    /// back too. The first word of each node is <see cref="ProcessEventKind.Watching"/>: what happens there after it is told.
+    /// </summary>
+    /// <param name="id">Of this process alone, wherever it runs; one that has ended is told of at once. Null (default): of all.</param>
+    /// <param name="ct">Ends the stream.</param>
+    /// <returns>
+    /// The events, those of a node in order. A watcher who is so slow that more than 1,024 wait for him loses the oldest of them; how many, says
+    /// <see cref="ProcessEvent.Missed"/> of the next. Nobody is held up by it. The stream ends also when the asked agent stops in order.
+    /// </returns>
+    /// <exception cref="RpcException">The agent does not answer, is none, or goes away; or no node that answers knows such a process.</exception>
+    public async IAsyncEnumerable<ProcessEvent> WatchProcessesAsync(string? id = null, [EnumeratorCancellation] CancellationToken ct = default)
+    {
+        await foreach (ProcessEvent[] some in _agent.WatchAsync(id, ct).ConfigureAwait(false))
+        {
+            foreach (ProcessEvent happened in some)
+            {
+                yield return happened;
+            }
+        }
+    }
+
+    /// <summary>Ends a process for good, wherever in the grid it runs, with all that it started.</summary>
+    /// <param name="id">As <see cref="ProcessInfo.Id"/> or <see cref="SpawnedProcess.Id"/>.</param>
+    /// <param name="ct">Gives up.</param>
+    /// <returns>True if it ran or was to be started again, which it is not any more; false if there is no such process.</returns>
+    /// <exception cref="RpcException">The agent does not answer.</exception>
+    public async Task<bool> KillAsync(string id, CancellationToken ct = default)
+    {
+        if (await _agent.FindAsync(id, ct).ConfigureAwait(false) is not { State: ProcessState.Running or ProcessState.Restarting } process)
+        {
+            return false;
+        }
+
+        GlooXClient node = Connect(process.Node, _options);
+        await using (node.ConfigureAwait(false))
+        {
+            return await node._agent.KillAsync(id, ct).ConfigureAwait(false);
+        }
+    }
+
+    /// <summary>Has certificates refused by the whole grid from now on, although they are valid, and the connections ended that were made with them.</summary>
+    /// <param name="serials">Serial numbers in hexadecimal, as <c>gloox certs</c> shows them.</param>
+    /// <param name="ct">Gives up.</param>
+    /// <returns>Completes when the agent has denied them; the others hear of it within seconds, or as soon as they are reachable.</returns>
+    /// <exception cref="RpcException">The agent does not answer, or one is no serial number.</exception>
+    public async Task DenyAsync(IEnumerable<string> serials, CancellationToken ct = default)
+    {
+        await RequireAgentAsync(ct).ConfigureAwait(false);
+        await _agent.DenyAsync([.. serials], ct).ConfigureAwait(false);
+    }
+
+    /// <summary>The add-ons of the node.</summary>
+    /// <param name="ct">Gives up.</param>
+    /// <returns>Their names.</returns>
+    /// <exception cref="RpcException">The node does not answer.</exception>
+    public async Task<IReadOnlyList<string>> AddonsAsync(CancellationToken ct = default) => await _agent.AddonsAsync(ct).ConfigureAwait(false);
+
+    /// <summary>Has the node load an add-on, in a context of its own.</summary>
+    /// <param name="name">The name by which it is called.</param>
+    /// <param name="source">Where its code lies on the node's machine.</param>
+    /// <param name="options">Null: the defaults.</param>
+    /// <param name="ct">Gives up.</param>
+    /// <returns>Completes when it can be called.</returns>
+    /// <exception cref="AddonException">It cannot be attached; nothing was changed.</exception>
+    /// <exception cref="RpcException">The node does not answer, or is no agent.</exception>
+    public async Task AttachAddonAsync(string name, AddonSource source, AddonOptions? options = null, CancellationToken ct = default)
+    {
+        await RequireAgentAsync(ct).ConfigureAwait(false);
+        (await _agent.AttachAddonAsync(AddonRequest.Of(name, source, options), ct).ConfigureAwait(false)).Check();
+    }
+
+    /// <summary>Has the node detach an add-on; its calls in flight go on.</summary>
+    /// <param name="name">Its name.</param>
+    /// <param name="ct">Gives up.</param>
+    /// <returns>Completes when it has ended.</returns>
+    /// <exception cref="AddonException">There is none of that name.</exception>
+    /// <exception cref="RpcException">The node does not answer.</exception>
+    public async Task DetachAddonAsync(string name, CancellationToken ct = default) => (await _agent.DetachAddonAsync(name, ct).ConfigureAwait(false)).Check();
+
+    /// <summary>Has all nodes of the grid load an add-on, those that join later too: its code travels from the agent's machine.</summary>
+    /// <param name="name">The name by which it is called.</param>
+    /// <param name="source">Where its code lies on the agent's machine.</param>
+    /// <param name="options">Null: the defaults.</param>
+    /// <param name="ct">Gives up waiting.</param>
+    /// <returns>Completes when all reachable nodes have it.</returns>
+    /// <exception cref="AddonException">It cannot be attached, or a node does not have it after a minute.</exception>
+    /// <exception cref="RpcException">The agent does not answer, or is none.</exception>
+    public async Task AttachAddonEverywhereAsync(string name, AddonSource source, AddonOptions? options = null, CancellationToken ct = default)
+    {
+        await RequireAgentAsync(ct).ConfigureAwait(false);
+        (await _agent.SpreadAddonAsync(AddonRequest.Of(name, source, options), ct).ConfigureAwait(false)).Check();
+    }
+
+    /// <summary>Has all nodes detach an add-on that was attached to all.</summary>
+    /// <param name="name">Its name.</param>
+    /// <param name="ct">Gives up waiting.</param>
+    /// <returns>Completes when no reachable node has it any more.</returns>
+    /// <exception cref="AddonException">There is none of that name on all nodes, or a node still has it after a minute.</exception>
+    /// <exception cref="RpcException">The agent does not answer.</exception>
+    public async Task DetachAddonEverywhereAsync(string name, CancellationToken ct = default) => (await _agent.WithdrawAddonAsync(name, ct).ConfigureAwait(false)).Check();
+
+    /// <summary>Calls an add-on that is a delegate, or a method of another.</summary>
+    /// <typeparam name="T">What it returns; with <see cref="object"/> whatever comes.</typeparam>
+    /// <param name="name">Its name, or <c>name/method</c>.</param>
+    /// <param name="arguments">Its arguments.</param>
+    /// <returns>The result.</returns>
+    /// <exception cref="RpcException">The call failed; <see cref="RpcError.ServiceNotFound"/>: there is no such add-on.</exception>
+    public ValueTask<T?> CallAddonAsync<T>(string name, params object?[] arguments)
+    {
+        ArgumentNullException.ThrowIfNull(name);
+        int slash = name.IndexOf('/', StringComparison.Ordinal);
+        return _rpc.CallAsync<T>(AddonRequest.ServiceOf(slash < 0 ? $"{name}/{AddonRequest.DelegateMethod}" : name), arguments);
+    }
+
+    /// <summary>An add-on as a contract.</summary>
+    /// <typeparam name="T">An interface with <see cref="RpcServiceAttribute"/>.</typeparam>
+    /// <param name="name">Its name.</param>
+    /// <returns>A proxy; keep it.</returns>
+    public T Addon<T>(string name)
+        where T : class => _rpc.As<T>(AddonRequest.ServiceOf(name));
+
+    /// <summary>The names of all channels of the grid.</summary>
+    /// <param name="ct">Gives up.</param>
+    /// <returns>The names, as far as the agent has heard.</returns>
+    /// <exception cref="RpcException">The agent does not answer, or is none.</exception>
+    public async Task<IReadOnlyList<string>> ChannelsAsync(CancellationToken ct = default) => await _channels.NamesAsync(ct).ConfigureAwait(false);
+
+    /// <summary>Creates a channel in the whole grid; does nothing if it exists.</summary>
+    /// <param name="name">Its name: 1 to 1,024 bytes of UTF-8.</param>
+    /// <param name="options">Fixed for good. Null: the defaults, or whatever it has if it exists.</param>
+    /// <param name="ct">Gives up waiting; it may exist all the same.</param>
+    /// <returns>The channel, once all reachable nodes have it.</returns>
+    /// <exception cref="ChannelException">It exists with other options, or a reachable node has not confirmed it within 5 s.</exception>
+    /// <exception cref="ArgumentException">An option is out of its range.</exception>
+    /// <exception cref="RpcException">The agent does not answer, or is none.</exception>
+    public async Task<ClientChannel<object?>> CreateChannelAsync(string name, ChannelOptions? options = null, CancellationToken ct = default)
+    {
+        (await _channels.CreateAsync(name, options?.Checked(), ct).ConfigureAwait(false)).OrThrow(name);
+        return Channel(name);
+    }
+
+    /// <summary>Removes a channel in the whole grid, with all that is in it.</summary>
+    /// <param name="name">Its name.</param>
+    /// <param name="ct">Gives up waiting; it may be removed all the same.</param>
+    /// <returns>False: there was none.</returns>
+    /// <exception cref="ChannelException">It is the built-in one, or a reachable node has not confirmed within 5 s.</exception>
+    /// <exception cref="RpcException">The agent does not answer, or is none.</exception>
+    public async Task<bool> RemoveChannelAsync(string name, CancellationToken ct = default) =>
+        (await _channels.RemoveAsync(name, ct).ConfigureAwait(false)).OrThrow(name).Number != 0;
+
+    /// <summary>A channel by its name; nothing is sent before it is used, and a name that does not exist is told then.</summary>
+    /// <param name="name">Its name.</param>
+    /// <returns>The channel, with values of any type.</returns>
+    public ClientChannel<object?> Channel(string name) => Channel<object?>(name);
+
+    /// <inheritdoc cref="Channel(string)"/>
+    /// <typeparam name="T">The type of its values.</typeparam>
+    public ClientChannel<T> Channel<T>(string name) => new(_channels, name, _channelLog);
+
+    /// <summary>The other side as a contract.</summary>
+    /// <typeparam name="T">An interface with <see cref="RpcServiceAttribute"/>.</typeparam>
+    /// <param name="service">Which service; empty: the process's own methods.</param>
+    /// <returns>A proxy; keep it.</returns>
+    public T As<T>(string service = "")
+        where T : class => _rpc.As<T>(service);
+
+    /// <inheritdoc cref="RpcClient.CallAsync{T}(string, object?[])"/>
+    public ValueTask<T?> CallAsync<T>(string method, params object?[] arguments) => _rpc.CallAsync<T>(method, arguments);
+
+    // What is spawned may hold secrets: a child that took its agent's port must not get them.
+    private async Task RequireAgentAsync(CancellationToken ct)
+    {
+        Peer peer = (await _rpc.ConnectionAsync(ct).ConfigureAwait(false)).Peer;
+        if (!peer.Roles.HasFlag(RpcRole.Agent))
+        {
+            throw new RpcException(RpcError.Tls, $"{Url} is no agent: its certificate '{peer.Subject}' has the role {CertificateNames.Describe(peer.Roles)}") { Url = Url };
+        }
+    }
+
+    /// <summary>Closes the connection; calls in flight fail.</summary>
+    /// <returns>Completes when it is closed.</returns>
+    public ValueTask DisposeAsync() => _rpc.DisposeAsync();
+}

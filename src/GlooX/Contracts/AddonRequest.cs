@@ -1,0 +1,45 @@
+namespace GlooX.Contracts;
+
+/// <summary>What a client asks of a node.</summary>
+internal sealed record AddonRequest(string Name, AddonSource Source, Dictionary<string, string> Values, RpcRole Roles, string? Token)
+{
+    /// <summary>The method by which an add-on that is a delegate is called.</summary>
+    public const string DelegateMethod = "call";
+
+    /// <summary>The name of an add-on's service, and of its channel.</summary>
+    public static string ServiceOf(string name) => $"addon.{name}";
+
+    public static AddonRequest Of(string name, AddonSource source, AddonOptions? options)
+    {
+        options ??= new AddonOptions();
+        return new(name, source, new(options.Values, StringComparer.Ordinal), options.Roles, options.Token);
+    }
+
+    public AddonOptions ToOptions() => new() { Values = Values, Roles = Roles, Token = Token };
+}
+
+/// <summary>What came of it.</summary>
+internal sealed record AddonReply(AddonError Error, string Message)
+{
+    public static async ValueTask<AddonReply> OfAsync(Func<Task> work)
+    {
+        try
+        {
+            await work().ConfigureAwait(false);
+            return new(AddonError.None, "");
+        }
+        catch (AddonException e)
+        {
+            return new(e.Error, e.Message);
+        }
+    }
+
+    /// <exception cref="AddonException">It failed.</exception>
+    public void Check()
+    {
+        if (Error != AddonError.None)
+        {
+            throw new AddonException(Error, Message);
+        }
+    }
+}
