@@ -224,7 +224,7 @@ public sealed class Agent : IAsyncDisposable
     /// <returns>The channel, once all reachable nodes have it.</returns>
     /// <exception cref="ChannelException">It exists with other options, or a reachable node has not confirmed it within 5 s.</exception>
     /// <exception cref="ArgumentException">An option is out of its range.</exception>
-    public async Task<Channel<object?>> CreateChannelAsync(string name, ChannelOptions? options = null, CancellationToken ct = default)
+    public async Task<IChannel<object?>> CreateChannelAsync(string name, ChannelOptions? options = null, CancellationToken ct = default)
     {
         await Hub.CreateAsync(name, options, ct).ConfigureAwait(false);
         return Channel(name);
@@ -241,17 +241,17 @@ public sealed class Agent : IAsyncDisposable
     /// <param name="name">Its name.</param>
     /// <returns>The channel, with values of any type.</returns>
     /// <exception cref="ChannelException">There is none.</exception>
-    public Channel<object?> Channel(string name) => Channel<object?>(name);
+    public IChannel<object?> Channel(string name) => Channel<object?>(name);
 
     /// <summary>A channel by its name, with values of one type.</summary>
     /// <typeparam name="T">The type.</typeparam>
     /// <param name="name">Its name.</param>
     /// <returns>The channel.</returns>
     /// <exception cref="ChannelException">There is none.</exception>
-    public Channel<T> Channel<T>(string name)
+    public IChannel<T> Channel<T>(string name)
     {
         _ = Hub.Spec(name);
-        return new Channel<T>(Hub, name);
+        return new LocalChannel<T>(Hub, name);
     }
 
     /// <summary>

@@ -19,7 +19,7 @@ public sealed class DurableChannelTests : IDisposable
         await using (Agent third = await StartAsync(2, first.Url))
         {
             url = third.Url;
-            Channel<object?> channel = await first.CreateChannelAsync(Name, new ChannelOptions { Durability = ChannelDurability.Process });
+            IChannel<object?> channel = await first.CreateChannelAsync(Name, new ChannelOptions { Durability = ChannelDurability.Process });
             await channel.SetManyAsync(Enumerable.Range(0, 1000).Select(i => KeyValuePair.Create($"k{i}", (object?)$"value of {i}")));
             for (int i = 0; i < 30; i++)
             {

@@ -4,7 +4,7 @@ namespace GlooX.Bench.Maps;
 internal sealed class GlooXMap : ISharedMap
 {
     private readonly Agent _agent;
-    private readonly Channel<byte[]> _channel;
+    private readonly IChannel<byte[]> _channel;
 
     private GlooXMap(Agent agent) => (_agent, _channel) = (agent, agent.Channel<byte[]>(SharedMap.Name));
 
@@ -23,15 +23,12 @@ internal sealed class GlooXMap : ISharedMap
 
     public ValueTask SetAsync(string key, byte[] value, CancellationToken ct) => _channel.SetAsync(key, value, ct: ct);
 
-    public Task FollowAsync(Action<string, byte[]> received, CancellationToken ct)
-    {
-        _channel.OnSet(Keys.All, (key, value) => received(key, value!));
-        return Task.CompletedTask;
-    }
+    public async Task FollowAsync(Action<string, byte[]> received, CancellationToken ct) =>
+        _ = await _channel.OnSetAsync(Keys.All, (key, value) => received(key, value!), ct: ct);
 
     public async Task HoldAsync(int count, CancellationToken ct)
     {
-        while (_channel.Count < count)
+        while (await _channel.CountAsync(ct) < count)
         {
             await Task.Delay(1, ct);
         }

@@ -135,7 +135,7 @@ internal sealed class ChannelHub : IAsyncDisposable
         ChannelLimits.CheckKey(channel, ChannelSpec.Default, "a channel's name", channel);
         if (options is { Durability: not ChannelDurability.Memory } && _store is null)
         {
-            throw new ArgumentException($"channel '{channel}' cannot be durable: this agent has no AgentOptions.DataFolder", nameof(options));
+            throw new ArgumentException($"channel '{channel}' cannot be durable: this agent has no data folder (AgentOptions.DataFolder, gloox agent --data)", nameof(options));
         }
 
         // Who has just joined must first hear which channels there are, and were.
@@ -330,7 +330,7 @@ internal sealed class ChannelHub : IAsyncDisposable
         queue.Close();
     }
 
-    public IDisposable Subscribe(string channel, Keys keys, bool sets, bool onlyChanges, Func<Change, ValueTask> handle)
+    public IAsyncDisposable Subscribe(string channel, Keys keys, bool sets, bool onlyChanges, Func<Change, ValueTask> handle)
     {
         var subscription = new Subscription(channel, keys, sets, !sets, onlyChanges, handle, s => Stop(s.Queue), _logger);
         Read(channel, keys, subscription.Queue, withSnapshot: false);
