@@ -74,7 +74,7 @@ public sealed class ChannelTests
         IChannel<int> here = grid.Agents[0].Channel<int>("channel");
 
         await here.SetManyAsync([new("a", 1), new("b", 2), new("b", 2), new("a", 3), new("b2", 4)], ToAll);
-        await here.UpdateAsync(new Dictionary<string, int> { ["c"] = 5 }, ToAll);
+        await here.SetManyAsync(new Dictionary<string, int> { ["c"] = 5 }, ToAll);
         Assert.True(await here.DeleteAsync("a", ToAll));
         Assert.False(await here.DeleteAsync("a", ToAll));
 
@@ -280,7 +280,7 @@ public sealed class ChannelTests
         IChannel<object?> created = await client.CreateChannelAsync("c", new ChannelOptions { MaxEntries = 1_000 });
         Assert.Equal(["c", "channel"], await other.ChannelsAsync());
         Assert.Equal(ChannelError.OptionsDiffer, (await Assert.ThrowsAsync<ChannelException>(() => other.CreateChannelAsync("c", new ChannelOptions()))).Code);
-        Assert.Equal(ChannelError.NotFound, (await Assert.ThrowsAsync<ChannelException>(() => other.Channel("none").GetAsync("k"))).Code);
+        Assert.Equal(ChannelError.NotFound, (await Assert.ThrowsAsync<ChannelException>(() => other.Channel("none").GetAsync("k").AsTask())).Code);
 
         var told = new BlockingCollection<string>();
         var deleted = new BlockingCollection<string>();
@@ -291,7 +291,7 @@ public sealed class ChannelTests
         Task<int> waiting = there.WaitForAsync("b", v => v == 3);
         await here.SetAsync("a", 1);
         await here.SetManyAsync([new("b", 2), new("b", 3)]);
-        await here.UpdateAsync(new Dictionary<string, int> { ["d"] = 4 }, ToAll);
+        await here.SetManyAsync(new Dictionary<string, int> { ["d"] = 4 }, ToAll);
         Assert.Equal(3, await waiting);
         Assert.Equal(["a=1", "b=2", "b=3", "d=4"], Take(told, 4));
         Assert.True(await here.DeleteAsync("a", ToAll));
