@@ -256,6 +256,6 @@ internal sealed class PullDesk(Replicator owner, ReplicatorOptions options)
             }
         }
 
-        owner.Pulled(replica, source);
+        owner.Pulled(replica, source, now);
     }
 }

@@ -1,3 +1,5 @@
+using System.Globalization;
+
 namespace GlooX.Channels.Replication;
 
 /// <summary>
@@ -25,6 +27,8 @@ internal sealed class Replicator
     private readonly SortedDictionary<string, Replica> _channels = new(StringComparer.Ordinal);
     private readonly SortedDictionary<ulong, Peer> _peers = [];
     private readonly Dictionary<ulong, long> _absent = [];
+    private readonly Absences _absences = new();
+    private long _nextRetirement;
     private readonly PullDesk _pulls;
     private readonly Dictionary<(Replica Replica, ulong Origin), long> _gaps = [];
     private readonly Dictionary<(Replica Replica, ulong Origin), ulong> _owed = [];
@@ -58,6 +62,9 @@ internal sealed class Replicator
     public Replica Directory { get; }
 
     public IReadOnlyDictionary<string, Replica> Channels => _channels;
+
+    /// <summary>Origins that are not members, and since when.</summary>
+    public IReadOnlyDictionary<ulong, long> AbsentSince => _absences.Since;
 
     public IReadOnlyCollection<ulong> Members => _peers.Keys;
 
@@ -149,7 +156,7 @@ internal sealed class Replicator
     /// <returns>The write in the directory.</returns>
     public Entry Create(string name, ChannelSpec spec, Instant now)
     {
-        ulong generation = Directory.Find(name)?.Value is { } bytes ? ChannelSpec.Read(bytes).Generation + 1 : 1;
+        ulong generation = (Generation(name) ?? Generation(GenerationKey(name)) ?? 0) + 1;
         Entry entry = Write(Directory, name, (spec with { Generation = generation, Exists = true }).ToBytes(), EntryFlags.None, 0, wantsAcknowledgement: true, now);
         FollowDirectory(entry);
         _channels[name].IsSynced = true;
@@ -159,14 +166,30 @@ internal sealed class Replicator
     /// <summary>Removes a channel that exists, with all that is in it.</summary>
     public Entry Remove(string name, Instant now)
     {
-        Entry entry = Write(Directory, name, (_channels[name].Spec with { Exists = false }).ToBytes(), EntryFlags.None, 0, wantsAcknowledgement: true, now);
+        byte[] removed = (_channels[name].Spec with { Exists = false }).ToBytes();
+        if (Generation(GenerationKey(name)) is not { } latest || latest < _channels[name].Spec.Generation)
+        {
+            Write(Directory, GenerationKey(name), removed, EntryFlags.None, 0, wantsAcknowledgement: false, now);
+        }
+
+        Entry entry = Write(Directory, name, removed, EntryFlags.None, _options.RemovedNameAge, wantsAcknowledgement: true, now);
         FollowDirectory(entry);
         return entry;
     }
 
     /// <summary>Takes what a durable channel kept, or its entry in the directory; tells nobody.</summary>
-    public void Load(Replica replica, IEnumerable<Entry> entries, Context seen, Instant now)
+    /// <param name="replica">Where.</param>
+    /// <param name="entries">What there was.</param>
+    /// <param name="seen">What was seen.</param>
+    /// <param name="absentFor">For how long origins of it have been gone, in milliseconds.</param>
+    /// <param name="now">The time.</param>
+    public void Load(Replica replica, IEnumerable<Entry> entries, Context seen, IReadOnlyDictionary<ulong, long> absentFor, Instant now)
     {
+        foreach ((ulong origin, long time) in absentFor)
+        {
+            _absences.Absent(origin, now.Mono - time);
+        }
+
         List<Change> untold = [];
         foreach (Entry entry in entries)
         {
@@ -224,6 +247,12 @@ internal sealed class Replicator
         {
             _peers.Remove(gone.Node);
             _absent[gone.Node] = now.Mono;
+            _absences.Absent(gone.Node, now.Mono);
+            foreach ((Replica, ulong Origin) owed in _owed.Keys.Where(o => o.Origin == gone.Node).ToArray())
+            {
+                _owed.Remove(owed);
+            }
+
             _pulls.Forget(gone.Node);
             EndOwner(gone.Node, now);
             AcknowledgementsChanged = true;
@@ -241,6 +270,7 @@ internal sealed class Replicator
             {
                 _peers[node] = peer = new Peer(node);
                 _absent.Remove(node);
+                _absences.Present(node);
             }
 
             bool returns = isReachable && (isNew || !peer!.IsReachable);
@@ -248,7 +278,7 @@ internal sealed class Replicator
             peer!.IsReachable = isReachable;
             if (returns)
             {
-                SendDigest(peer, Reply.IfDifferent);
+                SendDigest(peer, Reply.IfDifferent, now);
             }
         }
     }
@@ -381,7 +411,7 @@ internal sealed class Replicator
     }
 
     /// <summary>A pull has ended well.</summary>
-    internal void Pulled(Replica replica, Peer source)
+    internal void Pulled(Replica replica, Peer source, Instant now)
     {
         Keep(replica, null);
         if (!replica.IsSynced)
@@ -389,7 +419,7 @@ internal sealed class Replicator
             replica.IsSynced = true;
             if (ReferenceEquals(replica, Directory))
             {
-                SendDigest(source, Reply.IfDifferent); // of the channels that it has brought
+                SendDigest(source, Reply.IfDifferent, now); // of the channels that it has brought
             }
         }
     }
@@ -447,6 +477,16 @@ internal sealed class Replicator
     private void OnDigest(ref WireReader reader, Peer peer, Instant now)
     {
         var wants = (Reply)reader.Byte();
+        for (int absent = reader.Count(); absent > 0; absent--)
+        {
+            ulong origin = reader.Word();
+            long seconds = (long)Math.Min(reader.Varint(), int.MaxValue);
+            if (!IsMember(origin))
+            {
+                _absences.Absent(origin, now.Mono - (seconds * 1_000));
+            }
+        }
+
         bool differs = false;
         while (!reader.IsAtEnd)
         {
@@ -457,6 +497,12 @@ internal sealed class Replicator
             if (replica is null)
             {
                 continue;
+            }
+
+            // What was forgotten here is not learnt again from a node that is about to forget it.
+            foreach (ulong forgotten in has.Origins.Keys.Where(o => !replica.Seen.Lists(o) && IsLongGone(o, now)).ToArray())
+            {
+                has.Forget(forgotten);
             }
 
             replica.RaiseFloor(floor);
@@ -493,7 +539,7 @@ internal sealed class Replicator
 
         if (wants == Reply.InAnyCase || (wants == Reply.IfDifferent && (differs || !IsSynced)))
         {
-            SendDigest(peer, Reply.No);
+            SendDigest(peer, Reply.No, now);
         }
     }
 
@@ -506,18 +552,61 @@ internal sealed class Replicator
         _state = state;
     }
 
+    /// <summary>
+    /// Forgets the origins that have long been gone and of which no entry is left. What such an entry of a context would still do is
+    /// to refuse a deleted entry of a node that was forgotten even longer.
+    /// </summary>
+    private void Retire(Instant now)
+    {
+        HashSet<ulong> listed = [.. All().SelectMany(static r => r.Seen.Origins.Keys).Where(o => !IsMember(o))];
+        foreach (ulong origin in listed.Where(o => !_absences.Since.ContainsKey(o)))
+        {
+            _absences.Absent(origin, now.Mono);
+        }
+
+        _absences.KeepOnly([.. listed, .. _absences.Since.Keys.Where(o => !_absences.IsLongGone(o, 2 * _options.OriginAge, now.Mono))]);
+        foreach (Replica replica in All())
+        {
+            ulong[] gone = [.. replica.Seen.Origins.Keys.Where(o => IsLongGone(o, now))];
+            HashSet<ulong> here = gone.Length == 0 ? [] : [.. replica.Entries.Select(static e => e.Stamp.Node)];
+            foreach (ulong origin in gone.Where(o => !here.Contains(o)))
+            {
+                replica.Seen.Forget(origin);
+                Store(replica, null);
+            }
+
+            foreach (Peer peer in _peers.Values)
+            {
+                foreach (ulong origin in peer.Knows(replica).Origins.Keys.Where(o => !replica.Seen.Lists(o) && IsLongGone(o, now)).ToArray())
+                {
+                    peer.Forget(replica, origin);
+                }
+            }
+        }
+    }
+
+    private bool IsMember(ulong origin) => origin == Self || _peers.ContainsKey(origin);
+
+    private bool IsLongGone(ulong origin, Instant now) => !IsMember(origin) && _absences.IsLongGone(origin, _options.OriginAge, now.Mono);
+
     private void Compare(Instant now)
     {
+        if (now.Mono >= _nextRetirement)
+        {
+            Retire(now);
+            _nextRetirement = now.Mono + (_options.OriginAge / 24);
+        }
+
         Peer[] reachable = [.. _peers.Values.Where(p => p.IsReachable)];
         LookForChanges(reachable.Length);
         if (reachable.Length > 0 && !IsSynced)
         {
-            Array.ForEach(reachable, p => SendDigest(p, Reply.IfDifferent));
+            Array.ForEach(reachable, p => SendDigest(p, Reply.IfDifferent, now));
         }
         else if (reachable.Length > 0)
         {
             // What was deleted is forgotten when all are known to have seen that, and others may be calm: they are asked.
-            SendDigest(reachable[_turn++ % (uint)reachable.Length], HasTombstones ? Reply.InAnyCase : Reply.IfDifferent);
+            SendDigest(reachable[_turn++ % (uint)reachable.Length], HasTombstones ? Reply.InAnyCase : Reply.IfDifferent, now);
         }
 
         HashSet<ulong> owners = [.. All().SelectMany(r => r.Owners)];
@@ -543,7 +632,7 @@ internal sealed class Replicator
             replica.Collect(
                 now.Mono,
                 _options.TombstoneAge,
-                (origin, sequence) => _peers.Values.All(p => p.HasSeen(replica, origin, sequence)),
+                (origin, sequence) => _peers.Values.All(p => p.HasSeen(replica, origin, sequence) || (p.IsReachable && IsLongGone(origin, now))),
                 key => Store(replica, key));
         }
     }
@@ -627,7 +716,14 @@ internal sealed class Replicator
         }
     }
 
-    private void SendDigest(Peer peer, Reply wanted)
+    // The names of removed channels are forgotten in the end; what is created later must still win over what comes back then. So the
+    // greatest generation that was removed stays, of all names with one hash of 256.
+    private static string GenerationKey(string name) =>
+        string.Create(CultureInfo.InvariantCulture, $"gloox.generation.{Hash.OfKey(name) % 256}");
+
+    private ulong? Generation(string key) => Directory.Find(key)?.Value is { } bytes ? ChannelSpec.Read(bytes).Generation : null;
+
+    private void SendDigest(Peer peer, Reply wanted, Instant now)
     {
         WireWriter? writer = null;
         foreach (Replica replica in All())
@@ -636,6 +732,12 @@ internal sealed class Replicator
             {
                 writer = Messages.Begin(MessageKind.Digest, Self);
                 writer.Byte((byte)wanted);
+                writer.Varint((ulong)_absences.Since.Count);
+                foreach ((ulong origin, long since) in _absences.Since)
+                {
+                    writer.Word(origin);
+                    writer.Varint((ulong)((now.Mono - since) / 1_000));
+                }
             }
 
             Messages.WriteChannel(writer, replica);
