@@ -26,15 +26,6 @@ internal sealed class Peer(ulong node)
         return context;
     }
 
-    /// <summary>What is known of it no longer tells of an origin.</summary>
-    public void Forget(Replica replica, ulong origin)
-    {
-        if (_knows.TryGetValue(replica, out Context? context))
-        {
-            context.Forget(origin);
-        }
-    }
-
     public bool HasSeen(Replica replica, ulong origin, ulong sequence) => _knows.TryGetValue(replica, out Context? context) && context.Contains(origin, sequence);
 
     public void Forget(Replica replica)

@@ -30,6 +30,12 @@ internal sealed record ReplicatorOptions
     /// </summary>
     public long OriginAge { get; init; } = 24 * 3_600_000;
 
+    /// <summary>
+    /// After how long the part of a counter that a process has left is carried by another node; twice as long, and it is that node's own.
+    /// Raising it keeps entries of ended processes for longer. Nodes that were cut off from each other for longer can count a share twice.
+    /// </summary>
+    public long CounterAge { get; init; } = 7 * 24 * 3_600_000;
+
     /// <summary>How long the names of removed channels are remembered. A node that was cut off for longer can bring its channel back.</summary>
     public long RemovedNameAge { get; init; } = 7 * 24 * 3_600_000;
 
