@@ -275,7 +275,7 @@ internal sealed class ChannelHub : IAsyncDisposable
     {
         lock (_gate)
         {
-            return Find(channel).Counters.TryGetValue(key, out (long Sum, int Parts) counter) ? counter.Sum : 0;
+            return Find(channel).Counters.TryGetValue(key, out Counter? counter) ? counter.Sum : 0;
         }
     }
 
@@ -497,11 +497,11 @@ internal sealed class ChannelHub : IAsyncDisposable
             }
         }
 
-        foreach ((string counter, (long sum, _)) in replica.Counters)
+        foreach ((string name, Counter counter) in replica.Counters)
         {
-            if (keys.Contains(counter))
+            if (keys.Contains(name))
             {
-                all.Add(new Change(replica, ChangeKind.Set, counter, CounterKey.AsValue(sum), null, default));
+                all.Add(new Change(replica, ChangeKind.Set, name, CounterKey.AsValue(counter.Sum), null, default));
             }
         }
 

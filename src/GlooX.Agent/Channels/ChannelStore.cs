@@ -48,7 +48,7 @@ internal sealed class ChannelStore(Lock gate, Replicator core, StateFile file, T
         foreach (StoredChannel channel in channels)
         {
             _lastId = Math.Max(_lastId, channel.Id);
-            core.Load(core.Directory, [channel.InDirectory], new Context(), now);
+            core.Load(core.Directory, [channel.InDirectory], new Context(), channel.AbsentFor, now);
         }
 
         foreach (StoredChannel channel in channels)
@@ -56,7 +56,7 @@ internal sealed class ChannelStore(Lock gate, Replicator core, StateFile file, T
             bool isCurrent = core.Directory.Find(channel.Name)?.IsOfSameWrite(channel.InDirectory) == true;
             if (isCurrent && core.Find(channel.Name) is { } replica && _ids.TryAdd(replica, channel.Id))
             {
-                core.Load(replica, channel.Entries, channel.Seen, now);
+                core.Load(replica, channel.Entries, channel.Seen, channel.AbsentFor, now);
                 replica.RaiseFloor(channel.Floor);
             }
             else
@@ -222,7 +222,7 @@ internal sealed class ChannelStore(Lock gate, Replicator core, StateFile file, T
                     _ids[replica] = id = ++_lastId;
                 }
 
-                channels.Add((replica, id, ChannelTable.Encode(replica, core.Directory.Find(replica.Name)!, now)));
+                channels.Add((replica, id, ChannelTable.Encode(replica, core.Directory.Find(replica.Name)!, core.AbsentSince, now)));
                 flush |= Is(replica, ChannelDurability.EveryWrite) || (isDue && Is(replica, ChannelDurability.EverySecond));
             }
 

@@ -4,7 +4,8 @@ using GlooX.Channels.Replication;
 namespace GlooX.Channels.Storage;
 
 /// <summary>What the state file holds of one channel.</summary>
-internal sealed record StoredChannel(long Id, string Name, Entry InDirectory, IReadOnlyList<Entry> Entries, Context Seen, ulong Floor);
+internal sealed record StoredChannel(long Id, string Name, Entry InDirectory, IReadOnlyList<Entry> Entries, Context Seen, ulong Floor,
+    IReadOnlyDictionary<ulong, long> AbsentFor);
 
 /// <summary>A key's row as it is to be; without a value: there is to be none.</summary>
 internal readonly record struct StoredRow(byte[] Key, byte[]? Value);
@@ -68,14 +69,28 @@ internal sealed class ChannelTable(StateFile file)
             string name = reader.String();
             Entry inDirectory = Messages.ReadEntry(ref reader, now.Mono);
             reader = new WireReader(Checksum.Open(seen, "what a channel has seen"));
-            channels.Add(new StoredChannel(id, name, inDirectory, found.Entries ?? [], Messages.ReadContext(ref reader), reader.Word()));
+            Context context = Messages.ReadContext(ref reader);
+            ulong floor = reader.Word();
+            channels.Add(new StoredChannel(id, name, inDirectory, found.Entries ?? [], context, floor, ReadAbsences(ref reader, now)));
         }
 
         return entries.Count == 0 ? channels : throw new DamagedStateException($"{entries.Count} channels are missing whose entries are there");
     }
 
+    private static Dictionary<ulong, long> ReadAbsences(ref WireReader reader, Instant now)
+    {
+        Dictionary<ulong, long> absentFor = [];
+        long sinceThen = Math.Max(0, now.Wall - (long)reader.Varint());
+        while (!reader.IsAtEnd)
+        {
+            absentFor[reader.Word()] = (long)reader.Varint() + sinceThen;
+        }
+
+        return absentFor;
+    }
+
     /// <summary>A channel's row: its entry in the directory, and what was seen.</summary>
-    public static (byte[] Head, byte[] Seen) Encode(Replica replica, Entry inDirectory, Instant now)
+    public static (byte[] Head, byte[] Seen) Encode(Replica replica, Entry inDirectory, IReadOnlyDictionary<ulong, long> absentSince, Instant now)
     {
         var writer = new WireWriter();
         writer.String(replica.Name);
@@ -84,6 +99,13 @@ internal sealed class ChannelTable(StateFile file)
         writer.Clear();
         Messages.WriteContext(writer, replica.SeenToKeep());
         writer.Word(replica.Floor);
+        writer.Varint((ulong)now.Wall);
+        foreach (ulong origin in replica.Seen.Origins.Keys.Where(absentSince.ContainsKey))
+        {
+            writer.Word(origin);
+            writer.Varint((ulong)(now.Mono - absentSince[origin]));
+        }
+
         return (head, Checksum.Seal(writer.Written.Span));
     }
 

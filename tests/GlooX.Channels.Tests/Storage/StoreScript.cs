@@ -40,7 +40,7 @@ internal static class StoreScript
         begins?.Invoke(Show(replica));
         file.Transact(flush: false, () =>
         {
-            table.Put(1, ChannelTable.Encode(replica, core.Directory.Find(replica.Name)!, Start));
+            table.Put(1, ChannelTable.Encode(replica, core.Directory.Find(replica.Name)!, core.AbsentSince, Start));
             foreach ((Replica kept, string? key) in core.Kept.Where(k => k.Replica == replica))
             {
                 if (key is not null)
