@@ -34,7 +34,7 @@ public sealed class Agent : IAsyncDisposable
     private readonly IMachine _machine = Machine.Local(Path.GetTempPath());
     private RpcServer _server = null!;
     private GridLink _link = null!;
-    private GridMembership? _grid;
+    private IMembership? _grid;
     private Ledger? _ledger;
     private Spawner? _spawner;
     private ProcessEvents? _events;
@@ -99,7 +99,7 @@ public sealed class Agent : IAsyncDisposable
 
     internal ChannelHub Hub => _channels ?? throw new InvalidOperationException("the agent is not started: it has no channels; ask its parent for them");
 
-    internal GridMembership Grid => _grid ?? throw new InvalidOperationException("the agent is not started: use Agent.StartAsync");
+    internal IMembership Grid => _grid ?? throw new InvalidOperationException("the agent is not started: use Agent.StartAsync");
 
     /// <summary>Starts an agent, and joins it to the grid of <paramref name="peer"/>.</summary>
     /// <param name="url">Where to listen: <c>host:port</c>; 0.0.0.0 means all addresses, port 0 any that is free.</param>
@@ -409,7 +409,7 @@ public sealed class Agent : IAsyncDisposable
         int port = _server.Listener.Endpoint.Port;
         await _spawner.TakeOverAsync(OutlivingFolder.TryOpen((endpoint with { Port = port }).ToString(), spawning)).ConfigureAwait(false); // whoever binds this address again finds them
         OutlivingFolder.Sweep();
-        var grid = new GridMembership(
+        IMembership grid = new GridMembership(
             new GridOptions
             {
                 NodeId = _nodeId,
@@ -430,7 +430,7 @@ public sealed class Agent : IAsyncDisposable
         _grid = grid;
         _telling = Task.WhenAll(Task.Run(() => _board.RunAsync(_stop.Token), CancellationToken.None), Task.Run(() => _upkeep.RunAsync(_stop.Token), CancellationToken.None), Task.Run(() => _room.SweepAsync(_stop.Token), CancellationToken.None));
         _channels.Start();
-        await grid.StartAsync(peers, ct).ConfigureAwait(false);
+        grid.Start(peers);
         if (peers.Length > 0)
         {
             await JoinAsync(grid, peers, options, ct).ConfigureAwait(false);
@@ -447,7 +447,7 @@ public sealed class Agent : IAsyncDisposable
 
     internal IPeerService PeerAt(string url) => _link.Client(url).As<IPeerService>(IPeerService.ServiceName);
 
-    private async Task JoinAsync(GridMembership grid, string[] peers, AgentOptions options, CancellationToken ct)
+    private async Task JoinAsync(IMembership grid, string[] peers, AgentOptions options, CancellationToken ct)
     {
         if (!options.RequirePeer)
         {

@@ -1,5 +1,4 @@
 using System.CommandLine;
-using GlooX.Grid;
 using GlooX.Slots;
 
 namespace GlooX.Cli;
@@ -64,7 +63,7 @@ internal static class AgentCommand
         {
             GridChangeKind.Joined => $"{change.Member.Address} joined",
             GridChangeKind.Unreachable => $"{change.Member.Address} is unreachable",
-            GridChangeKind.CameBack => $"{change.Member.Address} came back",
+            GridChangeKind.Reachable => $"{change.Member.Address} came back",
             _ => $"{change.Member.Address} left",
         });
         try

@@ -2,46 +2,49 @@ using Microsoft.Extensions.Logging;
 
 namespace GlooX.Grid;
 
-/// <summary>What the membership says; the ids are stable.</summary>
+/// <summary>Log messages of the membership; the event ids are stable.</summary>
 internal static partial class GridLog
 {
-    [LoggerMessage(4001, LogLevel.Information, "In a grid as {Address} ({Incarnation})")]
+    [LoggerMessage(4001, LogLevel.Information, "Member of a grid as {Address} ({Incarnation})")]
     public static partial void Up(this ILogger logger, string address, string incarnation);
 
-    [LoggerMessage(4002, LogLevel.Information, "Nobody to join: {Address} forms a grid")]
+    [LoggerMessage(4002, LogLevel.Information, "Found no grid to join: {Address} forms one")]
     public static partial void Forming(this ILogger logger, string address);
 
     [LoggerMessage(4003, LogLevel.Information, "Joining the grid of {Peer}")]
     public static partial void Joining(this ILogger logger, string peer);
 
-    [LoggerMessage(4004, LogLevel.Warning, "Could not join by way of {Peer} within {Timeout}: does its port let this agent's address through?")]
+    [LoggerMessage(
+        4004,
+        LogLevel.Warning,
+        "Joining through {Peer} timed out after {Timeout}: check that the peer can connect to this agent's advertised address")]
     public static partial void JoinFailed(this ILogger logger, string peer, TimeSpan timeout);
 
-    [LoggerMessage(4005, LogLevel.Information, "The engine starts anew: {Reason}")]
+    [LoggerMessage(4005, LogLevel.Information, "The membership engine restarts: {Reason}")]
     public static partial void Restarting(this ILogger logger, string reason);
 
-    [LoggerMessage(4006, LogLevel.Information, "{Peer} is in another grid, which is expected to come here")]
+    [LoggerMessage(4006, LogLevel.Information, "{Peer} is in another, smaller grid, which is expected to join this one")]
     public static partial void Foreign(this ILogger logger, string peer);
 
     [LoggerMessage(4007, LogLevel.Information, "Member {Address}: {Kind}")]
     public static partial void MemberChanged(this ILogger logger, string address, GridChangeKind kind);
 
-    [LoggerMessage(4008, LogLevel.Information, "Taking {Address} off the list: {Why}")]
+    [LoggerMessage(4008, LogLevel.Information, "Removing member {Address}: {Why}")]
     public static partial void Downing(this ILogger logger, string address, string why);
 
-    [LoggerMessage(4009, LogLevel.Debug, "Keeping {Address}: somebody sees it")]
+    [LoggerMessage(4009, LogLevel.Debug, "Keeping member {Address}: another member hears it")]
     public static partial void Kept(this ILogger logger, string address);
 
-    [LoggerMessage(4010, LogLevel.Error, "The membership stumbled and tries again")]
-    public static partial void Stumbled(this ILogger logger, Exception exception);
+    [LoggerMessage(4010, LogLevel.Error, "An actor of the membership engine failed")]
+    public static partial void EngineWorkFailed(this ILogger logger, Exception exception);
 
-    [LoggerMessage(4011, LogLevel.Error, "A handler of membership changes threw")]
-    public static partial void HandlerThrew(this ILogger logger, Exception exception);
+    [LoggerMessage(4011, LogLevel.Error, "A handler of membership changes failed")]
+    public static partial void HandlerFailed(this ILogger logger, Exception exception);
 
-    [LoggerMessage(4012, LogLevel.Debug, "The engine {Incarnation} takes long to stop and does so in the background")]
-    public static partial void EngineStopsLate(this ILogger logger, string incarnation);
+    [LoggerMessage(4012, LogLevel.Debug, "The membership engine {Incarnation} has not stopped within {Timeout} and is left behind")]
+    public static partial void EngineStopsLate(this ILogger logger, string incarnation, TimeSpan timeout);
 
-    [LoggerMessage(4013, LogLevel.Debug, "The grid stream with {Remote} is over: {Reason}")]
+    [LoggerMessage(4013, LogLevel.Debug, "The grid stream with {Remote} ended: {Reason}")]
     public static partial void LinkBroken(this ILogger logger, string remote, string reason);
 
     [LoggerMessage(4014, LogLevel.Debug, "Closed a grid stream from {Remote}: {Reason}")]

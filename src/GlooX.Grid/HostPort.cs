@@ -4,20 +4,24 @@ using System.Net;
 
 namespace GlooX.Grid;
 
-/// <summary>"host:port", in one spelling: lower case, IPv6 shortened and in brackets. Compared as text everywhere.</summary>
+/// <summary>
+/// "host:port" in one spelling: lower case, IPv6 addresses shortened and in brackets. Addresses are compared as this text everywhere.
+/// </summary>
 internal readonly record struct HostPort(string Host, int Port)
 {
     private static readonly SearchValues<char> Forbidden = SearchValues.Create("/@[]# ");
 
     public static HostPort Parse(string text) => TryParse(text, out HostPort address)
         ? address
-        : throw new ArgumentException($"'{text}' is not host:port", nameof(text));
+        : throw new ArgumentException($"'{text}' is not of the form host:port", nameof(text));
 
     public static bool TryParse(string? text, out HostPort address)
     {
         address = default;
         int colon = text?.LastIndexOf(':') ?? -1;
-        if (colon <= 0 || !int.TryParse(text.AsSpan(colon + 1), NumberStyles.None, CultureInfo.InvariantCulture, out int port) || port is 0 or > 65535)
+        if (colon <= 0
+            || !int.TryParse(text.AsSpan(colon + 1), NumberStyles.None, CultureInfo.InvariantCulture, out int port)
+            || port is 0 or > 65535)
         {
             return false;
         }
@@ -29,7 +33,7 @@ internal readonly record struct HostPort(string Host, int Port)
             host = host[1..^1];
         }
 
-        // A bare IPv6 address with a port is ambiguous, so it needs its brackets.
+        // An IPv6 address without brackets cannot be told from its port.
         if (host.Length == 0 || host.Contains(':') != bracketed || host.AsSpan().ContainsAny(Forbidden))
         {
             return false;

@@ -1,7 +1,7 @@
 namespace GlooX.Grid.Tests;
 
 /// <summary>A gate that all of a node's bytes go through: closed, the node is silent, as if its cable were pulled.</summary>
-public sealed class Gate
+internal sealed class Gate
 {
     private volatile TaskCompletionSource? _closed;
 
@@ -24,7 +24,7 @@ public sealed class Gate
 }
 
 /// <summary>A stream behind a <see cref="Gate"/>.</summary>
-public sealed class GatedStream(Stream inner, Gate gate) : Stream
+internal sealed class GatedStream(Stream inner, Gate gate) : Stream
 {
     private readonly CancellationTokenSource _disposed = new();
 

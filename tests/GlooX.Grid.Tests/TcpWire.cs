@@ -10,7 +10,7 @@ namespace GlooX.Grid.Tests;
 /// The port of one agent, in plain TCP: the first byte of a connection says whether it is a probe or a grid stream.
 /// It outlives the engine, can be closed at once as if the process were killed, and can fall silent.
 /// </summary>
-public sealed class TcpWire : IGridTransport, IAsyncDisposable
+internal sealed class TcpWire : IGridTransport, IAsyncDisposable
 {
     private const byte Probe = (byte)'P';
     private const byte Grid = (byte)'G';
@@ -59,14 +59,14 @@ public sealed class TcpWire : IGridTransport, IAsyncDisposable
         _accepting = AcceptAsync(_listener, membership);
     }
 
-    public async Task<Stream> DialAsync(string address, CancellationToken cancellationToken) =>
-        await OpenAsync(address, Grid, cancellationToken);
+    public async Task<Stream> DialAsync(string address, CancellationToken ct) =>
+        await OpenAsync(address, Grid, ct);
 
-    public async Task<ProbeReply> ProbeAsync(string address, ProbeRequest request, CancellationToken cancellationToken)
+    public async Task<ProbeReply> ProbeAsync(string address, ProbeRequest request, CancellationToken ct)
     {
-        await using Stream stream = await OpenAsync(address, Probe, cancellationToken);
-        await WriteAsync(stream, request, cancellationToken);
-        ProbeReply reply = await ReadAsync<ProbeReply>(stream, cancellationToken);
+        await using Stream stream = await OpenAsync(address, Probe, ct);
+        await WriteAsync(stream, request, ct);
+        ProbeReply reply = await ReadAsync<ProbeReply>(stream, ct);
         _streams.TryRemove(stream, out _);
         return _tellsReachedFrom ? reply with { ReachedFrom = "127.0.0.1" } : reply;
     }

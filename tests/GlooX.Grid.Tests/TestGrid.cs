@@ -4,7 +4,7 @@ using Microsoft.Extensions.Logging;
 namespace GlooX.Grid.Tests;
 
 /// <summary>Some agents in this process, each with a port of its own on the loopback.</summary>
-public sealed class TestGrid : IAsyncDisposable
+internal sealed class TestGrid : IAsyncDisposable
 {
     private readonly List<TestNode> _nodes = [];
     private readonly Stopwatch _clock = Stopwatch.StartNew();
@@ -80,7 +80,7 @@ public sealed class TestGrid : IAsyncDisposable
 }
 
 /// <summary>One agent of a <see cref="TestGrid"/>.</summary>
-public sealed class TestNode : ILogger, IAsyncDisposable
+internal sealed class TestNode : ILogger, IAsyncDisposable
 {
     private readonly TestGrid _grid;
     private readonly TcpWire _wire;
@@ -127,7 +127,7 @@ public sealed class TestNode : ILogger, IAsyncDisposable
     public async Task StartWithAsync(params string[] peers)
     {
         _wire.Listen(Membership);
-        await Membership.StartAsync(peers, TestContext.Current.CancellationToken);
+        Membership.Start(peers);
     }
 
     /// <summary>Exactly these members, all reachable.</summary>

@@ -1,3 +1,5 @@
+using System.Collections.Concurrent;
+using System.ComponentModel;
 using System.Diagnostics;
 using System.Globalization;
 using GlooX.Bundles;
@@ -7,6 +9,7 @@ using GlooX.Payloads;
 using GlooX.Processes;
 using GlooX.Slots;
 using GlooX.Workers;
+using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
 
 namespace GlooX.Tests;
@@ -119,6 +122,41 @@ public sealed class HostPoolTests : IAsyncDisposable
         await Eventually.HoldsAsync(() => (pool.Count, pool.PreparedCount) == (2, 1), "a sound one is loaded");
     }
 
+    [Fact]
+    public async Task The_pool_is_warm_again_when_hosts_can_be_started_after_several_failures()
+    {
+        using var logs = new LogKeeper();
+        int starts = 0;
+        var launcher = new Launcher(launch => ++starts switch
+        {
+            1 or 2 => throw new Win32Exception(24), // EMFILE: too many open files
+            3 or 4 => launch with { File = "/bin/false" },
+            _ => launch,
+        });
+        await using HostPool pool = Pool(new PoolRule(1, 1), launcher, logs);
+        await Eventually.HoldsAsync(() => pool.Count == 1, "a host is warm");
+        Assert.Equal(5, starts);
+        Assert.Equal(4, logs.Errors.Count(static e => e.Contains("'warm hosts'", StringComparison.Ordinal)));
+    }
+
+    [Fact]
+    public async Task A_host_that_stands_still_while_it_becomes_warm_is_replaced()
+    {
+        using var logs = new LogKeeper();
+        int starts = 0;
+        var launcher = new Launcher(launch => ++starts > 1 ? launch : launch with
+        {
+            File = "/bin/sh",
+            Arguments = ["-c", "kill -STOP $$; exec \"$@\"", "sh", launch.File, .. launch.Arguments],
+        });
+        await using HostPool pool = Pool(new PoolRule(1, 1), launcher, logs);
+        await Eventually.HoldsAsync(() => _time.TimerCount == 1, "the host is waited for");
+        _time.Advance(TimeSpan.FromSeconds(61));
+        await Eventually.HoldsAsync(() => pool.Count == 1, "another host is warm");
+        Assert.Single(logs.Errors, static e => e.Contains("was not ready within 60 s", StringComparison.Ordinal));
+        Assert.Single(TestGrid.Hosts());
+    }
+
     private static int NiceOf(string folder)
     {
         string stat = File.ReadAllText($"{folder}/stat");
@@ -149,16 +187,71 @@ public sealed class HostPoolTests : IAsyncDisposable
         return new BundleLease(_folder, lockFile, FileLock.TryShare(lockFile)!);
     }
 
-    private HostPool Pool(PoolRule rule) => new(rule, LaunchRule.Plain, _room, static () => long.MaxValue, NullLogger.Instance, _time);
+    private HostPool Pool(PoolRule rule, IProcessLauncher? launcher = null, ILogger? logger = null) =>
+        new(rule, new LaunchRule(launcher ?? ProcessLauncher.Local, [], []), _room, static () => long.MaxValue, logger ?? NullLogger.Instance, _time);
+
+    private sealed class Launcher(Func<ProcessLaunch, ProcessLaunch> change) : IProcessLauncher
+    {
+        public ILaunchedProcess Start(ProcessLaunch launch) => ProcessLauncher.Local.Start(change(launch));
+    }
 
     private sealed class ManualTime : TimeProvider
     {
+        private readonly ConcurrentDictionary<Timer, long> _timers = new();
         private long _ticks;
+
+        /// <summary>How many timers run.</summary>
+        public int TimerCount => _timers.Count;
 
         public override long TimestampFrequency => TimeSpan.TicksPerSecond;
 
-        public void Advance(TimeSpan by) => Interlocked.Add(ref _ticks, by.Ticks);
+        public void Advance(TimeSpan by)
+        {
+            long now = Interlocked.Add(ref _ticks, by.Ticks);
+            foreach ((Timer timer, _) in _timers.Where(t => t.Value <= now))
+            {
+                timer.Fire();
+            }
+        }
 
         public override long GetTimestamp() => Interlocked.Read(ref _ticks);
+
+        public override ITimer CreateTimer(TimerCallback callback, object? state, TimeSpan dueTime, TimeSpan period)
+        {
+            var timer = new Timer(this, () => callback(state));
+            timer.Change(dueTime, period);
+            return timer;
+        }
+
+        private sealed class Timer(ManualTime time, Action callback) : ITimer
+        {
+            public void Fire()
+            {
+                Dispose();
+                callback();
+            }
+
+            public bool Change(TimeSpan dueTime, TimeSpan period)
+            {
+                if (dueTime == Timeout.InfiniteTimeSpan)
+                {
+                    Dispose();
+                }
+                else
+                {
+                    time._timers[this] = time.GetTimestamp() + dueTime.Ticks;
+                }
+
+                return true;
+            }
+
+            public void Dispose() => time._timers.TryRemove(this, out _);
+
+            public ValueTask DisposeAsync()
+            {
+                Dispose();
+                return ValueTask.CompletedTask;
+            }
+        }
     }
 }

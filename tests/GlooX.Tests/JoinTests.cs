@@ -15,7 +15,7 @@ public sealed class JoinTests
         string url = silent.LocalEndpoint.ToString()!;
         using var log = new LogKeeper();
         Task<Agent> joining = Agent.StartAsync("127.0.0.1:0", url, new AgentOptions { WarmHosts = 0, JoinTimeout = TimeSpan.FromMinutes(1), LoggerFactory = log });
-        await Eventually.HoldsAsync(() => joining.IsCompleted || log.Information.Any(static l => l.StartsWith("In a grid as", StringComparison.Ordinal)), "the agent has formed a grid");
+        await Eventually.HoldsAsync(() => joining.IsCompleted || log.Information.Any(static l => l.StartsWith("Member of a grid as", StringComparison.Ordinal)), "the agent has formed a grid");
         Assert.False(joining.IsCompleted);
 
         silent.Stop();

@@ -2,7 +2,6 @@ using System.Globalization;
 using GlooX.Channels.Replication;
 using GlooX.Channels.Storage;
 using GlooX.Contracts;
-using GlooX.Grid;
 using GlooX.Processes;
 using Microsoft.Extensions.Logging;
 

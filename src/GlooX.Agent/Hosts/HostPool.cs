@@ -10,12 +10,12 @@ namespace GlooX.Hosts;
 
 /// <summary>
 /// Keeps hosts started and warm, as many as <see cref="PoolRule"/> says. Each is used once. When the pool is empty a host is started at once, cold; the
-/// pool refills one by one in the background, once no spawn has been seen for a moment, and gives up after some that would not start. A host
-/// may have the assemblies of one payload loaded: a spawn of it takes that one first, others take it last. Thread-safe.
+/// pool refills one by one in a <see cref="BackgroundLoop"/>, once no spawn has been seen for a moment; a host that does not start is logged and tried
+/// again after a pause. A host may have the assemblies of one payload loaded: a spawn of that payload takes this host first, others take it last.
+/// Thread-safe.
 /// </summary>
 internal sealed partial class HostPool : IAsyncDisposable
 {
-    private const int MaxFailures = 3;
     private const int MaxPrepared = 16;
     private static readonly TimeSpan s_warmTimeout = TimeSpan.FromSeconds(60);
     private static readonly TimeSpan s_quiet = TimeSpan.FromMilliseconds(250);
@@ -30,9 +30,9 @@ internal sealed partial class HostPool : IAsyncDisposable
     private readonly List<Host> _warm = [];
     private readonly List<(string Assembly, BundleLease Files)> _prepared = []; // the one that was used last comes first
     private readonly SemaphoreSlim _changed = new(0, 1);
-    private readonly CancellationTokenSource _stop = new();
     private readonly bool _isKept;
-    private readonly Task _keeping;
+    private readonly BackgroundLoop _loop;
+    private bool _isDisposed;
     private TimeSpan _lastUse;
     private int _starting;
 
@@ -44,9 +44,14 @@ internal sealed partial class HostPool : IAsyncDisposable
     /// <param name="time">By what spawns are counted.</param>
     public HostPool(PoolRule rule, LaunchRule launching, AgentRoom room, Func<long> free, ILogger logger, TimeProvider time)
     {
-        (_rule, Launching, _room, _free, _logger, _time, _isKept) = (rule, launching, room, free, logger, time, rule.Least > 0);
+        (_rule, Launching, _room, _free, _logger, _time) = (rule, launching, room, free, logger, time);
+        _isKept = rule.Least > 0 && OperatingSystem.IsLinux(); // elsewhere no process can be started
         _lastUse = Now() - s_quiet;
-        _keeping = _isKept ? Task.Run(KeepAsync) : Task.CompletedTask;
+        _loop = new BackgroundLoop("warm hosts", KeepAsync, logger);
+        if (_isKept)
+        {
+            _loop.Start();
+        }
     }
 
     public LaunchRule Launching { get; }
@@ -120,7 +125,7 @@ internal sealed partial class HostPool : IAsyncDisposable
     {
         lock (_lock)
         {
-            if (!_isKept || _stop.IsCancellationRequested || _prepared.Exists(p => p.Assembly == assembly))
+            if (!_isKept || _isDisposed || _prepared.Exists(p => p.Assembly == assembly))
             {
                 files.Dispose();
                 return;
@@ -140,16 +145,19 @@ internal sealed partial class HostPool : IAsyncDisposable
 
     public async ValueTask DisposeAsync()
     {
-        await _stop.CancelAsync().ConfigureAwait(false);
-        await _keeping.ConfigureAwait(false);
-        foreach (Host host in _warm)
+        Host[] warm;
+        lock (_lock)
         {
-            await host.EndAsync().ConfigureAwait(false);
+            _isDisposed = true; // a host that becomes warm from here on is ended by the loop
+            warm = [.. _warm];
+            _warm.Clear();
+            _prepared.ForEach(static p => p.Files.Dispose());
+            _prepared.Clear();
         }
 
-        _prepared.ForEach(static p => p.Files.Dispose());
-        _stop.Dispose();
+        await _loop.DisposeAsync().ConfigureAwait(false);
         _changed.Dispose();
+        await Task.WhenAll(warm.Select(static h => h.EndAsync())).ConfigureAwait(false);
     }
 
     /// <summary>A cold host for a process that is started again: its id, its log and its folder are known.</summary>
@@ -185,20 +193,18 @@ internal sealed partial class HostPool : IAsyncDisposable
 
     private TimeSpan Now() => _time.GetElapsedTime(0);
 
+    // The loop may be waiting for a change, or for its restart after a failure.
     private void Wake()
     {
-        try
+        lock (_lock)
         {
-            _changed.Release();
+            if (!_isDisposed && _changed.CurrentCount == 0)
+            {
+                _changed.Release();
+            }
         }
-        catch (SemaphoreFullException)
-        {
-            // a look is due already
-        }
-        catch (ObjectDisposedException)
-        {
-            // the agent has stopped
-        }
+
+        _loop.Wake();
     }
 
     // What is to be done next: a host too many, or one too few and what it is to have loaded; neither: nothing.
@@ -233,7 +239,7 @@ internal sealed partial class HostPool : IAsyncDisposable
 
     // Getting a host warm takes half a second of a processor: the spawn that emptied the pool, and its first calls, come first. While as many start
     // as there are processors, it would only hold them up, however long that goes on.
-    private async Task QuietAsync()
+    private async Task QuietAsync(CancellationToken ct)
     {
         TimeSpan latest = Now() + s_latest;
         while (true)
@@ -251,99 +257,118 @@ internal sealed partial class HostPool : IAsyncDisposable
                 return;
             }
 
-            await Task.Delay(isBusy ? s_quiet : left < latest - now ? left : latest - now, _stop.Token).ConfigureAwait(false);
+            await Task.Delay(isBusy ? s_quiet : left < latest - now ? left : latest - now, ct).ConfigureAwait(false);
         }
     }
 
-    private async Task KeepAsync()
+    private async Task KeepAsync(CancellationToken ct)
     {
-        int failures = 0;
-        try
+        while (true)
         {
-            while (failures < MaxFailures)
+            (Host? surplus, (string Assembly, BundleLease? Files)? missing, bool lookAgain) = Next();
+            if (surplus is not null)
             {
-                (Host? surplus, (string Assembly, BundleLease? Files)? missing, bool lookAgain) = Next();
-                if (surplus is not null)
-                {
-                    await surplus.EndAsync().ConfigureAwait(false);
-                }
-                else if (missing is var (assembly, files))
-                {
-                    TimeSpan since = Now();
-                    await QuietAsync().ConfigureAwait(false);
-                    failures = await WarmAsync(assembly, files, since).ConfigureAwait(false) ? 0 : failures + 1;
-                }
-                else
-                {
-                    await _changed.WaitAsync(lookAgain ? s_look : Timeout.InfiniteTimeSpan, _stop.Token).ConfigureAwait(false); // hosts that are too many are looked for only while there are more than the least
-                }
+                await surplus.EndAsync().ConfigureAwait(false);
+            }
+            else if (missing is var (assembly, files))
+            {
+                TimeSpan since = Now();
+                await QuietAsync(ct).ConfigureAwait(false);
+                await WarmAsync(assembly, files, since, ct).ConfigureAwait(false);
+            }
+            else
+            {
+                // Hosts that are too many are looked for only while there are more than the least.
+                await _changed.WaitAsync(lookAgain ? s_look : Timeout.InfiniteTimeSpan, ct).ConfigureAwait(false);
             }
         }
-        catch (Exception e) when (e is OperationCanceledException or Win32Exception or PlatformNotSupportedException or IOException or UnauthorizedAccessException)
-        {
-            // stopping, or nothing can be started here: spawns then start their own host and report why it fails
-        }
     }
 
-    private async Task<bool> WarmAsync(string assembly, BundleLease? files, TimeSpan since)
+    /// <exception cref="IOException">The host could not be started, ended early, or was not warm in time.</exception>
+    /// <exception cref="Win32Exception">The system could not start the host.</exception>
+    private async Task WarmAsync(string assembly, BundleLease? files, TimeSpan since, CancellationToken ct)
     {
         Host host = Start(warm: true, keepFolder: false, [], user: null);
-        bool lowered = Launching.Launcher == ProcessLauncher.Local;
-        if (lowered)
-        {
-            LinuxPriority.Reduce(host.Process.Pid);
-        }
-
-        bool ready = false, spoiled = false;
+        string? fault = null, spoiled = null; // by the payload, not by what hosts need
         try
         {
-            using var limit = CancellationTokenSource.CreateLinkedTokenSource(_stop.Token);
-            limit.CancelAfter(s_warmTimeout);
-            ready = await host.Process.Control!.ReceiveAsync(ControlFormat.ReadReport, limit.Token).ConfigureAwait(false) is { Ready: true };
-            if (ready && files is not null)
+            bool lowered = Launching.Launcher == ProcessLauncher.Local;
+            if (lowered)
             {
-                await host.Process.Control.SendAsync(Assignment.ToPrepare(assembly, files.LockFile), limit.Token).ConfigureAwait(false);
-                HostReport? report = await host.Process.Control.ReceiveAsync(ControlFormat.ReadReport, limit.Token).ConfigureAwait(false);
-                ready = report is { Ready: true };
-                host = host with { Prepared = assembly };
-                if (!ready)
-                {
-                    spoiled = true; // by the payload, not by what hosts need
-                    Drop(assembly, report?.Reason ?? "the host ended");
-                }
+                LinuxPriority.Reduce(host.Process.Pid);
             }
 
-            ready = ready && (!lowered || LinuxPriority.Restore(host.Process.Pid));
+            using var timeout = new CancellationTokenSource(s_warmTimeout, _time);
+            using var limit = CancellationTokenSource.CreateLinkedTokenSource(ct, timeout.Token);
+            fault = await FaultAsync(host, null, limit.Token).ConfigureAwait(false);
+            if (fault is null && files is not null)
+            {
+                spoiled = await FaultAsync(host, Assignment.ToPrepare(assembly, files.LockFile), limit.Token).ConfigureAwait(false);
+            }
+
+            fault ??= lowered && spoiled is null && !LinuxPriority.Restore(host.Process.Pid) ? "could not be given its priority back" : null;
+            if (fault is null && spoiled is null && TryKeep(host with { Prepared = assembly }, since))
+            {
+                return;
+            }
+
+            host.Process.KillAll();
+            ExitStatus exit = await host.Process.Exited.ConfigureAwait(false);
+            fault = fault is null ? null : $"a warm host {fault}; it ended with {exit}{ChildOutput.LastLines(host.Log)}";
+        }
+        catch
+        {
+            await host.EndAsync().ConfigureAwait(false);
+            throw;
+        }
+
+        host.Discard();
+        ct.ThrowIfCancellationRequested();
+        if (spoiled is not null)
+        {
+            Drop(assembly, spoiled);
+        }
+        else if (fault is not null)
+        {
+            throw new IOException(fault);
+        }
+    }
+
+    // Sends an assignment, if there is one, and waits until the host reports that it is ready. Null: it is.
+    private static async Task<string?> FaultAsync(Host host, Assignment? assignment, CancellationToken ct)
+    {
+        try
+        {
+            if (assignment is not null)
+            {
+                await host.Process.Control!.SendAsync(assignment, ct).ConfigureAwait(false);
+            }
+
+            HostReport? report = await host.Process.Control!.ReceiveAsync(ControlFormat.ReadReport, ct).ConfigureAwait(false);
+            return report is { Ready: true } ? null : report?.Reason ?? "ended early";
         }
         catch (SocketException)
         {
-            ready = false; // it has ended
+            return "ended early";
         }
-        finally
+        catch (OperationCanceledException)
         {
-            if (!ready)
-            {
-                host.Process.KillAll();
-                ExitStatus exit = await host.Process.Exited.ConfigureAwait(false);
-                if (!_stop.IsCancellationRequested && !spoiled)
-                {
-                    LogNotWarm(_logger, exit, ChildOutput.LastLines(host.Log));
-                }
-
-                host.Discard();
-            }
+            return $"was not ready within {s_warmTimeout.TotalSeconds:0} s";
         }
+    }
 
-        if (ready)
+    private bool TryKeep(Host host, TimeSpan since)
+    {
+        lock (_lock)
         {
-            lock (_lock)
+            if (!_isDisposed)
             {
                 _rule.Warmed(Now() - since);
                 _warm.Add(host);
             }
-        }
 
-        return ready || spoiled;
+            return !_isDisposed;
+        }
     }
 
     private void Drop(string assembly, string reason)
@@ -359,9 +384,6 @@ internal sealed partial class HostPool : IAsyncDisposable
             _prepared.RemoveAll(p => p.Assembly == assembly);
         }
     }
-
-    [LoggerMessage(3001, LogLevel.Warning, "A warm host did not start, it ended with {Exit}{LastLines}")]
-    private static partial void LogNotWarm(ILogger logger, ExitStatus exit, string lastLines);
 
     [LoggerMessage(3004, LogLevel.Warning, "No host is kept for {Assembly}, which cannot be loaded: {Reason}")]
     private static partial void LogNotPrepared(ILogger logger, string assembly, string reason);

@@ -1,6 +1,5 @@
 using System.Collections.Concurrent;
 using GlooX.Contracts;
-using GlooX.Grid;
 using GlooX.Services;
 
 namespace GlooX.Placement;

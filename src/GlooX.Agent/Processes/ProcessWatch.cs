@@ -1,5 +1,4 @@
 using System.Runtime.CompilerServices;
-using GlooX.Grid;
 using GlooX.Services;
 
 namespace GlooX.Processes;

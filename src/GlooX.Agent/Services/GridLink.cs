@@ -46,11 +46,11 @@ internal sealed class GridLink(Identity identity, Func<IEnumerable<string>> memb
         return known.Client;
     }
 
-    public async Task<Stream> DialAsync(string address, CancellationToken cancellationToken)
+    public async Task<Stream> DialAsync(string address, CancellationToken ct)
     {
         try
         {
-            TlsConnection connection = await TlsConnection.DialAsync(RpcEndpoint.Parse(address).Dialable, TlsConnection.Grid, identity, null, RpcRole.Agent, cancellationToken).ConfigureAwait(false);
+            TlsConnection connection = await TlsConnection.DialAsync(RpcEndpoint.Parse(address).Dialable, TlsConnection.Grid, identity, null, RpcRole.Agent, ct).ConfigureAwait(false);
             return connection.Stream;
         }
         catch (RpcException e)
@@ -59,13 +59,13 @@ internal sealed class GridLink(Identity identity, Func<IEnumerable<string>> memb
         }
     }
 
-    public async Task<ProbeReply> ProbeAsync(string address, ProbeRequest request, CancellationToken cancellationToken)
+    public async Task<ProbeReply> ProbeAsync(string address, ProbeRequest request, CancellationToken ct)
     {
         RpcEndpoint endpoint = RpcEndpoint.Parse(address).Dialable;
         RpcClient client = Client(address);
         try
         {
-            ProbeReply reply = await client.As<IPeerService>(IPeerService.ServiceName).ProbeAsync(request, endpoint.Host, cancellationToken).ConfigureAwait(false);
+            ProbeReply reply = await client.As<IPeerService>(IPeerService.ServiceName).ProbeAsync(request, endpoint.Host, ct).ConfigureAwait(false);
             return reply with { ReachedFrom = client.Current?.LocalAddress?.MapToIPv4IfPossible() };
         }
         catch (RpcException e)

@@ -1,6 +1,5 @@
 using System.Collections.Concurrent;
 using GlooX.Contracts;
-using GlooX.Grid;
 using GlooX.Tls;
 using GlooX.Tls.Join;
 using Microsoft.Extensions.Logging;

@@ -5,7 +5,7 @@ using Microsoft.Extensions.Logging;
 
 namespace GlooX.Grid;
 
-/// <summary>Akka's hook for our own rule of who is taken off the list; created by Akka.</summary>
+/// <summary>Makes Akka use <see cref="DowningActor"/> as its downing strategy; created by Akka.</summary>
 internal sealed class Downing(ActorSystem system, Cluster cluster) : IDowningProvider
 {
     public TimeSpan DownRemovalMargin => TimeSpan.Zero;
@@ -14,8 +14,8 @@ internal sealed class Downing(ActorSystem system, Cluster cluster) : IDowningPro
 }
 
 /// <summary>
-/// Proof of death (refused twice, or another incarnation answers) downs at once; silence after <see cref="GridOptions.ForgetAfter"/>,
-/// if nobody sees the silent one. See <see cref="DowningRule"/>.
+/// Removes members. Proof of death (connection refused twice, or another incarnation answers) removes at once; silence after
+/// <see cref="GridOptions.ForgetAfter"/>, unless another member hears the silent one. See <see cref="DowningRule"/>.
 /// </summary>
 #pragma warning disable CA1001 // A source without a timer holds nothing; PostStop cancels it.
 internal sealed class DowningActor : ReceiveActor, IWithTimers
@@ -23,7 +23,7 @@ internal sealed class DowningActor : ReceiveActor, IWithTimers
 {
     private const int ProbeEachTicks = 3;
     private const int AskAgainTicks = 10;
-    private const int MostWitnesses = 32;
+    private const int MaxWitnesses = 32;
     private static readonly TimeSpan SecondLook = TimeSpan.FromMilliseconds(150);
 
     private readonly Cluster _cluster;
@@ -75,7 +75,7 @@ internal sealed class DowningActor : ReceiveActor, IWithTimers
             typeof(ClusterEvent.IReachabilityEvent),
             typeof(ClusterEvent.MemberRemoved));
 
-        // A broken stream is a hint that comes seconds before the failure detector's.
+        // A broken stream is a hint that comes seconds before the failure detector reacts.
         Context.System.EventStream.Subscribe(Self, typeof(DisassociatedEvent));
         Context.System.EventStream.Subscribe(Self, typeof(AssociationErrorEvent));
         Timers.StartPeriodicTimer("tick", new Tick(), TimeSpan.FromSeconds(1));
@@ -91,26 +91,26 @@ internal sealed class DowningActor : ReceiveActor, IWithTimers
     private void OnChecked(Checked check)
     {
         _checking.Remove(check.Address);
-        if (check.Result.Reach != Reach.Gone || !IsLive(check.Address))
+        if (check.Result.Outcome != ProbeOutcome.Dead || !IsLive(check.Address))
         {
             return;
         }
 
         if (!check.Result.IsRefused)
         {
-            DownInTurn(check.Address, check.Result.Why);
+            DownByRank(check.Address, check.Result.Why);
         }
         else if (!check.Again)
         {
             Check(check.Address, again: true);
         }
-        else if (_setup.Options.RefusalNeedsWitness)
+        else if (_setup.Options.ConfirmRefusals)
         {
             AskOthers(check.Address, check.Result.Why);
         }
         else
         {
-            DownInTurn(check.Address, check.Result.Why);
+            DownByRank(check.Address, check.Result.Why);
         }
     }
 
@@ -127,7 +127,7 @@ internal sealed class DowningActor : ReceiveActor, IWithTimers
         }
         else if (!forgotten && heard.Witnesses > 0)
         {
-            DownInTurn(heard.Address, heard.Why);
+            DownByRank(heard.Address, heard.Why);
         }
     }
 
@@ -165,8 +165,8 @@ internal sealed class DowningActor : ReceiveActor, IWithTimers
         }
     }
 
-    /// <summary>The lowest reachable member acts, the next ones only if it does not.</summary>
-    private void DownInTurn(Address address, string why) =>
+    /// <summary>Downs a member after a delay by rank: the lowest reachable member acts first, the next ones only if it does not.</summary>
+    private void DownByRank(Address address, string why) =>
         Timers.StartSingleTimer("down " + address, new DownNow(address, why), DowningRule.Delay(Rank()));
 
     private void Check(Address address, bool again = false)
@@ -176,7 +176,7 @@ internal sealed class DowningActor : ReceiveActor, IWithTimers
             return;
         }
 
-        _ = ProbeAsync().PipeTo(Self, failure: _ => new Checked(address, new ProbeResult(Reach.Silent, "stopped", null), again));
+        _ = ProbeAsync().PipeTo(Self, failure: _ => new Checked(address, new ProbeResult(ProbeOutcome.Silent, "stopped", null), again));
 
         async Task<Checked> ProbeAsync()
         {
@@ -186,21 +186,25 @@ internal sealed class DowningActor : ReceiveActor, IWithTimers
             }
 
             NodeKey node = EngineConfig.ToNode(address);
-            return new Checked(address, await _setup.Prober.AskAsync(node.Address, node.Incarnation, _stopped.Token).ConfigureAwait(false), again);
+            ProbeResult result = await _setup.Prober.ProbeAsync(node.Address, node.Incarnation, _stopped.Token).ConfigureAwait(false);
+            return new Checked(address, result, again);
         }
     }
 
-    /// <summary>A partial partition: what one of us sees the others keep.</summary>
+    /// <summary>Asks other members first: in a partial partition, a member that one of them hears is kept.</summary>
     private void AskOthers(Address address, string why)
     {
         NodeKey silent = EngineConfig.ToNode(address);
         string[] witnesses = [.. Reachable().Select(m => EngineConfig.ToNode(m.Address).Address).Where(a => a != _self.Address)];
-        Random.Shared.Shuffle(witnesses); // in a large grid only nine watch it, and they may be any
+        Random.Shared.Shuffle(witnesses); // in a large grid only nine members monitor it, and they may be any
         _ = AskAsync().PipeTo(Self, failure: _ => new Heard(address, IsSeen: true, 0, why));
 
         async Task<Heard> AskAsync()
         {
-            ProbeResult[] results = await Task.WhenAll(witnesses.Take(MostWitnesses).Append(silent.Address).Select(a => _setup.Prober.AskAsync(a, null, _stopped.Token))).ConfigureAwait(false);
+            ProbeResult[] results = await Task.WhenAll(witnesses
+                .Take(MaxWitnesses)
+                .Append(silent.Address)
+                .Select(a => _setup.Prober.ProbeAsync(a, null, _stopped.Token))).ConfigureAwait(false);
             ProbeReply[] answers = [.. results.Select(r => r.Reply).OfType<ProbeReply>()];
             return new Heard(address, DowningRule.IsSeen(_self, silent, answers), DowningRule.Witnesses(silent, answers), why);
         }

@@ -8,8 +8,8 @@ using Microsoft.Extensions.Logging;
 namespace GlooX.Grid;
 
 /// <summary>
-/// One incarnation: an Akka cluster node under an address of its own. It holds nothing that would be missed; when the others have
-/// downed it, or its grid gives itself up, it is thrown away and another one starts.
+/// One incarnation: an Akka cluster node with an address of its own. It holds no state that would be missed: when other members have downed
+/// it, or its grid joins another one, it is discarded and a new one starts.
 /// </summary>
 internal sealed class Engine : IAsyncDisposable
 {
@@ -43,14 +43,14 @@ internal sealed class Engine : IAsyncDisposable
 
     public string Incarnation => _setup.Port.Self.Incarnation;
 
-    /// <summary>Completes when this node is in a grid.</summary>
+    /// <summary>Completes when this node is a member of a grid.</summary>
     public Task Joined => _joined.Task;
 
-    /// <summary>Completes when it is in none any more, or has crashed.</summary>
+    /// <summary>Completes when this node is no longer a member, or its actor system has terminated.</summary>
     public Task Ended => Task.WhenAny(_ended.Task, _system.WhenTerminated);
 
-    /// <param name="setup">What it needs.</param>
-    /// <param name="changed">Called, from any thread, when the list of members is another one.</param>
+    /// <param name="setup">Address, transport and options.</param>
+    /// <param name="changed">Called from any thread when the list of members has changed.</param>
     public static Task<Engine> StartAsync(EngineSetup setup, Action changed) => Task.Run(() =>
     {
         Config config = EngineConfig.For(setup.Options.NodeId, verbose: setup.Logger.IsEnabled(LogLevel.Debug));
@@ -58,12 +58,12 @@ internal sealed class Engine : IAsyncDisposable
         return new Engine(setup, system, changed);
     });
 
-    /// <summary>Begins a grid.</summary>
+    /// <summary>Forms a grid of this node alone.</summary>
     public void Form() => _cluster.Join(_cluster.SelfAddress);
 
     public void Join(NodeKey seed) => _cluster.Join(EngineConfig.ToEngineAddress(seed));
 
-    /// <summary>Takes whatever incarnations there are at an address off the list.</summary>
+    /// <summary>Removes all incarnations at an address.</summary>
     public void Down(string address)
     {
         foreach (WatchedMember member in _members.Where(m => m.Node.Address == address && m.Node != _setup.Port.Self))
@@ -83,7 +83,10 @@ internal sealed class Engine : IAsyncDisposable
 
     public Task AcceptAsync(Stream stream, EndPoint? remote, CancellationToken ct) => _setup.Port.AcceptAsync(stream, remote, ct);
 
-    /// <summary>Hard: nobody is told, and nobody is waited for. A graceful leave can take as long as somebody else is unreachable.</summary>
+    /// <summary>
+    /// Terminates without leaving gracefully: Akka's graceful leave waits for as long as any member is unreachable. Other members find
+    /// this engine gone.
+    /// </summary>
     public async ValueTask DisposeAsync()
     {
         _setup.Port.Close();
@@ -93,7 +96,7 @@ internal sealed class Engine : IAsyncDisposable
         }
         catch (TimeoutException)
         {
-            _setup.Logger.EngineStopsLate(Incarnation);
+            _setup.Logger.EngineStopsLate(Incarnation, StopTimeout);
         }
     }
 }

@@ -6,7 +6,9 @@ using Microsoft.Extensions.Logging;
 
 namespace GlooX.Grid;
 
-/// <summary>What the engine's parts need from the outside. Akka creates them by type name, so it travels with the system's settings.</summary>
+/// <summary>
+/// What the engine's parts need from the rest of the process. Akka creates the parts by type name, so this travels in its settings.
+/// </summary>
 internal sealed class EngineSetup(EnginePort port, Prober prober, GridOptions options, TimeProvider time, ILogger logger) : Setup
 {
     public EnginePort Port => port;
@@ -19,12 +21,12 @@ internal sealed class EngineSetup(EnginePort port, Prober prober, GridOptions op
 
     public ILogger Logger => logger;
 
-    public EngineLine Line { get; } = new(logger.Stumbled);
+    public EngineDispatcher Dispatcher { get; } = new(logger.EngineWorkFailed);
 
     public static EngineSetup Of(ActorSystem system) => system.Settings.Setup.Get<EngineSetup>().Value;
 }
 
-/// <summary>The engine's settings: an idle member costs about 1 % of a core and not the 10 % of Akka's defaults.</summary>
+/// <summary>The engine's settings. An idle member costs about 1 % of a core; with Akka's defaults it would cost 10 %.</summary>
 internal static class EngineConfig
 {
     public const string SystemName = "grid";
@@ -34,10 +36,10 @@ internal static class EngineConfig
     private const string RolePrefix = "node-";
 
     /// <remarks>
-    /// One line of work instead of a thread pool for each dispatcher, a timer that is set for what is due instead of a wheel, and gossip once a
-    /// second are the saving; grids form, fail and merge no later than with gossip every 300 ms.
-    /// Acknowledgements go with the heartbeats; Akka's default looks seven times a second, for each peer, whether one is to be sent.
-    /// Weakly-up after two seconds lets members join while somebody is cut off. Akka's shutdown hooks are off: this process is not Akka's.
+    /// The saving comes from one work queue for all dispatchers, one timer set for the next deadline instead of a timer wheel, and gossip
+    /// once a second; grids form, fail and merge no later than with gossip every 300 ms.
+    /// Acknowledgements are sent with heartbeats; Akka's default checks seven times a second, for each peer, whether one is due.
+    /// Weakly-up after two seconds lets members join while another is cut off. Akka's shutdown hooks are off: the process is not Akka's.
     /// </remarks>
     private const string Settings = """
         akka {
@@ -49,7 +51,7 @@ internal static class EngineConfig
           scheduler.implementation = "GlooX.Grid.EngineScheduler, GlooX.Grid"
           loggers = ["GlooX.Grid.EngineLog, GlooX.Grid"]
           stdout-loglevel = OFF
-          stdout-logger-class = "GlooX.Grid.EngineSilence, GlooX.Grid"
+          stdout-logger-class = "GlooX.Grid.NullConsoleLogger, GlooX.Grid"
           log-dead-letters = off
           log-dead-letters-during-shutdown = off
           coordinated-shutdown {
@@ -90,7 +92,7 @@ internal static class EngineConfig
         }
         """;
 
-    /// <summary>A member's process id travels as its role.</summary>
+    /// <summary>The settings of one engine; the node id travels as a role of the member.</summary>
     public static Config For(string nodeId, bool verbose) => ConfigurationFactory.ParseString($"""
         akka.loglevel = {(verbose ? "INFO" : "WARNING")}
         akka.cluster.roles = [{JsonSerializer.Serialize(RolePrefix + nodeId)}]

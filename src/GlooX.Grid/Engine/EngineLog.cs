@@ -8,8 +8,8 @@ using LogLevel = Microsoft.Extensions.Logging.LogLevel;
 namespace GlooX.Grid;
 
 /// <summary>
-/// Akka's log, turned down: it calls every broken link an error and adds a stack trace, and links break whenever an agent stops.
-/// What matters to people the membership logs itself.
+/// Akka's log at lower levels: Akka logs each broken link as an error with a stack trace, and links break whenever an agent stops.
+/// The membership itself logs what matters to users.
 /// </summary>
 internal sealed class EngineLog : ReceiveActor, IRequiresMessageQueue<ILoggerMessageQueueSemantics>
 {
@@ -27,10 +27,10 @@ internal sealed class EngineLog : ReceiveActor, IRequiresMessageQueue<ILoggerMes
         });
     }
 
-    /// <summary>Errors of the links are for debugging; of the rest they are warnings, since the engine restarts whenever it must.</summary>
+    /// <summary>Errors of links are logged at Debug, other errors as warnings, since the engine restarts when it must.</summary>
     public static LogLevel LevelFor(AkkaLogLevel level, string source)
     {
-        bool link = source.StartsWith(EngineConfig.Protocol, StringComparison.Ordinal) // a reference to somebody remote
+        bool link = source.StartsWith(EngineConfig.Protocol, StringComparison.Ordinal) // a reference to a remote actor
             || source.Contains("endpoint", StringComparison.OrdinalIgnoreCase)
             || source.Contains("transport", StringComparison.OrdinalIgnoreCase)
             || source.Contains("remot", StringComparison.OrdinalIgnoreCase);
@@ -43,9 +43,9 @@ internal sealed class EngineLog : ReceiveActor, IRequiresMessageQueue<ILoggerMes
     }
 }
 
-/// <summary>Takes the place of Akka's console logger, which speaks up while an engine starts and stops, whatever the level.</summary>
-#pragma warning disable MA0097 // Akka compares its actor references; nobody compares this one.
-internal sealed class EngineSilence : MinimalLogger
+/// <summary>Replaces Akka's console logger, which writes while an engine starts and stops at any level.</summary>
+#pragma warning disable MA0097 // Actor references are comparable to Akka; this one is never compared.
+internal sealed class NullConsoleLogger : MinimalLogger
 #pragma warning restore MA0097
 {
     protected override void Log(object message)

@@ -4,8 +4,8 @@ using Akka.Actor;
 namespace GlooX.Grid;
 
 /// <summary>
-/// What one engine sees of the process's one port: streams that were meant for it, and a way to dial. The port itself belongs to
-/// somebody else and goes on when the engine is gone.
+/// One engine's share of the process's port: inbound streams that are meant for this engine, and dialling. The port itself outlives the
+/// engine.
 /// </summary>
 internal sealed class EnginePort(NodeKey self, IGridTransport transport)
 {
@@ -17,14 +17,14 @@ internal sealed class EnginePort(NodeKey self, IGridTransport transport)
 
     public void Close() => _listening.TrySetCanceled();
 
-    /// <summary>Hands over an inbound stream whose preface has been read. Ends when the stream has ended.</summary>
+    /// <summary>Serves an inbound stream whose preface has been read; completes when the stream has ended.</summary>
     public async Task AcceptAsync(Stream stream, EndPoint? remote, CancellationToken ct)
     {
         StreamTransport listener = await _listening.Task.WaitAsync(ct).ConfigureAwait(false);
         await listener.AcceptAsync(stream, remote, ct).ConfigureAwait(false);
     }
 
-    /// <summary>Dials the place and says which incarnation is meant.</summary>
+    /// <summary>Dials an engine and sends its incarnation as the preface.</summary>
     public async Task<Stream> DialAsync(Address remote, CancellationToken ct)
     {
         NodeKey node = EngineConfig.ToNode(remote);

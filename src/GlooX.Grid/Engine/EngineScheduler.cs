@@ -7,12 +7,12 @@ using Akka.Event;
 namespace GlooX.Grid;
 
 /// <summary>
-/// When the engine does what it does later. One timer, set for what is due next; what is repeated each second falls together with the rest of
-/// the process (<see cref="TimerCoalescing"/>). Akka's own wheel wakes three threads at each of its ticks, however little there is to do. Thread-safe.
+/// Akka's scheduler with one timer, set for the next deadline. Repeated work ends with whole seconds, like the other timers of the process
+/// (<see cref="TimerCoalescing"/>). Akka's own timer wheel wakes three threads at each tick, however little is due. Thread-safe.
 /// </summary>
 internal sealed class EngineScheduler : SchedulerBase, IDateTimeOffsetNowTimeProvider, IDisposable
 {
-    // What is due within this, in ms, is done together.
+    // Deadlines within this many milliseconds run together.
     private const long Grain = 50;
 
     private readonly Lock _gate = new();
@@ -35,7 +35,7 @@ internal sealed class EngineScheduler : SchedulerBase, IDateTimeOffsetNowTimePro
 
     protected override DateTimeOffset TimeNow => DateTimeOffset.UtcNow;
 
-    /// <summary>Nothing is done any more, what was still to be done neither.</summary>
+    /// <summary>Drops all scheduled work and refuses new work.</summary>
     public void Dispose()
     {
         lock (_gate)
@@ -47,21 +47,25 @@ internal sealed class EngineScheduler : SchedulerBase, IDateTimeOffsetNowTimePro
         _timer.Dispose();
     }
 
-    protected override void InternalScheduleTellOnce(TimeSpan delay, ICanTell receiver, object message, IActorRef sender, ICancelable? cancelable) =>
+    protected override void InternalScheduleTellOnce(
+        TimeSpan delay, ICanTell receiver, object message, IActorRef sender, ICancelable? cancelable) =>
         Add(delay, TimeSpan.Zero, () => receiver.Tell(message, sender), cancelable);
 
     protected override void InternalScheduleTellRepeatedly(
         TimeSpan initialDelay, TimeSpan interval, ICanTell receiver, object message, IActorRef sender, ICancelable? cancelable) =>
         Add(initialDelay, interval, () => receiver.Tell(message, sender), cancelable);
 
-    protected override void InternalScheduleOnce(TimeSpan delay, Action action, ICancelable? cancelable) => Add(delay, TimeSpan.Zero, action, cancelable);
+    protected override void InternalScheduleOnce(TimeSpan delay, Action action, ICancelable? cancelable) =>
+        Add(delay, TimeSpan.Zero, action, cancelable);
 
-    protected override void InternalScheduleOnce(TimeSpan delay, IRunnable action, ICancelable? cancelable) => Add(delay, TimeSpan.Zero, action.Run, cancelable);
+    protected override void InternalScheduleOnce(TimeSpan delay, IRunnable action, ICancelable? cancelable) =>
+        Add(delay, TimeSpan.Zero, action.Run, cancelable);
 
     protected override void InternalScheduleRepeatedly(TimeSpan initialDelay, TimeSpan interval, Action action, ICancelable? cancelable) =>
         Add(initialDelay, interval, action, cancelable);
 
-    protected override void InternalScheduleRepeatedly(TimeSpan initialDelay, TimeSpan interval, IRunnable action, ICancelable? cancelable) =>
+    protected override void InternalScheduleRepeatedly(
+        TimeSpan initialDelay, TimeSpan interval, IRunnable action, ICancelable? cancelable) =>
         Add(initialDelay, interval, action.Run, cancelable);
 
     private void Add(TimeSpan delay, TimeSpan interval, Action action, ICancelable? cancelable)
@@ -72,7 +76,7 @@ internal sealed class EngineScheduler : SchedulerBase, IDateTimeOffsetNowTimePro
         {
             if (_isStopped)
             {
-                throw new SchedulerException("the engine has stopped");
+                throw new SchedulerException("The membership engine has stopped.");
             }
 
             Enqueue(entry, wait <= 0 ? now : RoundUp(now + wait));
@@ -90,7 +94,7 @@ internal sealed class EngineScheduler : SchedulerBase, IDateTimeOffsetNowTimePro
                 return;
             }
 
-            // The timer is set again before anything is done: what is stuck does not stop what comes next.
+            // The timer is set again before any work runs: an item that is stuck does not stop later ones.
             long now = Environment.TickCount64;
             _due = long.MaxValue;
             while (_waiting.TryPeek(out Entry? entry, out (long Due, long Number) at) && at.Due <= now)
@@ -104,14 +108,16 @@ internal sealed class EngineScheduler : SchedulerBase, IDateTimeOffsetNowTimePro
                 due.Add(entry);
                 if (entry.Interval > 0)
                 {
-                    Enqueue(entry, entry.Interval < TimerCoalescing.Second ? RoundUp(now + entry.Interval) : TimerCoalescing.RoundedEnd(now, entry.Interval));
+                    Enqueue(entry, entry.Interval < TimerCoalescing.Second
+                        ? RoundUp(now + entry.Interval)
+                        : TimerCoalescing.RoundedEnd(now, entry.Interval));
                 }
             }
 
             SetTimer(now);
         }
 
-        EngineLine.Together(RunAll, due);
+        EngineDispatcher.RunThenDrain(RunAll, due);
     }
 
     private void RunAll(List<Entry> due)
@@ -122,11 +128,11 @@ internal sealed class EngineScheduler : SchedulerBase, IDateTimeOffsetNowTimePro
             {
                 entry.Run();
             }
-#pragma warning disable CA1031 // What is due with it must be done all the same. The failure is logged.
+#pragma warning disable CA1031 // Other work that is due must run all the same. The failure is logged.
             catch (Exception e)
 #pragma warning restore CA1031
             {
-                Log.Error(e, "what was scheduled has failed");
+                Log.Error(e, "Scheduled work failed");
             }
         }
     }
@@ -136,7 +142,7 @@ internal sealed class EngineScheduler : SchedulerBase, IDateTimeOffsetNowTimePro
     // Under the lock.
     private void Enqueue(Entry entry, long due) => _waiting.Enqueue(entry, (due, _number++));
 
-    // Under the lock. A timer that is set already for that time or an earlier one is left alone: setting it wakes a thread.
+    // Under the lock. A timer that is set for that time or earlier is left alone: setting it wakes a thread.
     private void SetTimer(long now)
     {
         if (_waiting.TryPeek(out _, out (long Due, long Number) next) && next.Due < _due)
@@ -146,9 +152,9 @@ internal sealed class EngineScheduler : SchedulerBase, IDateTimeOffsetNowTimePro
         }
     }
 
-    /// <param name="action">What to do.</param>
-    /// <param name="interval">In ms; 0: once.</param>
-    /// <param name="cancelable">Whoever gave it may take it back with this.</param>
+    /// <param name="action">The work.</param>
+    /// <param name="interval">Interval of repetition in milliseconds; 0 for work that runs once.</param>
+    /// <param name="cancelable">Cancels the work.</param>
     private sealed class Entry(Action action, long interval, ICancelable? cancelable)
     {
         public long Interval { get; } = interval;

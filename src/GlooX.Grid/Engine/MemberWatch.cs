@@ -3,12 +3,12 @@ using Akka.Cluster;
 
 namespace GlooX.Grid;
 
-/// <summary>A live member and whether all find it reachable.</summary>
+/// <summary>A live member, and whether all other members find it reachable.</summary>
 internal sealed record WatchedMember(UniqueAddress Id, NodeKey Node, string NodeId, bool Reachable);
 
 /// <summary>
-/// Keeps the list of live members. Down counts as gone: the removal that follows takes seconds, and much longer while anybody is
-/// unreachable.
+/// Keeps the list of live members. A member that is down is not live: its removal by Akka takes seconds, and much longer while another
+/// member is unreachable.
 /// </summary>
 internal sealed class MemberWatch : ReceiveActor
 {
@@ -16,8 +16,8 @@ internal sealed class MemberWatch : ReceiveActor
     private readonly Dictionary<UniqueAddress, Member> _live = [];
     private readonly HashSet<UniqueAddress> _unreachable = [];
 
-    /// <param name="show">Gets each new list.</param>
-    /// <param name="downed">Called when the others have taken this node off the list.</param>
+    /// <param name="show">Receives each new list.</param>
+    /// <param name="downed">Called when other members have removed this node.</param>
     public MemberWatch(Action<IReadOnlyList<WatchedMember>> show, Action downed)
     {
         Receive<ClusterEvent.UnreachableMember>(e => Show(() => _unreachable.Add(e.Member.UniqueAddress)));

@@ -3,8 +3,8 @@ using System.Text;
 namespace GlooX.Grid;
 
 /// <summary>
-/// The first bytes of a grid stream: one byte of length, then the incarnation that the dialler wants, in ASCII.
-/// A stream meant for a predecessor must not reach its successor at the same port.
+/// The first bytes of a grid stream: one byte of length, then the incarnation that is dialled, in ASCII. So a stream meant for an earlier
+/// engine never reaches a later one at the same port.
 /// </summary>
 internal static class Preface
 {
@@ -14,7 +14,7 @@ internal static class Preface
     {
         int length = incarnation.Length is > 0 and <= MaxLength
             ? incarnation.Length
-            : throw new ArgumentException($"'{incarnation}' is no incarnation", nameof(incarnation));
+            : throw new ArgumentException($"'{incarnation}' is not an incarnation", nameof(incarnation));
         byte[] bytes = new byte[1 + length];
         bytes[0] = (byte)length;
         Encoding.ASCII.GetBytes(incarnation, bytes.AsSpan(1));
@@ -22,7 +22,7 @@ internal static class Preface
         await stream.FlushAsync(ct).ConfigureAwait(false);
     }
 
-    /// <exception cref="IOException">The stream ended or says something else.</exception>
+    /// <exception cref="IOException">The stream ended, or does not begin with a preface.</exception>
     public static async Task<string> ReadAsync(Stream stream, CancellationToken ct)
     {
         byte[] bytes = new byte[MaxLength];
@@ -30,7 +30,7 @@ internal static class Preface
         int length = bytes[0];
         if (length is 0 or > MaxLength)
         {
-            throw new InvalidDataException($"a grid stream cannot begin with a preface of {length} bytes");
+            throw new InvalidDataException($"The preface of a grid stream has 1 to {MaxLength} bytes, not {length}.");
         }
 
         await stream.ReadExactlyAsync(bytes.AsMemory(0, length), ct).ConfigureAwait(false);

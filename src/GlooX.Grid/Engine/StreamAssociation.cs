@@ -1,5 +1,6 @@
 using System.Buffers;
 using System.Buffers.Binary;
+using System.Diagnostics.CodeAnalysis;
 using System.IO.Pipelines;
 using System.Runtime.CompilerServices;
 using System.Threading.Channels;
@@ -11,10 +12,10 @@ using Microsoft.Extensions.Logging;
 namespace GlooX.Grid;
 
 /// <summary>
-/// One stream between two engines: frames of four bytes of length (little endian) and a payload. Whatever goes wrong, the stream is
-/// closed and Akka is told once that the association is over. What was still queued is lost; gossip and heartbeats come again.
+/// One stream between two engines, in frames of four bytes of length (little endian) and a payload. On any failure the stream is closed and
+/// Akka is told once that the association has ended. Queued payloads are lost; gossip and heartbeats are sent again anyway.
 /// </summary>
-#pragma warning disable CA1001 // The source is always cancelled, which frees its timer, and Abort may still come after the end.
+#pragma warning disable CA1001 // The source is always cancelled, which frees its timer; Abort may still be called after the end.
 internal sealed class StreamAssociation(StreamTransport owner, Address local, Address remote, Stream stream, ILogger logger)
     : AssociationHandle(local, remote)
 #pragma warning restore CA1001
@@ -22,22 +23,25 @@ internal sealed class StreamAssociation(StreamTransport owner, Address local, Ad
     private const int Header = 4;
     private const int HighWater = 8 << 20;
     private const int Batch = 64 << 10;
-    private static readonly int MaxFrame = StreamTransport.MaxPayload + 1024; // Akka's envelope comes on top
+    private static readonly int MaxFrame = StreamTransport.MaxPayload + 1024; // Akka's envelope is added
     private static readonly TimeSpan FlushTimeout = TimeSpan.FromSeconds(1);
     private static readonly StreamPipeReaderOptions Reading = new(bufferSize: 16 << 10, minimumReadSize: 1 << 10, leaveOpen: true);
     private static readonly StreamPipeWriterOptions Writing = new(minimumBufferSize: 4 << 10, leaveOpen: true);
 
-    // Who writes sends at once: a hop to another thread would cost more than the sending, which waits for nothing.
-    private readonly Channel<ByteString> _queue = Channel.CreateUnbounded<ByteString>(new UnboundedChannelOptions { SingleReader = true, AllowSynchronousContinuations = true });
+    // The thread that writes also sends: a hop to another thread would cost more than sending, which does not block.
+    private readonly Channel<ByteString> _queue = Channel.CreateUnbounded<ByteString>(
+        new UnboundedChannelOptions { SingleReader = true, AllowSynchronousContinuations = true });
     private readonly CancellationTokenSource _abort = new();
     private long _queued;
 
-    /// <summary>Completes, without an exception, when both directions are over and the stream is closed.</summary>
+    /// <summary>Completes without an exception when both directions have ended and the stream is closed.</summary>
     public Task Ended { get; private set; } = Task.CompletedTask;
 
     public void Start() => Ended = RunAsync();
 
-    /// <summary>Never blocks. False: too much is queued, or the stream is over; Akka keeps the payload and tries again.</summary>
+    /// <summary>
+    /// Queues a payload; never blocks. False when too much is queued or the stream has ended: Akka keeps the payload and tries again.
+    /// </summary>
     public override bool Write(ByteString payload)
     {
         if (Interlocked.Read(ref _queued) + payload.Length > HighWater || !_queue.Writer.TryWrite(payload))
@@ -49,7 +53,7 @@ internal sealed class StreamAssociation(StreamTransport owner, Address local, Ad
         return true;
     }
 
-    /// <summary>Sends what is queued, if that can be done soon, and closes.</summary>
+    /// <summary>Sends queued payloads, for a second at most, and closes.</summary>
     [Obsolete("Akka calls the overload with a reason, which calls this.")]
     public override void Disassociate()
     {
@@ -59,7 +63,7 @@ internal sealed class StreamAssociation(StreamTransport owner, Address local, Ad
 
     public void Abort() => _abort.Cancel();
 
-    /// <summary>The base class compares addresses, and there may be two streams between the same two.</summary>
+    /// <summary>The base class compares addresses, but there may be two streams between the same two engines.</summary>
     public override bool Equals(object? obj) => ReferenceEquals(this, obj);
 
     public override int GetHashCode() => RuntimeHelpers.GetHashCode(this);
@@ -89,7 +93,7 @@ internal sealed class StreamAssociation(StreamTransport owner, Address local, Ad
 
             await output.CompleteAsync().ConfigureAwait(false);
         }
-#pragma warning disable CA1031 // A stream may break in any way; all of them end the association.
+#pragma warning disable CA1031 // A stream may fail in any way; each ends the association.
         catch (Exception e)
 #pragma warning restore CA1031
         {
@@ -103,7 +107,7 @@ internal sealed class StreamAssociation(StreamTransport owner, Address local, Ad
         }
     }
 
-    /// <summary>Whatever was queued during the last flush goes out together.</summary>
+    /// <summary>Payloads that were queued during the last flush are sent together.</summary>
     private void Fill(PipeWriter output)
     {
         int filled = 0;
@@ -126,13 +130,13 @@ internal sealed class StreamAssociation(StreamTransport owner, Address local, Ad
         PipeReader input = PipeReader.Create(stream, Reading);
         try
         {
-            // Nothing is read before somebody listens, or it would be lost.
+            // Nothing is read before Akka listens, or it would be lost.
             listener = await ReadHandlerSource.Task.WaitAsync(_abort.Token).ConfigureAwait(false);
             while (true)
             {
                 ReadResult result = await input.ReadAsync(_abort.Token).ConfigureAwait(false);
                 ReadOnlySequence<byte> buffer = result.Buffer;
-                EngineLine.Together(
+                EngineDispatcher.RunThenDrain(
                     t =>
                     {
                         while (TryTakeFrame(ref buffer, out ByteString? payload))
@@ -164,7 +168,7 @@ internal sealed class StreamAssociation(StreamTransport owner, Address local, Ad
         }
     }
 
-    private static bool TryTakeFrame(ref ReadOnlySequence<byte> buffer, [System.Diagnostics.CodeAnalysis.NotNullWhen(true)] out ByteString? payload)
+    private static bool TryTakeFrame(ref ReadOnlySequence<byte> buffer, [NotNullWhen(true)] out ByteString? payload)
     {
         payload = null;
         var reader = new SequenceReader<byte>(buffer);
@@ -175,7 +179,7 @@ internal sealed class StreamAssociation(StreamTransport owner, Address local, Ad
 
         if (length < 0 || length > MaxFrame)
         {
-            throw new InvalidDataException($"a frame of {length} bytes");
+            throw new InvalidDataException($"A frame of {length} bytes exceeds the limit of {MaxFrame}.");
         }
 
         if (reader.Remaining < length)

@@ -7,14 +7,14 @@ using Akka.Remote.Transport;
 namespace GlooX.Grid;
 
 /// <summary>
-/// Akka.Remote over streams that somebody else dials and accepts. Created by Akka, one for each engine.
-/// A broken stream ends its association at once; Akka dials again when it has something to say.
+/// Akka.Remote over streams that <see cref="IGridTransport"/> dials and accepts. Created by Akka, one for each engine.
+/// A broken stream ends its association at once; Akka dials again when it has a message to send.
 /// </summary>
 #pragma warning disable CA1001 // A source without a timer holds nothing; Shutdown cancels it.
 internal sealed class StreamTransport : Transport
 #pragma warning restore CA1001
 {
-    /// <summary>Akka drops larger messages without telling the sender. Gossip of a thousand members is far below.</summary>
+    /// <summary>Largest payload in bytes; Akka drops larger messages silently. Gossip of a thousand members is far smaller.</summary>
     public const int MaxPayload = 4 << 20;
 
     private static readonly TimeSpan ConnectTimeout = TimeSpan.FromSeconds(2);
@@ -52,20 +52,20 @@ internal sealed class StreamTransport : Transport
             Stream stream = await _setup.Port.DialAsync(remoteAddress, both.Token).ConfigureAwait(false);
             return Open(stream, remoteAddress);
         }
-#pragma warning disable CA1031 // Akka knows one failure of an association, and it must be this one.
+#pragma warning disable CA1031 // Akka expects this exception type for each failure.
         catch (Exception e)
 #pragma warning restore CA1031
         {
-            throw new InvalidAssociationException($"no stream to {remoteAddress}: {e.Message}", e);
+            throw new InvalidAssociationException($"Could not open a stream to {remoteAddress}: {e.Message}", e);
         }
     }
 
-    /// <summary>Takes an inbound stream and ends when it has ended.</summary>
+    /// <summary>Serves an inbound stream; completes when the stream has ended.</summary>
     public async Task AcceptAsync(Stream stream, EndPoint? remote, CancellationToken ct)
     {
         IAssociationEventListener listener = await _listener.Task.WaitAsync(ct).ConfigureAwait(false);
 
-        // Akka's own handshake tells who it really is; until then any address will do.
+        // Akka's own handshake tells the real address; until then any will do.
         var ip = remote as IPEndPoint;
         var from = new Address(EngineConfig.Scheme, System.Name, ip?.Address.ToString().Replace(':', '-') ?? "unknown", ip?.Port ?? 0);
         StreamAssociation association = Open(stream, from);

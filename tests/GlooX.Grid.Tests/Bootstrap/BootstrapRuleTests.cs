@@ -38,7 +38,9 @@ public sealed class BootstrapRuleTests
         BootstrapStep step = BootstrapRule.Decide(new BootstrapFacts(
             "b:1", Replies.All(answers), failed, lowestFor, TimeSpan.FromSeconds(waited), FormAfter, isSeed));
 
-        Assert.Equal(expected, step.Act == BootstrapAct.Join ? $"Join {step.Target.Address[..1]}#{step.Target.Incarnation}" : step.Act.ToString());
+        Assert.Equal(expected, step.Action == BootstrapAction.Join
+            ? $"Join {step.Target.Address[..1]}#{step.Target.Incarnation}"
+            : step.Action.ToString());
     }
 
     [Theory]

@@ -1,8 +1,8 @@
 namespace GlooX.Grid.Tests;
 
-public sealed class RosterTests
+public sealed class MemberTableTests
 {
-    private readonly Roster _roster = new(showUnreachableAfter: TimeSpan.FromSeconds(2));
+    private readonly MemberTable _table = new(showUnreachableAfter: TimeSpan.FromSeconds(2));
 
     [Fact]
     public void Members_come_and_go()
@@ -10,7 +10,7 @@ public sealed class RosterTests
         Assert.Equal("Joined b, Joined c", At(0, "b#1 c#1"));
         Assert.Equal("", At(1, "b#1 c#1"));
         Assert.Equal("Removed b", At(2, "c#1"));
-        Assert.Equal(["c:1"], _roster.Members.Select(m => m.Address));
+        Assert.Equal(["c:1"], _table.Members.Select(m => m.Address));
     }
 
     [Fact]
@@ -18,12 +18,12 @@ public sealed class RosterTests
     {
         At(0, "b#1");
         Assert.Equal("", At(1, "b#1!"));
-        Assert.True(_roster.IsPending);
+        Assert.True(_table.IsPending);
         Assert.Equal("", At(2.9, "b#1!"));
         Assert.Equal("Unreachable b", At(3, "b#1!"));
-        Assert.False(_roster.IsPending);
+        Assert.False(_table.IsPending);
         Assert.Equal("", At(9, "b#1!"));
-        Assert.Equal("CameBack b", At(10, "b#1"));
+        Assert.Equal("Reachable b", At(10, "b#1"));
     }
 
     [Fact]
@@ -49,7 +49,7 @@ public sealed class RosterTests
     {
         At(0, "b#1");
         Assert.Equal("", At(1, "b#1! b#2"));
-        Assert.Equal("2", Assert.Single(_roster.Members).Incarnation);
+        Assert.Equal("2", Assert.Single(_table.Members).Incarnation);
         Assert.Equal("", At(2, "b#2"));
     }
 
@@ -59,7 +59,7 @@ public sealed class RosterTests
         At(0, "b#1");
         MemberView successor = Replies.Members("b#2")[0] with { NodeId = "other" };
 
-        IReadOnlyList<GridChange> changes = _roster.Update([successor], TimeSpan.FromSeconds(1));
+        IReadOnlyList<GridChange> changes = _table.Update([successor], TimeSpan.FromSeconds(1));
 
         Assert.Equal([GridChangeKind.Removed, GridChangeKind.Joined], changes.Select(c => c.Kind));
         Assert.Equal(["b:1", "other"], changes.Select(c => c.Member.NodeId));
@@ -69,13 +69,13 @@ public sealed class RosterTests
     public void Our_own_new_engine_waits_for_those_that_were_here_before()
     {
         At(0, "b#1 c#1");
-        _roster.HoldAll(Seconds(1));
+        _table.HoldAll(Seconds(1));
 
         Assert.Equal("Joined d", At(1.5, "b#2 d#1"));
-        Assert.True(_roster.IsPending);
+        Assert.True(_table.IsPending);
         Assert.Equal("Removed d", At(1.8, "b#2")); // was not here before: it is gone
         Assert.Equal("Removed c", At(2, "b#2"));
-        Assert.False(_roster.IsPending);
+        Assert.False(_table.IsPending);
     }
 
     [Fact]
@@ -86,11 +86,11 @@ public sealed class RosterTests
         At(3, "b#1 c#1 d#1!");
         Assert.Equal("b:1 c:1", Vanished(3)); // d was unreachable before: it is simply forgotten
 
-        _roster.Hold("b:1", Seconds(3));
+        _table.Hold("b:1", Seconds(3));
         Assert.Equal("Removed c, Removed d", At(3, ""));
         Assert.Equal("", Vanished(3.9));
         Assert.Equal("b:1", Vanished(4));
-        _roster.Hold("b:1", Seconds(4));
+        _table.Hold("b:1", Seconds(4));
         Assert.Equal("", At(4.9, "b#2"));
         Assert.Equal("Removed b", At(5, ""));
     }
@@ -102,7 +102,7 @@ public sealed class RosterTests
         for (int second = 1; second < 9; second++)
         {
             Assert.Equal("b:1", Vanished(second));
-            _roster.Hold("b:1", Seconds(second));
+            _table.Hold("b:1", Seconds(second));
             Assert.Equal("", At(second, ""));
         }
 
@@ -114,16 +114,16 @@ public sealed class RosterTests
     public void Out_of_the_grid_there_is_nobody()
     {
         At(0, "b#1 c#1!");
-        Assert.Equal([GridChangeKind.Removed, GridChangeKind.Removed], _roster.Clear().Select(c => c.Kind));
-        Assert.Empty(_roster.Members);
-        Assert.False(_roster.IsPending);
+        Assert.Equal([GridChangeKind.Removed, GridChangeKind.Removed], _table.Clear().Select(c => c.Kind));
+        Assert.Empty(_table.Members);
+        Assert.False(_table.IsPending);
     }
 
     private static TimeSpan Seconds(double seconds) => TimeSpan.FromSeconds(seconds);
 
-    private string Vanished(double second) => string.Join(" ", _roster.Vanished([], Seconds(second)).Select(m => m.Address));
+    private string Vanished(double second) => string.Join(" ", _table.Vanished([], Seconds(second)).Select(m => m.Address));
 
-    private string At(double second, string others) => string.Join(", ", _roster
+    private string At(double second, string others) => string.Join(", ", _table
         .Update(Replies.Members(others), TimeSpan.FromSeconds(second))
         .Select(c => $"{c.Kind} {c.Member.Address[..^2]}"));
 }

@@ -2,14 +2,14 @@ using Akka.Dispatch;
 
 namespace GlooX.Grid.Tests;
 
-/// <summary>The one line of work of an engine's dispatchers.</summary>
-public sealed class EngineLineTests
+/// <summary>The work queue of an engine.</summary>
+public sealed class EngineDispatcherTests
 {
     private static readonly TimeSpan s_limit = TimeSpan.FromSeconds(30);
     private readonly List<Exception> _failures = [];
-    private readonly EngineLine _line;
+    private readonly EngineDispatcher _dispatcher;
 
-    public EngineLineTests() => _line = new EngineLine(_failures.Add);
+    public EngineDispatcherTests() => _dispatcher = new EngineDispatcher(_failures.Add);
 
     [Fact]
     public async Task Nothing_is_lost_however_many_write()
@@ -29,7 +29,7 @@ public sealed class EngineLineTests
         {
             for (int i = 0; i < Each; i++)
             {
-                _line.Add(new Work(Count));
+                _dispatcher.Add(new Work(Count));
             }
         })));
         await all.Task.WaitAsync(s_limit, TestContext.Current.CancellationToken);
@@ -42,7 +42,7 @@ public sealed class EngineLineTests
         var stuck = new ManualResetEventSlim(); // not disposed: if the test fails, somebody may still be about to wait
         var begun = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         var done = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-        _line.Add(new Work(() =>
+        _dispatcher.Add(new Work(() =>
         {
             begun.SetResult();
             stuck.Wait(); // until the end, so that nothing below can be done because it goes on
@@ -56,7 +56,7 @@ public sealed class EngineLineTests
             while (!done.Task.IsCompleted)
             {
                 Assert.True(Environment.TickCount64 - start < s_limit.TotalMilliseconds, "nobody helps");
-                _line.Add(new Work(() => done.TrySetResult()));
+                _dispatcher.Add(new Work(() => done.TrySetResult()));
                 await Task.WhenAny(done.Task, Task.Delay(5, TestContext.Current.CancellationToken));
             }
         }
@@ -70,8 +70,8 @@ public sealed class EngineLineTests
     public async Task What_fails_is_reported_and_the_rest_is_done()
     {
         var done = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-        _line.Add(new Work(static () => throw new InvalidOperationException("no luck")));
-        _line.Add(new Work(done.SetResult));
+        _dispatcher.Add(new Work(static () => throw new InvalidOperationException("no luck")));
+        _dispatcher.Add(new Work(done.SetResult));
         await done.Task.WaitAsync(s_limit, TestContext.Current.CancellationToken);
         Assert.Equal("no luck", Assert.Single(_failures).Message);
     }
@@ -79,7 +79,7 @@ public sealed class EngineLineTests
     [Fact]
     public void What_is_given_together_is_done_afterwards_by_the_same_thread()
     {
-        var other = new EngineLine(_failures.Add);
+        var other = new EngineDispatcher(_failures.Add);
         var done = new List<string>();
         int thread = Environment.CurrentManagedThreadId;
         void Note(string what)
@@ -88,16 +88,16 @@ public sealed class EngineLineTests
             done.Add(what);
         }
 
-        EngineLine.Together(
+        EngineDispatcher.RunThenDrain(
             _ =>
             {
-                _line.Add(new Work(() =>
+                _dispatcher.Add(new Work(() =>
                 {
                     Note("first");
-                    _line.Add(new Work(() => Note("its own")));
+                    _dispatcher.Add(new Work(() => Note("its own")));
                 }));
                 other.Add(new Work(() => Note("other")));
-                EngineLine.Together(_ => other.Add(new Work(() => Note("within"))), 0);
+                EngineDispatcher.RunThenDrain(_ => other.Add(new Work(() => Note("within"))), 0);
                 Note("action");
             },
             0);
@@ -106,19 +106,19 @@ public sealed class EngineLineTests
     }
 
     [Fact]
-    public async Task A_failure_of_what_is_done_together_leaves_the_line_in_order()
+    public async Task A_failure_of_what_is_done_together_leaves_the_dispatcher_working()
     {
         bool isDone = false;
-        Assert.Throws<InvalidOperationException>(() => EngineLine.Together(
+        Assert.Throws<InvalidOperationException>(() => EngineDispatcher.RunThenDrain(
             _ =>
             {
-                _line.Add(new Work(() => isDone = true));
+                _dispatcher.Add(new Work(() => isDone = true));
                 throw new InvalidOperationException();
             },
             0));
         Assert.True(isDone);
         var done = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-        _line.Add(new Work(done.SetResult));
+        _dispatcher.Add(new Work(done.SetResult));
         await done.Task.WaitAsync(s_limit, TestContext.Current.CancellationToken);
     }
 

@@ -19,7 +19,7 @@ public sealed class FormingTests
         ProbeReply after = lone.Membership.AnswerProbe(new ProbeRequest(caller.Address, "another", GridState.Joining), "127.0.0.1");
         Assert.Equal(GridState.Forming, after.State);
         await lone.Membership.WaitUpAsync(Ct);
-        Assert.Equal([caller.Address], lone.Membership.KnownPeers);
+        Assert.Equal([caller.Address], lone.Membership.PeerAddresses);
     }
 
     [Fact]
@@ -104,7 +104,7 @@ public sealed class FormingTests
         await node.StartWithAsync(node.Address);
 
         await grid.Eventually(() => node.Membership.PeerStates is [{ Answered: true }] && node.State == GridState.Alone, "alone");
-        Assert.Empty(node.Membership.KnownPeers);
+        Assert.Empty(node.Membership.PeerAddresses);
     }
 
     [Fact]

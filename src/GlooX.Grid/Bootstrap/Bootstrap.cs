@@ -3,19 +3,19 @@ using Microsoft.Extensions.Logging;
 namespace GlooX.Grid;
 
 /// <summary>
-/// From nothing to a grid: asks all known peers round by round and does what <see cref="BootstrapRule"/> says. Ends only with an
-/// engine that is a member, with nobody left to ask, or when it is cancelled.
+/// Finds or forms a grid: probes all known peers round by round and does what <see cref="BootstrapRule"/> decides. Ends with an engine
+/// that is a member, when there is no peer, or when cancelled.
 /// </summary>
 internal sealed class Bootstrap(
     GridOptions options,
-    Standing standing,
-    PeerBook peers,
+    LocalNode local,
+    KnownPeers peers,
     Prober prober,
     Func<string, CancellationToken, Task<Engine>> startEngine,
     TimeProvider time,
     ILogger logger)
 {
-    private const int MostProbes = 50;
+    private const int MaxProbes = 50;
     private static readonly TimeSpan Round = TimeSpan.FromMilliseconds(400);
     private static readonly TimeSpan ShortRound = TimeSpan.FromMilliseconds(150);
     private static readonly TimeSpan JoinTimeout = TimeSpan.FromSeconds(3);
@@ -25,9 +25,9 @@ internal sealed class Bootstrap(
     private Engine? _engine;
     private int _lowestFor;
 
-    /// <param name="isSeed">Somebody waits for this agent to begin.</param>
-    /// <param name="ct">Ends it, without leaving an engine behind.</param>
-    /// <returns>Null: there is no peer after all, only this agent by another name.</returns>
+    /// <param name="isSeed">Whether another agent waits for this one to form a grid.</param>
+    /// <param name="ct">Cancels the operation; no engine is left running.</param>
+    /// <returns>The engine; null when the only known peer is this agent itself by another name.</returns>
     public async Task<Engine?> RunAsync(bool isSeed, CancellationToken ct)
     {
         long start = time.GetTimestamp();
@@ -35,7 +35,7 @@ internal sealed class Bootstrap(
         {
             while (true)
             {
-                IReadOnlyList<ProbeReply> answers = await ProbeWhileWarmingUpAsync(isSeed, ct).ConfigureAwait(false);
+                IReadOnlyList<ProbeReply> answers = await ProbeWhileEngineStartsAsync(isSeed, ct).ConfigureAwait(false);
                 if (!isSeed && peers.IsEmpty)
                 {
                     await DropEngineAsync().ConfigureAwait(false);
@@ -44,16 +44,16 @@ internal sealed class Bootstrap(
 
                 if (_engine is null)
                 {
-                    // No address yet. The answers may just have given one; if not, nothing can be done but ask on.
-                    await Task.Delay(standing.Address is null ? Round : TimeSpan.Zero, time, ct).ConfigureAwait(false);
+                    // No address yet. The answers may just have shown one; otherwise the next round may.
+                    await Task.Delay(local.Address is null ? Round : TimeSpan.Zero, time, ct).ConfigureAwait(false);
                     continue;
                 }
 
-                string self = standing.Address!;
+                string self = local.Address!;
                 _lowestFor = BootstrapRule.IsLowest(self, answers) ? _lowestFor + 1 : 0;
                 BootstrapStep step = BootstrapRule.Decide(new BootstrapFacts(
                     self, answers, _failedJoins, _lowestFor, time.GetElapsedTime(start), options.FormAfter, isSeed));
-                if (step.Act != BootstrapAct.Wait && await TryAsync(step, self, ct).ConfigureAwait(false))
+                if (step.Action != BootstrapAction.Wait && await TryAsync(step, self, ct).ConfigureAwait(false))
                 {
                     Engine member = _engine;
                     _engine = null;
@@ -70,21 +70,26 @@ internal sealed class Bootstrap(
         }
     }
 
-    /// <summary>The engine starts, if it can, while the answers are under way: both take a while.</summary>
-    private async Task<IReadOnlyList<ProbeReply>> ProbeWhileWarmingUpAsync(bool isSeed, CancellationToken ct)
+    /// <summary>The engine, if an address is known, starts during the probes: both take some time.</summary>
+    private async Task<IReadOnlyList<ProbeReply>> ProbeWhileEngineStartsAsync(bool isSeed, CancellationToken ct)
     {
         if (_engine is { Ended.IsCompleted: true })
         {
             await DropEngineAsync().ConfigureAwait(false);
         }
 
-        // A seed asks nobody: somebody waits for it.
-        IEnumerable<string> asked = isSeed ? [] : peers.Known.Take(MostProbes);
-        Task<ProbeResult[]> probing = Task.WhenAll(asked.Select(peer => prober.AskPatientlyAsync(peer, ct)));
-        await Task.WhenAll(WarmUpAsync(ct), probing).ConfigureAwait(false);
+        // A seed does not probe: another agent waits for it.
+        IEnumerable<string> asked = isSeed ? [] : peers.Known.Take(MaxProbes);
+        Task<ProbeResult[]> probing = Task.WhenAll(asked.Select(peer => prober.ProbeForDiscoveryAsync(peer, ct)));
+        await Task.WhenAll(StartEngineAsync(ct), probing).ConfigureAwait(false);
 
         ProbeResult[] results = await probing.ConfigureAwait(false);
-        ProbeReply[] answers = [.. results.Select(r => r.Reply).OfType<ProbeReply>().Where(r => !standing.IsMe(r)).DistinctBy(r => r.NodeId, StringComparer.Ordinal)];
+        ProbeReply[] answers =
+        [
+            .. results.Select(r => r.Reply).OfType<ProbeReply>()
+                .Where(r => !local.IsSelf(r))
+                .DistinctBy(r => r.NodeId, StringComparer.Ordinal)
+        ];
         foreach (MemberView member in answers.SelectMany(a => a.Members))
         {
             peers.Learn(member.Address);
@@ -93,39 +98,39 @@ internal sealed class Bootstrap(
         return answers;
     }
 
-    private async Task WarmUpAsync(CancellationToken ct)
+    private async Task StartEngineAsync(CancellationToken ct)
     {
-        if (_engine is null && standing.Address is { } address)
+        if (_engine is null && local.Address is { } address)
         {
             _engine = await startEngine(address, ct).ConfigureAwait(false);
-            standing.Enter(standing.State, _engine);
+            local.Enter(local.State, _engine);
         }
     }
 
     private async Task<bool> TryAsync(BootstrapStep step, string self, CancellationToken ct)
     {
         Engine engine = _engine!;
-        if (step.Act == BootstrapAct.Form)
+        if (step.Action == BootstrapAction.Form)
         {
             logger.Forming(self);
-            standing.Enter(GridState.Forming, engine);
+            local.Enter(GridState.Forming, engine);
             engine.Form();
         }
         else
         {
             logger.Joining(step.Target.Address);
-            standing.Enter(GridState.Joining, engine);
+            local.Enter(GridState.Joining, engine);
             engine.Join(step.Target);
         }
 
-        TimeSpan timeout = step.Act == BootstrapAct.Form ? FormTimeout : JoinTimeout;
+        TimeSpan timeout = step.Action == BootstrapAction.Form ? FormTimeout : JoinTimeout;
         try
         {
             await Task.WhenAny(engine.Joined, engine.Ended).WaitAsync(timeout, time, ct).ConfigureAwait(false);
         }
         catch (TimeoutException)
         {
-            logger.JoinFailed(step.Act == BootstrapAct.Form ? self : step.Target.Address, timeout);
+            logger.JoinFailed(step.Action == BootstrapAction.Form ? self : step.Target.Address, timeout);
         }
 
         if (engine.Joined.IsCompleted && !engine.Ended.IsCompleted)
@@ -133,8 +138,8 @@ internal sealed class Bootstrap(
             return true;
         }
 
-        standing.Enter(GridState.Joining, engine);
-        if (step.Act == BootstrapAct.Join)
+        local.Enter(GridState.Joining, engine);
+        if (step.Action == BootstrapAction.Join)
         {
             _failedJoins[step.Target.Address] = _failedJoins.GetValueOrDefault(step.Target.Address) + 1;
         }
@@ -147,7 +152,7 @@ internal sealed class Bootstrap(
         if (_engine is { } engine)
         {
             _engine = null;
-            standing.Enter(GridState.Joining, null);
+            local.Enter(GridState.Joining, null);
             await engine.DisposeAsync().ConfigureAwait(false);
         }
     }

@@ -56,7 +56,7 @@ public sealed class FailureTests
         nodes[2].Speak();
 
         await grid.SeeEachOther(nodes);
-        await grid.Eventually(() => nodes[0].Changes.Contains($"CameBack {nodes[2].Address}"), "told");
+        await grid.Eventually(() => nodes[0].Changes.Contains($"Reachable {nodes[2].Address}"), "told");
         Assert.DoesNotContain($"Removed {nodes[2].Address}", nodes[0].Changes);
     }
 
@@ -92,7 +92,7 @@ public sealed class FailureTests
     public async Task A_refusal_without_a_witness_waits_when_it_needs_one()
     {
         await using var grid = new TestGrid();
-        TestNode[] nodes = await grid.StartAsync(3, o => o with { RefusalNeedsWitness = true });
+        TestNode[] nodes = await grid.StartAsync(3, o => o with { ConfirmRefusals = true });
 
         await nodes[2].KillAsync();
 

@@ -3,23 +3,23 @@ using Microsoft.Extensions.Logging;
 namespace GlooX.Grid;
 
 /// <summary>
-/// Looks, as long as this agent is in a grid, for known peers that are not: they may be in another grid, after a cut that was
-/// longer than the engine remembers, or because both sides began alone. Ends when this agent should start anew.
+/// While this agent is in a grid, probes known peers that are not members: they may be in another grid after a cut that was longer than
+/// the engine remembers, or because both sides formed alone. Ends when this agent's engine must restart.
 /// </summary>
 internal sealed class MergeWatch(
     GridOptions options,
-    Standing standing,
-    PeerBook peers,
+    LocalNode local,
+    KnownPeers peers,
     Prober prober,
     TimeProvider time,
     ILogger logger)
 {
-    private const int MostProbes = 5;
-    private const int MissingLooks = 3;
+    private const int MaxProbes = 5;
+    private const int MissingRounds = 3;
 
     private readonly Dictionary<string, int> _foreign = new(StringComparer.Ordinal);
 
-    /// <returns>Why this agent must start anew.</returns>
+    /// <returns>Why the engine must restart.</returns>
     public async Task<string> RunAsync(Engine engine, string address, CancellationToken ct)
     {
         var self = new NodeKey(address, engine.Incarnation);
@@ -31,18 +31,18 @@ internal sealed class MergeWatch(
             ct.ThrowIfCancellationRequested();
             if (engine.Ended.IsCompleted)
             {
-                return "the others took this agent off the list";
+                return "other members removed this agent";
             }
 
             missing = engine.Contains(self) ? 0 : missing + 1;
-            if (missing >= MissingLooks)
+            if (missing >= MissingRounds)
             {
-                return "not on the list any more";
+                return "this agent is no longer listed as a member";
             }
 
             if (missing == 0 && await FindBetterAsync(engine, self, ct).ConfigureAwait(false) is { } better)
             {
-                return $"the grid of {better} is the one that stays";
+                return $"this agent joins the grid of {better}, which takes precedence";
             }
         }
     }
@@ -64,8 +64,13 @@ internal sealed class MergeWatch(
             }
         }
 
-        IReadOnlyList<string> due = peers.Due(present, MostProbes);
-        ProbeResult[] results = await Task.WhenAll(due.Select(peer => prober.AskPatientlyAsync(peer, ct))).ConfigureAwait(false);
+        IReadOnlyList<string> due = peers.Due(present, MaxProbes);
+        foreach (string forgotten in _foreign.Keys.Where(peer => !peers.Knows(peer)).ToList())
+        {
+            _foreign.Remove(forgotten);
+        }
+
+        ProbeResult[] results = await Task.WhenAll(due.Select(peer => prober.ProbeForDiscoveryAsync(peer, ct))).ConfigureAwait(false);
         ours = engine.Members();
         foreach ((string peer, ProbeResult result) in due.Zip(results))
         {
@@ -78,27 +83,29 @@ internal sealed class MergeWatch(
         return null;
     }
 
-    /// <summary>True: yield to it.</summary>
+    /// <summary>Whether this agent should leave its grid and join the peer's.</summary>
     private bool Judge(string peer, ProbeResult result, NodeKey self, IReadOnlyList<MemberView> ours)
     {
-        MergeVerdict verdict = result.Reply is { } reply && !standing.IsMe(reply) ? MergeRule.Judge(self, ours, reply) : MergeVerdict.Same;
+        MergeVerdict verdict = result.Reply is { } reply && !local.IsSelf(reply)
+            ? MergeRule.Judge(self, ours, reply)
+            : MergeVerdict.Same;
         if (verdict == MergeVerdict.Same)
         {
             _foreign.Remove(peer);
             return false;
         }
 
-        int looks = _foreign[peer] = _foreign.GetValueOrDefault(peer) + 1;
+        int confirmations = _foreign[peer] = _foreign.GetValueOrDefault(peer) + 1;
         foreach (MemberView member in result.Reply!.Members)
         {
             peers.Learn(member.Address);
         }
 
-        if (verdict == MergeVerdict.Stay && looks == MergeRule.Looks)
+        if (verdict == MergeVerdict.Stay && confirmations == MergeRule.Confirmations)
         {
             logger.Foreign(peer);
         }
 
-        return verdict == MergeVerdict.Yield && looks >= MergeRule.Looks;
+        return verdict == MergeVerdict.Yield && confirmations >= MergeRule.Confirmations;
     }
 }

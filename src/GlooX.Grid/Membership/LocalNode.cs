@@ -1,9 +1,10 @@
 namespace GlooX.Grid;
 
 /// <summary>
-/// What this agent is at this moment: address, state and, if one runs, the engine. Lives outside the engine, which may restart any time.
+/// This agent at this moment: address, state and the engine, if one runs. Outlives the engine, which may restart at any time.
+/// Thread-safe.
 /// </summary>
-internal sealed class Standing(GridOptions options)
+internal sealed class LocalNode(GridOptions options)
 {
     private readonly Lock _gate = new();
     private TaskCompletionSource _up = new(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -55,7 +56,9 @@ internal sealed class Standing(GridOptions options)
         }
     }
 
-    /// <summary>False: there is another one already, which stays. The address is part of what others remember, so it never changes.</summary>
+    /// <summary>
+    /// Sets the address; false when another one is set already. Others remember the address, so it never changes.
+    /// </summary>
     public bool Adopt(string address)
     {
         lock (_gate)
@@ -65,7 +68,7 @@ internal sealed class Standing(GridOptions options)
         }
     }
 
-    /// <summary>Adopts a host that a connection has shown, if no address is known and the host means something to others.</summary>
+    /// <summary>Takes the host of a connection as this agent's own, when no address is known and others can use the host.</summary>
     public void AdoptHost(string? host)
     {
         if (!string.IsNullOrEmpty(host) && HostPort.TryParse(HostPort.Of(host, options.Port).ToString(), out HostPort address))
@@ -91,7 +94,7 @@ internal sealed class Standing(GridOptions options)
         }
     }
 
-    /// <summary>Changes the state only if it is the expected one; the engine stays.</summary>
+    /// <summary>Changes the state only when it is <paramref name="ifNow"/>; the engine stays.</summary>
     public bool Enter(GridState state, GridState ifNow)
     {
         lock (_gate)
@@ -106,7 +109,7 @@ internal sealed class Standing(GridOptions options)
         }
     }
 
-    public bool IsMe(ProbeReply reply) => reply.NodeId == options.NodeId;
+    public bool IsSelf(ProbeReply reply) => reply.NodeId == options.NodeId;
 
     public (GridState State, Engine? Engine) Snapshot()
     {
@@ -134,6 +137,7 @@ internal sealed class Standing(GridOptions options)
             (address, state, engine) = (_address, _state, _engine);
         }
 
-        return new ProbeReply(address ?? "", engine?.Incarnation ?? "", options.NodeId, state, state == GridState.Up && engine is not null ? engine.Members() : []);
+        IReadOnlyList<MemberView> members = state == GridState.Up && engine is not null ? engine.Members() : [];
+        return new ProbeReply(address ?? "", engine?.Incarnation ?? "", options.NodeId, state, members);
     }
 }

@@ -1,11 +1,11 @@
 namespace GlooX.Grid;
 
 /// <summary>
-/// The long memory: all agents ever heard of, whether members or not. The engine forgets after a minute; this does not, so that
-/// those who were cut off longer find each other again. Configured peers stay for good, learned ones until they have been
-/// silent for <c>rememberFor</c>.
+/// The addresses of all other agents that are known, members or not. The engine forgets a member within a minute; this does not, so that
+/// agents that were cut off longer find each other again. Configured peers stay for good, learned ones until they have not answered for
+/// <c>rememberFor</c>; at most 1000 are kept. Thread-safe.
 /// </summary>
-internal sealed class PeerBook(TimeSpan interval, TimeSpan rememberFor, TimeProvider time)
+internal sealed class KnownPeers(TimeSpan interval, TimeSpan rememberFor, TimeProvider time)
 {
     private const int MaxLearned = 1000;
     private static readonly TimeSpan LongestBackoff = TimeSpan.FromSeconds(6);
@@ -27,8 +27,8 @@ internal sealed class PeerBook(TimeSpan interval, TimeSpan rememberFor, TimeProv
         public long Alive { get; set; }
         public long NotBefore { get; set; }
 
-        /// <summary>It is known to live, though not from an answer: what came of earlier probes says nothing any more.</summary>
-        public void Lives(long now)
+        /// <summary>The peer is known to live, though not from an answer: earlier failed probes no longer count.</summary>
+        public void MarkAlive(long now)
         {
             Alive = now;
             Failures = 0;
@@ -37,7 +37,7 @@ internal sealed class PeerBook(TimeSpan interval, TimeSpan rememberFor, TimeProv
         }
     }
 
-    /// <summary>Whether there is anybody but this agent.</summary>
+    /// <summary>Whether no agent but this one is known.</summary>
     public bool IsEmpty
     {
         get
@@ -74,7 +74,7 @@ internal sealed class PeerBook(TimeSpan interval, TimeSpan rememberFor, TimeProv
 
     public void Configure(string address) => Add(address, configured: true);
 
-    /// <summary>Somebody says that this one lives: it is worth a probe at once.</summary>
+    /// <summary>Adds a peer that is said to live, or makes a known one due for a probe at once.</summary>
     public void Learn(string address) => Add(address, configured: false);
 
     public bool Knows(string address)
@@ -85,11 +85,15 @@ internal sealed class PeerBook(TimeSpan interval, TimeSpan rememberFor, TimeProv
         }
     }
 
-    /// <param name="address">Who was asked.</param>
-    /// <param name="result">What came of it.</param>
-    /// <param name="isSelf">It is this agent itself.</param>
-    /// <param name="isLook">Asked by who looks for other grids. An answer to anybody else does not put the next look off: he may ask each second, for long.</param>
-    public void Record(string address, ProbeResult result, bool isSelf, bool isLook = true)
+    /// <summary>Records the result of a probe and determines when the next one is due.</summary>
+    /// <param name="address">The address that was probed.</param>
+    /// <param name="result">The result.</param>
+    /// <param name="isSelf">Whether this agent itself answered.</param>
+    /// <param name="isDiscovery">
+    /// Whether the probe was one that looks for other grids. The answer to any other probe does not postpone the next discovery: such
+    /// probes may come each second for a long time.
+    /// </param>
+    public void Record(string address, ProbeResult result, bool isSelf, bool isDiscovery = true)
     {
         lock (_gate)
         {
@@ -106,9 +110,10 @@ internal sealed class PeerBook(TimeSpan interval, TimeSpan rememberFor, TimeProv
                 peer.RefusedSince = now;
             }
 
-            if (isLook || result.Reply is null)
+            if (isDiscovery || result.Reply is null)
             {
-                peer.NotBefore = now + Ticks(Backoff(peer.Failures, interval, peer.Configured, time.GetElapsedTime(peer.RefusedSince, now)));
+                TimeSpan refusedFor = time.GetElapsedTime(peer.RefusedSince, now);
+                peer.NotBefore = now + Ticks(Backoff(peer.Failures, interval, peer.Configured, refusedFor));
             }
 
             peer.Last = result;
@@ -121,7 +126,7 @@ internal sealed class PeerBook(TimeSpan interval, TimeSpan rememberFor, TimeProv
         }
     }
 
-    /// <summary>A random few of those that are not among <paramref name="present"/> and whose time has come.</summary>
+    /// <summary>Peers to probe now: a random choice of those that are due and not <paramref name="present"/>.</summary>
     public IReadOnlyList<string> Due(IReadOnlySet<string> present, int atMost)
     {
         lock (_gate)
@@ -129,7 +134,7 @@ internal sealed class PeerBook(TimeSpan interval, TimeSpan rememberFor, TimeProv
             long now = time.GetTimestamp();
             foreach (Peer here in _peers.Values.Where(p => present.Contains(p.KnownAs)))
             {
-                here.Lives(now);
+                here.MarkAlive(now);
             }
 
             foreach (Peer old in _peers.Values.Where(p => !p.Configured && time.GetElapsedTime(p.Alive, now) > rememberFor).ToList())
@@ -137,19 +142,25 @@ internal sealed class PeerBook(TimeSpan interval, TimeSpan rememberFor, TimeProv
                 _peers.Remove(old.Address);
             }
 
-            string[] due = [.. _peers.Values.Where(p => !p.IsSelf && p.NotBefore <= now && !present.Contains(p.KnownAs)).Select(p => p.Address)];
+            string[] due =
+            [
+                .. _peers.Values
+                    .Where(p => !p.IsSelf && p.NotBefore <= now && !present.Contains(p.KnownAs))
+                    .Select(p => p.Address)
+            ];
             Random.Shared.Shuffle(due);
             return due.Length <= atMost ? due : due[..atMost];
         }
     }
 
     /// <summary>
-    /// The pause after so many probes without an answer. A configured peer is expected to come. Of any other, whose port has refused for some
-    /// time, there is no process: it is asked after a quarter of that time again, and once a minute in the end.
+    /// Pause before the next probe after a number of failures. A configured peer is expected to come. A learned peer whose port has refused
+    /// for some time has no process: the pause is a quarter of that time, and at most a minute.
     /// </summary>
     public static TimeSpan Backoff(int failures, TimeSpan interval, bool configured, TimeSpan refusedFor)
     {
-        TimeSpan pause = interval * (1 << Math.Min(failures, 10)) / 2; // half at first: a look must not slip to the next round by a hair
+        // Half at first, so that rounding never moves a probe to the next round.
+        TimeSpan pause = interval * (1 << Math.Min(failures, 10)) / 2;
         TimeSpan longest = configured ? LongestForConfigured : refusedFor > 4 * LongestBackoff ? refusedFor / 4 : LongestBackoff;
         longest = longest < LongestForGone ? longest : LongestForGone;
         return pause < longest ? pause : longest;
@@ -158,7 +169,7 @@ internal sealed class PeerBook(TimeSpan interval, TimeSpan rememberFor, TimeProv
     private static PeerState State(Peer peer) => peer switch
     {
         { IsSelf: true } => new PeerState(peer.Address, Answered: true, "this agent itself") { IsSelf = true },
-        { Last: null } => new PeerState(peer.Address, Answered: false, "not asked yet"),
+        { Last: null } => new PeerState(peer.Address, Answered: false, "not probed yet"),
         { Last: var last } => new PeerState(peer.Address, last.Reply is not null, last.Why) { Refused = last.IsRefused },
     };
 
@@ -184,7 +195,7 @@ internal sealed class PeerBook(TimeSpan interval, TimeSpan rememberFor, TimeProv
             }
 
             peer.Configured |= configured;
-            peer.Lives(now);
+            peer.MarkAlive(now);
         }
     }
 

@@ -51,7 +51,9 @@ internal sealed class BackgroundLoop : IAsyncDisposable
     /// (<see cref="TimerCoalescing"/>).
     /// </summary>
     /// <param name="name">Names the loop in the log.</param>
-    /// <param name="interval">Pause between the end of a step and the next; <see cref="Timeout.InfiniteTimeSpan"/> for steps on <see cref="Wake"/> alone.</param>
+    /// <param name="interval">
+    /// Pause between the end of a step and the next; <see cref="Timeout.InfiniteTimeSpan"/> for steps on <see cref="Wake"/> alone.
+    /// </param>
     /// <param name="step">One round of the work.</param>
     /// <param name="logger">Receives each failure.</param>
     /// <param name="time">Clock of the pauses; the machine's when null.</param>
@@ -166,8 +168,8 @@ internal sealed class BackgroundLoop : IAsyncDisposable
             // Read before the step: a wake from here on ends the pause that follows it.
             Task woken = Volatile.Read(ref _woken).Task;
             await step(ct).ConfigureAwait(false);
-            await PauseAsync(woken, interval.TotalMilliseconds < TimerCoalescing.Second ? interval : TimerCoalescing.Round(interval, _time), ct)
-                .ConfigureAwait(false);
+            TimeSpan pause = interval.TotalMilliseconds < TimerCoalescing.Second ? interval : TimerCoalescing.Round(interval, _time);
+            await PauseAsync(woken, pause, ct).ConfigureAwait(false);
         }
     }
 

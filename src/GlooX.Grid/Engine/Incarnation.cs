@@ -3,21 +3,23 @@ using System.Text;
 
 namespace GlooX.Grid;
 
-/// <summary>One engine: where it is and which one it is.</summary>
+/// <summary>Identifies one engine: its address and its incarnation.</summary>
 internal readonly record struct NodeKey(string Address, string Incarnation);
 
 /// <summary>
-/// Each engine gets an address that nobody ever had: the incarnation is the last label of its host, <c>10.0.0.3.i1a2b</c>.
-/// So a predecessor at the same place need not be removed first, "down this address" hits exactly one engine,
-/// and a quarantine of the past does not matter.
+/// Gives each engine an address that was never used before: the incarnation is the last label of its host, <c>10.0.0.3.i1a2b</c>.
+/// So an earlier engine at the same host and port need not be removed first, downing an address removes exactly one engine, and Akka's
+/// quarantine of an earlier engine does not affect a later one.
 /// </summary>
 internal static class Incarnation
 {
-    /// <summary>Later ones compare greater, as long as the clock does not go back; unique in any case.</summary>
+    /// <summary>A unique incarnation. Later ones compare greater as long as the clock does not go back.</summary>
     public static string New(TimeProvider time) =>
         $"i{time.GetUtcNow().ToUnixTimeMilliseconds():x12}{Random.Shared.Next(0x10000):x4}";
 
-    /// <summary>The engine's host. What a host name may not hold (colons, underscores) is written <c>_hex</c>, behind an <c>x</c>.</summary>
+    /// <summary>
+    /// The engine's host. Characters that a host name may not contain (colons, underscores) are written <c>_hex</c>, after an <c>x</c>.
+    /// </summary>
     public static string ToEngineHost(string host, string incarnation)
     {
         bool plain = host.All(c => char.IsAsciiLetterLower(c) || char.IsAsciiDigit(c) || c is '.' or '-');
@@ -43,7 +45,7 @@ internal static class Incarnation
         return text.Append('.').Append(incarnation).ToString();
     }
 
-    /// <summary>The real host and the incarnation; an incarnation that is empty means: not one of ours.</summary>
+    /// <summary>The real host and the incarnation, which is empty when the host is not that of an engine.</summary>
     public static (string Host, string Incarnation) FromEngineHost(string engineHost)
     {
         int dot = engineHost.LastIndexOf(".i", StringComparison.Ordinal);
@@ -62,7 +64,9 @@ internal static class Incarnation
         var bytes = new List<byte>(host.Length);
         for (int i = 1; i < host.Length; i++)
         {
-            if (host[i] == '_' && i + 2 < host.Length && byte.TryParse(host.AsSpan(i + 1, 2), NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out byte b))
+            if (host[i] == '_'
+                && i + 2 < host.Length
+                && byte.TryParse(host.AsSpan(i + 1, 2), NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out byte b))
             {
                 bytes.Add(b);
                 i += 2;

@@ -1,22 +1,22 @@
 namespace GlooX.Grid;
 
-internal enum BootstrapAct
+internal enum BootstrapAction
 {
     Wait,
     Form,
     Join,
 }
 
-internal readonly record struct BootstrapStep(BootstrapAct Act, NodeKey Target = default);
+internal readonly record struct BootstrapStep(BootstrapAction Action, NodeKey Target = default);
 
-/// <summary>What one round of probes has shown.</summary>
+/// <summary>What is known after a round of probes.</summary>
 /// <param name="Self">This agent's address.</param>
-/// <param name="Answers">Those who answered, without this agent itself.</param>
-/// <param name="FailedJoins">How often joining by way of an address failed.</param>
-/// <param name="LowestFor">For how many rounds in a row this agent's address has been the lowest of the waiting ones.</param>
-/// <param name="Waited">How long this agent has been looking.</param>
+/// <param name="Answers">The answers of other agents.</param>
+/// <param name="FailedJoins">Failed attempts to join, by the address of the peer.</param>
+/// <param name="LowestFor">Consecutive rounds in which this agent's address was the lowest of all that look for a grid.</param>
+/// <param name="Waited">How long this agent has been looking for a grid.</param>
 /// <param name="FormAfter">See <see cref="GridOptions.FormAfter"/>.</param>
-/// <param name="IsSeed">Somebody asked this agent for a grid while it had no peers of its own.</param>
+/// <param name="IsSeed">Whether another agent asked for a grid while this agent had no peers.</param>
 internal sealed record BootstrapFacts(
     string Self,
     IReadOnlyList<ProbeReply> Answers,
@@ -26,15 +26,15 @@ internal sealed record BootstrapFacts(
     TimeSpan FormAfter,
     bool IsSeed);
 
-/// <summary>Who joins whom, and who begins a grid.</summary>
+/// <summary>Decides whether an agent joins a grid, forms one, or waits.</summary>
 internal static class BootstrapRule
 {
     private const int LowestRounds = 3;
 
     /// <summary>
-    /// A grid that is there is joined. Else one agent begins: a seed at once, of several waiting ones the lowest after three rounds
-    /// (by then the others have heard of it), one whose peers are all silent after <see cref="GridOptions.FormAfter"/>.
-    /// Two that begin at the same time merge later.
+    /// An existing grid is joined. Otherwise one agent forms a grid: a seed at once; the lowest of several agents that look for a grid
+    /// after three rounds (by then the others know it); an agent whose peers do not answer after <see cref="GridOptions.FormAfter"/>.
+    /// Two grids formed at the same time merge later.
     /// </summary>
     public static BootstrapStep Decide(BootstrapFacts facts)
     {
@@ -50,16 +50,16 @@ internal static class BootstrapRule
 
         if (best is not null)
         {
-            return new BootstrapStep(BootstrapAct.Join, new NodeKey(best.Address, best.Incarnation));
+            return new BootstrapStep(BootstrapAction.Join, new NodeKey(best.Address, best.Incarnation));
         }
 
-        bool waitedTooLong = facts.Waited > 3 * facts.FormAfter; // for one who says it forms and never does
+        bool waitedTooLong = facts.Waited > 3 * facts.FormAfter; // a peer that says it forms a grid may never do so
         bool form = facts.IsSeed || waitedTooLong || (!facts.Answers.Any(a => a.State == GridState.Forming)
             && (facts.Answers.Any(a => a.State == GridState.Joining) ? facts.LowestFor >= LowestRounds : facts.Waited >= facts.FormAfter));
-        return new BootstrapStep(form ? BootstrapAct.Form : BootstrapAct.Wait);
+        return new BootstrapStep(form ? BootstrapAction.Form : BootstrapAction.Wait);
     }
 
-    /// <summary>Whether this agent is the lowest of those that wait, and nobody forms.</summary>
+    /// <summary>Whether this agent's address is the lowest of all that look for a grid, and no agent forms one.</summary>
     public static bool IsLowest(string self, IReadOnlyList<ProbeReply> answers) =>
         answers.Any(a => a.State == GridState.Joining)
         && answers.All(a => a.State == GridState.Alone || (a.State == GridState.Joining && string.CompareOrdinal(self, a.Address) < 0));
@@ -68,6 +68,8 @@ internal static class BootstrapRule
     {
         int failedA = failed.GetValueOrDefault(a.Address);
         int failedB = failed.GetValueOrDefault(b.Address);
-        return failedA != failedB ? failedA < failedB : MergeRule.Compare(MergeRule.LiveReachable(a.Members), MergeRule.LiveReachable(b.Members)) > 0;
+        return failedA != failedB
+            ? failedA < failedB
+            : MergeRule.Compare(MergeRule.LiveReachable(a.Members), MergeRule.LiveReachable(b.Members)) > 0;
     }
 }

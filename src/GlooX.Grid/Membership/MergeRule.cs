@@ -2,21 +2,23 @@ namespace GlooX.Grid;
 
 internal enum MergeVerdict
 {
-    /// <summary>The same grid, or one in which gossip is still under way.</summary>
+    /// <summary>The same grid, or one whose gossip has not converged.</summary>
     Same,
 
-    /// <summary>Another grid, which should come to us.</summary>
+    /// <summary>Another grid, which should join ours.</summary>
     Stay,
 
-    /// <summary>Another grid, to which we should go.</summary>
+    /// <summary>Another grid, which we should join.</summary>
     Yield,
 }
 
-/// <summary>Which of two grids gives itself up. The larger one stays, so each yield makes a larger grid, and nothing can go back and forth.</summary>
+/// <summary>
+/// Decides which of two grids joins the other. The larger one stays, so each merge makes a larger grid and members never go back and forth.
+/// </summary>
 internal static class MergeRule
 {
-    /// <summary>How often in a row another grid must show before anybody yields: gossip may lag by one look.</summary>
-    public const int Looks = 2;
+    /// <summary>Consecutive probes that must show another grid before an agent yields: gossip may lag by one.</summary>
+    public const int Confirmations = 2;
 
     public static MergeVerdict Judge(NodeKey self, IReadOnlyList<MemberView> ours, ProbeReply other)
     {
@@ -27,8 +29,8 @@ internal static class MergeRule
 
         HashSet<NodeKey> mine = LiveReachable(ours);
         HashSet<NodeKey> theirs = LiveReachable(other.Members);
-        var it = new NodeKey(other.Address, other.Incarnation);
-        bool mutual = ours.Any(m => Key(m) == it) && other.Members.Any(m => Key(m) == self);
+        var peer = new NodeKey(other.Address, other.Incarnation);
+        bool mutual = ours.Any(m => Key(m) == peer) && other.Members.Any(m => Key(m) == self);
         if (mutual || theirs.Count == 0 || theirs.Overlaps(mine))
         {
             return MergeVerdict.Same;
@@ -37,7 +39,9 @@ internal static class MergeRule
         return Compare(mine, theirs) < 0 ? MergeVerdict.Yield : MergeVerdict.Stay;
     }
 
-    /// <summary>Greater than zero: <paramref name="a"/> is the one that stays. The larger, of equal ones that with the lowest address.</summary>
+    /// <summary>
+    /// Greater than zero when grid <paramref name="a"/> stays: the larger one, of equal ones the one with the lowest address.
+    /// </summary>
     public static int Compare(IReadOnlyCollection<NodeKey> a, IReadOnlyCollection<NodeKey> b) => a.Count != b.Count
         ? a.Count.CompareTo(b.Count)
         : string.CompareOrdinal(Lowest(b), Lowest(a));

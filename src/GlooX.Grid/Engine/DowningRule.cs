@@ -1,18 +1,20 @@
 namespace GlooX.Grid;
 
 /// <summary>
-/// When a member is taken off the list. Only ever others, never oneself: the survivor of two survives, and two halves of a grid
-/// both go on until they meet again.
+/// Decides when a member is removed. A member never removes itself: the survivor of two stays up, and both halves of a cut grid go on until
+/// they meet again.
 /// </summary>
 internal static class DowningRule
 {
-    /// <summary>Ticks that come closer are the timer's catching up after this process stood still, and would make it forget everybody.</summary>
+    /// <summary>
+    /// Ticks that follow sooner are a timer that catches up after the process was suspended; counting them would remove all members.
+    /// </summary>
     public static readonly TimeSpan ShortestTick = TimeSpan.FromSeconds(0.5);
 
     private static readonly TimeSpan Step = TimeSpan.FromMilliseconds(400);
     private const int LastRank = 5;
 
-    /// <summary>How many reachable members come before this one: the first acts, the next only if the first did not.</summary>
+    /// <summary>Number of reachable members with a lower address, at most 5: the first acts, the next only if the first did not.</summary>
     public static int Rank(string self, IEnumerable<string> reachable) =>
         Math.Min(LastRank, reachable.Count(address => string.CompareOrdinal(address, self) < 0));
 
@@ -24,15 +26,15 @@ internal static class DowningRule
     public static bool IsTick(TimeSpan sinceLast) => sinceLast >= ShortestTick;
 
     /// <summary>
-    /// Whether a silent member is seen by anybody: it answers and still counts us in, or another member hears its heartbeats.
-    /// Then the trouble is one link and not the member.
+    /// Whether a silent member lives: it answers and still lists this one as a member, or another member hears its heartbeats.
+    /// Then one link is broken and not the member.
     /// </summary>
     public static bool IsSeen(NodeKey self, NodeKey silent, IEnumerable<ProbeReply> answers) => answers.Any(answer =>
         answer.Address == silent.Address && answer.Incarnation == silent.Incarnation
             ? answer.Members.Any(m => m.Address == self.Address && m.Incarnation == self.Incarnation)
             : ViewOf(silent, answer)?.Heard == true);
 
-    /// <summary>How many others watch the member and hear nothing.</summary>
+    /// <summary>Number of other members that monitor the silent one and do not hear its heartbeats.</summary>
     public static int Witnesses(NodeKey silent, IEnumerable<ProbeReply> answers) => answers.Count(answer =>
         answer.Address != silent.Address && ViewOf(silent, answer)?.Heard == false);
 

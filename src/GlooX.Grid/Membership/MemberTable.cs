@@ -1,31 +1,31 @@
 namespace GlooX.Grid;
 
 /// <summary>
-/// Turns what the engine sees into what is shown: one entry for each address, unreachable only after a while, and nobody removed
-/// merely because an engine starts anew. A state machine without clock, lock or thread.
+/// The list of members as it is shown, computed from the engine's view: one entry for each address, unreachable only after a while, and
+/// no member removed merely because an engine restarts. A state machine without clock, lock or thread.
 /// </summary>
-internal sealed class Roster(TimeSpan showUnreachableAfter)
+internal sealed class MemberTable(TimeSpan showUnreachableAfter)
 {
     private readonly SortedDictionary<string, Entry> _entries = new(StringComparer.Ordinal);
 
-    /// <summary>For how long one look at a missing member is good.</summary>
+    /// <summary>How long a missing member stays listed after a sign of life.</summary>
     private static readonly TimeSpan HoldFor = TimeSpan.FromSeconds(1);
 
-    /// <summary>How long one that lives may take to be here again after its engine, or ours, has started anew.</summary>
+    /// <summary>How long a living member may take to return after its engine, or ours, has restarted.</summary>
     private static readonly TimeSpan HoldLimit = TimeSpan.FromSeconds(8);
 
-    /// <param name="Member">As shown.</param>
-    /// <param name="UnreachableSince">Since when it has not been reachable.</param>
-    /// <param name="MissingSince">Since when the engine has not seen it, though it is held.</param>
-    /// <param name="HeldUntil">Until when it stays all the same.</param>
+    /// <param name="Member">The member as shown.</param>
+    /// <param name="UnreachableSince">When it became unreachable.</param>
+    /// <param name="MissingSince">When the engine stopped listing it, for a member that is held.</param>
+    /// <param name="HeldUntil">Until when it stays listed although the engine does not list it.</param>
     private sealed record Entry(GridMember Member, TimeSpan? UnreachableSince, TimeSpan? MissingSince = null, TimeSpan? HeldUntil = null);
 
     public IEnumerable<GridMember> Members => _entries.Values.Select(e => e.Member);
 
-    /// <summary>Time alone will change something: look again soon.</summary>
+    /// <summary>Whether the passing of time alone will change the table: update it again soon.</summary>
     public bool IsPending { get; private set; }
 
-    /// <summary>Our own engine is a new one: whoever was here before may still be on the way.</summary>
+    /// <summary>Holds all members: this agent's engine is a new one, and members of before may still have to arrive.</summary>
     public void HoldAll(TimeSpan now)
     {
         foreach (string address in _entries.Keys.ToList())
@@ -34,7 +34,7 @@ internal sealed class Roster(TimeSpan showUnreachableAfter)
         }
     }
 
-    /// <summary>This one is known to live, though the engine does not see it now.</summary>
+    /// <summary>Holds a member that is known to live although the engine does not list it now.</summary>
     public void Hold(string address, TimeSpan now)
     {
         if (_entries.TryGetValue(address, out Entry? entry))
@@ -44,7 +44,7 @@ internal sealed class Roster(TimeSpan showUnreachableAfter)
     }
 
     /// <summary>
-    /// Those whom the next update would remove, unless somebody knows that they live: worth a question. One that was unreachable before is not.
+    /// Members that the next update would remove: worth a probe first. A member that was unreachable before is not.
     /// </summary>
     public IReadOnlyList<GridMember> Vanished(IReadOnlyCollection<MemberView> others, TimeSpan now) => [.. _entries.Values
         .Where(e => e.Member.Reachable
@@ -53,7 +53,7 @@ internal sealed class Roster(TimeSpan showUnreachableAfter)
             && others.All(o => o.Address != e.Member.Address))
         .Select(e => e.Member)];
 
-    /// <summary>We are in no grid any more.</summary>
+    /// <summary>Removes all members: this agent is in no grid any more.</summary>
     public IReadOnlyList<GridChange> Clear()
     {
         var changes = new List<GridChange>();
@@ -66,7 +66,7 @@ internal sealed class Roster(TimeSpan showUnreachableAfter)
         return changes;
     }
 
-    /// <param name="others">The live members without ourselves.</param>
+    /// <param name="others">The live members without this agent.</param>
     /// <param name="now">Monotonic time.</param>
     public IReadOnlyList<GridChange> Update(IReadOnlyCollection<MemberView> others, TimeSpan now)
     {
@@ -115,7 +115,7 @@ internal sealed class Roster(TimeSpan showUnreachableAfter)
         }
         else if (reachable != wasReachable)
         {
-            changes.Add(new GridChange(reachable ? GridChangeKind.CameBack : GridChangeKind.Unreachable, member));
+            changes.Add(new GridChange(reachable ? GridChangeKind.Reachable : GridChangeKind.Unreachable, member));
         }
     }
 
@@ -125,14 +125,16 @@ internal sealed class Roster(TimeSpan showUnreachableAfter)
         changes.Add(new GridChange(GridChangeKind.Removed, member));
     }
 
-    /// <summary>Two incarnations at one address: the old one is about to be downed.</summary>
+    /// <summary>Of two incarnations at one address, the old one is about to be downed.</summary>
     private static Dictionary<string, MemberView> Newest(IEnumerable<MemberView> members)
     {
         var newest = new Dictionary<string, MemberView>(StringComparer.Ordinal);
         foreach (MemberView member in members)
         {
             if (!newest.TryGetValue(member.Address, out MemberView? other)
-                || (member.Reachable != other.Reachable ? member.Reachable : string.CompareOrdinal(member.Incarnation, other.Incarnation) > 0))
+                || (member.Reachable != other.Reachable
+                    ? member.Reachable
+                    : string.CompareOrdinal(member.Incarnation, other.Incarnation) > 0))
             {
                 newest[member.Address] = member;
             }

@@ -43,7 +43,7 @@ public sealed class MergingTests
         await grid.SeeEachOther(nodes[0], nodes[2]);
         await grid.Eventually(() => nodes[1].Sees(nodes[1]), "alone");
 
-        await nodes[1].Membership.StartAsync([], Ct);
+        nodes[1].Membership.Start([]);
         await grid.SeeEachOther(nodes);
     }
 

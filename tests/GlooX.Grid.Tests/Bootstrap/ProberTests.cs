@@ -14,15 +14,15 @@ public sealed class ProberTests
         await using Prober prober = Make(transport, s_short);
         for (int i = 0; i < 3; i++)
         {
-            ProbeResult silent = await prober.AskPatientlyAsync("b:1", Ct);
-            Assert.Equal((Reach.Silent, "no answer"), (silent.Reach, silent.Why));
+            ProbeResult silent = await prober.ProbeForDiscoveryAsync("b:1", Ct);
+            Assert.Equal((ProbeOutcome.Silent, "no answer"), (silent.Outcome, silent.Why));
         }
 
         Assert.Single(transport.Probes);
         transport.Probes.Single().Answer.SetResult(Replies.Reply("b#1", GridState.Up));
-        Assert.Equal(Reach.Alive, (await prober.AskPatientlyAsync("b:1", Ct)).Reach);
+        Assert.Equal(ProbeOutcome.Alive, (await prober.ProbeForDiscoveryAsync("b:1", Ct)).Outcome);
         Assert.Single(transport.Probes);
-        await prober.AskPatientlyAsync("b:1", Ct);
+        await prober.ProbeForDiscoveryAsync("b:1", Ct);
         Assert.Equal(2, transport.Probes.Count);
     }
 
@@ -31,10 +31,10 @@ public sealed class ProberTests
     {
         var transport = new Held();
         await using Prober prober = Make(transport, s_short);
-        await prober.AskPatientlyAsync("b:1", Ct);
+        await prober.ProbeForDiscoveryAsync("b:1", Ct);
         transport.Probes.Single().Answer.SetException(new IOException("cut"));
-        Assert.Equal("cut", (await prober.AskPatientlyAsync("b:1", Ct)).Why);
-        Assert.Equal("no answer", (await prober.AskPatientlyAsync("b:1", Ct)).Why);
+        Assert.Equal("cut", (await prober.ProbeForDiscoveryAsync("b:1", Ct)).Why);
+        Assert.Equal("no answer", (await prober.ProbeForDiscoveryAsync("b:1", Ct)).Why);
         Assert.Equal(2, transport.Probes.Count);
     }
 
@@ -43,9 +43,9 @@ public sealed class ProberTests
     {
         var transport = new Held();
         await using Prober prober = Make(transport, TimeSpan.FromSeconds(1));
-        await prober.AskPatientlyAsync("b:1", Ct); // lasts ten times as long as those that prove something
-        Assert.Equal(Reach.Silent, (await prober.AskAsync("b:1", "1", Ct)).Reach);
-        Assert.Equal(Reach.Silent, (await prober.AskAsync("b:1", null, Ct)).Reach);
+        await prober.ProbeForDiscoveryAsync("b:1", Ct); // lasts ten times as long as those that prove something
+        Assert.Equal(ProbeOutcome.Silent, (await prober.ProbeAsync("b:1", "1", Ct)).Outcome);
+        Assert.Equal(ProbeOutcome.Silent, (await prober.ProbeAsync("b:1", null, Ct)).Outcome);
         Assert.Equal([false, true, true], transport.Probes.Select(p => p.Ct.IsCancellationRequested));
     }
 
@@ -54,26 +54,26 @@ public sealed class ProberTests
     {
         var transport = new Held();
         Prober prober = Make(transport, s_short);
-        await prober.AskPatientlyAsync("b:1", Ct);
+        await prober.ProbeForDiscoveryAsync("b:1", Ct);
         await prober.DisposeAsync();
         Assert.True(transport.Probes.Single().Ct.IsCancellationRequested);
     }
 
     private static Prober Make(IGridTransport transport, TimeSpan timeout) => new(
-        transport, new Standing(new GridOptions { Port = 1, AdvertisedAddress = "a:1" }), new PeerBook(timeout, TimeSpan.FromHours(1), TimeProvider.System), timeout, TimeProvider.System);
+        transport, new LocalNode(new GridOptions { Port = 1, AdvertisedAddress = "a:1" }), new KnownPeers(timeout, TimeSpan.FromHours(1), TimeProvider.System), timeout, TimeProvider.System);
 
     /// <summary>Answers when it may.</summary>
     private sealed class Held : IGridTransport
     {
         public ConcurrentQueue<(TaskCompletionSource<ProbeReply> Answer, CancellationToken Ct)> Probes { get; } = new();
 
-        public Task<Stream> DialAsync(string address, CancellationToken cancellationToken) => throw new NotSupportedException();
+        public Task<Stream> DialAsync(string address, CancellationToken ct) => throw new NotSupportedException();
 
-        public Task<ProbeReply> ProbeAsync(string address, ProbeRequest request, CancellationToken cancellationToken)
+        public Task<ProbeReply> ProbeAsync(string address, ProbeRequest request, CancellationToken ct)
         {
             var answer = new TaskCompletionSource<ProbeReply>(TaskCreationOptions.RunContinuationsAsynchronously);
-            Probes.Enqueue((answer, cancellationToken));
-            return answer.Task.WaitAsync(cancellationToken);
+            Probes.Enqueue((answer, ct));
+            return answer.Task.WaitAsync(ct);
         }
     }
 }
