@@ -3,6 +3,7 @@ using System.Diagnostics;
 using GlooX.Addons;
 using GlooX.Bundles;
 using GlooX.Channels;
+using GlooX.Channels.Storage;
 using GlooX.Contracts;
 using GlooX.Grid;
 using GlooX.Hosts;
@@ -47,6 +48,7 @@ public sealed class Agent : IAsyncDisposable
     private readonly List<BackgroundLoop> _loops = [];
     private ILogger _logger = NullLogger.Instance;
     private Task _sweeping = Task.CompletedTask;
+    private StateFile? _stateFile;
     private double _weight = 1;
     private volatile NodeState _state;
     private Identity _identity = null!;
@@ -224,7 +226,7 @@ public sealed class Agent : IAsyncDisposable
     /// <returns>The channel, once all reachable nodes have it.</returns>
     /// <exception cref="ChannelException">It exists with other options, or a reachable node has not confirmed it within 5 s.</exception>
     /// <exception cref="ArgumentException">An option is out of its range.</exception>
-    public async Task<Channel<object?>> CreateChannelAsync(string name, ChannelOptions? options = null, CancellationToken ct = default)
+    public async Task<IChannel<object?>> CreateChannelAsync(string name, ChannelOptions? options = null, CancellationToken ct = default)
     {
         await Hub.CreateAsync(name, options, ct).ConfigureAwait(false);
         return Channel(name);
@@ -241,17 +243,17 @@ public sealed class Agent : IAsyncDisposable
     /// <param name="name">Its name.</param>
     /// <returns>The channel, with values of any type.</returns>
     /// <exception cref="ChannelException">There is none.</exception>
-    public Channel<object?> Channel(string name) => Channel<object?>(name);
+    public IChannel<object?> Channel(string name) => Channel<object?>(name);
 
     /// <summary>A channel by its name, with values of one type.</summary>
     /// <typeparam name="T">The type.</typeparam>
     /// <param name="name">Its name.</param>
     /// <returns>The channel.</returns>
     /// <exception cref="ChannelException">There is none.</exception>
-    public Channel<T> Channel<T>(string name)
+    public IChannel<T> Channel<T>(string name)
     {
         _ = Hub.Spec(name);
-        return new Channel<T>(Hub, name);
+        return new LocalChannel<T>(Hub, name);
     }
 
     /// <summary>
@@ -283,6 +285,7 @@ public sealed class Agent : IAsyncDisposable
         await sequence.StopAsync("add-ons", _addons is null ? null : _addons.DetachAllAsync).ConfigureAwait(false);
         await sequence.StopAsync("background work", StopLoopsAsync).ConfigureAwait(false);
         await sequence.StopAsync("channels", _channels).ConfigureAwait(false);
+        await sequence.StopAsync("state file", Sync(_stateFile)).ConfigureAwait(false);
         await sequence.StopAsync("membership", _grid).ConfigureAwait(false);
         await sequence.StopAsync("port", _server).ConfigureAwait(false);
         await sequence.StopAsync("process table", _spawner).ConfigureAwait(false);
@@ -373,16 +376,17 @@ public sealed class Agent : IAsyncDisposable
         _bundles = new BundleDesk(AgentSetup.OpenStore(options), url => _link.Client(url).As<IBundleService>(IBundleService.ServiceName), () => Peers);
         _placement = new SpawnCoordinator(this, _nodeId, _spawner, _hosts, _bundles, _board, spawning);
         ILogger logger = (options.LoggerFactory ?? NullLoggerFactory.Instance).CreateLogger("GlooX.Grid");
-        _link = new GridLink(identity.AsAgent());
+        _link = new GridLink(identity.AsAgent(), () => _grid?.Members.Select(static m => m.Address) ?? [], TimeProvider.System);
         _server = new RpcServer(new RpcServerOptions { Identity = identity, Names = [.. names], AcceptJoins = true, LoggerFactory = options.LoggerFactory });
         _server.Add(new AgentService(this), IAgentService.ServiceName, AgentAccess.Table);
         _server.Add(new PeerService(this), IPeerService.ServiceName, PeerService.Access);
         _server.Add(new BundleService(_bundles), IBundleService.ServiceName, BundleService.Access);
         _addons = new AddonDesk(this, _server, options.LoggerFactory ?? NullLoggerFactory.Instance, fault => AddonFaulted?.Invoke(this, fault));
         _spread = new AddonSpread(this, _addons, (options.LoggerFactory ?? NullLoggerFactory.Instance).CreateLogger("GlooX.Addons"));
-        string? folder = options.DataFolder is null ? null : Path.Combine(options.DataFolder, "channels");
+        ILogger channelLogger = (options.LoggerFactory ?? NullLoggerFactory.Instance).CreateLogger("GlooX.Channels");
+        _stateFile = options.DataFolder is null ? null : AgentState.Open(options.DataFolder, channelLogger);
         _channels = new ChannelHub(
-            _nodeId, () => _grid?.Members ?? [], url => _link.Client(url).As<IChannelService>(IChannelService.ServiceName), folder, (options.LoggerFactory ?? NullLoggerFactory.Instance).CreateLogger("GlooX.Channels"));
+            _nodeId, () => _grid?.Members ?? [], url => _link.Client(url).As<IChannelService>(IChannelService.ServiceName), _stateFile, channelLogger);
         _server.Add(new ChannelService(_channels), IChannelService.ServiceName, ChannelService.Access);
 
         // The port is bound before the engine exists, since the engine's name holds the port; a caller in between is told to come again.

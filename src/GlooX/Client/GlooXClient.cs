@@ -1,5 +1,6 @@
 using GlooX.Client;
 using System.Runtime.CompilerServices;
+using GlooX.Channels;
 using GlooX.Contracts;
 using GlooX.Payloads;
 using GlooX.Slots;
@@ -487,7 +488,7 @@ public sealed partial class GlooXClient : IAsyncDisposable
     /// <exception cref="ChannelException">It exists with other options, or a reachable node has not confirmed it within 5 s.</exception>
     /// <exception cref="ArgumentException">An option is out of its range.</exception>
     /// <exception cref="RpcException">The agent does not answer, or is none.</exception>
-    public async Task<ClientChannel<object?>> CreateChannelAsync(string name, ChannelOptions? options = null, CancellationToken ct = default)
+    public async Task<IChannel<object?>> CreateChannelAsync(string name, ChannelOptions? options = null, CancellationToken ct = default)
     {
         (await _channels.CreateAsync(name, options?.Checked(), ct).ConfigureAwait(false)).OrThrow(name);
         return Channel(name);
@@ -505,11 +506,11 @@ public sealed partial class GlooXClient : IAsyncDisposable
     /// <summary>A channel by its name; nothing is sent before it is used, and a name that does not exist is told then.</summary>
     /// <param name="name">Its name.</param>
     /// <returns>The channel, with values of any type.</returns>
-    public ClientChannel<object?> Channel(string name) => Channel<object?>(name);
+    public IChannel<object?> Channel(string name) => Channel<object?>(name);
 
     /// <inheritdoc cref="Channel(string)"/>
     /// <typeparam name="T">The type of its values.</typeparam>
-    public ClientChannel<T> Channel<T>(string name) => new(_channels, name, _channelLog);
+    public IChannel<T> Channel<T>(string name) => new ClientChannel<T>(_channels, name, _channelLog);
 
     /// <summary>The other side as a contract.</summary>
     /// <typeparam name="T">An interface with <see cref="RpcServiceAttribute"/>.</typeparam>

@@ -7,7 +7,7 @@ namespace GlooX.Channels.Replication;
 /// other had seen by then and did not name, was deleted. A lost chunk means that it begins anew, and of a request that came twice only
 /// one answer is taken, since chunks of two tell of no one moment; nothing wrong is ever concluded.
 /// </summary>
-internal sealed class PullDesk(Replicator owner, ReplicatorOptions options)
+internal sealed class PullSessions(Replicator owner, ReplicatorOptions options)
 {
     private const int Window = 4;
     private readonly Dictionary<Replica, Pulling> _pullings = [];
@@ -256,6 +256,6 @@ internal sealed class PullDesk(Replicator owner, ReplicatorOptions options)
             }
         }
 
-        owner.Pulled(replica, source);
+        owner.Pulled(replica, source, now);
     }
 }
