@@ -41,7 +41,7 @@ public sealed class Agent : IAsyncDisposable
     private HostPool? _hosts;
     private AgentRoom? _room;
     private BundleDesk? _bundles;
-    private PlacementDesk? _placement;
+    private SpawnCoordinator? _placement;
     private StatusBoard? _board;
     private Upkeep? _upkeep;
     private AddonDesk? _addons;
@@ -49,6 +49,7 @@ public sealed class Agent : IAsyncDisposable
     private ChannelHub? _channels;
     private Task _telling = Task.CompletedTask;
     private double _weight = 1;
+    private volatile NodeState _state;
     private Identity _identity = null!;
     private int _disposed;
 
@@ -85,7 +86,7 @@ public sealed class Agent : IAsyncDisposable
 
     internal ProcessWatch Watch => _watch ?? throw new InvalidOperationException("the agent is not started: it spawns nothing");
 
-    internal PlacementDesk Placement => _placement ?? throw new InvalidOperationException("the agent is not started: it spawns nothing");
+    internal SpawnCoordinator Placement => _placement ?? throw new InvalidOperationException("the agent is not started: it spawns nothing");
 
     internal StatusBoard Board => _board ?? throw new InvalidOperationException("the agent is not started: it hears of no nodes");
 
@@ -115,6 +116,8 @@ public sealed class Agent : IAsyncDisposable
         try
         {
             await agent.RunAsync(url, peer, options ?? new AgentOptions(), ct).ConfigureAwait(false);
+            agent._state = NodeState.Ready;
+            agent._board!.Changed();
             return agent;
         }
         catch
@@ -269,13 +272,19 @@ public sealed class Agent : IAsyncDisposable
             return;
         }
 
-        GC.SuppressFinalize(this);
+        _state = NodeState.Draining;
+        _board?.Changed();
 
         // Children first, so that whoever waits for their end hears of it. The grid before the port, since its streams are connections of
         // the port. Then the children of spawns that were under way.
         if (_spawner is not null)
         {
             await _spawner.StopAsync().ConfigureAwait(false);
+        }
+
+        if (_placement is not null)
+        {
+            await _placement.DisposeAsync().ConfigureAwait(false);
         }
 
         _events?.Close();
@@ -348,6 +357,7 @@ public sealed class Agent : IAsyncDisposable
         {
             FreeResources = new(status.Resources.Free, StringComparer.Ordinal),
             FreeSlots = status.FreeSlots,
+            State = _state,
         };
     }
 
@@ -383,7 +393,7 @@ public sealed class Agent : IAsyncDisposable
         _watch = new ProcessWatch(this, _events);
         _spawner = new Spawner(new Starter(new ChildIdentity(identity, spawning), _hosts, _room, groups, spawning), _ledger, _machine, _room, groups, id => _bundles?.Store.TryLease(id), _events, _board.Changed, OutputEcho.Create(options.Output, spawning), spawning);
         _bundles = new BundleDesk(AgentSetup.OpenStore(options), url => _link.Client(url).As<IBundleService>(IBundleService.ServiceName), () => Peers);
-        _placement = new PlacementDesk(this, _nodeId, _spawner, _hosts, _bundles, _board);
+        _placement = new SpawnCoordinator(this, _nodeId, _spawner, _hosts, _bundles, _board, spawning);
         ILogger logger = (options.LoggerFactory ?? NullLoggerFactory.Instance).CreateLogger("GlooX.Grid");
         _link = new GridLink(identity.AsAgent());
         _server = new RpcServer(new RpcServerOptions { Identity = identity, LoggerFactory = options.LoggerFactory });

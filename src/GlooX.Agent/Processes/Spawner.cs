@@ -44,27 +44,17 @@ internal sealed partial class Spawner(Starter starter, Ledger ledger, IMachine m
     {
         if (_stop.IsCancellationRequested)
         {
-            return SpawnReply.Failed(node, $"the agent {node} is shutting down");
+            return SpawnReply.Elsewhere(node, "is draining");
         }
 
-        if (request.StartTimeoutMilliseconds <= 0)
-        {
-            return SpawnReply.Failed(node, $"a start timeout of {request.StartTimeoutMilliseconds} ms leaves no time to start");
-        }
-
-        if (request.Restart.Fault() is { } faulty)
+        if (request.Fault() is { } faulty)
         {
             return SpawnReply.Failed(node, faulty);
         }
 
-        if (request.Environment.Select(static v => SpawnRequest.FaultOf(v.Key, v.Value)).FirstOrDefault(static f => f is not null) is { } badVariable)
-        {
-            return SpawnReply.Failed(node, badVariable);
-        }
-
         if (starter.Fault(request) is { } unable)
         {
-            return new SpawnReply("", 0, node, "", unable, Refused: true); // another node may be able to
+            return SpawnReply.Elsewhere(node, unable);
         }
 
         CancellationToken stopping = _stop.Token;
@@ -73,7 +63,7 @@ internal sealed partial class Spawner(Starter starter, Ledger ledger, IMachine m
         DateTimeOffset leaseEnd = Now() + TimeSpan.FromMilliseconds(request.StartTimeoutMilliseconds) + s_leaseGrace;
         if (!ledger.TryReserve(request.Need(), machine.Read(), used, leaseEnd, out Reservation? reservation, out Refusal? refusal))
         {
-            return new SpawnReply("", 0, node, "", refusal.Reason, Refused: true);
+            return SpawnReply.Elsewhere(node, refusal.Reason);
         }
 
         string id, log;
@@ -82,15 +72,10 @@ internal sealed partial class Spawner(Starter starter, Ledger ledger, IMachine m
         {
             (id, log, run) = starter.Start(request, lease, node, of => ExitFile(outliving, of));
         }
-        catch (FileNotFoundException e)
-        {
-            ledger.Release(reservation);
-            return new SpawnReply("", 0, node, "", e.Message, Refused: true); // another node may have it
-        }
         catch (Exception e) when (IsFault(e))
         {
             ledger.Release(reservation);
-            return SpawnReply.Failed(node, $"the process cannot be started: {e.Message}");
+            return SpawnReply.Elsewhere(node, $"cannot start the process: {e.Message}"); // no such command, no descriptors, a full disk
         }
 
         request = request with { Options = request.Options with { TmpDir = run.Guard.Folder } };
@@ -110,7 +95,7 @@ internal sealed partial class Spawner(Starter starter, Ledger ledger, IMachine m
             ledger.Release(reservation);
             lease.Dispose();
             starter.Over(run);
-            return SpawnReply.Failed(node, $"the process's record cannot be made: {e.Message}");
+            return SpawnReply.Elsewhere(node, $"cannot save the record of the process: {e.Message}");
         }
 
         _children[id] = child;
@@ -141,20 +126,21 @@ internal sealed partial class Spawner(Starter starter, Ledger ledger, IMachine m
             {
                 events.Tell(ProcessEventKind.Ready, child);
                 child.Begin(isReady: true);
-                return new SpawnReply(id, run.Process.Pid, node, child.Url, "", false) { Started = child.Started, TmpDir = request.Options.TmpDir };
+                return new SpawnReply(id, run.Process.Pid, node, child.Url, "", SpawnOutcome.Started) { Started = child.Started, TmpDir = request.Options.TmpDir };
             }
 
             return await NotStartedAsync(child, node, $"{child.Name} did not start: {fault}").ConfigureAwait(false);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
+            child.MayStartElsewhere = true;
             return await NotStartedAsync(child, node, Unwritten(child, e)).ConfigureAwait(false);
         }
         catch (OperationCanceledException)
         {
             ct.ThrowIfCancellationRequested();
             return stopping.IsCancellationRequested
-                ? SpawnReply.Failed(node, $"the agent {node} is shutting down")
+                ? SpawnReply.Elsewhere(node, "is draining")
                 : await NotStartedAsync(child, node, $"{child.Name} was not ready within {request.StartTimeoutMilliseconds} ms").ConfigureAwait(false);
         }
         finally
@@ -283,7 +269,8 @@ internal sealed partial class Spawner(Starter starter, Ledger ledger, IMachine m
         child.Begin(isReady: false);
         await child.Over.ConfigureAwait(false);
         await child.Tail.ConfigureAwait(false);
-        return SpawnReply.Failed(node, $"{reason}{ChildOutput.LastLines(child.Log)}");
+        string error = $"{reason}{ChildOutput.LastLines(child.Log)}";
+        return child.MayStartElsewhere ? SpawnReply.Elsewhere(node, error) : SpawnReply.Failed(node, error);
     }
 
     // Asked to end, it has that long.

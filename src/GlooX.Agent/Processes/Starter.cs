@@ -119,6 +119,7 @@ internal sealed class Starter(ChildIdentity identity, HostPool hosts, AgentRoom 
 
             // It said why, or its exit code is the reason; it is ending by itself.
             ExitStatus exit = await EndAsync(run.Process).ConfigureAwait(false);
+            child.MayStartElsewhere = report is { TryElsewhere: true };
             return report?.Reason ?? $"it ended with {exit} before it was ready";
         }
         catch (Exception e)
