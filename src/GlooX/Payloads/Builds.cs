@@ -1,3 +1,5 @@
+using GlooX.Workers;
+
 namespace GlooX.Payloads;
 
 /// <summary>A build that stays as long as this is held: by a lock that the system keeps, and that counts between all processes of this user.</summary>
@@ -107,7 +109,7 @@ internal static class Builds
 
         if (Directory.Exists(UnfinishedOf(folder)))
         {
-            Directory.Delete(UnfinishedOf(folder), recursive: true);
+            WorkFolder.Remove(UnfinishedOf(folder));
         }
 
         return true;
