@@ -325,7 +325,7 @@ public sealed class Agent : IAsyncDisposable
     /// <exception cref="ArgumentException">No method of the object can be called, or the name is taken.</exception>
     public void AddService(object service, string name = "") => _server.Add(service, name);
 
-    internal GlooXClient ConnectTo(string url) => GlooXClient.Connect(url, new RpcClientOptions { Identity = _identity });
+    internal GlooXClient ConnectTo(string url) => new GlooXClient(url, new RpcClientOptions { Identity = _identity });
 
     internal NodeInfo Describe()
     {

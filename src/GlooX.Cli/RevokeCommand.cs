@@ -20,7 +20,7 @@ internal static class RevokeCommand
     {
         IReadOnlyList<CertificateInfo> known = Identity.Load().Certificates();
         string[] serials = [.. what.SelectMany(w => known.Where(c => !c.Own && c.Node == w).Select(c => c.Serial) is var ofNode && ofNode.Any() ? ofNode : [w]).Distinct(StringComparer.Ordinal)];
-        await using GlooXClient client = GlooXClient.Connect(agent);
+        await using GlooXClient client = new GlooXClient(agent);
         await client.RevokeAsync(serials, ct);
         Console.WriteLine($"revoked in the grid of {client.Url}: {string.Join(", ", serials)}");
         return ExitCode.Done;

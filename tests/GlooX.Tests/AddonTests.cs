@@ -18,7 +18,7 @@ public sealed class AddonTests
     {
         await using Agent node = await Agent.StartAsync("127.0.0.1:0", options: new AgentOptions { WarmHosts = 0 });
         await node.AttachAddonAsync("poll", (string text) => $"polled: {text}");
-        await using GlooXClient client = GlooXClient.Connect(node.Url);
+        await using GlooXClient client = new GlooXClient(node.Url);
         Assert.Equal("polled: ping", await client.CallAddonAsync<string>("poll", "ping"));
     }
 
@@ -41,7 +41,7 @@ public sealed class AddonTests
         {
             for (int i = 0; i < 200; i++)
             {
-                clients.Add(GlooXClient.Connect(url));
+                clients.Add(new GlooXClient(url));
                 Assert.Equal(i, await clients[i].CallAddonAsync<int>("echo", i, Ct));
             }
 
@@ -248,7 +248,7 @@ public sealed class AddonTests
         await grid.Agents[0].AttachAddonAsync("agents", (int a) => a, new AddonOptions { Roles = RpcRole.Observer });
         await grid.Agents[0].AttachAddonAsync("secret", (int a) => a, new AddonOptions { Token = "open sesame" });
         Assert.Equal(RpcError.Forbidden, (await FailAsync(grid.Client.CallAddonAsync<int>("secret", 1))).Code);
-        await using GlooXClient knows = GlooXClient.Connect(grid.Agents[0].Url, new RpcClientOptions { Tokens = new Dictionary<string, string> { ["addon.secret"] = "open sesame" } });
+        await using GlooXClient knows = new GlooXClient(grid.Agents[0].Url, new RpcClientOptions { Tokens = new Dictionary<string, string> { ["addon.secret"] = "open sesame" } });
         Assert.Equal(1, await knows.CallAddonAsync<int>("secret", 1));
     }
 
@@ -300,7 +300,7 @@ public sealed class AddonTests
             await UnloadedAsync("shout");
             await using (Agent other = await Agent.StartAsync("127.0.0.1:0", options: new AgentOptions { WarmHosts = 0, Addons = [new AddonSpec("shout", new AddonSource(file))] }, ct: Ct))
             {
-                await using GlooXClient client = GlooXClient.Connect(other.Url);
+                await using GlooXClient client = new GlooXClient(other.Url);
                 Assert.Equal("HO!!!", await client.CallAddonAsync<string>("shout/Shout", "ho"));
             }
 
@@ -354,7 +354,7 @@ public sealed class AddonTests
 
         async Task<string?> GreetAsync(string url)
         {
-            await using GlooXClient client = GlooXClient.Connect(url);
+            await using GlooXClient client = new GlooXClient(url);
             return await client.CallAddonAsync<string>("greeter/Greet", "Ada");
         }
     }

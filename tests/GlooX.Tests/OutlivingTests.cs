@@ -29,7 +29,7 @@ public sealed class OutlivingTests : IDisposable
         string url = FreeUrl();
         string orphan, killed, script;
         await using (SpawnedProcess keeper = await KeeperAsync(grid, url))
-        await using (GlooXClient client = GlooXClient.Connect(url))
+        await using (GlooXClient client = new GlooXClient(url))
         {
             orphan = await SpawnAsync(client, "Orphan");
             killed = await SpawnAsync(client, "Orphan");
@@ -39,7 +39,7 @@ public sealed class OutlivingTests : IDisposable
         }
 
         await using SpawnedProcess again = await KeeperAsync(grid, url);
-        await using GlooXClient next = GlooXClient.Connect(url);
+        await using GlooXClient next = new GlooXClient(url);
         IReadOnlyList<ProcessInfo> all = await next.ProcessesAsync(Ct);
         Assert.Equal(new[] { orphan, killed, script }.Order(), all.Select(p => p.Id).Order());
         Assert.All(all, p => Assert.True(p.Daemonize && TestGrid.IsRunning(p.Pid)));
@@ -77,7 +77,7 @@ public sealed class OutlivingTests : IDisposable
         string script;
         int pid;
         await using (SpawnedProcess keeper = await KeeperAsync(grid, url))
-        await using (GlooXClient client = GlooXClient.Connect(url))
+        await using (GlooXClient client = new GlooXClient(url))
         {
             script = await SpawnScriptAsync(client, $"while [ ! -e {Go} ]; do sleep 0.05; done; echo gone; exit 5");
             pid = Assert.Single(await client.ProcessesAsync(Ct)).Pid;
@@ -88,7 +88,7 @@ public sealed class OutlivingTests : IDisposable
         await File.WriteAllTextAsync(Go, "", Ct);
         await Eventually.HoldsAsync(() => !TestGrid.IsRunning(pid), "the process has ended");
         await using SpawnedProcess again = await KeeperAsync(grid, url);
-        await using GlooXClient next = GlooXClient.Connect(url);
+        await using GlooXClient next = new GlooXClient(url);
         await using SpawnedProcess? ended = await next.AttachAsync(script, Ct);
         ProcessInfo? info = await ended!.InfoAsync(Ct);
         Assert.Equal((ProcessState.Exited, new ExitStatus(5, 0)), (info!.State, info.Exit));
@@ -103,13 +103,13 @@ public sealed class OutlivingTests : IDisposable
         string url = FreeUrl();
         string id;
         await using (Agent agent = await Agent.StartAsync(url, options: new AgentOptions { WarmHosts = 0 }, ct: Ct))
-        await using (GlooXClient client = GlooXClient.Connect(url))
+        await using (GlooXClient client = new GlooXClient(url))
         {
             id = await SpawnScriptAsync(client, "echo up; exec sleep 600");
         }
 
         await using Agent other = await Agent.StartAsync(url, options: new AgentOptions { WarmHosts = 0 }, ct: Ct);
-        await using GlooXClient next = GlooXClient.Connect(url);
+        await using GlooXClient next = new GlooXClient(url);
         await using SpawnedProcess? process = await next.AttachAsync(id, Ct);
         ExitStatus end = await process!.KillAsync(Ct);
         Assert.Contains(end, (ExitStatus[])[new ExitStatus(0, 9), ExitStatus.Unknown]);
@@ -175,7 +175,7 @@ public sealed class OutlivingTests : IDisposable
         await using (locked)
         {
             await using Agent next = await Agent.StartAsync(url, options: options, ct: Ct);
-            await using GlooXClient client = GlooXClient.Connect(url);
+            await using GlooXClient client = new GlooXClient(url);
             IReadOnlyList<ProcessInfo> first = await client.ProcessesAsync(Ct);
             Assert.Equal(ids.Where(i => i != ids[2]).Order(), first.Select(p => p.Id).Order());
             Assert.Equal(kind == "records" ? 1 : 0, (await client.InfoAsync(Ct)).FreeSlots); // reserved for, where the record can be read
@@ -196,7 +196,7 @@ public sealed class OutlivingTests : IDisposable
         await File.WriteAllTextAsync(damaged, "damaged", Ct);
         using var logs = new LogKeeper();
         await using Agent next = await Agent.StartAsync(url, options: new AgentOptions { WarmHosts = 0, LoggerFactory = logs }, ct: Ct);
-        await using GlooXClient client = GlooXClient.Connect(url);
+        await using GlooXClient client = new GlooXClient(url);
         Assert.Equal(ids.Where(i => i != ids[2]).Order(), (await client.ProcessesAsync(Ct)).Select(p => p.Id).Order());
         Assert.Contains(logs.Errors, e => e.Contains(ids[2], StringComparison.Ordinal) && e.Contains("damaged", StringComparison.Ordinal));
         await EndAsync(client, ids.Where(i => i != ids[2]));
@@ -215,7 +215,7 @@ public sealed class OutlivingTests : IDisposable
         string room = Directory.GetFiles(Path.Combine(TestGrid.Home, "home", "logs"), ids[0] + ".log", SearchOption.AllDirectories).Select(Path.GetDirectoryName).Single() + ".lock";
         using FileStream held = FileLock.TryTake(room)!;
         await using Agent next = await Agent.StartAsync(url, options: new AgentOptions { WarmHosts = 0 }, ct: Ct);
-        await using GlooXClient client = GlooXClient.Connect(url);
+        await using GlooXClient client = new GlooXClient(url);
         Assert.Equal(2, (await client.ProcessesAsync(Ct)).Count);
         held.Dispose();
         await Eventually.HoldsAsync(() => IsTaken(room), "the logs belong to the next agent");
@@ -237,7 +237,7 @@ public sealed class OutlivingTests : IDisposable
         string service, script;
         int first;
         await using (SpawnedProcess keeper = await KeeperAsync(grid, url))
-        await using (GlooXClient client = GlooXClient.Connect(url))
+        await using (GlooXClient client = new GlooXClient(url))
         {
             await using SpawnedProcess spawned = await client.SpawnAsync("Good", TestGrid.Payload, again, ct: Ct);
             service = spawned.Id;
@@ -252,7 +252,7 @@ public sealed class OutlivingTests : IDisposable
         Kill(first); // while no agent is there
         await Eventually.HoldsAsync(() => !TestGrid.IsRunning(first), "it has ended");
         await using SpawnedProcess next = await KeeperAsync(grid, url);
-        await using GlooXClient other = GlooXClient.Connect(url);
+        await using GlooXClient other = new GlooXClient(url);
         await Eventually.HoldsAsync(async () => Of(await other.ProcessesAsync(Ct), service) is { State: ProcessState.Running, Restarts: 2 }, "the next agent has started it again");
         await using SpawnedProcess? attached = await other.AttachAsync(service, Ct);
         ProcessOptions given = await attached!.As<IGood>().GivenAsync();
@@ -274,7 +274,7 @@ public sealed class OutlivingTests : IDisposable
         string id, ended;
         RestartPolicy late = Soon with { FirstPause = TimeSpan.FromHours(1), LongestPause = TimeSpan.FromHours(1), Window = TimeSpan.FromDays(1), MaxRestarts = 1 };
         await using (Agent agent = await Agent.StartAsync(url, options: new AgentOptions { WarmHosts = 0 }, ct: Ct))
-        await using (GlooXClient client = GlooXClient.Connect(url))
+        await using (GlooXClient client = new GlooXClient(url))
         {
             id = await SpawnScriptAsync(client, "exit 4", Daemon with { Restart = late });
             ended = await SpawnScriptAsync(client, "exit 4", Daemon with { Restart = late });
@@ -283,7 +283,7 @@ public sealed class OutlivingTests : IDisposable
         }
 
         await using (Agent other = await Agent.StartAsync(url, options: new AgentOptions { WarmHosts = 0 }, ct: Ct))
-        await using (GlooXClient next = GlooXClient.Connect(url))
+        await using (GlooXClient next = new GlooXClient(url))
         {
             ProcessInfo waiting = Assert.Single(await next.ProcessesAsync(Ct));
             Assert.Equal((id, ProcessState.Restarting, new ExitStatus(4, 0)), (waiting.Id, waiting.State, waiting.LastExit));
@@ -309,7 +309,7 @@ public sealed class OutlivingTests : IDisposable
     {
         List<string> ids = [];
         await using Agent agent = await Agent.StartAsync(url, options: new AgentOptions { WarmHosts = 0 }, ct: Ct);
-        await using GlooXClient client = GlooXClient.Connect(url);
+        await using GlooXClient client = new GlooXClient(url);
         for (int i = 0; i < count; i++)
         {
             ids.Add(await SpawnScriptAsync(client, "exec sleep 600", Daemon with { Restart = Soon }));

@@ -127,13 +127,28 @@ internal sealed class CallSender<TResult>
         for (int refusals = 0; refusals < MaxRefusals || _method.IsIdempotent; refusals++)
         {
             RpcConnection connection = await ReadyConnectionAsync(deadline, limit.Token, ct).ConfigureAwait(false);
-            if (start(connection) is { } call)
+            try
             {
-                return (call, connection);
+                if (start(connection) is { } call)
+                {
+                    return (call, connection);
+                }
+            }
+            catch (RpcException e)
+            {
+                OfOwnCall(e);
+                throw;
             }
         }
 
         throw new RpcException(RpcError.Connection, $"{_name}: {_source.Url} closed {MaxRefusals} connections in a row before a call could be made") { Url = _source.Url };
+    }
+
+    /// <summary>Marks the failure of a call that this process made: when it leaks from a handler, the handler's caller must not take it for a failure of its own connection.</summary>
+    public static Exception OfOwnCall(Exception e)
+    {
+        (e as RpcException)?.IsOfOwnCall = true;
+        return e;
     }
 
     private async ValueTask<RpcConnection> ReadyConnectionAsync(long deadline, CancellationToken limit, CancellationToken ct)

@@ -31,7 +31,11 @@ public sealed partial class GlooXClient : IAsyncDisposable
     private readonly BundleUpload _bundles;
     private int _isDisposed;
 
-    private GlooXClient(string url, RpcClientOptions? options)
+    /// <summary>Makes a client; nothing is sent before the first call.</summary>
+    /// <param name="url">An agent or a worker, as <c>host:port</c>; 0.0.0.0 means this machine.</param>
+    /// <param name="options">Null: the defaults.</param>
+    /// <exception cref="ArgumentException">The URL is malformed.</exception>
+    public GlooXClient(string url, RpcClientOptions? options = null)
     {
         _nodes = new NodeConnections(options);
         _rpc = _nodes.Acquire(url);
@@ -45,13 +49,6 @@ public sealed partial class GlooXClient : IAsyncDisposable
     public string Url => _rpc.Url;
 
     internal IAgentService Service => _agent;
-
-    /// <summary>Makes a client; nothing is sent before the first call.</summary>
-    /// <param name="url"><c>host:port</c>; 0.0.0.0 means this machine.</param>
-    /// <param name="options">Null: the defaults.</param>
-    /// <returns>The client.</returns>
-    /// <exception cref="ArgumentException">The URL is malformed.</exception>
-    public static GlooXClient Connect(string url, RpcClientOptions? options = null) => new(url, options);
 
     /// <summary>Asks whether the other side answers.</summary>
     /// <param name="ct">Cancels the operation.</param>

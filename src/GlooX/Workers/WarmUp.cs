@@ -30,7 +30,7 @@ internal static class WarmUp
         Worker worker = load(assignment.Assembly, assignment.Class);
         await using ConfiguredAsyncDisposable workerEnd = worker.ConfigureAwait(false);
         await worker.StartAsync(identity, assignment.Options).ConfigureAwait(false);
-        GlooXClient client = GlooXClient.Connect(worker.Url, new RpcClientOptions { Identity = own });
+        GlooXClient client = new GlooXClient(worker.Url, new RpcClientOptions { Identity = own });
         await using ConfiguredAsyncDisposable clientEnd = client.ConfigureAwait(false);
         for (int i = 0; i < Calls; i++)
         {

@@ -137,7 +137,7 @@ public sealed class ChaosTests : IAsyncLifetime
         ChaosNode node = _nodes[0];
         await node.StartAsync();
         string id;
-        await using (GlooXClient client = GlooXClient.Connect(node.Url))
+        await using (GlooXClient client = new GlooXClient(node.Url))
         {
             string script = Path.Combine(_folder, "job-0.sh");
             await using SpawnedProcess kid = await client.SpawnAsync("Good", ChaosWorker.Payload);
@@ -165,7 +165,7 @@ public sealed class ChaosTests : IAsyncLifetime
         }
 
         await node.StartAsync();
-        await using (GlooXClient client = GlooXClient.Connect(node.Url))
+        await using (GlooXClient client = new GlooXClient(node.Url))
         {
             await using SpawnedProcess? daemon = await client.AttachAsync(id);
             Assert.StartsWith("0 ", (await daemon!.LogsAsync().FirstAsync()).Text, StringComparison.Ordinal);
@@ -204,10 +204,10 @@ public sealed class ChaosTests : IAsyncLifetime
 
     private async Task AllIsKilledAsync()
     {
-        await using GlooXClient client = GlooXClient.Connect(_nodes[0].Url);
+        await using GlooXClient client = new GlooXClient(_nodes[0].Url);
         await EventuallyAsync("all agents see each other", async () => string.Join(" ", await Task.WhenAll(_nodes.Select(async n =>
         {
-            await using GlooXClient at = GlooXClient.Connect(n.Url);
+            await using GlooXClient at = new GlooXClient(n.Url);
             return (await at.InfoAsync()).Peers.Length == _nodes.Count - 1 ? "" : n.Url;
         }))));
         HashSet<string> asked = new(StringComparer.Ordinal);
@@ -222,7 +222,7 @@ public sealed class ChaosTests : IAsyncLifetime
 
             NodeInfo[] infos = await Task.WhenAll(_nodes.Select(async n =>
             {
-                await using GlooXClient at = GlooXClient.Connect(n.Url);
+                await using GlooXClient at = new GlooXClient(n.Url);
                 return await at.InfoAsync();
             }));
             return string.Join("; ", [.. all.Select(static p => $"{p.Class} {p.Id} is {p.State}"), .. infos.Where(static i => i.Utilization != 0 || i.FreeSlots != ChaosNode.Slots).Select(static i => $"{i.Url} has {i.FreeSlots} free slots, {i.Utilization:P1} is in use")]);

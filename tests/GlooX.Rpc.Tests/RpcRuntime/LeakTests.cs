@@ -41,7 +41,7 @@ public sealed class LeakTests : IAsyncLifetime
         _server = new RpcServer(new RpcServerOptions { Identity = Harness.Shared, DrainTimeout = TimeSpan.Zero, LoggerFactory = _log });
         _server.Add(_handler);
         await _server.StartAsync("127.0.0.1:0", Ct);
-        _client = RpcClient.Connect(_server.Url, new RpcClientOptions { Identity = Harness.Shared });
+        _client = new RpcClient(_server.Url, new RpcClientOptions { Identity = Harness.Shared });
     }
 
     public async ValueTask DisposeAsync()
@@ -113,7 +113,7 @@ public sealed class LeakTests : IAsyncLifetime
     private sealed class GoBetween : IGoBetween, IAsyncDisposable
     {
         // Nobody listens on a port that was just given back.
-        private readonly RpcClient _another = RpcClient.Connect(Harness.KeptUrl(), new RpcClientOptions { Identity = Harness.Shared });
+        private readonly RpcClient _another = new RpcClient(Harness.KeptUrl(), new RpcClientOptions { Identity = Harness.Shared });
 
         private IGoBetween Another => _another.As<IGoBetween>();
 

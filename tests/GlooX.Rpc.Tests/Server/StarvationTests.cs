@@ -191,16 +191,14 @@ public sealed class StarvationTests : IAsyncDisposable
             return;
         }
 
-        _server = new RpcServer(new RpcServerOptions { Identity = _identity, DrainTimeout = TimeSpan.Zero, HandshakeTimeout = s_deadline, MaxHandlerThreads = threads });
-        var join = new JoinDesk(_identity, NullLogger.Instance);
-        _server.Route(TlsConnection.Join, connection => join.ServeAsync(connection, Ct), null);
+        _server = new RpcServer(new RpcServerOptions { Identity = _identity, DrainTimeout = TimeSpan.Zero, HandshakeTimeout = s_deadline, MaxHandlerThreads = threads, AcceptJoins = true });
         _server.Add(_stall);
         await _server.StartAsync("127.0.0.1:0", Ct);
     }
 
     private IStall Connect()
     {
-        RpcClient client = RpcClient.Connect(_server.Url, new RpcClientOptions { Identity = _identity, ConnectTimeout = s_deadline, CallTimeout = s_deadline });
+        RpcClient client = new RpcClient(_server.Url, new RpcClientOptions { Identity = _identity, ConnectTimeout = s_deadline, CallTimeout = s_deadline });
         _ends.Add(client);
         return client.As<IStall>();
     }
