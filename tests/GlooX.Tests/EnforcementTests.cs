@@ -1,4 +1,5 @@
 using GlooX.Payloads;
+using GlooX.Processes;
 using GlooX.Slots;
 using GlooX.Workers;
 
