@@ -48,14 +48,14 @@ public sealed class CommandTests
     [InlineData(2, "not both", "spawn", "job.sh", "--ready-file", "--ready-line", "up")]
     [InlineData(2, "'much' is not a size", "spawn", "Child", "child.cs", "--memory", "much")]
     [InlineData(2, "the weight 0 is not more than 0", "agent", "--url", "127.0.0.1:0", "--weight", "0")]
-    [InlineData(1, "nobody listens there", "call", "127.0.0.1:1", "method")]
+    [InlineData(1, "nothing listens there", "call", "127.0.0.1:1", "method")]
     [InlineData(2, "there are agent, client, observer", "token", "--role", "king")]
     [InlineData(2, "at most a day", "token", "--minutes", "9999")]
     [InlineData(1, "this is no token", "join", "127.0.0.1:1", "nonsense")]
     [InlineData(2, "(see: gloox channel set --help)", "channel", "set", "jobs", "key")]
-    [InlineData(1, "nobody listens there", "channel", "list", "--agent", "127.0.0.1:1")]
-    [InlineData(1, "nobody listens there", "status", "--agent", "127.0.0.1:1")]
-    [InlineData(1, "nobody listens there", "spawn", "Child", "child.cs", "--agent", "127.0.0.1:1")]
+    [InlineData(1, "nothing listens there", "channel", "list", "--agent", "127.0.0.1:1")]
+    [InlineData(1, "nothing listens there", "status", "--agent", "127.0.0.1:1")]
+    [InlineData(1, "nothing listens there", "spawn", "Child", "child.cs", "--agent", "127.0.0.1:1")]
     public async Task What_cannot_work_is_one_line_and_an_exit_code(int code, string says, params string[] arguments)
     {
         await using var shell = new Shell();
@@ -79,7 +79,7 @@ public sealed class CommandTests
     [InlineData("logs")]
     [InlineData("events")]
     [InlineData("certs")]
-    [InlineData("deny")]
+    [InlineData("revoke")]
     [InlineData("token")]
     [InlineData("join")]
     [InlineData("channel")]

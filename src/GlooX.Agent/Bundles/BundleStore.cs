@@ -2,7 +2,7 @@ using System.Runtime.InteropServices;
 using GlooX.Channels.Replication;
 using GlooX.Payloads;
 using GlooX.Processes;
-using GlooX.Tls;
+using GlooX.Workers;
 
 namespace GlooX.Bundles;
 
@@ -153,10 +153,7 @@ internal sealed class BundleStore : IDisposable
         }
         finally
         {
-            if (Directory.Exists(unfinished))
-            {
-                Directory.Delete(unfinished, recursive: true);
-            }
+            WorkFolder.Remove(unfinished);
         }
     }
 

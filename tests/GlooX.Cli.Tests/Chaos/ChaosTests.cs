@@ -12,6 +12,7 @@ namespace GlooX.Cli.Tests.Chaos;
 /// <remarks>
 /// <c>GLOOX_CHAOS_SECONDS</c> says for how long (default 40), <c>GLOOX_CHAOS_SEED</c> repeats the choices of a run; its timing it cannot repeat.
 /// </remarks>
+[Trait("Category", "Slow")]
 public sealed class ChaosTests : IAsyncLifetime
 {
     private const int Workers = 4;

@@ -3,6 +3,7 @@ using GlooX.Payloads;
 namespace GlooX.Tests.Bundles;
 
 /// <summary>Payloads in source: built once for each content, by whoever comes first.</summary>
+[Trait("Category", "Slow")]
 public sealed class SourceTests : IDisposable
 {
     private static readonly string s_repository = Above("GlooX.slnx");

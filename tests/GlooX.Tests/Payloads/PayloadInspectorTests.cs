@@ -239,6 +239,7 @@ public sealed class PayloadInspectorTests : IDisposable
 
     /// <summary>Payloads come over the network: whatever is in one, the answer is a result or the one exception.</summary>
     [Fact]
+    [Trait("Category", "Slow")]
     public void A_damaged_assembly_is_read_or_refused_and_never_crashes_the_reader()
     {
         var generic = _payload.GenericClass("Generic", _agent);
