@@ -1,5 +1,6 @@
 using GlooX.Processes;
 using GlooX.Payloads;
+using GlooX.Processes;
 using GlooX.Slots;
 using GlooX.Workers;
 

@@ -101,10 +101,10 @@ public sealed partial class AddonContext
         }
     }
 
-    [LoggerMessage(4001, LogLevel.Error, "The add-on {Addon} failed at {Work}")]
+    [LoggerMessage(4201, LogLevel.Error, "The add-on {Addon} failed at {Work}")]
     private static partial void LogFault(ILogger logger, Exception e, string addon, string work);
 
-    [LoggerMessage(4002, LogLevel.Warning, "The add-on {Addon} did not end when it was detached: {Work}")]
+    [LoggerMessage(4202, LogLevel.Warning, "The add-on {Addon} did not end when it was detached: {Work}")]
     private static partial void LogLeft(ILogger logger, string addon, string work);
 }
 

@@ -187,6 +187,6 @@ internal sealed partial class AddonSpread(Agent node, AddonDesk desk, ILogger lo
         }
     }
 
-    [LoggerMessage(4003, LogLevel.Warning, "The add-ons of the grid are looked for again")]
+    [LoggerMessage(4203, LogLevel.Warning, "The add-ons of the grid are looked for again")]
     private static partial void LogLost(ILogger logger, Exception e);
 }

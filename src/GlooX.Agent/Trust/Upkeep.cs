@@ -113,12 +113,12 @@ internal sealed partial class Upkeep(Identity identity, Func<IReadOnlyList<strin
         }
     }
 
-    [LoggerMessage(4001, LogLevel.Warning, "Certificates are revoked from now on: {Serials}")]
+    [LoggerMessage(4101, LogLevel.Warning, "Certificates are revoked from now on: {Serials}")]
     private static partial void LogRevoked(ILogger logger, string serials);
 
-    [LoggerMessage(4002, LogLevel.Information, "The certificates were renewed at {Url}")]
+    [LoggerMessage(4102, LogLevel.Information, "The certificates were renewed at {Url}")]
     private static partial void LogRenewed(ILogger logger, string url);
 
-    [LoggerMessage(4003, LogLevel.Warning, "The certificates were not renewed, they end on {Until}: {Reason}")]
+    [LoggerMessage(4103, LogLevel.Warning, "The certificates were not renewed, they end on {Until}: {Reason}")]
     private static partial void LogNotRenewed(ILogger logger, DateTime until, string reason);
 }
