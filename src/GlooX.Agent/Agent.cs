@@ -387,11 +387,11 @@ public sealed class Agent : IAsyncDisposable
         _upkeep = new Upkeep(identity, () => Peers, Service, (options.LoggerFactory ?? NullLoggerFactory.Instance).CreateLogger("GlooX.Trust"));
         ILogger spawning = (options.LoggerFactory ?? NullLoggerFactory.Instance).CreateLogger("GlooX.Spawning");
         ControlGroups? groups = AgentSetup.GroupsOf(options);
-        _room = new AgentRoom(_machine);
+        _room = new AgentRoom(_machine, spawning);
         _hosts = new HostPool(new PoolRule(options.WarmHosts, options.MaxWarmHosts), new LaunchRule(options.Launcher, options.PassEnvironment, options.AllowedUsers), _room, FreeMemory, spawning, TimeProvider.System);
         _events = new ProcessEvents(() => Url);
         _watch = new ProcessWatch(this, _events);
-        _spawner = new Spawner(new Starter(new ChildIdentity(identity, spawning), _hosts, _room, groups), _ledger, _machine, _room, groups, id => _bundles?.Store.TryLease(id), _events, _board.Changed);
+        _spawner = new Spawner(new Starter(new ChildIdentity(identity, spawning), _hosts, _room, groups, spawning), _ledger, _machine, _room, groups, id => _bundles?.Store.TryLease(id), _events, _board.Changed, OutputEcho.Create(options.Output, spawning), spawning);
         _bundles = new BundleDesk(AgentSetup.OpenStore(options), url => _link.Client(url).As<IBundleService>(IBundleService.ServiceName), () => Peers);
         _placement = new SpawnCoordinator(this, _nodeId, _spawner, _hosts, _bundles, _board, spawning);
         ILogger logger = (options.LoggerFactory ?? NullLoggerFactory.Instance).CreateLogger("GlooX.Grid");
@@ -413,7 +413,7 @@ public sealed class Agent : IAsyncDisposable
         _server.Route(TlsConnection.Join, connection => desk.ServeAsync(connection, _stop.Token), null);
         await _server.StartAsync(url, ct).ConfigureAwait(false);
         int port = _server.Listener.Endpoint.Port;
-        await _spawner.TakeOverAsync(OutlivingFolder.TryOpen((endpoint with { Port = port }).ToString(), spawning)).ConfigureAwait(false); // whoever binds this address again finds them
+        await _spawner.TakeOverAsync(await OutlivingFolder.TryOpenAsync((endpoint with { Port = port }).ToString(), spawning, ct).ConfigureAwait(false)).ConfigureAwait(false); // whoever binds this address again finds them
         OutlivingFolder.Sweep();
         IMembership grid = new GridMembership(
             new GridOptions

@@ -3,7 +3,7 @@ using System.ComponentModel;
 using GlooX.Bundles;
 using GlooX.Contracts;
 using GlooX.Slots;
-using GlooX.Workers;
+using Microsoft.Extensions.Logging;
 
 namespace GlooX.Processes;
 
@@ -11,7 +11,7 @@ namespace GlooX.Processes;
 /// Spawns processes on this machine. Each holds its reservation exactly as long as it lives, however it ends, restarts included; one that does not
 /// answer in time is killed with all that it started. When the agent stops, all that do not daemonize are killed.
 /// </summary>
-internal sealed partial class Spawner(Starter starter, Ledger ledger, IMachine machine, AgentRoom room, ControlGroups? groups, Func<string, BundleLease?> bundles, ProcessEvents events, Action changed) : IAsyncDisposable
+internal sealed partial class Spawner(Starter starter, Ledger ledger, IMachine machine, AgentRoom room, ControlGroups? groups, Func<string, BundleLease?> bundles, ProcessEvents events, Action changed, OutputEcho? echo, ILogger logger) : IAsyncDisposable
 {
     private static readonly TimeSpan s_rememberExit = TimeSpan.FromMinutes(5);
     private static readonly TimeSpan s_leaseGrace = TimeSpan.FromMinutes(1);
@@ -70,7 +70,7 @@ internal sealed partial class Spawner(Starter starter, Ledger ledger, IMachine m
         Run run;
         try
         {
-            (id, log, run) = starter.Start(request, lease, node, of => ExitFile(outliving, of), stopping);
+            (id, log, run) = starter.Start(request, lease, node, of => ExitFile(outliving, of));
         }
         catch (Exception e) when (IsFault(e))
         {
@@ -90,8 +90,8 @@ internal sealed partial class Spawner(Starter starter, Ledger ledger, IMachine m
             run.Process.KillAll();
             await run.Process.Exited.ConfigureAwait(false);
             await run.CloseAsync().ConfigureAwait(false);
-            WorkFolder.Remove(run.Guard.Folder);
-            ChildOutput.Delete(log);
+            room.Remove(run.Guard.Folder);
+            room.RemoveLog(log);
             ledger.Release(reservation);
             lease.Dispose();
             starter.Over(run);
@@ -101,7 +101,7 @@ internal sealed partial class Spawner(Starter starter, Ledger ledger, IMachine m
         _children[id] = child;
         changed();
         events.Tell(ProcessEventKind.Started, child);
-        child.Tail = child.Output.ShowAsync(child.Name, Until(child, child.Over));
+        child.Tail = child.Output.FollowAsync(child.Name, Until(child, child.Over), echo, logger);
         child.Released = LiveAsync(child);
         if (stopping.IsCancellationRequested && !request.Options.Daemonize)
         {
@@ -224,9 +224,15 @@ internal sealed partial class Spawner(Starter starter, Ledger ledger, IMachine m
         await _stop.CancelAsync().ConfigureAwait(false);
         _stopped.TrySetResult();
         _outliving.TrySetResult(null); // it never got so far
-        foreach (Child child in _children.Values.Where(c => !c.Request.Options.Daemonize))
+        if (_adoption is not null)
         {
-            child.End(static p => p.KillAll());
+            await _adoption.DisposeAsync().ConfigureAwait(false);
+        }
+
+        Child[] ending = [.. _children.Values.Where(c => !c.Request.Options.Daemonize)];
+        Array.ForEach(ending, static c => c.End(static p => p.KillAll()));
+        foreach (Child child in ending)
+        {
             await child.Over.ConfigureAwait(false);
             await child.Tail.ConfigureAwait(false);
             await child.Released.ConfigureAwait(false);
@@ -242,6 +248,11 @@ internal sealed partial class Spawner(Starter starter, Ledger ledger, IMachine m
         }
 
         (await _outliving.Task.ConfigureAwait(false))?.Dispose();
+        if (echo is not null)
+        {
+            await echo.DisposeAsync().ConfigureAwait(false);
+        }
+
         _stop.Dispose();
     }
 
