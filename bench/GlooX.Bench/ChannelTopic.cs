@@ -31,7 +31,7 @@ internal static class ChannelTopic
         try
         {
             using var handover = new Handover();
-            await using PeerServer redis = await PeerServer.StartRedisAsync(handover.Identity, ct);
+            await using PeerServer redis = await PeerServer.StartRedisAsync(handover.Identity, null, ct);
             await using PeerServer nats = await PeerServer.StartNatsAsync(handover.Identity, ct);
             await using Trio ours = new(SharedMap.GlooX, 0, handover);
             await using Trio theirs = new(SharedMap.Redis, redis.Port, handover);
@@ -44,6 +44,11 @@ internal static class ChannelTopic
             foreach (Trio trio in quick ? [ours] : all)
             {
                 await HoldAsync(trio, quick, figures, ct);
+            }
+
+            foreach ((string durability, string flush) in new[] { (SharedMap.EverySecond, "everysec"), (SharedMap.EveryWrite, "always") })
+            {
+                await DurableAsync(handover, durability, flush, quick, figures, ct);
             }
 
             Report.Print(figures, json);
@@ -89,6 +94,26 @@ internal static class ChannelTopic
             t => t.Kind,
             t => latencies[t.Kind].Zip(throughputs[t.Kind], (l, s) => new Round(l.P50, l.P99, s.PerSecond, s.Told)).ToList(),
             StringComparer.Ordinal);
+    }
+
+    /// <summary>How many sets a second reach all when they are on disk: in the file of each of three agents, and in that of one Redis server.</summary>
+    private static async Task DurableAsync(Handover handover, string durability, string flush, bool quick, Dictionary<string, double> figures, CancellationToken ct)
+    {
+        await using PeerServer redis = await PeerServer.StartRedisAsync(handover.Identity, flush, ct);
+        await using Trio ours = new(SharedMap.GlooX + durability, 0, handover);
+        await using Trio theirs = new(SharedMap.Redis + durability, redis.Port, handover);
+        await Task.WhenAll(ours.StartAsync(ct), theirs.StartAsync(ct));
+        List<(double Ours, double Theirs)> rounds = [];
+        for (int round = 0; round < WarmUps + Rounds; round++)
+        {
+            (double mine, _) = await ours.ThroughputAsync(round, quick ? 0.5 : 2.0, ct);
+            (double other, _) = await theirs.ThroughputAsync(round, quick ? 0.5 : 2.0, ct);
+            rounds.Add((mine, other));
+        }
+
+        rounds.RemoveRange(0, WarmUps);
+        figures[$"channel.durable{durability}.vs_redis"] = Harness.Median(rounds.Select(r => r.Ours / r.Theirs));
+        figures[$"channel.durable{durability}.sets_per_second"] = Harness.Median(rounds.Select(r => r.Ours));
     }
 
     /// <summary>What it costs to hold many keys, and how long a new process takes to take part, before and after they are there.</summary>

@@ -57,8 +57,8 @@ using var term = PosixSignalRegistration.Create(PosixSignal.SIGTERM, Leave);
 try
 {
     await using Agent agent = await Agent.StartAsync(url, peer, new AgentOptions { WarmHosts = 0 }, leave.Token);
-    Channel<object?> made = await agent.CreateChannelAsync("chat", new ChannelOptions { TimeToLive = TimeSpan.FromHours(1), MaxEntries = 100_000, MaxValueBytes = 10_000 }, leave.Token);
-    Channel<Line> room = agent.Channel<Line>(made.Name);
+    IChannel<object?> made = await agent.CreateChannelAsync("chat", new ChannelOptions { TimeToLive = TimeSpan.FromHours(1), MaxEntries = 100_000, MaxValueBytes = 10_000 }, leave.Token);
+    IChannel<Line> room = agent.Channel<Line>(made.Name);
     string farewell = "";
     long latest = 0;
     var clock = new Lock();

@@ -8,7 +8,7 @@ await using var n2 = await Agent.StartAsync("127.0.0.1:0", peer: n1.Url);
 // A map that all nodes share, and a callback on one of them.
 await n1.CreateChannelAsync("my_nodes");
 var printed = new TaskCompletionSource();
-n2.Channel("my_nodes").OnSet("a1", value =>
+await n2.Channel("my_nodes").OnSetAsync("a1", (_, value) =>
 {
     Console.WriteLine($"a1 => {value}");
     printed.SetResult();
@@ -17,4 +17,4 @@ n2.Channel("my_nodes").OnSet("a1", value =>
 await n1.Channel("my_nodes").SetAsync("a1", 99);
 
 await printed.Task;
-Console.WriteLine(n2.Channel("my_nodes").Get("a1"));
+Console.WriteLine(await n2.Channel("my_nodes").GetAsync("a1"));

@@ -62,19 +62,19 @@ try
 {
     await using Agent agent = await Agent.StartAsync(url, peer, new AgentOptions { WarmHosts = 0 }, stop.Token);
     await agent.CreateChannelAsync("duty", ct: stop.Token);
-    Channel<string> duty = agent.Channel<string>("duty");
+    IChannel<string> duty = agent.Channel<string>("duty");
     Console.WriteLine($"others join with --peer {agent.Url}");
     Console.WriteLine("no consensus: for a moment, or while nodes are cut off, two may believe that they are on duty");
 
     // Behind all who are there, also when the clock here is: who comes takes nothing over.
-    long latest = duty.ToDictionary().Keys.Select(key => long.Parse(key.Split(' ')[0])).DefaultIfEmpty().Max();
+    long latest = (await duty.ToDictionaryAsync()).Keys.Select(key => long.Parse(key.Split(' ')[0])).DefaultIfEmpty().Max();
     string mine = $"{Math.Max(DateTime.UtcNow.Ticks, latest + 1):D19} {agent.Url}";
     await duty.SetAsync(mine, name, new ChannelWriteOptions { Ephemeral = true }, stop.Token);
 
     string? last = null;
     await foreach (ChannelChange<string> _ in duty.WatchAsync(ct: stop.Token))
     {
-        (string? key, string? who) = duty.ToDictionary().MinBy(entry => entry.Key, StringComparer.Ordinal);
+        (string? key, string? who) = (await duty.ToDictionaryAsync()).MinBy(entry => entry.Key, StringComparer.Ordinal);
         if (key is not null && key != last)
         {
             Console.WriteLine(key == mine ? $"on duty: {who}, that is me" : $"on duty: {who}");

@@ -3,6 +3,7 @@ using System.Diagnostics;
 using GlooX.Addons;
 using GlooX.Bundles;
 using GlooX.Channels;
+using GlooX.Channels.Storage;
 using GlooX.Contracts;
 using GlooX.Grid;
 using GlooX.Hosts;
@@ -11,10 +12,7 @@ using GlooX.Placement;
 using GlooX.Processes;
 using GlooX.Services;
 using GlooX.Slots;
-using GlooX.Tls;
-using GlooX.Tls.Join;
 using GlooX.Trust;
-using GlooX.Transport;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
 
@@ -47,7 +45,10 @@ public sealed class Agent : IAsyncDisposable
     private AddonDesk? _addons;
     private AddonSpread? _spread;
     private ChannelHub? _channels;
-    private Task _telling = Task.CompletedTask;
+    private readonly List<BackgroundLoop> _loops = [];
+    private ILogger _logger = NullLogger.Instance;
+    private Task _sweeping = Task.CompletedTask;
+    private StateFile? _stateFile;
     private double _weight = 1;
     private volatile NodeState _state;
     private Identity _identity = null!;
@@ -94,7 +95,7 @@ public sealed class Agent : IAsyncDisposable
 
     private AddonSpread Spread => _spread ?? throw new InvalidOperationException("the agent is not started: attach its add-ons to it alone");
 
-    internal Upkeep Upkeep => _upkeep ?? throw new InvalidOperationException("the agent is not started: it denies nothing");
+    internal Upkeep Upkeep => _upkeep ?? throw new InvalidOperationException("the agent is not started: it revokes nothing");
 
     internal ChannelHub Hub => _channels ?? throw new InvalidOperationException("the agent is not started: it has no channels; ask its parent for them");
 
@@ -225,7 +226,7 @@ public sealed class Agent : IAsyncDisposable
     /// <returns>The channel, once all reachable nodes have it.</returns>
     /// <exception cref="ChannelException">It exists with other options, or a reachable node has not confirmed it within 5 s.</exception>
     /// <exception cref="ArgumentException">An option is out of its range.</exception>
-    public async Task<Channel<object?>> CreateChannelAsync(string name, ChannelOptions? options = null, CancellationToken ct = default)
+    public async Task<IChannel<object?>> CreateChannelAsync(string name, ChannelOptions? options = null, CancellationToken ct = default)
     {
         await Hub.CreateAsync(name, options, ct).ConfigureAwait(false);
         return Channel(name);
@@ -242,17 +243,17 @@ public sealed class Agent : IAsyncDisposable
     /// <param name="name">Its name.</param>
     /// <returns>The channel, with values of any type.</returns>
     /// <exception cref="ChannelException">There is none.</exception>
-    public Channel<object?> Channel(string name) => Channel<object?>(name);
+    public IChannel<object?> Channel(string name) => Channel<object?>(name);
 
     /// <summary>A channel by its name, with values of one type.</summary>
     /// <typeparam name="T">The type.</typeparam>
     /// <param name="name">Its name.</param>
     /// <returns>The channel.</returns>
     /// <exception cref="ChannelException">There is none.</exception>
-    public Channel<T> Channel<T>(string name)
+    public IChannel<T> Channel<T>(string name)
     {
         _ = Hub.Spec(name);
-        return new Channel<T>(Hub, name);
+        return new LocalChannel<T>(Hub, name);
     }
 
     /// <summary>
@@ -275,60 +276,39 @@ public sealed class Agent : IAsyncDisposable
         _state = NodeState.Draining;
         _board?.Changed();
 
-        // Children first, so that whoever waits for their end hears of it. The grid before the port, since its streams are connections of
-        // the port. Then the children of spawns that were under way.
-        if (_spawner is not null)
-        {
-            await _spawner.StopAsync().ConfigureAwait(false);
-        }
-
-        if (_placement is not null)
-        {
-            await _placement.DisposeAsync().ConfigureAwait(false);
-        }
-
+        // Processes first, so that those who wait for their end hear of it. The grid before the port, since its streams are connections of the port.
+        // Then the processes of spawns that were under way.
+        var sequence = new StopSequence(_logger);
+        await sequence.StopAsync("processes", _spawner is null ? null : _spawner.StopAsync).ConfigureAwait(false);
+        await sequence.StopAsync("spawn coordinator", _placement).ConfigureAwait(false);
         _events?.Close();
-        if (_addons is not null)
-        {
-            await _addons.DetachAllAsync().ConfigureAwait(false);
-        }
-
-        await _stop.CancelAsync().ConfigureAwait(false);
-        await _telling.ConfigureAwait(false);
-        if (_channels is not null)
-        {
-            await _channels.DisposeAsync().ConfigureAwait(false);
-        }
-
-        if (_grid is not null)
-        {
-            await _grid.DisposeAsync().ConfigureAwait(false);
-        }
-
-        if (_server is not null)
-        {
-            await _server.DisposeAsync().ConfigureAwait(false);
-        }
-
-        if (_spawner is not null)
-        {
-            await _spawner.DisposeAsync().ConfigureAwait(false);
-        }
-
-        if (_hosts is not null)
-        {
-            await _hosts.DisposeAsync().ConfigureAwait(false);
-        }
-
-        _room?.Dispose();
-        _bundles?.Dispose();
-        if (_link is not null)
-        {
-            await _link.DisposeAsync().ConfigureAwait(false);
-        }
-
+        await sequence.StopAsync("add-ons", _addons is null ? null : _addons.DetachAllAsync).ConfigureAwait(false);
+        await sequence.StopAsync("background work", StopLoopsAsync).ConfigureAwait(false);
+        await sequence.StopAsync("channels", _channels).ConfigureAwait(false);
+        await sequence.StopAsync("state file", Sync(_stateFile)).ConfigureAwait(false);
+        await sequence.StopAsync("membership", _grid).ConfigureAwait(false);
+        await sequence.StopAsync("port", _server).ConfigureAwait(false);
+        await sequence.StopAsync("process table", _spawner).ConfigureAwait(false);
+        await sequence.StopAsync("warm hosts", _hosts).ConfigureAwait(false);
+        await sequence.StopAsync("workspace", Sync(_room)).ConfigureAwait(false);
+        await sequence.StopAsync("bundles", Sync(_bundles)).ConfigureAwait(false);
+        await sequence.StopAsync("connections to peers", _link).ConfigureAwait(false);
         _stop.Dispose();
     }
+
+    private static Func<ValueTask>? Sync(IDisposable? part) => part is null ? null : () =>
+    {
+        part.Dispose();
+        return default;
+    };
+
+    private async Task StopLoopsAsync()
+    {
+        await _stop.CancelAsync().ConfigureAwait(false);
+        await Task.WhenAll(_loops.Select(static l => l.StopAsync()).Append<Task>(_sweeping)).ConfigureAwait(false);
+    }
+
+    private void RunLoop(string name, Func<CancellationToken, Task> body) => _loops.Add(new BackgroundLoop(name, body, _logger).Start());
 
     /// <summary>How many processes of a kind this agent has room for; see <see cref="GlooXClient.SlotsAsync(Provision, CancellationToken)"/> for others.</summary>
     /// <param name="provision">What one of them needs.</param>
@@ -378,8 +358,9 @@ public sealed class Agent : IAsyncDisposable
         string[] peers = peer is null ? [] : [RpcEndpoint.Parse(peer).Dialable.ToString()];
         IEnumerable<string> names = ((RpcEndpoint?[])[endpoint, options.AdvertisedUrl is { } known ? RpcEndpoint.Parse(known) : null])
             .OfType<RpcEndpoint>().Where(e => !e.IsAny).Select(e => e.Host).Concat(options.Names);
-        Identity identity = (options.Identity ?? Identity.Load()).ReachedBy(names);
+        Identity identity = options.Identity ?? Identity.Load();
         AgentSetup.Check(options);
+        _logger = (options.LoggerFactory ?? NullLoggerFactory.Instance).CreateLogger("GlooX.Agent");
         _ledger = new Ledger(AgentSetup.CapacityOf(options, _machine.Read()));
         _identity = identity;
         _weight = options.Weight;
@@ -395,25 +376,24 @@ public sealed class Agent : IAsyncDisposable
         _bundles = new BundleDesk(AgentSetup.OpenStore(options), url => _link.Client(url).As<IBundleService>(IBundleService.ServiceName), () => Peers);
         _placement = new SpawnCoordinator(this, _nodeId, _spawner, _hosts, _bundles, _board, spawning);
         ILogger logger = (options.LoggerFactory ?? NullLoggerFactory.Instance).CreateLogger("GlooX.Grid");
-        _link = new GridLink(identity.AsAgent());
-        _server = new RpcServer(new RpcServerOptions { Identity = identity, LoggerFactory = options.LoggerFactory });
+        _link = new GridLink(identity.AsAgent(), () => _grid?.Members.Select(static m => m.Address) ?? [], TimeProvider.System);
+        _server = new RpcServer(new RpcServerOptions { Identity = identity, Names = [.. names], AcceptJoins = true, LoggerFactory = options.LoggerFactory });
         _server.Add(new AgentService(this), IAgentService.ServiceName, AgentAccess.Table);
         _server.Add(new PeerService(this), IPeerService.ServiceName, PeerService.Access);
         _server.Add(new BundleService(_bundles), IBundleService.ServiceName, BundleService.Access);
         _addons = new AddonDesk(this, _server, options.LoggerFactory ?? NullLoggerFactory.Instance, fault => AddonFaulted?.Invoke(this, fault));
         _spread = new AddonSpread(this, _addons, (options.LoggerFactory ?? NullLoggerFactory.Instance).CreateLogger("GlooX.Addons"));
-        string? folder = options.DataFolder is null ? null : Path.Combine(options.DataFolder, "channels");
+        ILogger channelLogger = (options.LoggerFactory ?? NullLoggerFactory.Instance).CreateLogger("GlooX.Channels");
+        _stateFile = options.DataFolder is null ? null : AgentState.Open(options.DataFolder, channelLogger);
         _channels = new ChannelHub(
-            _nodeId, () => _grid?.Members ?? [], url => _link.Client(url).As<IChannelService>(IChannelService.ServiceName), folder, (options.LoggerFactory ?? NullLoggerFactory.Instance).CreateLogger("GlooX.Channels"));
+            _nodeId, () => _grid?.Members ?? [], url => _link.Client(url).As<IChannelService>(IChannelService.ServiceName), _stateFile, channelLogger);
         _server.Add(new ChannelService(_channels), IChannelService.ServiceName, ChannelService.Access);
 
         // The port is bound before the engine exists, since the engine's name holds the port; a caller in between is told to come again.
-        _server.Route(TlsConnection.Grid, AcceptGridAsync, RpcRole.Agent);
-        var desk = new JoinDesk(identity, (options.LoggerFactory ?? NullLoggerFactory.Instance).CreateLogger("GlooX.Join"));
-        _server.Route(TlsConnection.Join, connection => desk.ServeAsync(connection, _stop.Token), null);
+        _server.AddProtocol(GridLink.Protocol, AcceptGridAsync, RpcRole.Agent);
         await _server.StartAsync(url, ct).ConfigureAwait(false);
-        int port = _server.Listener.Endpoint.Port;
-        await _spawner.TakeOverAsync(await OutlivingFolder.TryOpenAsync((endpoint with { Port = port }).ToString(), spawning, ct).ConfigureAwait(false)).ConfigureAwait(false); // whoever binds this address again finds them
+        int port = RpcEndpoint.Parse(_server.Url).Port;
+        await _spawner.TakeOverAsync(await OutlivingFolder.TryOpenAsync(endpoint.WithPort(port).ToString(), spawning, ct).ConfigureAwait(false)).ConfigureAwait(false); // whoever binds this address again finds them
         OutlivingFolder.Sweep();
         IMembership grid = new GridMembership(
             new GridOptions
@@ -422,7 +402,7 @@ public sealed class Agent : IAsyncDisposable
                 Port = port,
                 AdvertisedAddress = options.AdvertisedUrl is { } advertised ? RpcEndpoint.Parse(advertised).ToString()
                     : endpoint.IsAny ? null
-                    : (endpoint with { Port = port }).ToString(),
+                    : endpoint.WithPort(port).ToString(),
             },
             _link,
             logger);
@@ -434,7 +414,9 @@ public sealed class Agent : IAsyncDisposable
             Changed?.Invoke(this, change);
         };
         _grid = grid;
-        _telling = Task.WhenAll(Task.Run(() => _board.RunAsync(_stop.Token), CancellationToken.None), Task.Run(() => _upkeep.RunAsync(_stop.Token), CancellationToken.None), Task.Run(() => _room.SweepAsync(_stop.Token), CancellationToken.None));
+        RunLoop("status of nodes", _board.RunAsync);
+        RunLoop("certificates", _upkeep.RunAsync);
+        _sweeping = Task.Run(() => _room.SweepAsync(_stop.Token), CancellationToken.None);
         _channels.Start();
         grid.Start(peers);
         if (peers.Length > 0)
@@ -442,7 +424,7 @@ public sealed class Agent : IAsyncDisposable
             await JoinAsync(grid, peers, options, ct).ConfigureAwait(false);
         }
 
-        _telling = Task.WhenAll(_telling, Task.Run(() => _spread.RunAsync(_stop.Token), CancellationToken.None));
+        RunLoop("add-ons of the grid", _spread.RunAsync);
         foreach (AddonSpec addon in options.Addons)
         {
             await _addons.AttachAsync(addon.Name, addon.Source, addon.Options, ct).ConfigureAwait(false);
@@ -485,11 +467,11 @@ public sealed class Agent : IAsyncDisposable
         await Hub.SyncedAsync(options.JoinTimeout, ct).ConfigureAwait(false);
     }
 
-    private async Task AcceptGridAsync(TlsConnection connection)
+    private async Task AcceptGridAsync(Stream stream, RpcPeer peer)
     {
         if (_grid is { } grid)
         {
-            await grid.AcceptAsync(connection.Stream, System.Net.IPEndPoint.TryParse(connection.Remote, out System.Net.IPEndPoint? remote) ? remote : null, _stop.Token).ConfigureAwait(false);
+            await grid.AcceptAsync(stream, System.Net.IPEndPoint.TryParse(peer.Address, out System.Net.IPEndPoint? remote) ? remote : null, _stop.Token).ConfigureAwait(false);
         }
     }
 }

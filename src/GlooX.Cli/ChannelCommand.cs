@@ -30,19 +30,34 @@ internal static class ChannelCommand
         return ExitCode.Done;
     });
 
-    private static Command Create(Argument<string> name) => Verb("create", "Creates a channel on all nodes, with the defaults; it may be there already.", "gloox channel create jobs", [name], async (client, parsed, ct) =>
+    private static Command Create(Argument<string> name)
     {
-        await client.CreateChannelAsync(parsed.GetValue(name)!, ct: ct);
-        Console.WriteLine($"{parsed.GetValue(name)} is there");
-        return ExitCode.Done;
-    });
+        var options = new ChannelCreateOptions();
+        Command command = Verb(
+            "create",
+            "Creates a channel on all nodes. It may exist already, with the same options or, when none is given, with any.",
+            "gloox channel create jobs --durability every-second",
+            [name],
+            async (client, parsed, ct) =>
+            {
+                await client.CreateChannelAsync(parsed.GetValue(name)!, options.Read(parsed), ct);
+                Console.WriteLine($"{parsed.GetValue(name)} is there");
+                return ExitCode.Done;
+            });
+        foreach (Option option in options.Options)
+        {
+            command.Add(option);
+        }
+
+        return command;
+    }
 
     private static Command Get(Argument<string> name)
     {
         var key = new Argument<string?>("KEY") { Description = "The key. Default: all of them", Arity = ArgumentArity.ZeroOrOne };
         return Verb("get", "Prints what a key holds, or all keys and values, as JSON.", "gloox channel get channel colour", [name, key], async (client, parsed, ct) =>
         {
-            ClientChannel<object?> channel = client.Channel(parsed.GetValue(name)!);
+            IChannel<object?> channel = client.Channel(parsed.GetValue(name)!);
             if (parsed.GetValue(key) is not { } wanted)
             {
                 Dictionary<string, object?> all = await channel.ToDictionaryAsync(ct);
@@ -79,7 +94,7 @@ internal static class ChannelCommand
         Argument<string> key = Key();
         return Verb("delete", "Deletes a key.", "gloox channel delete channel colour", [name, key], async (client, parsed, ct) =>
         {
-            ClientChannel<object?> channel = client.Channel(parsed.GetValue(name)!);
+            IChannel<object?> channel = client.Channel(parsed.GetValue(name)!);
             if (!await channel.DeleteAsync(parsed.GetValue(key)!, ct: ct))
             {
                 return await MissingAsync(channel.Name, parsed.GetValue(key)!);

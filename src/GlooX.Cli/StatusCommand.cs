@@ -1,5 +1,4 @@
 using System.CommandLine;
-using GlooX.Slots;
 using Spectre.Console;
 
 namespace GlooX.Cli;

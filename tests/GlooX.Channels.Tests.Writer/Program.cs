@@ -1,22 +1,5 @@
-// A process that writes a journal in a folder, says what it does, and kills itself at a step: FOLDER STEP
-using System.Diagnostics;
-using System.Globalization;
+// A process that writes a channel into a state file and says what it does, until it is killed: PATH
 using GlooX.Channels.Tests;
 
-int left = int.Parse(args[1], CultureInfo.InvariantCulture);
 string next = "";
-JournalScript.Run(
-    args[0],
-    operations: 24,
-    replaceEach: 8,
-    shown => Console.WriteLine($"next {next = shown}"),
-    () => Console.WriteLine($"confirmed {next}"),
-    step =>
-    {
-        if (--left == 0)
-        {
-            Console.WriteLine($"step {step}");
-            Process.GetCurrentProcess().Kill();
-            Thread.Sleep(Timeout.Infinite); // the signal ends it
-        }
-    });
+StoreScript.Run(args[0], operations: 100_000, shown => Console.WriteLine($"next {next = shown}"), () => Console.WriteLine($"confirmed {next}"));

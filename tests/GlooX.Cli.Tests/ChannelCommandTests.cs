@@ -1,3 +1,5 @@
+using System.Diagnostics;
+
 namespace GlooX.Cli.Tests;
 
 /// <summary><c>gloox channel</c> against two agents.</summary>
@@ -48,6 +50,40 @@ public sealed class ChannelCommandTests
             Assert.Equal((1, ""), (outcome.Code, outcome.Output));
             Assert.Contains(why, outcome.Errors, StringComparison.Ordinal);
             Assert.Single(outcome.Errors.TrimEnd().Split('\n'));
+        }
+    }
+
+    [Fact]
+    public async Task A_channel_is_created_with_the_options_that_are_given_and_is_there_again_after_a_restart()
+    {
+        await using var shell = new Shell();
+        string url = Shell.FreeUrl();
+        Process agent = await shell.AgentAsync("--url", url, "--data", shell["data"]);
+        foreach (string durability in new[] { "process", "every-second", "every-write" })
+        {
+            await DoneAsync("channel", "create", durability, "--durability", durability, "--max-entries", "2", "--ttl", "3600", "--acknowledge", "all", "--max-value", "1KB");
+            await DoneAsync("channel", "set", durability, "k", "1");
+            await DoneAsync("channel", "set", durability, "l", "2");
+            Outcome full = await shell.GlooXAsync("channel", "set", durability, "m", "3", "--agent", url);
+            Assert.Contains("does not fit", full.Errors, StringComparison.Ordinal);
+        }
+
+        Outcome other = await shell.GlooXAsync("channel", "create", "process", "--durability", "memory", "--agent", url);
+        Assert.Contains("exists with other options", other.Errors, StringComparison.Ordinal);
+        Outcome nonsense = await shell.GlooXAsync("channel", "create", "x", "--durability", "paper", "--agent", url);
+        Assert.Equal(2, nonsense.Code);
+        agent.Kill();
+        await agent.WaitForExitAsync();
+
+        await shell.AgentAsync("--url", url, "--data", shell["data"]);
+        Assert.Equal("channel\nevery-second\nevery-write\nprocess", await DoneAsync("channel", "list"));
+        Assert.Equal("2", await DoneAsync("channel", "get", "every-write", "l"));
+
+        async Task<string> DoneAsync(params string[] arguments)
+        {
+            Outcome outcome = await shell.GlooXAsync([.. arguments, "--agent", url]);
+            Assert.Equal((0, ""), (outcome.Code, outcome.Errors));
+            return outcome.Output.TrimEnd().ReplaceLineEndings("\n");
         }
     }
 

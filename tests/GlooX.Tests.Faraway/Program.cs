@@ -26,8 +26,8 @@ while (Console.ReadLine() is { } line)
             ["confirm", string channel, string key, string level, string patience] => await ConfirmAsync(channel, key, Enum.Parse<Acknowledgement>(level), int.Parse(patience)),
             ["ephemeral", string channel, string key] => await EphemeralAsync(channel, key),
             ["remove", string channel] => $"removed {await agent.RemoveChannelAsync(channel)}",
-            ["get", string channel, string key] => $"got {agent.Channel<string>(channel).Get(key)}",
-            ["state", string channel] => State(agent.Channel<string>(channel).ToDictionary()),
+            ["get", string channel, string key] => $"got {await agent.Channel<string>(channel).GetAsync(key)}",
+            ["state", string channel] => State(await agent.Channel<string>(channel).ToDictionaryAsync()),
             _ => $"what is '{line}'?",
         });
     }
@@ -47,7 +47,7 @@ async Task<string> CreateAsync(string channel, ChannelDurability durability)
 
 async Task<string> WriteAsync(string channel, string value, int from, int count)
 {
-    Channel<string> target = agent.Channel<string>(channel);
+    IChannel<string> target = agent.Channel<string>(channel);
     for (int key = from; key < from + count; key++)
     {
         await target.SetAsync($"k{key}", $"{value} k{key}");
@@ -58,7 +58,7 @@ async Task<string> WriteAsync(string channel, string value, int from, int count)
 
 async Task<string> DeleteAsync(string channel, int from, int count)
 {
-    Channel<string> target = agent.Channel<string>(channel);
+    IChannel<string> target = agent.Channel<string>(channel);
     for (int key = from; key < from + count; key++)
     {
         await target.DeleteAsync($"k{key}");
@@ -70,7 +70,7 @@ async Task<string> DeleteAsync(string channel, int from, int count)
 // So many bytes in all. Answers how much of its memory was in use at most, in MiB.
 async Task<string> FloodAsync(string channel, int keys, int bytes, long total)
 {
-    Channel<string> target = agent.Channel<string>(channel);
+    IChannel<string> target = agent.Channel<string>(channel);
     string value = new('x', bytes);
     long most = 0;
     for (long n = 0; n < total / bytes; n++)

@@ -213,7 +213,7 @@ public sealed class Insider : Worker, IInsider
 
     public async ValueTask<string> TryAsync(string method)
     {
-        await using RpcClient parent = RpcClient.Connect(Options.ParentUrl);
+        await using RpcClient parent = new RpcClient(Options.ParentUrl);
         try
         {
             await parent.CallAsync<object>(method);

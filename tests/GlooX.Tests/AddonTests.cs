@@ -23,6 +23,53 @@ public sealed class AddonTests
     }
 
     [Fact]
+    public async Task Add_ons_that_block_for_two_hundred_callers_hold_up_neither_a_spawn_nor_an_agent_that_comes()
+    {
+        await using TestGrid grid = await TestGrid.StartAsync();
+        string url = grid.Agents[0].Url;
+        using var gate = new ManualResetEventSlim();
+        using var entered = new SemaphoreSlim(0);
+        await grid.Agents[0].AttachAddonAsync("echo", (int id) => id);
+        await grid.Agents[0].AttachAddonAsync("block", (int id) =>
+        {
+            entered.Release();
+            gate.Wait(Ct);
+            return id;
+        });
+        var clients = new List<GlooXClient>();
+        try
+        {
+            for (int i = 0; i < 200; i++)
+            {
+                clients.Add(GlooXClient.Connect(url));
+                Assert.Equal(i, await clients[i].CallAddonAsync<int>("echo", i, Ct));
+            }
+
+            Task<int>[] calls = [.. clients.Select(static (c, i) => c.CallAddonAsync<int>("block", i).AsTask())];
+            for (int i = 0; i < calls.Length; i++)
+            {
+                Assert.True(await entered.WaitAsync(s_patience, Ct), $"only {i} add-ons began");
+            }
+
+            await using SpawnedProcess child = await grid.SpawnAsync("Good");
+            Assert.Equal("yes!", await child.CallAsync<string>("all_well?"));
+            await using Agent other = await Agent.StartAsync("127.0.0.1:0", url, new AgentOptions { WarmHosts = 0 });
+            await Eventually.HoldsAsync(() => other.Peers.Count == 1, "the agent that comes sees the other");
+            Assert.DoesNotContain(calls, static c => c.IsCompleted);
+            gate.Set();
+            Assert.Equal(Enumerable.Range(0, 200), await Task.WhenAll(calls).WaitAsync(s_patience, Ct));
+        }
+        finally
+        {
+            gate.Set();
+            foreach (GlooXClient client in clients)
+            {
+                await client.DisposeAsync();
+            }
+        }
+    }
+
+    [Fact]
     public async Task Delegates_return_values_tasks_streams_or_nothing_and_are_given_their_context()
     {
         await using TestGrid grid = await TestGrid.StartAsync();

@@ -12,7 +12,7 @@ public sealed class ChannelConnectionTests
     public async Task After_a_lost_connection_callbacks_are_told_what_they_missed_each_key_once()
     {
         await using var grid = await TestGrid.StartAsync(Plain);
-        Channel<int> there = grid.Agents[0].Channel<int>("channel");
+        IChannel<int> there = grid.Agents[0].Channel<int>("channel");
         await there.SetManyAsync([new("same", 1), new("changes", 1), new("goes", 1)]);
         await there.AddAsync("sum", 1);
         await there.AddAsync("sum of old", 5);
@@ -45,7 +45,7 @@ public sealed class ChannelConnectionTests
     {
         await using var grid = await TestGrid.StartAsync(Plain);
         await grid.Agents[0].CreateChannelAsync("news");
-        Channel<int> there = grid.Agents[0].Channel<int>("news");
+        IChannel<int> there = grid.Agents[0].Channel<int>("news");
         Agent asked = await Agent.StartAsync("127.0.0.1:0", grid.Agents[0].Url, Plain);
         string url = asked.Url;
         await using var client = GlooXClient.Connect(url);
@@ -68,7 +68,7 @@ public sealed class ChannelConnectionTests
         await using var grid = await TestGrid.StartAsync(Plain);
         await grid.Client.CreateChannelAsync("c");
         var told = new BlockingCollection<string>();
-        ClientChannel<int> numbers = grid.Client.Channel<int>("c");
+        IChannel<int> numbers = grid.Client.Channel<int>("c");
         await using IAsyncDisposable sets = await numbers.OnSetAsync(Keys.All, (_, value) => told.Add($"old {value}"));
         await numbers.SetAsync("k", 1);
         Assert.Equal(["old 1"], Take(told, 1));
@@ -104,7 +104,7 @@ public sealed class ChannelConnectionTests
         await using var grid = await TestGrid.StartAsync(Plain);
         await using var relay = new Relay(grid.Agents[0].Url);
         await using var client = GlooXClient.Connect(relay.Url);
-        ClientChannel<int> channel = client.Channel<int>("channel");
+        IChannel<int> channel = client.Channel<int>("channel");
         await channel.SetAsync("k", 1);
         await using var watch = channel.WatchAsync().GetAsyncEnumerator();
         Assert.True(await watch.MoveNextAsync());

@@ -28,10 +28,10 @@ public sealed class ChannelHandlerTests
         using var log = new LogKeeper();
         await using var grid = await TestGrid.StartAsync(Plain with { LoggerFactory = log });
         await grid.Agents[0].CreateChannelAsync("news");
-        Channel<int> channel = grid.Agents[0].Channel<int>("news");
+        IChannel<int> channel = grid.Agents[0].Channel<int>("news");
         var release = new TaskCompletionSource();
         var told = new ConcurrentQueue<int>();
-        using IDisposable slow = channel.OnSet(Keys.All, async (_, value) =>
+        await using IAsyncDisposable slow = channel.OnSet(Keys.All, async (_, value) =>
         {
             await release.Task;
             told.Enqueue(value);
@@ -53,7 +53,7 @@ public sealed class ChannelHandlerTests
     {
         await using var grid = await TestGrid.StartAsync(Plain, Plain);
         var seen = new ConcurrentQueue<Exception?>();
-        using IDisposable handler = grid.Agents[1].Channel<int>("channel").OnSet(Keys.All, (_, _) => seen.Enqueue(Record.Exception(static () => RpcCall.Current)));
+        await using IAsyncDisposable handler = grid.Agents[1].Channel<int>("channel").OnSet(Keys.All, (_, _) => seen.Enqueue(Record.Exception(static () => RpcCall.Current)));
         for (int i = 1; i <= 20; i++)
         {
             await grid.Agents[0].Channel<int>("channel").SetAsync("k", i);
@@ -68,8 +68,8 @@ public sealed class ChannelHandlerTests
     {
         using var log = new LogKeeper();
         await using var grid = await TestGrid.StartAsync(Plain with { LoggerFactory = log });
-        Channel<int> channel = grid.Agents[0].Channel<int>("channel");
-        using IDisposable copies = channel.OnSet("from", value =>
+        IChannel<int> channel = grid.Agents[0].Channel<int>("channel");
+        await using IAsyncDisposable copies = channel.OnSet("from", value =>
         {
             using var written = new ManualResetEventSlim();
             new Thread(() =>
@@ -91,7 +91,7 @@ public sealed class ChannelHandlerTests
     public async Task All_that_is_read_at_once_is_of_one_moment()
     {
         await using var grid = await TestGrid.StartAsync(Plain);
-        Channel<int> channel = grid.Agents[0].Channel<int>("channel");
+        IChannel<int> channel = grid.Agents[0].Channel<int>("channel");
         await channel.SetManyAsync([new("a", 0), new("b", 0)]);
         Task writing = Task.Run(async () =>
         {
@@ -116,7 +116,7 @@ public sealed class ChannelHandlerTests
     {
         await using var grid = await TestGrid.StartAsync(Plain);
         await grid.Agents[0].CreateChannelAsync("small", new ChannelOptions { MaxBytes = 10_000 });
-        Channel<byte[]> channel = grid.Agents[0].Channel<byte[]>("small");
+        IChannel<byte[]> channel = grid.Agents[0].Channel<byte[]>("small");
         await channel.SetAsync("a", new byte[9_000]);
         ChannelException full = await Assert.ThrowsAsync<ChannelException>(() => channel.SetAsync("b", new byte[2_000]).AsTask());
         Assert.Equal(ChannelError.Full, full.Code);
@@ -130,7 +130,7 @@ public sealed class ChannelHandlerTests
     {
         await using var grid = await TestGrid.StartAsync(Plain);
         await grid.Agents[0].CreateChannelAsync("small", new ChannelOptions { MaxValueBytes = 100, MaxEntries = 2, MaxBytes = 150 });
-        Channel<string> channel = grid.Agents[0].Channel<string>("small");
+        IChannel<string> channel = grid.Agents[0].Channel<string>("small");
         Assert.Equal(ChannelError.ValueTooLarge, (await Assert.ThrowsAsync<ChannelException>(() => channel.SetManyAsync([new("a", "1"), new("b", new string('x', 200))]).AsTask())).Code);
         Assert.Equal(ChannelError.BadKey, (await Assert.ThrowsAsync<ChannelException>(() => channel.SetManyAsync([new("a", "1"), new("", "2")]).AsTask())).Code);
         Assert.Equal(ChannelError.Full, (await Assert.ThrowsAsync<ChannelException>(() => channel.SetManyAsync([new("a", "1"), new("b", "2"), new("a", "3"), new("c", "4")]).AsTask())).Code);

@@ -17,7 +17,7 @@ public sealed class ChannelTests
         await using var grid = await TestGrid.StartAsync(Plain, Plain, Plain);
         await grid.Agents[0].CreateChannelAsync("my_nodes");
         var told = new BlockingCollection<string>();
-        List<IDisposable> ended = [];
+        List<IAsyncDisposable> ended = [];
         for (int i = 0; i < 3; i++)
         {
             int node = i;
@@ -29,7 +29,7 @@ public sealed class ChannelTests
 
         Assert.All(grid.Agents, a => Assert.Equal(99L, a.Channel("my_nodes").Get("a1")));
         Assert.Equal(["0 99", "1 99", "2 99"], Take(told, 3).Order());
-        ended.ForEach(e => e.Dispose());
+        await Task.WhenAll(ended.Select(e => e.DisposeAsync().AsTask()));
         await grid.Agents[1].Channel("my_nodes").SetAsync("a1", 100, ToAll);
         Assert.Equal(100, grid.Agents[2].Channel<int>("my_nodes").Get("a1"));
         Assert.Empty(told);
@@ -39,7 +39,7 @@ public sealed class ChannelTests
     public async Task Values_are_whatever_the_serializer_takes_and_null_is_one()
     {
         await using var grid = await TestGrid.StartAsync(Plain, Plain);
-        Channel<object?> here = grid.Agents[0].Channel("channel"), there = grid.Agents[1].Channel("channel");
+        IChannel<object?> here = grid.Agents[0].Channel("channel"), there = grid.Agents[1].Channel("channel");
         await here.SetAsync("null", null);
         await here.SetAsync("text", "naïve 日本 😀");
         await here.SetAsync("number", -7.5);
@@ -67,14 +67,14 @@ public sealed class ChannelTests
         var told = new BlockingCollection<string>();
         var changed = new BlockingCollection<string>();
         var deleted = new BlockingCollection<string>();
-        Channel<int> there = grid.Agents[1].Channel<int>("channel");
-        using IDisposable all = there.OnSet(Keys.All, (k, v) => told.Add($"{k}={v}"));
-        using IDisposable prefixed = there.OnSet(Keys.StartingWith("b"), (k, v) => changed.Add($"{k}={v}"), onChange: true);
-        using IDisposable gone = there.OnDelete(Keys.All, deleted.Add);
-        Channel<int> here = grid.Agents[0].Channel<int>("channel");
+        IChannel<int> there = grid.Agents[1].Channel<int>("channel");
+        await using IAsyncDisposable all = there.OnSet(Keys.All, (k, v) => told.Add($"{k}={v}"));
+        await using IAsyncDisposable prefixed = there.OnSet(Keys.StartingWith("b"), (k, v) => changed.Add($"{k}={v}"), onChange: true);
+        await using IAsyncDisposable gone = there.OnDelete(Keys.All, deleted.Add);
+        IChannel<int> here = grid.Agents[0].Channel<int>("channel");
 
         await here.SetManyAsync([new("a", 1), new("b", 2), new("b", 2), new("a", 3), new("b2", 4)], ToAll);
-        await here.UpdateAsync(new Dictionary<string, int> { ["c"] = 5 }, ToAll);
+        await here.SetManyAsync(new Dictionary<string, int> { ["c"] = 5 }, ToAll);
         Assert.True(await here.DeleteAsync("a", ToAll));
         Assert.False(await here.DeleteAsync("a", ToAll));
 
@@ -90,18 +90,18 @@ public sealed class ChannelTests
     public async Task Handlers_that_throw_or_are_slow_harm_nobody()
     {
         await using var grid = await TestGrid.StartAsync(Plain);
-        Channel<int> channel = grid.Agents[0].Channel<int>("channel");
+        IChannel<int> channel = grid.Agents[0].Channel<int>("channel");
         using var release = new SemaphoreSlim(0);
         var slow = new BlockingCollection<int>();
         var quick = new BlockingCollection<int>();
-        using IDisposable a = channel.OnSet("k", _ => throw new InvalidOperationException("a fault of the user's"));
-        using IDisposable b = channel.OnSet(Keys.All, async (_, v) =>
+        await using IAsyncDisposable a = channel.OnSet("k", _ => throw new InvalidOperationException("a fault of the user's"));
+        await using IAsyncDisposable b = channel.OnSet(Keys.All, async (_, v) =>
         {
             await release.WaitAsync();
             slow.Add(v);
             release.Release();
         });
-        using IDisposable c = channel.OnSet("k", quick.Add);
+        await using IAsyncDisposable c = channel.OnSet("k", quick.Add);
         const int writes = 20_000;
         for (int i = 1; i <= writes; i++)
         {
@@ -131,7 +131,7 @@ public sealed class ChannelTests
         Assert.Equal(ChannelError.OptionsDiffer, (await Assert.ThrowsAsync<ChannelException>(() => n2.CreateChannelAsync("c", new ChannelOptions()))).Code);
         Assert.Equal(options, n2.Channel("c").Options);
 
-        Channel<string> channel = n1.Channel<string>("c");
+        IChannel<string> channel = n1.Channel<string>("c");
         await channel.SetAsync("a", "1");
         await channel.SetAsync("b", "1", ToAll);
         Assert.Equal(ChannelError.Full, (await Assert.ThrowsAsync<ChannelException>(() => channel.SetAsync("c", "1").AsTask())).Code);
@@ -156,7 +156,7 @@ public sealed class ChannelTests
     public async Task Watching_begins_with_what_is_there_and_waiting_ends_when_it_comes_true()
     {
         await using var grid = await TestGrid.StartAsync(Plain, Plain);
-        Channel<int> here = grid.Agents[0].Channel<int>("channel"), there = grid.Agents[1].Channel<int>("channel");
+        IChannel<int> here = grid.Agents[0].Channel<int>("channel"), there = grid.Agents[1].Channel<int>("channel");
         await here.SetManyAsync([new("x1", 1), new("y", 2)], ToAll);
         await using var watch = there.WatchAsync(Keys.StartingWith("x")).GetAsyncEnumerator();
         Assert.True(await watch.MoveNextAsync());
@@ -181,7 +181,7 @@ public sealed class ChannelTests
     public async Task A_set_over_an_expected_write_is_refused_when_another_came_between()
     {
         await using var grid = await TestGrid.StartAsync(Plain, Plain);
-        Channel<string> here = grid.Agents[0].Channel<string>("channel"), there = grid.Agents[1].Channel<string>("channel");
+        IChannel<string> here = grid.Agents[0].Channel<string>("channel"), there = grid.Agents[1].Channel<string>("channel");
         Assert.True(await here.SetIfAsync("k", "first", default, ToAll));
         Assert.False(await there.SetIfAsync("k", "late", default));
         Assert.True(there.TryGet("k", out _, out ChannelVersion version));
@@ -196,7 +196,7 @@ public sealed class ChannelTests
     public async Task Counters_add_up_whoever_adds()
     {
         await using var grid = await TestGrid.StartAsync(Plain, Plain);
-        Channel<long> here = grid.Agents[0].Channel<long>("channel"), there = grid.Agents[1].Channel<long>("channel");
+        IChannel<long> here = grid.Agents[0].Channel<long>("channel"), there = grid.Agents[1].Channel<long>("channel");
         await Task.WhenAll(Enumerable.Range(0, 8).Select(i => Task.Run(async () =>
         {
             for (int n = 0; n < 500; n++)
@@ -218,10 +218,10 @@ public sealed class ChannelTests
     public async Task Entries_end_with_their_time_or_their_node()
     {
         await using var grid = await TestGrid.StartAsync(Plain, Plain, Plain);
-        Channel<int> first = grid.Agents[0].Channel<int>("channel");
+        IChannel<int> first = grid.Agents[0].Channel<int>("channel");
         var deleted = new BlockingCollection<string>();
-        using IDisposable gone = first.OnDelete(Keys.All, deleted.Add);
-        Channel<int> third = grid.Agents[2].Channel<int>("channel");
+        await using IAsyncDisposable gone = first.OnDelete(Keys.All, deleted.Add);
+        IChannel<int> third = grid.Agents[2].Channel<int>("channel");
         await third.SetAsync("stays", 1);
         await third.SetAsync("status", 1, new ChannelWriteOptions { Ephemeral = true });
         await third.SetAsync("brief", 1, new ChannelWriteOptions { TimeToLive = TimeSpan.FromMilliseconds(300), Acknowledge = Acknowledgement.All });
@@ -239,7 +239,7 @@ public sealed class ChannelTests
     public async Task Writes_wait_for_whom_they_name()
     {
         await using var grid = await TestGrid.StartAsync(Plain);
-        Channel<int> alone = grid.Agents[0].Channel<int>("channel");
+        IChannel<int> alone = grid.Agents[0].Channel<int>("channel");
         await alone.SetAsync("k", 1, ToAll);
         await alone.SetAsync("k", 1, new ChannelWriteOptions { Acknowledge = Acknowledgement.Majority });
         var one = new ChannelWriteOptions { Acknowledge = Acknowledgement.One, Timeout = TimeSpan.FromMilliseconds(200) };
@@ -259,7 +259,7 @@ public sealed class ChannelTests
         await grid.Agents[0].CreateChannelAsync("big");
         await Task.WhenAll(grid.Agents.Take(2).Select((agent, i) => Task.Run(async () =>
         {
-            Channel<string> channel = agent.Channel<string>("big");
+            IChannel<string> channel = agent.Channel<string>("big");
             for (int n = 0; n < 200; n++)
                 await channel.SetAsync($"k{n}", $"from {i}");
             await channel.SetManyAsync(Enumerable.Range(0, 20_000).Select(n => KeyValuePair.Create($"{i}/{n}", (string?)$"value {n}")), ToAll with { Timeout = TimeSpan.FromSeconds(30) });
@@ -278,21 +278,21 @@ public sealed class ChannelTests
         GlooXClient client = grid.Client;
         var other = GlooXClient.Connect(grid.Agents[1].Url);
         await using var _ = other;
-        ClientChannel<object?> created = await client.CreateChannelAsync("c", new ChannelOptions { MaxEntries = 1_000 });
+        IChannel<object?> created = await client.CreateChannelAsync("c", new ChannelOptions { MaxEntries = 1_000 });
         Assert.Equal(["c", "channel"], await other.ChannelsAsync());
         Assert.Equal(ChannelError.OptionsDiffer, (await Assert.ThrowsAsync<ChannelException>(() => other.CreateChannelAsync("c", new ChannelOptions()))).Code);
-        Assert.Equal(ChannelError.NotFound, (await Assert.ThrowsAsync<ChannelException>(() => other.Channel("none").GetAsync("k"))).Code);
+        Assert.Equal(ChannelError.NotFound, (await Assert.ThrowsAsync<ChannelException>(() => other.Channel("none").GetAsync("k").AsTask())).Code);
 
         var told = new BlockingCollection<string>();
         var deleted = new BlockingCollection<string>();
-        ClientChannel<int> there = other.Channel<int>("c"), here = client.Channel<int>("c");
+        IChannel<int> there = other.Channel<int>("c"), here = client.Channel<int>("c");
         await here.SetAsync("old", 0, ToAll);
         await using IAsyncDisposable sets = await there.OnSetAsync(Keys.All, (k, v) => told.Add($"{k}={v}"));
         await using IAsyncDisposable deletes = await there.OnDeleteAsync(Keys.All, deleted.Add);
         Task<int> waiting = there.WaitForAsync("b", v => v == 3);
         await here.SetAsync("a", 1);
         await here.SetManyAsync([new("b", 2), new("b", 3)]);
-        await here.UpdateAsync(new Dictionary<string, int> { ["d"] = 4 }, ToAll);
+        await here.SetManyAsync(new Dictionary<string, int> { ["d"] = 4 }, ToAll);
         Assert.Equal(3, await waiting);
         Assert.Equal(["a=1", "b=2", "b=3", "d=4"], Take(told, 4));
         Assert.True(await here.DeleteAsync("a", ToAll));
@@ -339,7 +339,7 @@ public sealed class ChannelTests
         {
             foreach (ChannelDurability durability in Enum.GetValues<ChannelDurability>())
             {
-                Channel<object?> made = await agent.CreateChannelAsync($"{durability}", new ChannelOptions { Durability = durability });
+                IChannel<object?> made = await agent.CreateChannelAsync($"{durability}", new ChannelOptions { Durability = durability });
                 await made.SetManyAsync(Enumerable.Range(0, 100).Select(n => KeyValuePair.Create($"k{n}", (object?)n)));
                 await made.SetAsync("brief", 1, new ChannelWriteOptions { TimeToLive = TimeSpan.FromMinutes(10) });
                 await made.SetAsync("mine", 1, new ChannelWriteOptions { Ephemeral = true });
@@ -355,7 +355,7 @@ public sealed class ChannelTests
         Assert.Equal(["EverySecond", "EveryWrite", "Process", "channel"], again.Channels);
         foreach (string name in again.Channels.Where(c => c != "channel"))
         {
-            Channel<object?> channel = again.Channel(name);
+            IChannel<object?> channel = again.Channel(name);
             Assert.Equal(101, channel.Count);
             Assert.Equal(99L, channel.Get("k99"));
             Assert.True(channel.TryGet("brief", out _));

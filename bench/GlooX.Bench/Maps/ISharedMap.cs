@@ -27,13 +27,18 @@ internal static class SharedMap
 
     public const string Nats = "nats_kv";
 
+    /// <summary>How often what was written is flushed to the disk; to be put behind the name of a map.</summary>
+    public const string EverySecond = "_every_second", EveryWrite = "_every_write";
+
     /// <summary>For connecting and for one answer: on a busy machine processes that start at once are slow.</summary>
     public static readonly TimeSpan Patience = TimeSpan.FromSeconds(20);
 
     public static async Task<ISharedMap> ConnectAsync(string kind, Identity identity, int port, CancellationToken ct) => kind switch
     {
-        GlooX => await GlooXMap.StartAsync(identity, port, ct),
-        Redis => await RedisMap.ConnectAsync(identity, port, ct),
+        GlooX => await GlooXMap.StartAsync(identity, port, ChannelDurability.Memory, ct),
+        GlooX + EverySecond => await GlooXMap.StartAsync(identity, port, ChannelDurability.EverySecond, ct),
+        GlooX + EveryWrite => await GlooXMap.StartAsync(identity, port, ChannelDurability.EveryWrite, ct),
+        Redis or Redis + EverySecond or Redis + EveryWrite => await RedisMap.ConnectAsync(identity, port, ct),
         Nats => await NatsMap.ConnectAsync(identity, port, ct),
         _ => throw new ArgumentException($"no map is called '{kind}'", nameof(kind)),
     };

@@ -22,12 +22,15 @@ internal sealed class PeerServer : IAsyncDisposable
 
     public int Port { get; }
 
-    public static Task<PeerServer> StartRedisAsync(Identity identity, CancellationToken ct) => StartAsync(
+    /// <param name="identity">Its certificates.</param>
+    /// <param name="flush">How often its file is flushed, as Redis names it: everysec or always. Null: nothing is on disk.</param>
+    /// <param name="ct">Cancels the operation.</param>
+    public static Task<PeerServer> StartRedisAsync(Identity identity, string? flush, CancellationToken ct) => StartAsync(
         "redis-server",
         identity,
         (folder, port) =>
         [
-            "--bind", "127.0.0.1", "--port", "0", "--tls-port", $"{port}", "--tls-auth-clients", "yes", "--dir", folder, "--save", "", "--appendonly", "no",
+            "--bind", "127.0.0.1", "--port", "0", "--tls-port", $"{port}", "--tls-auth-clients", "yes", "--dir", folder, "--save", "", "--appendonly", flush is null ? "no" : "yes", "--appendfsync", flush ?? "no",
             "--tls-cert-file", Path.Combine(folder, "server.pem"), "--tls-key-file", Path.Combine(folder, "key.pem"), "--tls-ca-cert-file", Path.Combine(folder, "authority.pem"),
         ],
         ct);

@@ -47,7 +47,7 @@ public sealed partial class AddonContext
     /// <param name="ct">Gives up.</param>
     /// <returns>The channel, with values of any type.</returns>
     /// <exception cref="ChannelException">A reachable node has not confirmed it in time.</exception>
-    public Task<Channel<object?>> ChannelAsync(CancellationToken ct = default) => Node.CreateChannelAsync(AddonRequest.ServiceOf(Name), null, ct);
+    public Task<IChannel<object?>> ChannelAsync(CancellationToken ct = default) => Node.CreateChannelAsync(AddonRequest.ServiceOf(Name), null, ct);
 
     /// <summary>
     /// Runs work until it ends by itself or the add-on is detached. Its failure is logged, and told to <see cref="Agent.AddonFaulted"/>; the

@@ -1,4 +1,3 @@
-using GlooX.Server;
 using System.Buffers;
 using System.Collections.Concurrent;
 using GlooX.Contracts;
@@ -88,13 +87,13 @@ internal sealed class AddonDesk(Agent node, RpcServer server, ILoggerFactory log
         {
             (object target, AddonAssembly? code) = await make(ct).ConfigureAwait(false);
             attached = new Attached(context, target, code);
-            RpcDispatcher dispatcher = target is Delegate handler ? new DelegateDispatcher(handler, context) : RpcServer.DispatcherOf(target);
+            RpcDispatcher dispatcher = target is Delegate handler ? new DelegateDispatcher(handler, context) : RpcRegistry.GetDispatcher(target.GetType());
             if (target is IAddon addon)
             {
                 await StartAsync(addon, context, ct).ConfigureAwait(false);
             }
 
-            server.AddService(AddonRequest.ServiceOf(name), new Service(target, dispatcher, new RpcAccess { Roles = options.Roles, Token = options.Token }));
+            server.AddDispatcher(dispatcher, target, AddonRequest.ServiceOf(name), new RpcAccess { Roles = options.Roles, Token = options.Token });
             _attached[name] = attached;
         }
         catch

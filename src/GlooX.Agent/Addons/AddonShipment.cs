@@ -2,7 +2,6 @@ using System.IO.Compression;
 using System.Security.Cryptography;
 using GlooX.Contracts;
 using GlooX.Payloads;
-using GlooX.Tls;
 using GlooX.Workers;
 
 namespace GlooX.Addons;

@@ -18,7 +18,7 @@ internal sealed partial class AddonSpread(Agent node, AddonDesk desk, ILogger lo
 
     private readonly ConcurrentDictionary<string, bool> _held = new(StringComparer.Ordinal);
 
-    private Channel<AddonShipment> Shipments => node.Channel<AddonShipment>(ChannelName);
+    private IChannel<AddonShipment> Shipments => node.Channel<AddonShipment>(ChannelName);
 
     /// <summary>Attaches what is in the channel and detaches what goes from it, until the node stops.</summary>
     public Task RunAsync(CancellationToken ct) => Task.WhenAll(WatchAsync(ct), SweepAsync(ct));

@@ -2,7 +2,6 @@ using System.Runtime.InteropServices;
 using GlooX.Channels.Replication;
 using GlooX.Payloads;
 using GlooX.Processes;
-using GlooX.Tls;
 using GlooX.Workers;
 
 namespace GlooX.Bundles;

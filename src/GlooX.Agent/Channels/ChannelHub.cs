@@ -1,5 +1,6 @@
 using System.Globalization;
 using GlooX.Channels.Replication;
+using GlooX.Channels.Storage;
 using GlooX.Contracts;
 using GlooX.Processes;
 using Microsoft.Extensions.Logging;
@@ -35,7 +36,7 @@ internal sealed class ChannelHub : IAsyncDisposable
     private long _drifts;
 
     public ChannelHub(
-        string nodeId, Func<IReadOnlyList<GridMember>> members, Func<string, IChannelService> connect, string? folder, ILogger logger, TimeProvider? time = null, ReplicatorOptions? options = null)
+        string nodeId, Func<IReadOnlyList<GridMember>> members, Func<string, IChannelService> connect, StateFile? state, ILogger logger, TimeProvider? time = null, ReplicatorOptions? options = null)
     {
         _core = new Replicator(NumberOf(nodeId), options ?? new ReplicatorOptions(), new Random());
         _members = members;
@@ -44,12 +45,12 @@ internal sealed class ChannelHub : IAsyncDisposable
         _stopped = _stop.Token;
         _links = new PeerLinks(_gate, _core, connect, logger, _time, _stopped);
         _confirmations = new Confirmations(_gate, _core, _links, _time);
-        if (folder is not null)
+        if (state is not null)
         {
-            _store = new ChannelStore(folder, logger);
+            _store = new ChannelStore(_gate, _core, state, _time, logger);
             lock (_gate)
             {
-                _store.Load(_core, Now);
+                _store.Start();
                 Drain();
             }
         }
@@ -133,7 +134,7 @@ internal sealed class ChannelHub : IAsyncDisposable
         ChannelLimits.CheckKey(channel, ChannelSpec.Default, "a channel's name", channel);
         if (options is { Durability: not ChannelDurability.Memory } && _store is null)
         {
-            throw new ArgumentException($"channel '{channel}' cannot be durable: this agent has no AgentOptions.DataFolder", nameof(options));
+            throw new ArgumentException($"channel '{channel}' cannot be durable: this agent has no data folder (AgentOptions.DataFolder, gloox agent --data)", nameof(options));
         }
 
         // Who has just joined must first hear which channels there are, and were.
@@ -156,6 +157,7 @@ internal sealed class ChannelHub : IAsyncDisposable
         if (entry is not null)
         {
             SendDrained();
+            await StoredAsync(spec, channel, ct).ConfigureAwait(false);
             await FinishAsync(_core.Directory, entry.Sequence, ChannelWriteOptions.Default, AckLevel.All, ct).ConfigureAwait(false);
         }
         else if (options is not null && known!.Spec with { Generation = 1 } != spec)
@@ -172,17 +174,20 @@ internal sealed class ChannelHub : IAsyncDisposable
         }
 
         Entry entry;
+        ChannelSpec spec;
         lock (_gate)
         {
-            if (channel.Length == 0 || _core.Find(channel) is null)
+            if (channel.Length == 0 || _core.Find(channel) is not { } replica)
             {
                 return false;
             }
 
+            spec = replica.Spec;
             entry = _core.Remove(channel, Now);
         }
 
         SendDrained();
+        await StoredAsync(spec, channel, ct).ConfigureAwait(false);
         await FinishAsync(_core.Directory, entry.Sequence, ChannelWriteOptions.Default, AckLevel.All, ct).ConfigureAwait(false);
         return true;
     }
@@ -269,7 +274,7 @@ internal sealed class ChannelHub : IAsyncDisposable
     {
         lock (_gate)
         {
-            return Find(channel).Counters.TryGetValue(key, out (long Sum, int Parts) counter) ? counter.Sum : 0;
+            return Find(channel).Counters.TryGetValue(key, out Counter? counter) ? counter.Sum : 0;
         }
     }
 
@@ -324,7 +329,7 @@ internal sealed class ChannelHub : IAsyncDisposable
         queue.Close();
     }
 
-    public IDisposable Subscribe(string channel, Keys keys, bool sets, bool onlyChanges, Func<Change, ValueTask> handle)
+    public IAsyncDisposable Subscribe(string channel, Keys keys, bool sets, bool onlyChanges, Func<Change, ValueTask> handle)
     {
         var subscription = new Subscription(channel, keys, sets, !sets, onlyChanges, handle, s => Stop(s.Queue), _logger);
         Read(channel, keys, subscription.Queue, withSnapshot: false);
@@ -491,11 +496,11 @@ internal sealed class ChannelHub : IAsyncDisposable
             }
         }
 
-        foreach ((string counter, (long sum, _)) in replica.Counters)
+        foreach ((string name, Counter counter) in replica.Counters)
         {
-            if (keys.Contains(counter))
+            if (keys.Contains(name))
             {
-                all.Add(new Change(replica, ChangeKind.Set, counter, CounterKey.AsValue(sum), null, default));
+                all.Add(new Change(replica, ChangeKind.Set, name, CounterKey.AsValue(counter.Sum), null, default));
             }
         }
 
@@ -558,11 +563,8 @@ internal sealed class ChannelHub : IAsyncDisposable
         Subscription? first = _begun.Count > 0 ? _begun[0] : null;
         Subscription[] others = _begun.Count > 1 ? [.. _begun.Skip(1)] : [];
         _begun.Clear();
-        if (_core.Kept.Count > 0)
-        {
-            _store?.Append(_core.Kept, Now);
-            _core.Kept.Clear();
-        }
+        _store?.Changed();
+        _core.Kept.Clear(); // without a store nothing is kept
 
         foreach (Replica removed in _core.Removed)
         {
@@ -571,7 +573,7 @@ internal sealed class ChannelHub : IAsyncDisposable
                 queues.ForEach(q => q.Close());
             }
 
-            _store?.Remove(removed);
+            _store?.Removed(removed);
             _confirmations.Removed(removed);
         }
 
@@ -619,14 +621,13 @@ internal sealed class ChannelHub : IAsyncDisposable
 
     private async Task FinishSlowlyAsync(Replica replica, ulong sequence, ChannelWriteOptions options, AckLevel level, CancellationToken ct)
     {
-        if (_store is not null && replica.Spec.IsDurable)
-        {
-            await _store.StoredAsync(replica, ct).ConfigureAwait(false);
-        }
-
+        await StoredAsync(replica.Spec, replica.Name, ct).ConfigureAwait(false);
         await _links.RoomAsync(ct).ConfigureAwait(false);
         await _confirmations.WaitAsync(replica, sequence, level, options.Timeout, ct).ConfigureAwait(false);
     }
+
+    private Task StoredAsync(ChannelSpec spec, string channel, CancellationToken ct) =>
+        _store is not null && spec.IsDurable ? _store.StoredAsync(channel, ct) : Task.CompletedTask;
 
     private static ulong NumberOf(string nodeId) =>
         ulong.TryParse(nodeId, NumberStyles.HexNumber, CultureInfo.InvariantCulture, out ulong number) ? number : Hash.OfKey(nodeId);

@@ -16,15 +16,18 @@ internal static partial class ChannelLog
     [LoggerMessage(5005, LogLevel.Error, "The channels stumbled and go on")]
     public static partial void Stumbled(this ILogger logger, Exception exception);
 
-    [LoggerMessage(5006, LogLevel.Warning, "Channel '{Channel}' is durable, but this node has no AgentOptions.DataFolder: it keeps it in memory")]
-    public static partial void NoFolder(this ILogger logger, string channel);
-
-    [LoggerMessage(5007, LogLevel.Error, "Channel '{Channel}' could not be kept on disk")]
-    public static partial void NotKept(this ILogger logger, string channel, Exception exception);
+    [LoggerMessage(5007, LogLevel.Error, "Durable channels could not be written to '{File}'; they go on in memory, and it is tried again each second")]
+    public static partial void NotKept(this ILogger logger, string file, Exception exception);
 
     [LoggerMessage(5008, LogLevel.Warning, "The channels were not compared with another node's within {Seconds} s; that goes on in the background")]
     public static partial void NotSynced(this ILogger logger, double seconds);
 
     [LoggerMessage(5009, LogLevel.Warning, "A reader or handler of the channel '{Channel}' is too slow: more than {Most} changes wait for it, and of each key it is told only the last until it has caught up")]
     public static partial void Skipping(this ILogger logger, string channel, int most);
+
+    [LoggerMessage(5010, LogLevel.Error, "The state file '{File}' is damaged: {Damage}. It is kept as '{KeptAs}'; this node gets its durable channels from the other nodes of the grid")]
+    public static partial void Damaged(this ILogger logger, string file, string damage, string keptAs);
+
+    [LoggerMessage(5011, LogLevel.Error, "The state file '{File}' is damaged: {Damage}. This node gets its durable channels from the other nodes of the grid")]
+    public static partial void DamagedAtStart(this ILogger logger, string file, string damage);
 }

@@ -21,6 +21,7 @@ internal sealed class ChannelService(ChannelHub hub) : IChannelService
             ["names"] = RpcRole.Any,
             ["get"] = RpcRole.Any,
             ["count"] = RpcRole.Any,
+            ["options"] = RpcRole.Any,
             ["watch"] = RpcRole.Any,
             ["create"] = RpcRole.Agent | RpcRole.Client,
             ["remove"] = RpcRole.Agent | RpcRole.Client,
@@ -41,6 +42,18 @@ internal sealed class ChannelService(ChannelHub hub) : IChannelService
         await hub.CreateAsync(channel, options, ct).ConfigureAwait(false);
         return new ChannelReply();
     });
+
+    public ValueTask<ChannelOptions?> OptionsAsync(string channel, CancellationToken ct)
+    {
+        try
+        {
+            return new(hub.Spec(channel).ToOptions());
+        }
+        catch (ChannelException)
+        {
+            return new((ChannelOptions?)null);
+        }
+    }
 
     public ValueTask<ChannelReply> RemoveAsync(string channel, CancellationToken ct) =>
         ReplyAsync(async () => new ChannelReply(Number: await hub.RemoveAsync(RefuseReserved(channel), ct).ConfigureAwait(false) ? 1 : 0));

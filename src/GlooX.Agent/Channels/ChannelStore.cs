@@ -6,310 +6,327 @@ using Microsoft.Extensions.Logging;
 namespace GlooX.Channels;
 
 /// <summary>
-/// The durable channels of one agent on disk. What is to be kept is encoded under the hub's lock and written by one loop; writes that wait
-/// at once share one write to the file and one flush. When the disk fails, writes fail, and the channel goes on in memory.
+/// Keeps the durable channels of one agent in its state file. Changed keys gather under the hub's lock, <paramref name="gate"/>, and
+/// one loop writes them as they are by then, so writes that wait at once share one transaction and one flush. When the disk fails,
+/// the writes that wait fail, and the channel goes on in memory; the next transaction has what the failed one had.
 /// </summary>
-internal sealed class ChannelStore : IAsyncDisposable
+internal sealed class ChannelStore(Lock gate, Replicator core, StateFile file, TimeProvider time, ILogger logger) : IAsyncDisposable
 {
+    private const int EncodedAtOnce = 256 * 1024;
     private static readonly TimeSpan s_flushEvery = TimeSpan.FromSeconds(1);
-    private readonly string _folder;
-    private readonly ILogger _logger;
-    private readonly Lock _gate = new();
-    private readonly Dictionary<string, Shelf> _shelves = new(StringComparer.Ordinal);
-    private readonly List<Shelf> _removed = [];
+    private readonly ChannelTable _table = new(file);
+    private readonly Dictionary<Replica, long> _ids = [];
     private readonly SemaphoreSlim _due = new(0, 1);
     private readonly CancellationTokenSource _stop = new();
-    private readonly Task _writing;
-    private Replicator? _core;
+    private Dictionary<Replica, HashSet<string>> _changed = [];
+    private List<long> _removed = [];
+    private TaskCompletionSource _stored = NewSource();
+    private Task _latest = Task.CompletedTask;
+    private Task? _writing;
+    private long _flushedAt;
+    private long _lastId;
+    private bool _isDue;
+    private bool _isUnflushed;
+    private bool _isFailing;
     private bool _isOver;
 
-    /// <exception cref="IOException">The folder cannot be made.</exception>
-    public ChannelStore(string folder, ILogger logger)
+    /// <summary>Fills the core with what is on disk, and begins to write. To be called once, under the lock, before anything else.</summary>
+    public void Start()
     {
-        _folder = Directory.CreateDirectory(folder).FullName;
-        _logger = logger;
+        Instant now = Instant.Of(time);
+        IReadOnlyList<StoredChannel> channels = [];
+        try
+        {
+            channels = _table.Load(now);
+        }
+        catch (DamagedStateException e)
+        {
+            // To use a part would be to claim what all of it had seen: other nodes would delete the rest.
+            logger.Damaged(file.Path, e.Message, file.SetAside());
+        }
+
+        foreach (StoredChannel channel in channels)
+        {
+            _lastId = Math.Max(_lastId, channel.Id);
+            core.Load(core.Directory, [channel.InDirectory], new Context(), channel.AbsentFor, now);
+        }
+
+        foreach (StoredChannel channel in channels)
+        {
+            bool isCurrent = core.Directory.Find(channel.Name)?.IsOfSameWrite(channel.InDirectory) == true;
+            if (isCurrent && core.Find(channel.Name) is { } replica && _ids.TryAdd(replica, channel.Id))
+            {
+                core.Load(replica, channel.Entries, channel.Seen, channel.AbsentFor, now);
+                replica.RaiseFloor(channel.Floor);
+            }
+            else
+            {
+                _removed.Add(channel.Id); // of a generation that another followed
+            }
+        }
+
+        _flushedAt = time.GetTimestamp();
         _writing = Task.Run(WriteAsync);
+        Changed();
     }
 
-    /// <summary>One channel: its file, what waits to be written, and who waits for that.</summary>
-    private sealed class Shelf(Replica replica)
+    /// <summary>Takes what the core has to keep. Under the lock.</summary>
+    public void Changed()
     {
-        public Replica Replica { get; } = replica;
-        public Journal? Journal { get; set; }
-        public WireWriter Waiting { get; set; } = new();
-        public TaskCompletionSource Stored { get; set; } = NewSource();
-
-        /// <summary>Of the write that was begun last.</summary>
-        public Task? Latest { get; set; }
-        public bool IsDirty { get; set; }
-        public bool IsRemoved { get; set; }
-        public JournalContent? Replacement { get; set; }
-
-        /// <summary>From when it is decided until the new file is there: what comes in between is appended to that.</summary>
-        public bool IsReplacing { get; set; }
-
-        public static TaskCompletionSource NewSource()
+        if (core.Kept.Count > 0)
         {
-            var source = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-            _ = source.Task.Exception; // nobody may be waiting for it
-            return source;
+            Gather();
+            Wake();
         }
     }
 
-    /// <summary>Fills the core with what was kept; to be called once, before anything else.</summary>
-    public void Load(Replicator core, Instant now)
+    /// <summary>A channel is gone. Under the lock.</summary>
+    public void Removed(Replica replica)
     {
-        _core = core;
-        foreach ((Journal journal, JournalContent content) in Journal.OpenAll(_folder, now))
+        _changed.Remove(replica);
+        if (_ids.Remove(replica, out long id))
         {
-            core.Load(core.Directory, [content.InDirectory], new Context(), now);
-            if (core.Find(content.Name) is not { } replica)
-            {
-                journal.Dispose();
-                Journal.Delete(_folder, content.Name);
-                continue;
-            }
-
-            core.Load(replica, content.Entries, content.Seen, now);
-            replica.RaiseFloor(content.Floor);
-            _shelves[content.Name] = new Shelf(replica) { Journal = journal };
+            _removed.Add(id);
+            Wake();
         }
     }
 
-    /// <summary>Under the hub's lock.</summary>
-    public void Append(IReadOnlyList<(Replica Replica, Entry? Entry)> kept, Instant now)
-    {
-        lock (_gate)
-        {
-            foreach ((Replica replica, Entry? entry) in kept)
-            {
-                if (!_shelves.TryGetValue(replica.Name, out Shelf? shelf) || !ReferenceEquals(shelf.Replica, replica))
-                {
-                    _shelves[replica.Name] = shelf = new Shelf(replica);
-                }
-
-                // A new file, or one that is to be replaced, begins with all there is, this included.
-                if (!shelf.IsReplacing && shelf.Journal is not { IsBloated: false })
-                {
-                    (shelf.Replacement, shelf.IsReplacing) = (Content(replica), true);
-                    shelf.Waiting.Clear();
-                }
-                else
-                {
-                    Journal.Encode(shelf.Waiting, replica, entry, now);
-                }
-
-                shelf.IsDirty = true;
-            }
-        }
-
-        Wake();
-    }
-
-    /// <summary>Until what was appended so far is as safe as the channel's options say.</summary>
+    /// <summary>Waits until what was changed so far is as safe as the channel's options say. Not under the lock.</summary>
     /// <exception cref="ChannelException">The disk did not take it.</exception>
-    public Task StoredAsync(Replica replica, CancellationToken ct)
+    public async Task StoredAsync(string channel, CancellationToken ct)
     {
-        Task? stored = null;
-        lock (_gate)
+        Task stored;
+        lock (gate)
         {
-            if (_isOver)
-            {
-                throw Stopped(replica);
-            }
-
-            // The write may be under way by now, or over: of those that are, the last one's outcome counts, for a write after one that has
-            // failed begins with everything.
-            if (_shelves.TryGetValue(replica.Name, out Shelf? shelf) && ReferenceEquals(shelf.Replica, replica))
-            {
-                stored = shelf.IsDirty ? shelf.Stored.Task : shelf.Latest;
-            }
+            // The change may be under way by now, or over: of what is, the last outcome counts, since a transaction after one that has
+            // failed has all of that one.
+            stored = _isDue || _isOver ? _stored.Task : _latest;
         }
 
-        return stored?.WaitAsync(ct) ?? Task.CompletedTask;
-    }
-
-    /// <summary>Under the hub's lock.</summary>
-    public void Remove(Replica replica)
-    {
-        lock (_gate)
+        try
         {
-            if (_shelves.TryGetValue(replica.Name, out Shelf? shelf) && ReferenceEquals(shelf.Replica, replica))
-            {
-                shelf.IsRemoved = true;
-                _shelves.Remove(replica.Name);
-                _removed.Add(shelf);
-            }
+            await stored.WaitAsync(ct).ConfigureAwait(false);
         }
-
-        Wake();
+        catch (Exception e) when (e is IOException or DamagedStateException or ObjectDisposedException)
+        {
+            throw new ChannelException(ChannelError.NotStored, channel, $"the disk did not take a write: {e.Message}", e);
+        }
     }
 
     public async ValueTask DisposeAsync()
     {
         await _stop.CancelAsync().ConfigureAwait(false);
-        await _writing.ConfigureAwait(false);
-        lock (_gate)
+        if (_writing is { } writing)
+        {
+            await writing.ConfigureAwait(false);
+        }
+
+        lock (gate)
         {
             _isOver = true;
-            foreach (Shelf shelf in _shelves.Values)
-            {
-                shelf.Journal?.Dispose();
-                if (shelf.IsDirty)
-                {
-                    shelf.Stored.TrySetException(Stopped(shelf.Replica));
-                    _ = shelf.Stored.Task.Exception; // nobody may be waiting for it
-                }
-            }
+            _stored.TrySetException(new ObjectDisposedException(nameof(ChannelStore), "the agent has stopped"));
+            _ = _stored.Task.Exception; // nobody may be waiting for it
         }
 
         _due.Dispose();
         _stop.Dispose();
     }
 
-    private static ChannelException Stopped(Replica replica) => new(ChannelError.NotStored, replica.Name, "the agent has stopped");
+    private static TaskCompletionSource NewSource() => new(TaskCreationOptions.RunContinuationsAsynchronously);
 
-    private JournalContent Content(Replica replica) =>
-        new(replica.Name, _core!.Directory.Find(replica.Name)!, [.. replica.Entries], replica.SeenToKeep(), replica.Floor);
+    private static bool Is(Replica replica, ChannelDurability durability) => (ChannelDurability)replica.Spec.Durability == durability;
+
+    private void Gather()
+    {
+        foreach ((Replica replica, string? key) in core.Kept)
+        {
+            if (!_changed.TryGetValue(replica, out HashSet<string>? keys))
+            {
+                _changed[replica] = keys = new HashSet<string>(StringComparer.Ordinal);
+            }
+
+            if (key is not null)
+            {
+                keys.Add(key);
+            }
+        }
+
+        core.Kept.Clear();
+    }
 
     private void Wake()
     {
+        _isDue = true;
         try
         {
             _due.Release();
         }
         catch (Exception e) when (e is SemaphoreFullException or ObjectDisposedException)
         {
-            // a turn is due already, or none comes any more
+            // the loop is about to look, or has ended
         }
     }
 
     private async Task WriteAsync()
     {
-        long flushed = Environment.TickCount64;
-        bool last;
-        HashSet<Shelf> unflushed = [];
+        bool isLast;
         do
         {
-            last = _stop.IsCancellationRequested;
-            if (!last)
+            isLast = _stop.IsCancellationRequested;
+            if (!isLast)
             {
-                try
-                {
-                    await _due.WaitAsync(unflushed.Count > 0 ? s_flushEvery : Timeout.InfiniteTimeSpan, _stop.Token).ConfigureAwait(false);
-                }
-                catch (OperationCanceledException)
-                {
-                    // once more, then the end
-                }
+                TimeSpan pause = _isUnflushed || _isFailing ? s_flushEvery : Timeout.InfiniteTimeSpan;
+                await ((Task)_due.WaitAsync(pause, _stop.Token)).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
             }
 
-            Shelf[] dirty;
-            lock (_gate)
+            Turn turn = Take(isLast);
+            try
             {
-                dirty = [.. _removed, .. _shelves.Values.Where(s => s.IsDirty)];
-                _removed.Clear();
+                Write(turn);
+                _isFailing = false;
+                turn.Stored.TrySetResult();
             }
-
-            foreach (Shelf shelf in dirty)
+#pragma warning disable CA1031 // The waiting writes are told; the next turn tries again.
+            catch (Exception e)
+#pragma warning restore CA1031
             {
-                Write(shelf);
-                unflushed.Add(shelf);
-            }
-
-            if (last || Environment.TickCount64 - flushed >= s_flushEvery.TotalMilliseconds)
-            {
-                flushed = Environment.TickCount64;
-                foreach (Shelf shelf in unflushed.Where(s => !s.IsRemoved && (ChannelDurability)s.Replica.Spec.Durability == ChannelDurability.EverySecond))
-                {
-                    Try(shelf, () => shelf.Journal?.Flush());
-                }
-
-                unflushed.Clear();
+                Failed(turn, e);
             }
         }
-        while (!last);
+        while (!isLast);
     }
 
-    private void Write(Shelf shelf)
+    /// <summary>What one transaction is to have.</summary>
+    private sealed record Turn(
+        List<(Replica Replica, long Id, (byte[] Head, byte[] Seen) Row)> Channels, Dictionary<Replica, HashSet<string>> Changed, List<long> Removed, bool Flush,
+        TaskCompletionSource Stored)
     {
-        WireWriter records;
-        JournalContent? replacement;
-        TaskCompletionSource stored;
-        lock (_gate)
+        public bool IsEmpty => Channels.Count + Removed.Count == 0;
+    }
+
+    private Turn Take(bool isLast)
+    {
+        bool isDue = isLast || time.GetElapsedTime(_flushedAt) >= s_flushEvery;
+        lock (gate)
         {
-            (records, shelf.Waiting) = (shelf.Waiting, new WireWriter());
-            (replacement, shelf.Replacement) = (shelf.Replacement, null);
-            (stored, shelf.Stored) = (shelf.Stored, Shelf.NewSource());
-            shelf.Latest = stored.Task;
-            shelf.IsDirty = false;
+            Gather();
+            List<(Replica Replica, long Id, (byte[] Head, byte[] Seen) Row)> channels = [];
+            bool flush = isDue && _isUnflushed;
+
+            // What was seen is taken first: a key that is encoded later may be newer than that, never older.
+            Instant now = Instant.Of(time);
+            foreach (Replica replica in _changed.Keys.Where(IsThere))
+            {
+                if (!_ids.TryGetValue(replica, out long id))
+                {
+                    _ids[replica] = id = ++_lastId;
+                }
+
+                channels.Add((replica, id, ChannelTable.Encode(replica, core.Directory.Find(replica.Name)!, core.AbsentSince, now)));
+                flush |= Is(replica, ChannelDurability.EveryWrite) || (isDue && Is(replica, ChannelDurability.EverySecond));
+            }
+
+            var turn = new Turn(channels, _changed, _removed, flush, _stored);
+            (_changed, _removed, _stored, _latest, _isDue) = ([], [], NewSource(), _stored.Task, false);
+            return turn;
+        }
+    }
+
+    private void Write(Turn turn)
+    {
+        if (turn.IsEmpty && !turn.Flush)
+        {
+            return;
         }
 
-        Exception? failure = Try(shelf, () =>
+        file.Transact(turn.Flush, () =>
         {
-            var now = new Instant(DateTimeOffset.UtcNow.ToUnixTimeMilliseconds(), (long)TimeProvider.System.GetElapsedTime(0).TotalMilliseconds);
-            if (shelf.IsRemoved)
+            turn.Removed.ForEach(_table.Delete);
+            foreach ((Replica replica, long id, (byte[], byte[]) row) in turn.Channels)
             {
-                shelf.Journal?.Dispose();
-                shelf.Journal = null;
-                Journal.Delete(_folder, shelf.Replica.Name); // also those that the disk has failed
-                return;
+                _table.Put(id, row);
+                Write(replica, id, turn.Changed[replica]);
             }
 
-            if (replacement is not null && shelf.Journal is { } old)
+            if (turn.IsEmpty)
             {
-                old.Compact(replacement, now);
-            }
-            else if (replacement is not null)
-            {
-                shelf.Journal = Journal.Create(_folder, replacement, now);
-            }
-
-            Journal journal = shelf.Journal ?? throw new IOException("the file could not be written before; the next write tries anew");
-            journal.Append(records.Written.Span);
-            if ((ChannelDurability)shelf.Replica.Spec.Durability == ChannelDurability.EveryWrite)
-            {
-                journal.Flush();
+                file.Touch(); // without a change nothing would be flushed
             }
         });
-        if (replacement is not null)
-        {
-            lock (_gate)
-            {
-                shelf.IsReplacing = false;
-            }
-        }
-
-        if (failure is null)
-        {
-            stored.TrySetResult();
-        }
-        else
-        {
-            stored.TrySetException(new ChannelException(ChannelError.NotStored, shelf.Replica.Name, $"the disk did not take a write: {failure.Message}", failure));
-            _ = stored.Task.Exception;
-        }
+        _flushedAt = turn.Flush ? time.GetTimestamp() : _flushedAt;
+        _isUnflushed = !turn.Flush && (_isUnflushed || turn.Channels.Exists(static c => Is(c.Replica, ChannelDurability.EverySecond)));
     }
 
-    private Exception? Try(Shelf shelf, Action write)
+    private void Write(Replica replica, long id, HashSet<string> keys)
     {
-        try
+        List<StoredRow> rows = [];
+        using IEnumerator<string> key = keys.GetEnumerator();
+        for (bool isMore = key.MoveNext(); isMore;)
         {
-            write();
-            return null;
-        }
-        catch (Exception e)
-        {
-            // Whatever it is, whoever waits must hear of it: a file that may not grow is an ArgumentOutOfRangeException. What is on disk is
-            // whole up to some record; the next write begins a new file with everything.
-            _logger.NotKept(shelf.Replica.Name, e);
-            lock (_gate)
+            rows.Clear();
+            lock (gate)
             {
-                shelf.Journal?.Dispose();
-                shelf.Journal = null;
+                Instant now = Instant.Of(time);
+                for (int bytes = 0; isMore && bytes < EncodedAtOnce; isMore = key.MoveNext())
+                {
+                    rows.Add(ChannelTable.Encode(replica, key.Current, now));
+                    bytes += rows[^1].Value?.Length ?? 0;
+                }
             }
 
-            return e;
+            rows.ForEach(r => _table.Put(id, r));
         }
     }
+
+    private void Failed(Turn turn, Exception e)
+    {
+        if (!_isFailing)
+        {
+            _isFailing = true;
+            logger.NotKept(file.Path, e);
+        }
+
+        bool isNew = false;
+        if (e is DamagedStateException)
+        {
+            try
+            {
+                logger.Damaged(file.Path, e.Message, file.SetAside());
+                isNew = true;
+            }
+            catch (IOException again)
+            {
+                logger.NotKept(file.Path, again);
+            }
+        }
+
+        lock (gate)
+        {
+            foreach (Replica replica in core.Channels.Values.Where(r => r.Spec.IsDurable && (isNew || turn.Changed.ContainsKey(r))))
+            {
+                IEnumerable<string> keys = isNew ? replica.Entries.Select(static entry => entry.Key) : turn.Changed[replica];
+                if (!_changed.TryGetValue(replica, out HashSet<string>? later))
+                {
+                    _changed[replica] = later = new HashSet<string>(StringComparer.Ordinal);
+                }
+
+                later.UnionWith(keys);
+            }
+
+            if (isNew)
+            {
+                _ids.Clear();
+                _removed.Clear();
+            }
+            else
+            {
+                _removed.AddRange(turn.Removed);
+            }
+        }
+
+        turn.Stored.TrySetException(e);
+        _ = turn.Stored.Task.Exception; // nobody may be waiting for it
+    }
+
+    private bool IsThere(Replica replica) => ReferenceEquals(core.Find(replica.Name), replica);
 }

@@ -25,13 +25,13 @@ internal sealed class DynamicChannels(Agent agent) : DynamicObject
 }
 
 /// <summary>One of them.</summary>
-internal sealed class DynamicChannel(Channel<object?> channel) : DynamicObject
+internal sealed class DynamicChannel(IChannel<object?> channel) : DynamicObject
 {
-    public override IEnumerable<string> GetDynamicMemberNames() => channel.ToDictionary().Keys;
+    public override IEnumerable<string> GetDynamicMemberNames() => Result(channel.ToDictionaryAsync()).Keys;
 
     public override bool TryGetMember(GetMemberBinder binder, out object? result)
     {
-        result = channel.Get(binder.Name);
+        result = Result(channel.GetAsync(binder.Name));
         return true;
     }
 
@@ -39,7 +39,7 @@ internal sealed class DynamicChannel(Channel<object?> channel) : DynamicObject
 
     public override bool TryGetIndex(GetIndexBinder binder, object[] indexes, out object? result)
     {
-        result = channel.Get((string)indexes[0]);
+        result = Result(channel.GetAsync((string)indexes[0]));
         return true;
     }
 
@@ -51,16 +51,19 @@ internal sealed class DynamicChannel(Channel<object?> channel) : DynamicObject
         result = (binder.Name, a.Length) switch
         {
             ("set", 2) => channel.SetAsync((string)a[0]!, a[1]).AsTask(),
-            ("get", 1) => channel.Get((string)a[0]!),
+            ("get", 1) => Result(channel.GetAsync((string)a[0]!)),
             ("delete", 1) => channel.DeleteAsync((string)a[0]!).AsTask(),
             ("add", 2) => channel.AddAsync((string)a[0]!, Convert.ToInt64(a[1], null)).AsTask(),
-            ("on_set", 2) when a[1] is Action<object?> handler => channel.OnSet((string)a[0]!, handler),
-            ("on_set", 1) when a[0] is Action<string, object?> handler => channel.OnSet(Keys.All, handler),
-            ("on_delete", 2) when a[1] is Action<string> handler => channel.OnDelete((string)a[0]!, handler),
+            ("on_set", 2) when a[1] is Action<object?> handler => Result(channel.OnSetAsync((string)a[0]!, (_, value) => handler(value))),
+            ("on_set", 1) when a[0] is Action<string, object?> handler => Result(channel.OnSetAsync(Keys.All, handler)),
+            ("on_delete", 2) when a[1] is Action<string> handler => Result(channel.OnDeleteAsync((string)a[0]!, handler)),
             _ => throw new MissingMethodException($"a channel has set, get, delete, add, on_set and on_delete; not {binder.Name} with {a.Length} arguments of these types"),
         };
         return true;
     }
+
+    // An agent's reads are complete at once.
+    private static T Result<T>(ValueTask<T> read) => read.AsTask().GetAwaiter().GetResult();
 
     private bool Set(string key, object? value)
     {

@@ -1,6 +1,5 @@
 using System.Diagnostics;
 using GlooX.Channels.Replication;
-using GlooX.RpcRuntime;
 using Microsoft.Extensions.Logging;
 
 namespace GlooX.Channels;
@@ -136,7 +135,7 @@ internal sealed class ChangeQueue(Keys keys, bool sets, bool deletes, bool onlyC
 /// Calls a handler for each change, one at a time; it holds a thread only while there is something to tell. Handlers run on the thread
 /// pool, or, at first, on the thread that brought the change, where that can be spared.
 /// </summary>
-internal sealed class Subscription : IThreadPoolWorkItem, IDisposable
+internal sealed class Subscription : IThreadPoolWorkItem, IAsyncDisposable
 {
     // What the thread that brings changes runs itself before the thread pool takes over.
     private const int MostInline = 64;
@@ -160,11 +159,12 @@ internal sealed class Subscription : IThreadPoolWorkItem, IDisposable
     public ChangeQueue Queue => _queue;
 
     /// <summary>No handler starts any more; one that runs may go on.</summary>
-    public void Dispose()
+    public ValueTask DisposeAsync()
     {
         _disposed = true;
         _queue.Close();
         _ended(this);
+        return default;
     }
 
     /// <summary>True: it was at rest, and the caller must run it.</summary>
@@ -181,10 +181,7 @@ internal sealed class Subscription : IThreadPoolWorkItem, IDisposable
             return;
         }
 
-        RpcRequest? call = RpcCall.Running;
-        RpcCall.Running = null;
-        _ = RunAsync(MostInline); // it catches everything
-        RpcCall.Running = call;
+        RpcCall.RunDetached(this, static s => _ = s.RunAsync(MostInline)); // it catches everything
     }
 
     void IThreadPoolWorkItem.Execute() => _ = RunAsync(int.MaxValue);

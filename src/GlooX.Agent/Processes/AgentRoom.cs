@@ -2,7 +2,6 @@ using System.Globalization;
 using System.Text;
 using GlooX.Payloads;
 using GlooX.Slots;
-using GlooX.Tls;
 using GlooX.Workers;
 using Microsoft.Extensions.Logging;
 

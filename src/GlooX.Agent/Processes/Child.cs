@@ -1,7 +1,6 @@
 using GlooX.Bundles;
 using GlooX.Contracts;
 using GlooX.Slots;
-using GlooX.Transport;
 
 namespace GlooX.Processes;
 
@@ -135,7 +134,7 @@ internal sealed class Child(string id, string log, Run run, Reservation reservat
     public string SameUrl()
     {
         string asked = Request.Options.Url;
-        return Url.Length > 0 && RpcEndpoint.Parse(asked) is { Path: null, Port: 0 } any ? (any with { Port = RpcEndpoint.Parse(Url).Port }).ToString() : asked;
+        return Url.Length > 0 && RpcEndpoint.Parse(asked) is { Path: null, Port: 0 } any ? any.WithPort(RpcEndpoint.Parse(Url).Port).ToString() : asked;
     }
 
     public ProcessInfo Describe(string node) =>

@@ -3,7 +3,6 @@ using GlooX.Bundles;
 using GlooX.Contracts;
 using GlooX.Hosts;
 using GlooX.Slots;
-using GlooX.Tls;
 using GlooX.Workers;
 using Microsoft.Extensions.Logging;
 

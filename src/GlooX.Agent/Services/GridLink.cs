@@ -1,31 +1,57 @@
 using System.Collections.Concurrent;
 using GlooX.Grid;
 using GlooX.Hosts;
-using GlooX.Tls;
-using GlooX.Transport;
 
 namespace GlooX.Services;
 
 /// <summary>
 /// Ties the grid's engine to the one port: its streams are connections of the protocol <c>gloox-grid/1</c>, its probes are RPC calls.
-/// Keeps one client for each node that it talks to.
+/// Keeps one client for each node that it talks to, and drops those of nodes that are gone.
 /// </summary>
-internal sealed class GridLink(Identity identity) : IGridTransport, IAsyncDisposable
+/// <param name="identity">The agent's.</param>
+/// <param name="members">The addresses of the members now.</param>
+/// <param name="time">Clock of the pauses.</param>
+internal sealed class GridLink(Identity identity, Func<IEnumerable<string>> members, TimeProvider time) : IGridTransport, IAsyncDisposable
 {
+    /// <summary>How long a client of a node that is not a member stays without being used.</summary>
+    public static readonly TimeSpan UnusedLimit = TimeSpan.FromMinutes(10);
+
     // A cold TLS handshake on a machine that is far too busy; an address where nothing answers is given up as soon as ever.
     private static readonly TimeSpan s_greetTimeout = TimeSpan.FromSeconds(10);
 
-    private readonly ConcurrentDictionary<string, RpcClient> _clients = new(StringComparer.Ordinal);
+    /// <summary>The grid engine's protocol on the one port.</summary>
+    public const string Protocol = "gloox-grid/1";
 
-    public RpcClient Client(string address) =>
-        _clients.GetOrAdd(address, static (a, i) => RpcClient.Connect(a, new RpcClientOptions { Identity = i, ServerRole = RpcRole.Agent, GreetTimeout = s_greetTimeout }), identity);
+    private readonly ConcurrentDictionary<string, Known> _clients = new(StringComparer.Ordinal);
+    private readonly Lock _gate = new();
+    private Task _dropping = Task.CompletedTask;
+
+    private sealed class Known(RpcClient client)
+    {
+        public RpcClient Client { get; } = client;
+
+        public long UsedAt;
+    }
+
+    public int Count => _clients.Count;
+
+    public RpcClient Client(string address)
+    {
+        if (!_clients.TryGetValue(address, out Known? known))
+        {
+            known = _clients.GetOrAdd(address, Connect);
+            DropUnused();
+        }
+
+        Volatile.Write(ref known.UsedAt, time.GetTimestamp());
+        return known.Client;
+    }
 
     public async Task<Stream> DialAsync(string address, CancellationToken ct)
     {
         try
         {
-            TlsConnection connection = await TlsConnection.DialAsync(RpcEndpoint.Parse(address).Dialable, TlsConnection.Grid, identity, null, RpcRole.Agent, ct).ConfigureAwait(false);
-            return connection.Stream;
+            return await Client(address).OpenStreamAsync(Protocol, ct).ConfigureAwait(false);
         }
         catch (RpcException e)
         {
@@ -40,7 +66,7 @@ internal sealed class GridLink(Identity identity) : IGridTransport, IAsyncDispos
         try
         {
             ProbeReply reply = await client.As<IPeerService>(IPeerService.ServiceName).ProbeAsync(request, endpoint.Host, ct).ConfigureAwait(false);
-            return reply with { ReachedFrom = client.Current?.LocalAddress?.MapToIPv4IfPossible() };
+            return reply with { ReachedFrom = (await client.OpenAsync(ct).ConfigureAwait(false)).LocalAddress?.MapToIPv4IfPossible() };
         }
         catch (RpcException e)
         {
@@ -50,9 +76,30 @@ internal sealed class GridLink(Identity identity) : IGridTransport, IAsyncDispos
 
     public async ValueTask DisposeAsync()
     {
-        foreach (RpcClient client in _clients.Values)
+        foreach (Known known in _clients.Values)
         {
-            await client.DisposeAsync().ConfigureAwait(false);
+            await known.Client.DisposeAsync().ConfigureAwait(false);
+        }
+
+        await _dropping.ConfigureAwait(false);
+    }
+
+    private Known Connect(string address) =>
+        new(new RpcClient(address, new RpcClientOptions { Identity = identity, ServerRole = RpcRole.Agent, HandshakeTimeout = s_greetTimeout })) { UsedAt = time.GetTimestamp() };
+
+    // Looked at when one more is made, so that their number is bounded by the nodes of some minutes.
+    private void DropUnused()
+    {
+        HashSet<string> present = [.. members()];
+        foreach ((string address, Known known) in _clients)
+        {
+            if (!present.Contains(address) && time.GetElapsedTime(Volatile.Read(ref known.UsedAt)) >= UnusedLimit && _clients.TryRemove(KeyValuePair.Create(address, known)))
+            {
+                lock (_gate)
+                {
+                    _dropping = Task.WhenAll(_dropping, known.Client.DisposeAsync().AsTask());
+                }
+            }
         }
     }
 }

@@ -1,19 +1,17 @@
 using System.Collections.Concurrent;
 using GlooX.Contracts;
-using GlooX.Tls;
-using GlooX.Tls.Join;
 using Microsoft.Extensions.Logging;
 
 namespace GlooX.Trust;
 
 /// <summary>
 /// Keeps an agent's trust up to date while it runs: follows the certificates' files even when nobody connects, renews those that came from
-/// joining, and tells every peer which serial numbers are denied until it has confirmed them.
+/// joining, and tells every peer which serial numbers are revoked until it has confirmed them.
 /// </summary>
 internal sealed partial class Upkeep(Identity identity, Func<IReadOnlyList<string>> peers, Func<string, IAgentService> service, ILogger logger)
 {
     // More than anybody revokes by hand; a peer that sends more is at fault.
-    public const int MaxDenied = 10_000;
+    public const int MaxRevoked = 10_000;
     private static readonly TimeSpan s_interval = TimeSpan.FromSeconds(2);
     private static readonly TimeSpan s_tellTimeout = TimeSpan.FromSeconds(2);
     private static readonly TimeSpan s_renewAgain = TimeSpan.FromHours(1);
@@ -21,20 +19,20 @@ internal sealed partial class Upkeep(Identity identity, Func<IReadOnlyList<strin
     private readonly SemaphoreSlim _changed = new(0, 1);
     private long _renewNotBefore;
 
-    /// <summary>Denies, here and in the whole grid.</summary>
+    /// <summary>Revokes, here and in the whole grid.</summary>
     /// <exception cref="ArgumentException">One is no serial number, or they are too many.</exception>
-    public void Deny(string[] serials)
+    public void Revoke(string[] serials)
     {
-        if (serials.Length + identity.DeniedSerials.Count > MaxDenied && serials.Except(identity.DeniedSerials, StringComparer.Ordinal).Count() + identity.DeniedSerials.Count > MaxDenied)
+        if (serials.Length + identity.RevokedSerials.Count > MaxRevoked && serials.Except(identity.RevokedSerials, StringComparer.Ordinal).Count() + identity.RevokedSerials.Count > MaxRevoked)
         {
-            throw new ArgumentException($"more than {MaxDenied} denied serial numbers are not kept", nameof(serials));
+            throw new ArgumentException($"more than {MaxRevoked} revoked serial numbers are not kept", nameof(serials));
         }
 
-        int before = identity.DeniedSerials.Count;
-        identity.Deny(serials);
-        if (identity.DeniedSerials.Count > before)
+        int before = identity.RevokedSerials.Count;
+        identity.Revoke(serials);
+        if (identity.RevokedSerials.Count > before)
         {
-            LogDenied(logger, string.Join(", ", serials.Take(10)));
+            LogRevoked(logger, string.Join(", ", serials.Take(10)));
             Wake();
         }
     }
@@ -57,12 +55,11 @@ internal sealed partial class Upkeep(Identity identity, Func<IReadOnlyList<strin
             while (true)
             {
                 await _changed.WaitAsync(TimerCoalescing.Round(s_interval, TimeProvider.System), ct).ConfigureAwait(false);
-                IdentityParts parts = identity.Current;
-                string[] denied = [.. parts.Denials.Serials];
-                await Task.WhenAll(peers().Where(p => denied.Length > _told.GetValueOrDefault(p)).Select(p => TellAsync(p, denied, ct))).ConfigureAwait(false);
-                if (identity.Store is { } store && Environment.TickCount64 >= _renewNotBefore && store.ShouldRenew(parts))
+                string[] revoked = [.. identity.RevokedSerials];
+                await Task.WhenAll(peers().Where(p => revoked.Length > _told.GetValueOrDefault(p)).Select(p => TellAsync(p, revoked, ct))).ConfigureAwait(false);
+                if (Environment.TickCount64 >= _renewNotBefore)
                 {
-                    await RenewAsync(store, ct).ConfigureAwait(false);
+                    await RenewAsync(ct).ConfigureAwait(false);
                 }
             }
         }
@@ -72,28 +69,31 @@ internal sealed partial class Upkeep(Identity identity, Func<IReadOnlyList<strin
         }
     }
 
-    private async Task RenewAsync(IdentityStore store, CancellationToken ct)
+    private async Task RenewAsync(CancellationToken ct)
     {
-        _renewNotBefore = Environment.TickCount64 + (long)s_renewAgain.TotalMilliseconds;
         try
         {
-            await JoinClient.RenewAsync(store, identity, [.. identity.Current.Hosts], ct).ConfigureAwait(false);
-            LogRenewed(logger, store.JoinedAt);
+            if (await identity.RenewAsync(ct).ConfigureAwait(false) is { } url)
+            {
+                _renewNotBefore = Environment.TickCount64 + (long)s_renewAgain.TotalMilliseconds;
+                LogRenewed(logger, url);
+            }
         }
         catch (Exception e) when (e is GlooXException or ArgumentException)
         {
-            LogNotRenewed(logger, store.JoinedAt, identity.Server.NotAfter.ToUniversalTime(), e.Message);
+            _renewNotBefore = Environment.TickCount64 + (long)s_renewAgain.TotalMilliseconds;
+            LogNotRenewed(logger, identity.Server.NotAfter.ToUniversalTime(), e.Message);
         }
     }
 
-    private async Task TellAsync(string url, string[] denied, CancellationToken ct)
+    private async Task TellAsync(string url, string[] revoked, CancellationToken ct)
     {
         using var limit = CancellationTokenSource.CreateLinkedTokenSource(ct);
         limit.CancelAfter(s_tellTimeout);
         try
         {
-            await service(url).DenyAsync(denied, limit.Token).ConfigureAwait(false);
-            _told[url] = denied.Length;
+            await service(url).RevokeAsync(revoked, limit.Token).ConfigureAwait(false);
+            _told[url] = revoked.Length;
         }
         catch (Exception e) when (e is RpcException or ObjectDisposedException || (e is OperationCanceledException && !ct.IsCancellationRequested))
         {
@@ -113,12 +113,12 @@ internal sealed partial class Upkeep(Identity identity, Func<IReadOnlyList<strin
         }
     }
 
-    [LoggerMessage(4001, LogLevel.Warning, "Certificates are denied from now on: {Serials}")]
-    private static partial void LogDenied(ILogger logger, string serials);
+    [LoggerMessage(4001, LogLevel.Warning, "Certificates are revoked from now on: {Serials}")]
+    private static partial void LogRevoked(ILogger logger, string serials);
 
     [LoggerMessage(4002, LogLevel.Information, "The certificates were renewed at {Url}")]
-    private static partial void LogRenewed(ILogger logger, string? url);
+    private static partial void LogRenewed(ILogger logger, string url);
 
-    [LoggerMessage(4003, LogLevel.Warning, "The certificates were not renewed at {Url}, they end on {Until}: {Reason}")]
-    private static partial void LogNotRenewed(ILogger logger, string? url, DateTime until, string reason);
+    [LoggerMessage(4003, LogLevel.Warning, "The certificates were not renewed, they end on {Until}: {Reason}")]
+    private static partial void LogNotRenewed(ILogger logger, DateTime until, string reason);
 }

@@ -28,6 +28,12 @@ internal sealed class Context
         }
     }
 
+    /// <summary>Whether anything of the origin was seen.</summary>
+    public bool Lists(ulong origin) => _origins.ContainsKey(origin);
+
+    /// <summary>Claims nothing of an origin any more. To claim less than was seen costs a transfer at most; to claim more would delete.</summary>
+    public void Forget(ulong origin) => _origins.Remove(origin);
+
     public void Union(Context other)
     {
         foreach ((ulong origin, SequenceSet seen) in other._origins)

@@ -49,37 +49,3 @@ internal sealed class Entry(string key, byte[]? value, Stamp stamp, ulong sequen
     /// <summary>What becomes of it, on every node alike, when its time or its owner is over.</summary>
     public Entry Ended() => new(Key, null, Stamp.Derived, Sequence, (Flags & EntryFlags.Counter) | EntryFlags.Tombstone, 0);
 }
-
-/// <summary>
-/// A counter is one entry for each node that added to it, with that node's running total; it alone writes there, so nothing is lost when
-/// many add at once (the PN-counter of Shapiro et al., INRIA RR-7506, 2011, with totals that may fall). Its value is the sum.
-/// </summary>
-internal static class CounterKey
-{
-    /// <summary>No key of a user begins with it.</summary>
-    public const char Mark = '\u0001';
-
-    public static string Of(string key, ulong node) => string.Create(CultureInfo.InvariantCulture, $"{Mark}{key}{Mark}{node:x}");
-
-    public static string UserKey(string key) => key[1..key.LastIndexOf(Mark)];
-
-    public static bool IsWellFormed(string key) => key.Length > 2 && key[0] == Mark && key.LastIndexOf(Mark) > 0;
-
-    public static byte[] Total(long total)
-    {
-        var bytes = new byte[sizeof(long)];
-        BinaryPrimitives.WriteInt64LittleEndian(bytes, total);
-        return bytes;
-    }
-
-    public static long Total(Entry? entry) => entry?.Value is { Length: sizeof(long) } bytes ? BinaryPrimitives.ReadInt64LittleEndian(bytes) : 0;
-
-    /// <summary>The number as a value like any other: MessagePack.</summary>
-    public static byte[] AsValue(long sum)
-    {
-        var bytes = new byte[1 + sizeof(long)];
-        bytes[0] = 0xD3;
-        BinaryPrimitives.WriteInt64BigEndian(bytes.AsSpan(1), sum);
-        return bytes;
-    }
-}

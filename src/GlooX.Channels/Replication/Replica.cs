@@ -16,7 +16,7 @@ internal sealed class Replica(string name, ChannelSpec spec, Func<Entry, ulong>?
 {
     public const int BucketCount = 256;
     private readonly Dictionary<string, Entry> _entries = new(StringComparer.Ordinal);
-    private readonly Dictionary<string, (long Sum, int Parts)> _counters = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, Counter> _counters = new(StringComparer.Ordinal);
     private readonly Dictionary<ulong, HashSet<string>> _ephemeral = [];
     private readonly PriorityQueue<Entry, long> _expiring = new();
     private readonly Queue<(Entry Entry, long Since)> _tombstones = new();
@@ -54,7 +54,7 @@ internal sealed class Replica(string name, ChannelSpec spec, Func<Entry, ulong>?
     /// <summary>All entries, tombstones included.</summary>
     public IReadOnlyCollection<Entry> Entries => _entries.Values;
 
-    public IReadOnlyDictionary<string, (long Sum, int Parts)> Counters => _counters;
+    public IReadOnlyDictionary<string, Counter> Counters => _counters;
 
     public IReadOnlyCollection<ulong> Owners => _ephemeral.Keys;
 
@@ -71,9 +71,9 @@ internal sealed class Replica(string name, ChannelSpec spec, Func<Entry, ulong>?
             return true;
         }
 
-        bool isCounter = _counters.TryGetValue(key, out (long Sum, int Parts) counter);
-        (value, version) = (isCounter ? CounterKey.AsValue(counter.Sum) : [], default);
-        return isCounter;
+        Counter? counter = _counters.GetValueOrDefault(key);
+        (value, version) = (counter is null ? [] : CounterKey.AsValue(counter.Sum), default);
+        return counter is not null;
     }
 
     /// <summary>Takes an entry of this or another node; the caller marks it as seen.</summary>
@@ -174,7 +174,7 @@ internal sealed class Replica(string name, ChannelSpec spec, Func<Entry, ulong>?
     /// of the key any more. A node that is no member may; if that entry was seen here before, <see cref="Seen"/> refuses it. One
     /// that came with a pull which never ended, as its sender died, is marked as seen here: who has not seen it takes it from here then.
     /// </summary>
-    public void Collect(long now, long age, Func<ulong, ulong, bool> seenByAll)
+    public void Collect(long now, long age, Func<ulong, ulong, bool> seenByAll, Action<string> forgotten)
     {
         while (_tombstones.TryPeek(out (Entry Entry, long Since) oldest) && now - oldest.Since >= age)
         {
@@ -189,6 +189,7 @@ internal sealed class Replica(string name, ChannelSpec spec, Func<Entry, ulong>?
 
                 _entries.Remove(tombstone.Key);
                 RaiseFloor(tombstone.Stamp.Time);
+                forgotten(tombstone.Key);
             }
 
             _tombstones.Dequeue();
@@ -302,19 +303,18 @@ internal sealed class Replica(string name, ChannelSpec spec, Func<Entry, ulong>?
     private void Tally(string partKey, Entry? old, Entry? now, ICollection<Change> changes)
     {
         string key = CounterKey.UserKey(partKey);
-        bool existed = _counters.TryGetValue(key, out (long Sum, int Parts) counter);
+        bool existed = _counters.TryGetValue(key, out Counter? counter);
+        counter ??= new Counter();
         long before = counter.Sum;
-        unchecked
-        {
-            counter.Sum += CounterKey.Total(now) - CounterKey.Total(old);
-        }
-
-        counter.Parts += (now is { IsLive: true } ? 1 : 0) - (old is { IsLive: true } ? 1 : 0);
+        counter.Exchange(old, now);
         byte[]? previous = existed ? CounterKey.AsValue(before) : null;
-        if (counter.Parts > 0)
+        if (counter.Parts.Count > 0)
         {
             _counters[key] = counter;
-            changes.Add(new Change(this, ChangeKind.Set, key, CounterKey.AsValue(counter.Sum), previous, now?.Stamp ?? old!.Stamp.Derived));
+            if (!existed || counter.Sum != before)
+            {
+                changes.Add(new Change(this, ChangeKind.Set, key, CounterKey.AsValue(counter.Sum), previous, now?.Stamp ?? old!.Stamp.Derived));
+            }
         }
         else if (_counters.Remove(key))
         {

@@ -12,41 +12,32 @@ namespace GlooX.Channels.Replication;
 /// </remarks>
 internal sealed class Replicator
 {
-    /// <summary>The name of the replica of all names; no channel has it.</summary>
-    public const string DirectoryName = "";
-
     /// <summary>The channel that is always there.</summary>
     public const string BuiltIn = "channel";
 
-    // By how much a timer that should look with each second, in ms, may be early.
-    private const long Slack = 50;
     private readonly ReplicatorOptions _options;
     private readonly HybridClock _clock;
-    private readonly SortedDictionary<string, Replica> _channels = new(StringComparer.Ordinal);
     private readonly SortedDictionary<ulong, Peer> _peers = [];
-    private readonly Dictionary<ulong, long> _absent = [];
-    private readonly PullDesk _pulls;
-    private readonly Dictionary<(Replica Replica, ulong Origin), long> _gaps = [];
-    private readonly Dictionary<(Replica Replica, ulong Origin), ulong> _owed = [];
-    private readonly List<Entry> _ended = [];
+    private readonly EphemeralOwners _owners;
+    private readonly Retirement _retirement;
+    private readonly PullSessions _pulls;
+    private readonly AntiEntropy _antiEntropy;
+    private readonly Acknowledgements _acknowledgements;
+    private readonly ChannelDirectory _directory;
     private List<PendingBatch> _pending = [];
-    private long _nextDigest;
-    private ulong _state;
-    private int _calm;
-    private uint _turn;
     private bool _endsSoon;
 
     public Replicator(ulong self, ReplicatorOptions options, Random random)
     {
         Self = self;
         _options = options;
-        _turn = (uint)random.Next(); // not all begin with the same
         _clock = new HybridClock(options.MaxDrift);
-        _pulls = new PullDesk(this, options);
-
-        // A removal concerns the generation that it names, not a later one that its maker had not heard of.
-        Directory = new Replica(DirectoryName, ChannelSpec.Default, static e => e.Value is { } spec ? ChannelSpec.Read(spec).Generation : 0);
-        _channels[BuiltIn] = new Replica(BuiltIn, ChannelSpec.Default);
+        _directory = new ChannelDirectory(this, options);
+        _acknowledgements = new Acknowledgements(this);
+        _pulls = new PullSessions(this, options);
+        _owners = new EphemeralOwners(this, options);
+        _retirement = new Retirement(this, options);
+        _antiEntropy = new AntiEntropy(this, _pulls, _retirement, options, random);
     }
 
     /// <summary>How many writes wait to be taken; may be read without the caller's lock.</summary>
@@ -54,10 +45,13 @@ internal sealed class Replicator
 
     public ulong Self { get; }
 
-    /// <summary>Which channels there are: name to <see cref="ChannelSpec"/>. Names that were removed stay, so that they are not brought back.</summary>
-    public Replica Directory { get; }
+    /// <summary>Which channels there are; see <see cref="ChannelDirectory"/>.</summary>
+    public Replica Directory => _directory.Replica;
 
-    public IReadOnlyDictionary<string, Replica> Channels => _channels;
+    public IReadOnlyDictionary<string, Replica> Channels => _directory.Channels;
+
+    /// <summary>Origins that are not members, and since when.</summary>
+    public IReadOnlyDictionary<ulong, long> AbsentSince => _retirement.AbsentSince;
 
     public IReadOnlyCollection<ulong> Members => _peers.Keys;
 
@@ -67,8 +61,8 @@ internal sealed class Replicator
     /// <summary>Changes, in order, for the caller to take. Those of the directory are among them.</summary>
     public List<Change> Changes { get; } = [];
 
-    /// <summary>What durable channels must keep; without an entry: that more was seen.</summary>
-    public List<(Replica Replica, Entry? Entry)> Kept { get; } = [];
+    /// <summary>Keys of durable channels that have changed or are gone; without a key: that more was seen. For the caller to take.</summary>
+    public List<(Replica Replica, string? Key)> Kept { get; } = [];
 
     /// <summary>Channels that are no more, for the caller to take.</summary>
     public List<Replica> Removed { get; } = [];
@@ -85,12 +79,29 @@ internal sealed class Replicator
     public bool IsRestless { get; private set; }
 
     /// <summary>Whether nothing has changed for a while and nothing ends soon: <see cref="Tick"/> is due only each <see cref="ReplicatorOptions.CalmInterval"/>.</summary>
-    public bool IsCalm => _calm > ReplicatorOptions.StirDigests && !_endsSoon;
+    public bool IsCalm => _antiEntropy.IsCalm && !_endsSoon;
 
     /// <summary>Whether every replica has been compared with another node's.</summary>
-    public bool IsSynced => Directory.IsSynced && _channels.Values.All(c => c.IsSynced);
+    public bool IsSynced => Directory.IsSynced && Channels.Values.All(static c => c.IsSynced);
 
-    public Replica? Find(string name) => name.Length == 0 ? Directory : _channels.GetValueOrDefault(name);
+    /// <summary>What is known of the other members.</summary>
+    internal IReadOnlyCollection<Peer> Peers => _peers.Values;
+
+    /// <summary>Whether this node is the first of the members, and all others are reachable: what one alone should do is its task.</summary>
+    internal bool IsFirst => _peers.Values.All(p => p.IsReachable && p.Node > Self);
+
+    internal bool IsMember(ulong origin) => origin == Self || _peers.ContainsKey(origin);
+
+    public Replica? Find(string name) => _directory.Find(name);
+
+    /// <inheritdoc cref="ChannelDirectory.Create"/>
+    public Entry Create(string name, ChannelSpec spec, Instant now) => _directory.Create(name, spec, now);
+
+    /// <inheritdoc cref="ChannelDirectory.Remove"/>
+    public Entry Remove(string name, Instant now) => _directory.Remove(name, now);
+
+    /// <summary>Whether as many members as the level says have applied a write of this node.</summary>
+    public bool IsAcknowledged(Replica replica, ulong sequence, AckLevel level) => _acknowledgements.IsAcknowledged(replica, sequence, level);
 
     /// <summary>A write of this node.</summary>
     /// <param name="replica">Where; it has been found to be allowed.</param>
@@ -108,7 +119,7 @@ internal sealed class Replicator
         var entry = new Entry(key, value, new Stamp(time, Self), ++replica.LastSequence, flags, value is not null && timeToLive > 0 ? now.Mono + timeToLive : 0);
         replica.Apply(entry, now.Mono, Changes);
         replica.Seen.Add(Self, entry.Sequence, entry.Sequence);
-        Keep(replica, entry);
+        Keep(replica, key);
         PendingBatch? batch = _pending.Find(b => ReferenceEquals(b.Replica, replica));
         if (batch is null)
         {
@@ -122,51 +133,19 @@ internal sealed class Replicator
         return entry;
     }
 
-    /// <summary>Adds to a counter.</summary>
-    public Entry Add(Replica replica, string key, long delta, bool wantsAcknowledgement, Instant now)
+    /// <summary>Takes what a durable channel kept, or its entry in the directory; tells nobody.</summary>
+    /// <param name="replica">Where.</param>
+    /// <param name="entries">What there was.</param>
+    /// <param name="seen">What was seen.</param>
+    /// <param name="absentFor">For how long origins of it have been gone, in milliseconds.</param>
+    /// <param name="now">The time.</param>
+    public void Load(Replica replica, IEnumerable<Entry> entries, Context seen, IReadOnlyDictionary<ulong, long> absentFor, Instant now)
     {
-        string part = CounterKey.Of(key, Self);
-        long total = CounterKey.Total(replica.Find(part));
-        return Write(replica, part, CounterKey.Total(unchecked(total + delta)), EntryFlags.Counter, 0, wantsAcknowledgement, now);
-    }
-
-    /// <summary>Deletes a counter: all parts that are known here.</summary>
-    /// <returns>The last write; null: there is no such counter.</returns>
-    public Entry? DeleteCounter(Replica replica, string key, bool wantsAcknowledgement, Instant now)
-    {
-        string prefix = $"{CounterKey.Mark}{key}{CounterKey.Mark}";
-        string[] parts = [.. replica.Entries.Where(e => e.IsLive && e.IsCounter && e.Key.StartsWith(prefix, StringComparison.Ordinal)).Select(e => e.Key)];
-        Entry? last = null;
-        foreach (string part in parts)
+        foreach ((ulong origin, long time) in absentFor)
         {
-            last = Write(replica, part, null, EntryFlags.Counter, 0, wantsAcknowledgement, now);
+            _retirement.Absent(origin, now.Mono - time);
         }
 
-        return last;
-    }
-
-    /// <summary>Creates a channel that does not exist.</summary>
-    /// <returns>The write in the directory.</returns>
-    public Entry Create(string name, ChannelSpec spec, Instant now)
-    {
-        ulong generation = Directory.Find(name)?.Value is { } bytes ? ChannelSpec.Read(bytes).Generation + 1 : 1;
-        Entry entry = Write(Directory, name, (spec with { Generation = generation, Exists = true }).ToBytes(), EntryFlags.None, 0, wantsAcknowledgement: true, now);
-        FollowDirectory(entry);
-        _channels[name].IsSynced = true;
-        return entry;
-    }
-
-    /// <summary>Removes a channel that exists, with all that is in it.</summary>
-    public Entry Remove(string name, Instant now)
-    {
-        Entry entry = Write(Directory, name, (_channels[name].Spec with { Exists = false }).ToBytes(), EntryFlags.None, 0, wantsAcknowledgement: true, now);
-        FollowDirectory(entry);
-        return entry;
-    }
-
-    /// <summary>Takes what a durable channel kept, or its entry in the directory; tells nobody.</summary>
-    public void Load(Replica replica, IEnumerable<Entry> entries, Context seen, Instant now)
-    {
         List<Change> untold = [];
         foreach (Entry entry in entries)
         {
@@ -174,7 +153,7 @@ internal sealed class Replicator
             replica.Restore(entry, now.Mono, untold);
             if (ReferenceEquals(replica, Directory))
             {
-                FollowDirectory(entry);
+                _directory.Follow(entry.Key);
             }
 
             replica.Seen.Add(entry.Stamp.Node, entry.Sequence, entry.Sequence);
@@ -196,26 +175,6 @@ internal sealed class Replicator
         return taken;
     }
 
-    public bool IsAcknowledged(Replica replica, ulong sequence, AckLevel level)
-    {
-        int have = 1;
-        bool all = true;
-        foreach (Peer peer in _peers.Values)
-        {
-            bool has = peer.HasSeen(replica, Self, sequence);
-            have += has ? 1 : 0;
-            all &= has || !peer.IsReachable;
-        }
-
-        return level switch
-        {
-            AckLevel.Local => true,
-            AckLevel.One => have > 1,
-            AckLevel.Majority => have > (_peers.Count + 1) / 2,
-            _ => all,
-        };
-    }
-
     /// <summary>Who the other members are.</summary>
     public void SetMembers(IReadOnlyCollection<(ulong Node, bool IsReachable)> members, Instant now)
     {
@@ -223,9 +182,10 @@ internal sealed class Replicator
         foreach (Peer gone in _peers.Values.Where(p => !present.Contains(p.Node)).ToArray())
         {
             _peers.Remove(gone.Node);
-            _absent[gone.Node] = now.Mono;
+            _retirement.Absent(gone.Node, now.Mono);
+            _acknowledgements.Forget(gone.Node);
             _pulls.Forget(gone.Node);
-            EndOwner(gone.Node, now);
+            _owners.Gone(gone.Node, now);
             AcknowledgementsChanged = true;
         }
 
@@ -240,7 +200,8 @@ internal sealed class Replicator
             if (isNew)
             {
                 _peers[node] = peer = new Peer(node);
-                _absent.Remove(node);
+                _owners.Present(node);
+                _retirement.Present(node);
             }
 
             bool returns = isReachable && (isNew || !peer!.IsReachable);
@@ -248,7 +209,7 @@ internal sealed class Replicator
             peer!.IsReachable = isReachable;
             if (returns)
             {
-                SendDigest(peer, Reply.IfDifferent);
+                _antiEntropy.Send(peer, Reply.IfDifferent, now);
             }
         }
     }
@@ -260,48 +221,20 @@ internal sealed class Replicator
         _endsSoon = false;
         foreach (Replica replica in All())
         {
-            _ended.Clear();
-            replica.Expire(now.Mono, _ended, Changes);
-            Keep(replica, _ended);
+            List<Entry> ended = [];
+            replica.Expire(now.Mono, ended, Changes);
+            KeepAll(replica, ended);
             Await(replica.NextExpiry, now);
         }
 
-        foreach (((Replica replica, ulong origin) gap, long since) in _gaps.ToArray())
-        {
-            if (!gap.replica.Seen.HasGap(gap.origin) || !_peers.TryGetValue(gap.origin, out Peer? peer))
-            {
-                _gaps.Remove(gap);
-            }
-            else if (now.Mono - since >= _options.Patience)
-            {
-                _pulls.Start(peer, gap.replica, now);
-            }
-        }
-
-        foreach (Peer peer in _peers.Values)
-        {
-            foreach ((Replica replica, (Context has, long since)) in peer.Suspects.ToArray())
-            {
-                if (replica.Seen.Covers(has))
-                {
-                    peer.Suspects.Remove(replica);
-                }
-                else if (now.Mono - since >= _options.Patience)
-                {
-                    peer.Suspects.Remove(replica);
-                    _pulls.Start(peer, replica, now);
-                }
-            }
-
-            IsRestless |= peer.Suspects.Count > 0;
-        }
-
+        _antiEntropy.PullMissing(now);
         _pulls.Tick(now);
-        IsRestless |= _gaps.Count > 0 || _pulls.IsBusy;
-        if (now.Mono >= _nextDigest - Slack)
+        IsRestless |= _antiEntropy.IsRestless || _pulls.IsBusy;
+        if (_antiEntropy.Compare(now))
         {
-            Compare(now);
-            _nextDigest = now.Mono + (IsCalm ? _options.CalmInterval : _options.DigestInterval);
+            _retirement.Tick(now);
+            _owners.EndStrangers(now);
+            CollectTombstones(now);
         }
     }
 
@@ -323,7 +256,8 @@ internal sealed class Replicator
             switch (kind)
             {
                 case MessageKind.Digest:
-                    OnDigest(ref reader, peer, now);
+                    _antiEntropy.Receive(ref reader, peer, now);
+                    IsRestless |= _antiEntropy.IsRestless || _pulls.IsBusy;
                     break;
                 case MessageKind.Acknowledge:
                     if (ReadChannel(ref reader) is { } replica)
@@ -342,7 +276,7 @@ internal sealed class Replicator
             }
         }
 
-        PayAcknowledgements();
+        _acknowledgements.Pay();
     }
 
     /// <summary>An entry from elsewhere.</summary>
@@ -360,15 +294,15 @@ internal sealed class Replicator
         }
 
         Await(entry.ExpiresAt, now);
-        Keep(replica, entry);
+        Keep(replica, entry.Key);
         if (ReferenceEquals(replica, Directory))
         {
-            FollowDirectory(entry);
+            _directory.Follow(entry.Key);
         }
 
         if (entry.Stamp.IsDerived)
         {
-            Reassert(replica, old, now);
+            _owners.Reassert(replica, old, now);
         }
     }
 
@@ -376,20 +310,25 @@ internal sealed class Replicator
     internal void Drop(Replica replica, Entry entry, Instant now)
     {
         replica.Drop(entry, Changes);
-        Keep(replica, entry.Ended());
-        Reassert(replica, entry, now);
+        Keep(replica, entry.Key);
+        if (ReferenceEquals(replica, Directory))
+        {
+            _directory.Follow(entry.Key);
+        }
+
+        _owners.Reassert(replica, entry, now);
     }
 
     /// <summary>A pull has ended well.</summary>
-    internal void Pulled(Replica replica, Peer source)
+    internal void Pulled(Replica replica, Peer source, Instant now)
     {
-        Keep(replica, (Entry?)null);
+        Keep(replica, null);
         if (!replica.IsSynced)
         {
             replica.IsSynced = true;
             if (ReferenceEquals(replica, Directory))
             {
-                SendDigest(source, Reply.IfDifferent); // of the channels that it has brought
+                _antiEntropy.Send(source, Reply.IfDifferent, now); // of the channels that it has brought
             }
         }
     }
@@ -433,156 +372,41 @@ internal sealed class Replicator
             peer?.Knows(replica).Add(sender, 1, last);
             if (replica.Seen.HasGap(sender))
             {
-                _gaps.TryAdd((replica, sender), now.Mono);
+                _antiEntropy.NoticeGap(replica, sender, now);
                 IsRestless = true;
             }
 
             if (wantsAcknowledgement)
             {
-                _owed[(replica, sender)] = Math.Max(last, _owed.GetValueOrDefault((replica, sender)));
+                _acknowledgements.Owe(replica, sender, last);
             }
         }
     }
 
-    private void OnDigest(ref WireReader reader, Peer peer, Instant now)
+    private void CollectTombstones(Instant now)
     {
-        var wants = (Reply)reader.Byte();
-        bool differs = false;
-        while (!reader.IsAtEnd)
-        {
-            Replica? replica = ReadChannel(ref reader);
-            ulong digest = reader.Word();
-            ulong floor = reader.Word();
-            Context has = Messages.ReadContext(ref reader);
-            if (replica is null)
-            {
-                continue;
-            }
-
-            replica.RaiseFloor(floor);
-            peer.Knows(replica).Union(has);
-            AcknowledgementsChanged = true;
-            bool covers = replica.Seen.Covers(has);
-            if (digest == replica.Digest)
-            {
-                // The same lives in both: what the other has seen is reflected here too.
-                if (!covers)
-                {
-                    replica.Seen.Union(has);
-                    Keep(replica, (Entry?)null);
-                }
-
-                replica.IsSynced = true;
-                peer.Suspects.Remove(replica);
-                differs |= !has.Covers(replica.Seen);
-                continue;
-            }
-
-            differs = true;
-            if (!replica.IsSynced || (covers && has.Covers(replica.Seen)))
-            {
-                _pulls.Start(peer, replica, now);
-                IsRestless = true;
-            }
-            else if (!covers)
-            {
-                peer.Suspects.TryAdd(replica, (has, now.Mono));
-                IsRestless = true;
-            }
-        }
-
-        if (wants == Reply.InAnyCase || (wants == Reply.IfDifferent && (differs || !IsSynced)))
-        {
-            SendDigest(peer, Reply.No);
-        }
-    }
-
-    private bool HasTombstones => All().Any(static r => r.Tombstones > 0);
-
-    private void LookForChanges(int reachable)
-    {
-        ulong state = All().Aggregate((ulong)reachable, static (sum, r) => (sum * 31) + r.Digest + r.LastSequence);
-        _calm = state == _state && !HasTombstones ? _calm + 1 : 0;
-        _state = state;
-    }
-
-    private void Compare(Instant now)
-    {
-        Peer[] reachable = [.. _peers.Values.Where(p => p.IsReachable)];
-        LookForChanges(reachable.Length);
-        if (reachable.Length > 0 && !IsSynced)
-        {
-            Array.ForEach(reachable, p => SendDigest(p, Reply.IfDifferent));
-        }
-        else if (reachable.Length > 0)
-        {
-            // What was deleted is forgotten when all are known to have seen that, and others may be calm: they are asked.
-            SendDigest(reachable[_turn++ % (uint)reachable.Length], HasTombstones ? Reply.InAnyCase : Reply.IfDifferent);
-        }
-
-        HashSet<ulong> owners = [.. All().SelectMany(r => r.Owners)];
-        foreach (ulong forgotten in _absent.Keys.Where(a => !owners.Contains(a)).ToArray())
-        {
-            _absent.Remove(forgotten);
-        }
-
         foreach (Replica replica in All())
         {
-            foreach (ulong owner in replica.Owners.Where(o => o != Self && !_peers.ContainsKey(o)).ToArray())
-            {
-                if (!_absent.TryGetValue(owner, out long since))
-                {
-                    _absent[owner] = now.Mono;
-                }
-                else if (now.Mono - since >= _options.StrangerAge)
-                {
-                    EndOwner(replica, owner, now);
-                }
-            }
-
-            replica.Collect(now.Mono, _options.TombstoneAge, (origin, sequence) => _peers.Values.All(p => p.HasSeen(replica, origin, sequence)));
+            replica.Collect(
+                now.Mono,
+                _options.TombstoneAge,
+                (origin, sequence) => _peers.Values.All(p => p.HasSeen(replica, origin, sequence) || (p.IsReachable && _retirement.IsLongGone(origin, now))),
+                key => Store(replica, key));
         }
     }
 
-    /// <summary>A node says again what others believed to be over.</summary>
-    private void Reassert(Replica replica, Entry? old, Instant now)
+    /// <summary>A channel is gone.</summary>
+    internal void Forget(Replica replica)
     {
-        if (old is { IsLive: true, IsEphemeral: true } && old.Stamp.Node == Self && replica.Find(old.Key) is not { IsLive: true })
+        Removed.Add(replica);
+        _pulls.Forget(replica);
+        _antiEntropy.Forget(replica);
+        _acknowledgements.Forget(replica);
+        PendingCount -= _pending.Where(b => ReferenceEquals(b.Replica, replica)).Sum(static b => b.Entries.Count);
+        _pending.RemoveAll(b => ReferenceEquals(b.Replica, replica));
+        foreach (Peer peer in _peers.Values)
         {
-            Write(replica, old.Key, old.Value, old.Flags, old.ExpiresAt > 0 ? Math.Max(1, old.ExpiresAt - now.Mono) : 0, wantsAcknowledgement: false, now);
-        }
-    }
-
-    private void FollowDirectory(Entry entry)
-    {
-        if (entry.Value is not { } bytes)
-        {
-            return;
-        }
-
-        ChannelSpec spec = ChannelSpec.Read(bytes);
-        if (_channels.TryGetValue(entry.Key, out Replica? there) && (!spec.Exists || there.Spec.Generation != spec.Generation))
-        {
-            _channels.Remove(entry.Key);
-            Removed.Add(there);
-            _pulls.Forget(there);
-            PendingCount -= _pending.Where(b => ReferenceEquals(b.Replica, there)).Sum(b => b.Entries.Count);
-            _pending.RemoveAll(b => ReferenceEquals(b.Replica, there));
-            foreach (Peer peer in _peers.Values)
-            {
-                peer.Forget(there);
-            }
-
-            foreach ((Replica Replica, ulong) key in _gaps.Keys.Concat(_owed.Keys).Where(k => ReferenceEquals(k.Replica, there)).ToArray())
-            {
-                _gaps.Remove(key);
-                _owed.Remove(key);
-            }
-        }
-
-        if (spec.Exists && !_channels.ContainsKey(entry.Key))
-        {
-            _channels[entry.Key] = new Replica(entry.Key, spec);
+            peer.Forget(replica);
         }
     }
 
@@ -592,81 +416,28 @@ internal sealed class Replicator
         _endsSoon |= time > 0 && time - now.Mono < _options.CalmInterval;
     }
 
-    private void EndOwner(ulong owner, Instant now)
-    {
-        foreach (Replica replica in All())
-        {
-            EndOwner(replica, owner, now);
-        }
-    }
-
-    private void EndOwner(Replica replica, ulong owner, Instant now)
-    {
-        _ended.Clear();
-        replica.EndOwner(owner, now.Mono, _ended, Changes);
-        Keep(replica, _ended);
-    }
-
-    private void PayAcknowledgements()
-    {
-        foreach (((Replica replica, ulong origin) owed, ulong last) in _owed.Count == 0 ? [] : _owed.ToArray())
-        {
-            ulong upTo = owed.replica.Seen.UpTo(owed.origin);
-            if (upTo >= last)
-            {
-                _owed.Remove(owed);
-                WireWriter writer = Messages.Begin(MessageKind.Acknowledge, Self, 64);
-                Messages.WriteChannel(writer, owed.replica);
-                writer.Varint(upTo);
-                Outbox.Add((owed.origin, writer.ToArray()));
-            }
-        }
-    }
-
-    private void SendDigest(Peer peer, Reply wanted)
-    {
-        WireWriter? writer = null;
-        foreach (Replica replica in All())
-        {
-            if (writer is null)
-            {
-                writer = Messages.Begin(MessageKind.Digest, Self);
-                writer.Byte((byte)wanted);
-            }
-
-            Messages.WriteChannel(writer, replica);
-            writer.Word(replica.Digest);
-            writer.Word(replica.Floor);
-            Messages.WriteContext(writer, replica.Seen);
-            if (writer.Length >= Messages.FullAt)
-            {
-                Outbox.Add((peer.Node, writer.ToArray()));
-                writer = null;
-            }
-        }
-
-        if (writer is not null)
-        {
-            Outbox.Add((peer.Node, writer.ToArray()));
-        }
-    }
-
-    private void Keep(Replica replica, List<Entry> ended)
+    internal void KeepAll(Replica replica, List<Entry> ended)
     {
         foreach (Entry entry in ended)
         {
-            Keep(replica, entry);
+            Keep(replica, entry.Key);
         }
     }
 
-    private void Keep(Replica replica, Entry? entry)
+    /// <summary>A key has changed or, without one, more was seen.</summary>
+    internal void Keep(Replica replica, string? key)
     {
-        (_calm, _nextDigest) = (0, IsCalm ? 0 : _nextDigest); // something has changed: digests are sent each second for a while
-        if (replica.Spec.IsDurable && entry is not { IsEphemeral: true })
+        _antiEntropy.Stir();
+        Store(replica, key);
+    }
+
+    internal void Store(Replica replica, string? key)
+    {
+        if (replica.Spec.IsDurable)
         {
-            Kept.Add((replica, entry));
+            Kept.Add((replica, key));
         }
     }
 
-    private IEnumerable<Replica> All() => _channels.Values.Prepend(Directory);
+    internal IEnumerable<Replica> All() => Channels.Values.Prepend(Directory);
 }

@@ -24,6 +24,21 @@ internal sealed record ReplicatorOptions
     /// <summary>How long a tombstone stays at least. It must be longer than any message is under way.</summary>
     public long TombstoneAge { get; init; } = 30_000;
 
+    /// <summary>
+    /// After how long an origin that is not a member is forgotten, once nothing of it is left. Raising it makes contexts longer, by 14 bytes
+    /// for each process that ended meanwhile. A node that was cut off for longer can bring back what the others have deleted.
+    /// </summary>
+    public long OriginAge { get; init; } = 24 * 3_600_000;
+
+    /// <summary>
+    /// After how long the part of a counter that a process has left is carried by another node; twice as long, and it is that node's own.
+    /// Raising it keeps entries of ended processes for longer. Nodes that were cut off from each other for longer can count a share twice.
+    /// </summary>
+    public long CounterAge { get; init; } = 7 * 24 * 3_600_000;
+
+    /// <summary>How long the names of removed channels are remembered. A node that was cut off for longer can bring its channel back.</summary>
+    public long RemovedNameAge { get; init; } = 7 * 24 * 3_600_000;
+
     /// <summary>How long ephemeral entries stay whose owner was never a member; those of one that was go with it.</summary>
     public long StrangerAge { get; init; } = 30_000;
 }

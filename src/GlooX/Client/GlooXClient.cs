@@ -1,9 +1,9 @@
 using GlooX.Client;
 using System.Runtime.CompilerServices;
+using GlooX.Channels;
 using GlooX.Contracts;
 using GlooX.Payloads;
 using GlooX.Slots;
-using GlooX.Tls;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
 
@@ -394,12 +394,12 @@ public sealed partial class GlooXClient : IAsyncDisposable
     /// <summary>Has certificates refused by the whole grid from now on, although they are valid, and the connections ended that were made with them.</summary>
     /// <param name="serials">Serial numbers in hexadecimal, as <c>gloox certs</c> shows them.</param>
     /// <param name="ct">Gives up.</param>
-    /// <returns>Completes when the agent has denied them; the others hear of it within seconds, or as soon as they are reachable.</returns>
+    /// <returns>Completes when the agent has revoked them; the others hear of it within seconds, or as soon as they are reachable.</returns>
     /// <exception cref="RpcException">The agent does not answer, or one is no serial number.</exception>
-    public async Task DenyAsync(IEnumerable<string> serials, CancellationToken ct = default)
+    public async Task RevokeAsync(IEnumerable<string> serials, CancellationToken ct = default)
     {
         await RequireAgentAsync(ct).ConfigureAwait(false);
-        await _agent.DenyAsync([.. serials], ct).ConfigureAwait(false);
+        await _agent.RevokeAsync([.. serials], ct).ConfigureAwait(false);
     }
 
     /// <summary>The add-ons of the node.</summary>
@@ -455,15 +455,17 @@ public sealed partial class GlooXClient : IAsyncDisposable
     /// <summary>Calls an add-on that is a delegate, or a method of another.</summary>
     /// <typeparam name="T">What it returns; with <see cref="object"/> whatever comes.</typeparam>
     /// <param name="name">Its name, or <c>name/method</c>.</param>
-    /// <param name="arguments">Its arguments.</param>
+    /// <param name="arguments">Its arguments. A <see cref="CancellationToken"/> at the end is none of them: it cancels the call.</param>
     /// <returns>The result.</returns>
+    /// <exception cref="ArgumentException">A <see cref="CancellationToken"/> is among the arguments, and not at the end.</exception>
     /// <exception cref="RpcException">The call failed; <see cref="RpcError.ServiceNotFound"/>: there is no such add-on.</exception>
-    public ValueTask<T?> CallAddonAsync<T>(string name, params object?[] arguments)
-    {
-        ArgumentNullException.ThrowIfNull(name);
-        int slash = name.IndexOf('/', StringComparison.Ordinal);
-        return _rpc.CallAsync<T>(AddonRequest.ServiceOf(slash < 0 ? $"{name}/{AddonRequest.DelegateMethod}" : name), arguments);
-    }
+    public ValueTask<T?> CallAddonAsync<T>(string name, params object?[] arguments) => _rpc.CallAsync<T>(MethodOfAddon(name), arguments);
+
+    /// <inheritdoc cref="CallAddonAsync{T}(string, object?[])"/>
+    /// <param name="name">Its name, or <c>name/method</c>.</param>
+    /// <param name="arguments">Its arguments.</param>
+    /// <param name="ct">Cancels the operation.</param>
+    public ValueTask<T?> CallAddonAsync<T>(string name, object?[] arguments, CancellationToken ct) => _rpc.CallAsync<T>(MethodOfAddon(name), arguments, ct);
 
     /// <summary>An add-on as a contract.</summary>
     /// <typeparam name="T">An interface with <see cref="RpcServiceAttribute"/>.</typeparam>
@@ -486,7 +488,7 @@ public sealed partial class GlooXClient : IAsyncDisposable
     /// <exception cref="ChannelException">It exists with other options, or a reachable node has not confirmed it within 5 s.</exception>
     /// <exception cref="ArgumentException">An option is out of its range.</exception>
     /// <exception cref="RpcException">The agent does not answer, or is none.</exception>
-    public async Task<ClientChannel<object?>> CreateChannelAsync(string name, ChannelOptions? options = null, CancellationToken ct = default)
+    public async Task<IChannel<object?>> CreateChannelAsync(string name, ChannelOptions? options = null, CancellationToken ct = default)
     {
         (await _channels.CreateAsync(name, options?.Checked(), ct).ConfigureAwait(false)).OrThrow(name);
         return Channel(name);
@@ -504,11 +506,11 @@ public sealed partial class GlooXClient : IAsyncDisposable
     /// <summary>A channel by its name; nothing is sent before it is used, and a name that does not exist is told then.</summary>
     /// <param name="name">Its name.</param>
     /// <returns>The channel, with values of any type.</returns>
-    public ClientChannel<object?> Channel(string name) => Channel<object?>(name);
+    public IChannel<object?> Channel(string name) => Channel<object?>(name);
 
     /// <inheritdoc cref="Channel(string)"/>
     /// <typeparam name="T">The type of its values.</typeparam>
-    public ClientChannel<T> Channel<T>(string name) => new(_channels, name, _channelLog);
+    public IChannel<T> Channel<T>(string name) => new ClientChannel<T>(_channels, name, _channelLog);
 
     /// <summary>The other side as a contract.</summary>
     /// <typeparam name="T">An interface with <see cref="RpcServiceAttribute"/>.</typeparam>
@@ -520,13 +522,22 @@ public sealed partial class GlooXClient : IAsyncDisposable
     /// <inheritdoc cref="RpcClient.CallAsync{T}(string, object?[])"/>
     public ValueTask<T?> CallAsync<T>(string method, params object?[] arguments) => _rpc.CallAsync<T>(method, arguments);
 
+    /// <inheritdoc cref="RpcClient.CallAsync{T}(string, object?[], CancellationToken)"/>
+    public ValueTask<T?> CallAsync<T>(string method, object?[] arguments, CancellationToken ct) => _rpc.CallAsync<T>(method, arguments, ct);
+
+    private static string MethodOfAddon(string name)
+    {
+        ArgumentNullException.ThrowIfNull(name);
+        return AddonRequest.ServiceOf(name.Contains('/', StringComparison.Ordinal) ? name : $"{name}/{AddonRequest.DelegateMethod}");
+    }
+
     // What is spawned may hold secrets: a child that took its agent's port must not get them.
     private async Task RequireAgentAsync(CancellationToken ct)
     {
-        Peer peer = (await _rpc.ConnectionAsync(ct).ConfigureAwait(false)).Peer;
+        RpcPeer peer = await _rpc.OpenAsync(ct).ConfigureAwait(false);
         if (!peer.Roles.HasFlag(RpcRole.Agent))
         {
-            throw new RpcException(RpcError.Tls, $"{Url} is no agent: its certificate '{peer.Subject}' has the role {CertificateNames.Describe(peer.Roles)}") { Url = Url };
+            throw new RpcException(RpcError.Tls, $"{Url} is no agent: its certificate '{peer.Subject}' has the role {peer.Roles}") { Url = Url };
         }
     }
 

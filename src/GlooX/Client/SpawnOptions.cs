@@ -21,7 +21,7 @@ public sealed record SpawnOptions
     /// </summary>
     public bool AllowSpawn { get; init; }
 
-    /// <summary>What the process needs. Null (default): what its class's <see cref="ProvisionAttribute"/> says, else the file's manifest (<see cref="GlooX.Slots.ProvisionManifest"/>), else nothing.</summary>
+    /// <summary>What the process needs. Null (default): what its class's <see cref="ProvisionAttribute"/> says, else the payload's manifest (<c>gloox.json</c>), else nothing.</summary>
     public Provision? Provision { get; init; }
 
     /// <summary>The user's own values, which the process finds in its <see cref="Worker.Options"/>; they travel by pipe and never show in a process list.</summary>

@@ -64,6 +64,9 @@ public sealed class SpawnedProcess : IAsyncDisposable
     /// <inheritdoc cref="RpcClient.CallAsync{T}(string, object?[])"/>
     public ValueTask<T?> CallAsync<T>(string method, params object?[] arguments) => Line.CallAsync<T>(method, arguments);
 
+    /// <inheritdoc cref="RpcClient.CallAsync{T}(string, object?[], CancellationToken)"/>
+    public ValueTask<T?> CallAsync<T>(string method, object?[] arguments, CancellationToken ct) => Line.CallAsync<T>(method, arguments, ct);
+
     /// <summary>The process as a contract.</summary>
     /// <typeparam name="T">An interface with <see cref="RpcServiceAttribute"/>.</typeparam>
     /// <returns>A proxy; keep it.</returns>

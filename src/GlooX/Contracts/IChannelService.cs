@@ -17,6 +17,10 @@ internal interface IChannelService
     [Rpc("create")]
     ValueTask<ChannelReply> CreateAsync(string channel, ChannelOptions? options, CancellationToken ct = default);
 
+    /// <summary>The options of a channel; null when it does not exist.</summary>
+    [Rpc("options")]
+    ValueTask<ChannelOptions?> OptionsAsync(string channel, CancellationToken ct = default);
+
     [Rpc("remove")]
     ValueTask<ChannelReply> RemoveAsync(string channel, CancellationToken ct = default);
 

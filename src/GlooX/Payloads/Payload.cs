@@ -1,6 +1,5 @@
 using System.Collections.Concurrent;
 using GlooX.Slots;
-using GlooX.Tls;
 
 namespace GlooX.Payloads;
 

@@ -152,7 +152,7 @@ public sealed class MergeTests
                 stamp = stamp with { Time = stamp.Time + 2 };
             ulong sequence = ++sequences[write.Origin];
             EntryFlags flags = (write.Kind == 0 ? EntryFlags.Tombstone : EntryFlags.None) | (isCounter ? EntryFlags.Counter : EntryFlags.None);
-            var entry = new Entry(key, write.Kind == 0 ? null : CounterKey.Total(entries.Count), stamp, sequence, flags, 0);
+            var entry = new Entry(key, write.Kind == 0 ? null : CounterKey.Value(entries.Count), stamp, sequence, flags, 0);
             entries.Add(entry);
             if (write.Kind == 1 && !isCounter)
                 entries.Add(entry.Ended());

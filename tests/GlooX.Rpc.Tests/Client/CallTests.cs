@@ -150,6 +150,30 @@ public sealed class CallTests
     }
 
     [Fact]
+    public async Task A_token_at_the_end_of_an_untyped_call_cancels_it_and_is_no_argument()
+    {
+        await using Harness it = await Harness.StartAsync();
+        Assert.Equal(3, await it.Client.CallAsync<int>("Add", 1, 2, Ct));
+        Assert.Equal(3, await it.Client.CallAsync<int>("Add", [1, 2], Ct));
+        using var stop = new CancellationTokenSource();
+        Task<string?> call = it.Client.CallAsync<string>("Hang", "x", stop.Token).AsTask();
+        await it.Calculator.Entered.Task;
+        await stop.CancelAsync();
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => call);
+        await it.Calculator.Ended.Task;
+    }
+
+    [Fact]
+    public async Task A_token_elsewhere_among_the_arguments_is_refused_before_anything_is_sent()
+    {
+        await using Harness it = await Harness.StartAsync();
+        Assert.Contains("last", (await Assert.ThrowsAsync<ArgumentException>(async () => await it.Client.CallAsync<int>("Add", Ct, 2))).Message, StringComparison.Ordinal);
+        await Assert.ThrowsAsync<ArgumentException>(async () => await it.Client.CallAsync<int>("Add", [1, Ct], Ct));
+        RpcException nested = await Assert.ThrowsAsync<RpcException>(async () => await it.Client.CallAsync<int>("Size", new object[] { new object[] { Ct } }));
+        Assert.Equal((RpcError.BadArguments, true), (nested.Code, nested.Method is null));
+    }
+
+    [Fact]
     public async Task A_caller_that_is_gone_cancels_its_handlers()
     {
         await using Harness it = await Harness.StartAsync();

@@ -142,7 +142,7 @@ public sealed class ShippingTests
     public async Task A_file_that_changes_or_vanishes_before_it_is_sent_is_named()
     {
         await using TestGrid grid = await TestGrid.StartAsync();
-        await using RpcClient rpc = RpcClient.Connect(grid.Agents[0].Url);
+        await using RpcClient rpc = new RpcClient(grid.Agents[0].Url);
         var upload = new BundleUpload(rpc.As<IBundleService>(IBundleService.ServiceName));
         string folder = Directory.CreateDirectory(Path.Combine(TestGrid.Home, $"changing-{Guid.NewGuid():N}")).FullName;
         string file = Path.Combine(folder, "file");

@@ -1,6 +1,5 @@
 using GlooX.Payloads;
 using GlooX.Slots;
-using GlooX.Tls;
 using GlooX.Workers;
 using Microsoft.Extensions.Logging;
 

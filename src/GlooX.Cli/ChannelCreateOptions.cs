@@ -1,0 +1,50 @@
+using System.CommandLine;
+
+namespace GlooX.Cli;
+
+/// <summary>The options of a new channel, as options of <c>gloox channel create</c>.</summary>
+internal sealed class ChannelCreateOptions
+{
+    private static readonly Dictionary<string, ChannelDurability> s_durabilities = new(StringComparer.Ordinal)
+    {
+        ["memory"] = ChannelDurability.Memory,
+        ["process"] = ChannelDurability.Process,
+        ["every-second"] = ChannelDurability.EverySecond,
+        ["every-write"] = ChannelDurability.EveryWrite,
+    };
+
+    private readonly Option<string?> _durability = Choice("--durability", "What survives when all nodes end: nothing, what the system has written, all but the last second, or every write. Default: memory", s_durabilities.Keys);
+    private readonly Option<string?> _acknowledge = Choice("--acknowledge", "Which nodes must have a write before it is done. Default: local", Enum.GetNames<Acknowledgement>().Select(static n => n.ToLowerInvariant()));
+    private readonly Option<double?> _timeToLive = new("--ttl") { Description = "How long entries live that are written without a time of their own. Default: for ever", HelpName = "SECONDS" };
+    private readonly Option<int?> _entries = new("--max-entries") { Description = "Most keys. Default: 1,000,000", HelpName = "COUNT" };
+    private readonly Option<string?> _size = new("--max-size") { Description = "Most bytes of all keys and values. Default: 1GB", HelpName = "SIZE" };
+    private readonly Option<string?> _key = new("--max-key") { Description = "Longest key. Default: 1KB", HelpName = "SIZE" };
+    private readonly Option<string?> _value = new("--max-value") { Description = "Largest value. Default: 1MB", HelpName = "SIZE" };
+
+    public Option[] Options => [_durability, _acknowledge, _timeToLive, _entries, _size, _key, _value];
+
+    /// <summary>Null: none of the options is given, and the channel may exist with any.</summary>
+    /// <exception cref="ArgumentException">An option is not a size, or is out of its range.</exception>
+    public ChannelOptions? Read(ParseResult parsed)
+    {
+        var standard = new ChannelOptions();
+        ChannelOptions read = standard with
+        {
+            Durability = parsed.GetValue(_durability) is { } durability ? s_durabilities[durability] : standard.Durability,
+            Acknowledge = parsed.GetValue(_acknowledge) is { } level ? Enum.Parse<Acknowledgement>(level, ignoreCase: true) : standard.Acknowledge,
+            TimeToLive = parsed.GetValue(_timeToLive) is { } seconds ? TimeSpan.FromSeconds(seconds) : standard.TimeToLive,
+            MaxEntries = parsed.GetValue(_entries) ?? standard.MaxEntries,
+            MaxBytes = parsed.GetValue(_size) is { } size ? Needs.Size(size) : standard.MaxBytes,
+            MaxKeyBytes = parsed.GetValue(_key) is { } key ? checked((int)Needs.Size(key)) : standard.MaxKeyBytes,
+            MaxValueBytes = parsed.GetValue(_value) is { } value ? checked((int)Needs.Size(value)) : standard.MaxValueBytes,
+        };
+        return Array.Exists(Options, o => parsed.GetResult(o) is { Implicit: false }) ? read : null;
+    }
+
+    private static Option<string?> Choice(string name, string what, IEnumerable<string> values)
+    {
+        var option = new Option<string?>(name) { Description = what, HelpName = string.Join('|', values) };
+        option.AcceptOnlyFromAmong([.. values]);
+        return option;
+    }
+}
