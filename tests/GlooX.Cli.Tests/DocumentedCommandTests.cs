@@ -56,15 +56,15 @@ public sealed partial class DocumentedCommandTests
 
     private static bool IsUnknown(string error) => error.StartsWith("Unrecognized", StringComparison.Ordinal);
 
-    [GeneratedRegex("```sh\n(?<lines>.*?)```", RegexOptions.Singleline | RegexOptions.NonBacktracking)]
+    [GeneratedRegex("```sh\n(?<lines>.*?)```", RegexOptions.Singleline | RegexOptions.NonBacktracking | RegexOptions.ExplicitCapture)]
     private static partial Regex ShellBlock();
 
-    [GeneratedRegex("`(?<code>[^`\n]+)`", RegexOptions.NonBacktracking)]
+    [GeneratedRegex("`(?<code>[^`\n]+)`", RegexOptions.NonBacktracking | RegexOptions.ExplicitCapture)]
     private static partial Regex Code();
 
-    [GeneratedRegex(@"^\s*(?:[a-z]+\$)?\s*gloox\s+(?<arguments>.+)$", RegexOptions.NonBacktracking)]
+    [GeneratedRegex(@"^\s*([a-z]+\$)?\s*gloox\s+(?<arguments>.+)$", RegexOptions.NonBacktracking | RegexOptions.ExplicitCapture)]
     private static partial Regex ToolLine();
 
-    [GeneratedRegex(@"\s+#.*$", RegexOptions.NonBacktracking)]
+    [GeneratedRegex(@"\s+#.*$", RegexOptions.NonBacktracking | RegexOptions.ExplicitCapture)]
     private static partial Regex Comment();
 }

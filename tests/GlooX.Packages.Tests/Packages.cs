@@ -137,9 +137,9 @@ public sealed partial class Packages : IAsyncLifetime
         throw new InvalidOperationException($"no {file} above {AppContext.BaseDirectory}");
     }
 
-    [GeneratedRegex(@"#:project .*/(?<project>[^/]+)\.csproj", RegexOptions.NonBacktracking)]
+    [GeneratedRegex(@"#:project .*/(?<project>[^/]+)\.csproj", RegexOptions.NonBacktracking | RegexOptions.ExplicitCapture)]
     private static partial Regex ProjectDirective();
 
-    [GeneratedRegex("```csharp\n(?<code>.*?)```", RegexOptions.Singleline | RegexOptions.NonBacktracking)]
+    [GeneratedRegex("```csharp\n(?<code>.*?)```", RegexOptions.Singleline | RegexOptions.NonBacktracking | RegexOptions.ExplicitCapture)]
     private static partial Regex CSharpBlock();
 }
