@@ -160,7 +160,7 @@ public abstract class RpcRequest : IWork
         }
         catch (RpcException e)
         {
-            Connection.SendError(Id, e);
+            Connection.SendError(Id, new RpcException(e.Code, e.Message)); // it is this call's own failure
         }
 
         End();

@@ -112,7 +112,14 @@ internal sealed class OutgoingStream(RpcConnection connection, uint number)
         lock (_gate)
         {
             _credit -= frame.Length - head + IncomingStream.ItemCost;
-            return !_stopped && connection.Send(frame, isUrgent: false);
+            try
+            {
+                return !_stopped && connection.Send(frame, isUrgent: false);
+            }
+            catch (RpcException e)
+            {
+                throw new RpcException(e.Code, e.Message); // it is this call's own failure, and not that of a call that its handler makes
+            }
         }
     }
 

@@ -136,7 +136,7 @@ public sealed class LifeTests
         var fault = new NestedFault();
         it.Server.Add(fault, "nested");
         RpcException error = await Assert.ThrowsAsync<RpcException>(() => it.Client.As<INested>("nested").CallAsync());
-        Assert.Equal(RpcError.Connection, error.Code); // of the handler's own call
+        Assert.Equal((RpcError.Remote, RpcError.Connection), (error.Code, error.InnerCode)); // of the handler's own call
         Assert.Equal(1, fault.Calls);
     }
 

@@ -183,7 +183,9 @@ public sealed class FrameVectorTests
     };
 
     private static void WriteError(FrameBuffer frame, JsonElement vector) =>
-        FrameBodies.WriteError(frame, (RpcError)vector.Number("code"), vector.Text("message"), vector.Text("remoteType"), vector.Text("stack"), Detail(vector));
+        FrameBodies.WriteError(frame, (RpcError)vector.Number("code"), vector.Text("message"), vector.Text("remoteType"), vector.Text("stack"), Detail(vector), InnerCode(vector));
+
+    private static RpcError? InnerCode(JsonElement vector) => vector.TryGetProperty("innerCode", out JsonElement code) ? (RpcError)code.GetUInt32() : null;
 
     private static RpcFaultDetail? Detail(JsonElement vector)
     {
@@ -202,6 +204,7 @@ public sealed class FrameVectorTests
     private static void AssertError(JsonElement vector, ReadOnlyMemory<byte> body)
     {
         Assert.Equal(((RpcError)vector.Number("code"), vector.Text("message"), vector.Text("remoteType"), vector.Text("stack")), FrameBodies.ReadError(body)!);
+        Assert.Equal(InnerCode(vector), FrameBodies.ReadFailure(body).Inner);
         RpcFaultDetail? read = FrameBodies.ReadFailure(body).Detail;
         RpcFaultDetail? expected = Detail(vector);
         Assert.Equal((expected?.Type, expected is null), (read?.Type, read is null));
