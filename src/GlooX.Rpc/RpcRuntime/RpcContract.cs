@@ -82,8 +82,13 @@ public abstract class RpcDispatcher
     public abstract IReadOnlyList<string> Methods { get; }
 
     /// <summary>Whether the method's runs have been quick.</summary>
-    internal MethodTrust TrustOf(int method) =>
-        LazyInitializer.EnsureInitialized(ref _trust, () => [.. Methods.Select(static _ => new MethodTrust(isQuick: false))])[method];
+    internal MethodTrust TrustOf(int method) => (Volatile.Read(ref _trust) ?? MakeTrust())[method];
+
+    private MethodTrust[] MakeTrust()
+    {
+        MethodTrust[] made = [.. Methods.Select(static _ => new MethodTrust(isQuick: false))];
+        return Interlocked.CompareExchange(ref _trust, made, null) ?? made;
+    }
 
     /// <summary>
     /// Reads the arguments and returns a request that is ready to run. Runs on the connection's read loop; the only user code it runs are the
