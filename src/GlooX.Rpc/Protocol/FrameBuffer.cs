@@ -22,7 +22,8 @@ internal sealed class FrameBuffer(int capacity) : IBufferWriter<byte>
     /// <summary>This thread's buffer, with the header of a frame in it.</summary>
     public static FrameBuffer Begin(FrameType type, uint id)
     {
-        FrameBuffer scratch = t_scratch ??= new FrameBuffer(4096);
+        FrameBuffer scratch = t_scratch ?? new FrameBuffer(4096);
+        t_scratch = null; // a converter may make a call of its own before this frame is complete
         scratch.Length = Reserved;
         Span<byte> span = scratch.GetSpan(1 + Frame.MaxVarint);
         span[0] = (byte)type;
@@ -36,10 +37,7 @@ internal sealed class FrameBuffer(int capacity) : IBufferWriter<byte>
         uint length = (uint)(Length - Reserved);
         int start = Reserved - Frame.VarintLength(length);
         Frame.WriteVarint(_bytes.AsSpan(start), length);
-        if (_bytes.Length > 1 << 20)
-        {
-            t_scratch = null; // a large message must not keep its buffer alive on every thread that wrote one
-        }
+        t_scratch = _bytes.Length > 1 << 20 ? null : this; // a large message must not keep its buffer alive on every thread that wrote one
 
         return _bytes.AsSpan(start, Length - start);
     }

@@ -164,6 +164,18 @@ public sealed class CallTests
     }
 
     [Fact]
+    public async Task A_value_that_makes_a_call_while_it_is_written_is_sent_whole()
+    {
+        await using Harness it = await Harness.StartAsync();
+        await it.Client.OpenAsync(Ct);
+        Task<int>? inner = null;
+        var tags = new Calling(() => inner ??= it.Remote.AddAsync(1, 2).AsTask()) { "a" };
+        Order? order = await it.Client.CallAsync<Order>("Double", new Dictionary<string, object?> { ["Name"] = "outer", ["Amount"] = 2, ["Tags"] = tags, ["Part"] = null });
+        Assert.Equal(("outer", 4, "a"), (order!.Name, order.Amount, Assert.Single(order.Tags)));
+        Assert.Equal(3, await inner!);
+    }
+
+    [Fact]
     public async Task A_token_elsewhere_among_the_arguments_is_refused_before_anything_is_sent()
     {
         await using Harness it = await Harness.StartAsync();
@@ -273,5 +285,14 @@ public sealed class CallTests
         Assert.Equal(RpcError.Overloaded, error.Code);
         await stop.CancelAsync();
         await Assert.ThrowsAnyAsync<OperationCanceledException>(() => first);
+    }
+}
+
+internal sealed class Calling(Action call) : List<object?>, IEnumerable<object?>
+{
+    IEnumerator<object?> IEnumerable<object?>.GetEnumerator()
+    {
+        call();
+        return GetEnumerator();
     }
 }
