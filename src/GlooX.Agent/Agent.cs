@@ -39,8 +39,8 @@ public sealed class Agent : IAsyncDisposable
     private ProcessEvents? _events;
     private ProcessWatch? _watch;
     private HostPool? _hosts;
-    private AgentRoom? _room;
-    private BundleDesk? _bundles;
+    private AgentWorkspace? _workspace;
+    private BundleProvider? _bundles;
     private SpawnCoordinator? _placement;
     private StatusBoard? _board;
     private Upkeep? _upkeep;
@@ -320,7 +320,7 @@ public sealed class Agent : IAsyncDisposable
             await _hosts.DisposeAsync().ConfigureAwait(false);
         }
 
-        _room?.Dispose();
+        _workspace?.Dispose();
         _bundles?.Dispose();
         if (_link is not null)
         {
@@ -387,12 +387,12 @@ public sealed class Agent : IAsyncDisposable
         _upkeep = new Upkeep(identity, () => Peers, Service, (options.LoggerFactory ?? NullLoggerFactory.Instance).CreateLogger("GlooX.Trust"));
         ILogger spawning = (options.LoggerFactory ?? NullLoggerFactory.Instance).CreateLogger("GlooX.Spawning");
         ControlGroups? groups = AgentSetup.GroupsOf(options);
-        _room = new AgentRoom(_machine, spawning);
-        _hosts = new HostPool(new PoolRule(options.WarmHosts, options.MaxWarmHosts), new LaunchRule(options.Launcher, options.PassEnvironment, options.AllowedUsers), _room, FreeMemory, spawning, TimeProvider.System);
+        _workspace = new AgentWorkspace(_machine, spawning);
+        _hosts = new HostPool(new PoolRule(options.WarmHosts, options.MaxWarmHosts), new LaunchRule(options.Launcher, options.PassEnvironment, options.AllowedUsers), _workspace, FreeMemory, spawning, TimeProvider.System);
         _events = new ProcessEvents(() => Url);
         _watch = new ProcessWatch(this, _events);
-        _spawner = new Spawner(new Starter(new ChildIdentity(identity, spawning), _hosts, _room, groups, spawning), _ledger, _machine, _room, groups, id => _bundles?.Store.TryLease(id), _events, _board.Changed, OutputEcho.Create(options.Output, spawning), spawning);
-        _bundles = new BundleDesk(AgentSetup.OpenStore(options), url => _link.Client(url).As<IBundleService>(IBundleService.ServiceName), () => Peers);
+        _spawner = new Spawner(new ProcessStarter(new ChildIdentity(identity, spawning), _hosts, _workspace, groups, spawning), _ledger, _machine, _workspace, groups, id => _bundles?.Store.TryLease(id), _events, _board.Changed, OutputEcho.Create(options.Output, spawning), spawning);
+        _bundles = new BundleProvider(AgentSetup.OpenStore(options), url => _link.Client(url).As<IBundleService>(IBundleService.ServiceName), () => Peers);
         _placement = new SpawnCoordinator(this, _nodeId, _spawner, _hosts, _bundles, _board, spawning);
         ILogger logger = (options.LoggerFactory ?? NullLoggerFactory.Instance).CreateLogger("GlooX.Grid");
         _link = new GridLink(identity.AsAgent());
@@ -413,8 +413,8 @@ public sealed class Agent : IAsyncDisposable
         _server.Route(TlsConnection.Join, connection => desk.ServeAsync(connection, _stop.Token), null);
         await _server.StartAsync(url, ct).ConfigureAwait(false);
         int port = _server.Listener.Endpoint.Port;
-        await _spawner.TakeOverAsync(await OutlivingFolder.TryOpenAsync((endpoint with { Port = port }).ToString(), spawning, ct).ConfigureAwait(false)).ConfigureAwait(false); // whoever binds this address again finds them
-        OutlivingFolder.Sweep();
+        await _spawner.TakeOverAsync(await DetachedProcessStore.TryOpenAsync((endpoint with { Port = port }).ToString(), spawning, ct).ConfigureAwait(false)).ConfigureAwait(false); // whoever binds this address again finds them
+        DetachedProcessStore.Sweep();
         IMembership grid = new GridMembership(
             new GridOptions
             {
@@ -434,7 +434,7 @@ public sealed class Agent : IAsyncDisposable
             Changed?.Invoke(this, change);
         };
         _grid = grid;
-        _telling = Task.WhenAll(Task.Run(() => _board.RunAsync(_stop.Token), CancellationToken.None), Task.Run(() => _upkeep.RunAsync(_stop.Token), CancellationToken.None), Task.Run(() => _room.SweepAsync(_stop.Token), CancellationToken.None));
+        _telling = Task.WhenAll(Task.Run(() => _board.RunAsync(_stop.Token), CancellationToken.None), Task.Run(() => _upkeep.RunAsync(_stop.Token), CancellationToken.None), Task.Run(() => _workspace.SweepAsync(_stop.Token), CancellationToken.None));
         _channels.Start();
         grid.Start(peers);
         if (peers.Length > 0)
