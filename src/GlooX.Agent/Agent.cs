@@ -37,13 +37,13 @@ public sealed class Agent : IAsyncDisposable
     private ProcessEvents? _events;
     private ProcessWatch? _watch;
     private HostPool? _hosts;
-    private AgentRoom? _room;
-    private BundleDesk? _bundles;
+    private AgentWorkspace? _workspace;
+    private BundleProvider? _bundles;
     private SpawnCoordinator? _placement;
-    private StatusBoard? _board;
-    private Upkeep? _upkeep;
-    private AddonDesk? _addons;
-    private AddonSpread? _spread;
+    private NodeStatusCache? _board;
+    private CertificateMaintenance? _upkeep;
+    private AddonRegistry? _addons;
+    private GridAddons? _spread;
     private ChannelHub? _channels;
     private readonly List<BackgroundLoop> _loops = [];
     private ILogger _logger = NullLogger.Instance;
@@ -89,13 +89,13 @@ public sealed class Agent : IAsyncDisposable
 
     internal SpawnCoordinator Placement => _placement ?? throw new InvalidOperationException("the agent is not started: it spawns nothing");
 
-    internal StatusBoard Board => _board ?? throw new InvalidOperationException("the agent is not started: it hears of no nodes");
+    internal NodeStatusCache Board => _board ?? throw new InvalidOperationException("the agent is not started: it hears of no nodes");
 
-    private AddonDesk Desk => _addons ?? throw new InvalidOperationException("the agent is not started: use Agent.StartAsync");
+    private AddonRegistry Desk => _addons ?? throw new InvalidOperationException("the agent is not started: use Agent.StartAsync");
 
-    private AddonSpread Spread => _spread ?? throw new InvalidOperationException("the agent is not started: attach its add-ons to it alone");
+    private GridAddons Spread => _spread ?? throw new InvalidOperationException("the agent is not started: attach its add-ons to it alone");
 
-    internal Upkeep Upkeep => _upkeep ?? throw new InvalidOperationException("the agent is not started: it revokes nothing");
+    internal CertificateMaintenance CertificateMaintenance => _upkeep ?? throw new InvalidOperationException("the agent is not started: it revokes nothing");
 
     internal ChannelHub Hub => _channels ?? throw new InvalidOperationException("the agent is not started: it has no channels; ask its parent for them");
 
@@ -290,7 +290,7 @@ public sealed class Agent : IAsyncDisposable
         await sequence.StopAsync("port", _server).ConfigureAwait(false);
         await sequence.StopAsync("process table", _spawner).ConfigureAwait(false);
         await sequence.StopAsync("warm hosts", _hosts).ConfigureAwait(false);
-        await sequence.StopAsync("workspace", Sync(_room)).ConfigureAwait(false);
+        await sequence.StopAsync("workspace", Sync(_workspace)).ConfigureAwait(false);
         await sequence.StopAsync("bundles", Sync(_bundles)).ConfigureAwait(false);
         await sequence.StopAsync("connections to peers", _link).ConfigureAwait(false);
         _stop.Dispose();
@@ -364,16 +364,16 @@ public sealed class Agent : IAsyncDisposable
         _ledger = new Ledger(AgentSetup.CapacityOf(options, _machine.Read()));
         _identity = identity;
         _weight = options.Weight;
-        _board = new StatusBoard(Describe, () => Peers, Service, PeerAt);
-        _upkeep = new Upkeep(identity, () => Peers, Service, (options.LoggerFactory ?? NullLoggerFactory.Instance).CreateLogger("GlooX.Trust"));
+        _board = new NodeStatusCache(Describe, () => Peers, Service, PeerAt);
+        _upkeep = new CertificateMaintenance(identity, () => Peers, Service, (options.LoggerFactory ?? NullLoggerFactory.Instance).CreateLogger("GlooX.Trust"));
         ILogger spawning = (options.LoggerFactory ?? NullLoggerFactory.Instance).CreateLogger("GlooX.Spawning");
         ControlGroups? groups = AgentSetup.GroupsOf(options);
-        _room = new AgentRoom(_machine, spawning);
-        _hosts = new HostPool(new PoolRule(options.WarmHosts, options.MaxWarmHosts), new LaunchRule(options.Launcher, options.PassEnvironment, options.AllowedUsers), _room, FreeMemory, spawning, TimeProvider.System);
+        _workspace = new AgentWorkspace(_machine, spawning);
+        _hosts = new HostPool(new PoolRule(options.WarmHosts, options.MaxWarmHosts), new LaunchRule(options.Launcher, options.PassEnvironment, options.AllowedUsers), _workspace, FreeMemory, spawning, TimeProvider.System);
         _events = new ProcessEvents(() => Url);
         _watch = new ProcessWatch(this, _events);
-        _spawner = new Spawner(new Starter(new ChildIdentity(identity, spawning), _hosts, _room, groups, spawning), _ledger, _machine, _room, groups, id => _bundles?.Store.TryLease(id), _events, _board.Changed, OutputEcho.Create(options.Output, spawning), spawning);
-        _bundles = new BundleDesk(AgentSetup.OpenStore(options), url => _link.Client(url).As<IBundleService>(IBundleService.ServiceName), () => Peers);
+        _spawner = new Spawner(new ProcessStarter(new ChildIdentity(identity, spawning), _hosts, _workspace, groups, spawning), _ledger, _machine, _workspace, groups, id => _bundles?.Store.TryLease(id), _events, _board.Changed, OutputEcho.Create(options.Output, spawning), spawning);
+        _bundles = new BundleProvider(AgentSetup.OpenStore(options), url => _link.Client(url).As<IBundleService>(IBundleService.ServiceName), () => Peers);
         _placement = new SpawnCoordinator(this, _nodeId, _spawner, _hosts, _bundles, _board, spawning);
         ILogger logger = (options.LoggerFactory ?? NullLoggerFactory.Instance).CreateLogger("GlooX.Grid");
         _link = new GridLink(identity.AsAgent(), () => _grid?.Members.Select(static m => m.Address) ?? [], TimeProvider.System);
@@ -381,8 +381,8 @@ public sealed class Agent : IAsyncDisposable
         _server.Add(new AgentService(this), IAgentService.ServiceName, AgentAccess.Table);
         _server.Add(new PeerService(this), IPeerService.ServiceName, PeerService.Access);
         _server.Add(new BundleService(_bundles), IBundleService.ServiceName, BundleService.Access);
-        _addons = new AddonDesk(this, _server, options.LoggerFactory ?? NullLoggerFactory.Instance, fault => AddonFaulted?.Invoke(this, fault));
-        _spread = new AddonSpread(this, _addons, (options.LoggerFactory ?? NullLoggerFactory.Instance).CreateLogger("GlooX.Addons"));
+        _addons = new AddonRegistry(this, _server, options.LoggerFactory ?? NullLoggerFactory.Instance, fault => AddonFaulted?.Invoke(this, fault));
+        _spread = new GridAddons(this, _addons, (options.LoggerFactory ?? NullLoggerFactory.Instance).CreateLogger("GlooX.Addons"));
         ILogger channelLogger = (options.LoggerFactory ?? NullLoggerFactory.Instance).CreateLogger("GlooX.Channels");
         _stateFile = options.DataFolder is null ? null : AgentState.Open(options.DataFolder, channelLogger);
         _channels = new ChannelHub(
@@ -393,8 +393,8 @@ public sealed class Agent : IAsyncDisposable
         _server.AddProtocol(GridLink.Protocol, AcceptGridAsync, RpcRole.Agent);
         await _server.StartAsync(url, ct).ConfigureAwait(false);
         int port = RpcEndpoint.Parse(_server.Url).Port;
-        await _spawner.TakeOverAsync(await OutlivingFolder.TryOpenAsync(endpoint.WithPort(port).ToString(), spawning, ct).ConfigureAwait(false)).ConfigureAwait(false); // whoever binds this address again finds them
-        OutlivingFolder.Sweep();
+        await _spawner.TakeOverAsync(await DetachedProcessStore.TryOpenAsync(endpoint.WithPort(port).ToString(), spawning, ct).ConfigureAwait(false)).ConfigureAwait(false); // whoever binds this address again finds them
+        DetachedProcessStore.Sweep();
         IMembership grid = new GridMembership(
             new GridOptions
             {
@@ -416,7 +416,7 @@ public sealed class Agent : IAsyncDisposable
         _grid = grid;
         RunLoop("status of nodes", _board.RunAsync);
         RunLoop("certificates", _upkeep.RunAsync);
-        _sweeping = Task.Run(() => _room.SweepAsync(_stop.Token), CancellationToken.None);
+        _sweeping = Task.Run(() => _workspace.SweepAsync(_stop.Token), CancellationToken.None);
         _channels.Start();
         grid.Start(peers);
         if (peers.Length > 0)

@@ -44,7 +44,7 @@ internal sealed class AgentService(Agent agent) : IAgentService
 
     public ValueTask RevokeAsync(string[] serials, CancellationToken ct)
     {
-        agent.Upkeep.Revoke(serials);
+        agent.CertificateMaintenance.Revoke(serials);
         return default;
     }
 

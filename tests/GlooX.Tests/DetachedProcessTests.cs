@@ -10,7 +10,7 @@ namespace GlooX.Tests;
 
 /// <summary>Processes that outlive their agent, which is killed, and are taken over by the next of its address.</summary>
 [Trait("Category", "Slow")]
-public sealed class OutlivingTests : IDisposable
+public sealed class DetachedProcessTests : IDisposable
 {
     private readonly string _folder = Directory.CreateDirectory(Path.Combine(TestGrid.Home, $"payload-{Guid.NewGuid():N}")).FullName;
 

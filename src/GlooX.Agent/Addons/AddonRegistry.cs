@@ -7,7 +7,7 @@ using Microsoft.Extensions.Logging;
 namespace GlooX.Addons;
 
 /// <summary>The add-ons of a node: attaches and detaches them. Thread-safe.</summary>
-internal sealed class AddonDesk(Agent node, RpcServer server, ILoggerFactory loggers, Action<AddonFault> report)
+internal sealed class AddonRegistry(Agent node, RpcServer server, ILoggerFactory loggers, Action<AddonFault> report)
 {
     private const int LongestName = 100;
     private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(10);

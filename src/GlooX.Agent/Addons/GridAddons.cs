@@ -8,7 +8,7 @@ namespace GlooX.Addons;
 /// Add-ons of the whole grid: a channel holds each with its code, and every node attaches what is in it, those that join later too. Clients
 /// cannot write to that channel. Thread-safe.
 /// </summary>
-internal sealed partial class AddonSpread(Agent node, AddonDesk desk, ILogger logger)
+internal sealed partial class GridAddons(Agent node, AddonRegistry desk, ILogger logger)
 {
     public const string ChannelName = ChannelService.Reserved + "addons";
     private static readonly TimeSpan s_look = TimeSpan.FromMilliseconds(500);
@@ -18,7 +18,7 @@ internal sealed partial class AddonSpread(Agent node, AddonDesk desk, ILogger lo
 
     private readonly ConcurrentDictionary<string, bool> _held = new(StringComparer.Ordinal);
 
-    private IChannel<AddonShipment> Shipments => node.Channel<AddonShipment>(ChannelName);
+    private IChannel<AddonPackage> Shipments => node.Channel<AddonPackage>(ChannelName);
 
     /// <summary>Attaches what is in the channel and detaches what goes from it, until the node stops.</summary>
     public Task RunAsync(CancellationToken ct) => Task.WhenAll(WatchAsync(ct), SweepAsync(ct));
@@ -27,13 +27,13 @@ internal sealed partial class AddonSpread(Agent node, AddonDesk desk, ILogger lo
     /// <exception cref="AddonException">The name is taken here, the source is faulty, or a node has not attached it.</exception>
     public async Task AttachAsync(string name, AddonSource source, AddonOptions? options, CancellationToken ct)
     {
-        AddonDesk.CheckName(name);
+        AddonRegistry.CheckName(name);
         if (desk.Names.Contains(name, StringComparer.Ordinal))
         {
             throw desk.Taken(name);
         }
 
-        AddonShipment shipment = await AddonShipment.PackAsync(name, source, options, ct).ConfigureAwait(false);
+        AddonPackage shipment = await AddonPackage.PackAsync(name, source, options, ct).ConfigureAwait(false);
 
         // Here first: what cannot be attached here is not sent to others.
         await desk.AttachAsync(name, await shipment.UnpackAsync(ct).ConfigureAwait(false), options, ct).ConfigureAwait(false);
@@ -72,7 +72,7 @@ internal sealed partial class AddonSpread(Agent node, AddonDesk desk, ILogger lo
             Task listing = node.Hub.NextListing();
             foreach (string gone in _held.Keys.Where(n => !IsShipped(n)))
             {
-                await FollowAsync(new ChannelChange<AddonShipment>(gone, IsDelete: true, null, default), ct).ConfigureAwait(false);
+                await FollowAsync(new ChannelChange<AddonPackage>(gone, IsDelete: true, null, default), ct).ConfigureAwait(false);
             }
 
             await listing.WaitAsync(s_sweep, ct).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
@@ -100,7 +100,7 @@ internal sealed partial class AddonSpread(Agent node, AddonDesk desk, ILogger lo
             {
                 if (node.Channels.Contains(ChannelName, StringComparer.Ordinal))
                 {
-                    await foreach (ChannelChange<AddonShipment> change in Shipments.WatchAsync(Keys.All, ct).ConfigureAwait(false))
+                    await foreach (ChannelChange<AddonPackage> change in Shipments.WatchAsync(Keys.All, ct).ConfigureAwait(false))
                     {
                         await FollowAsync(change, ct).ConfigureAwait(false);
                     }
@@ -124,7 +124,7 @@ internal sealed partial class AddonSpread(Agent node, AddonDesk desk, ILogger lo
         }
     }
 
-    private async Task FollowAsync(ChannelChange<AddonShipment> change, CancellationToken ct)
+    private async Task FollowAsync(ChannelChange<AddonPackage> change, CancellationToken ct)
     {
         bool isThere = desk.Names.Contains(change.Key, StringComparer.Ordinal);
         try

@@ -8,7 +8,7 @@ namespace GlooX.Bundles;
 /// Gets an agent the bundles that it is to run: from its store, else from the agent that the caller asked, else from any other that has it. What
 /// one that breaks off has sent is not fetched again from the next.
 /// </summary>
-internal sealed class BundleDesk(BundleStore store, Func<string, IBundleService> service, Func<IReadOnlyList<string>> peers) : IDisposable
+internal sealed class BundleProvider(BundleStore store, Func<string, IBundleService> service, Func<IReadOnlyList<string>> peers) : IDisposable
 {
     // Files may be dropped between being counted and being used, where the store is nearly full.
     private const int Rounds = 3;

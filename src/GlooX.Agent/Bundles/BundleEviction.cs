@@ -9,7 +9,7 @@ namespace GlooX.Bundles;
 /// Keeps a store within its bound: removes bundles that are not held, those not used for longest first, and files that no bundle has. One
 /// process at a time does it.
 /// </summary>
-internal sealed class StoreRoom(StoreFolders folders, long maxBytes)
+internal sealed class BundleEviction(StoreFolders folders, long maxBytes)
 {
     // Files that came for a bundle that is not laid out yet are nobody's; after this long, nobody waits for them.
     private static readonly TimeSpan s_unclaimed = TimeSpan.FromMinutes(10);

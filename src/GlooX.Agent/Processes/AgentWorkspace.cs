@@ -8,11 +8,11 @@ using Microsoft.Extensions.Logging;
 namespace GlooX.Processes;
 
 /// <summary>
-/// What an agent keeps for its processes: their logs, in its home, and a folder for each, in its temporary folder. The room is the agent's by a
-/// lock that the system keeps. What an agent leaves that is killed is swept by any that starts after it in the same home, but for what processes
-/// have that outlived it: that goes to the agent that takes them over. Thread-safe.
+/// The files of an agent's processes: their logs, in the agent's home, and a folder for each process, in the agent's temporary folder. A lock that the
+/// system keeps makes the workspace the agent's. What a killed agent leaves is removed by any agent that starts later in the same home, except the
+/// files of detached processes: the agent that adopts the processes gets these. Thread-safe.
 /// </summary>
-internal sealed class AgentRoom : IDisposable
+internal sealed class AgentWorkspace : IDisposable
 {
     // The path of a socket may have 107 bytes, and the runtime makes one of this length in the temporary folder of its process.
     private const int MostBytes = 107 - 44;
@@ -31,7 +31,7 @@ internal sealed class AgentRoom : IDisposable
 
     /// <param name="machine">This one.</param>
     /// <param name="logger">Receives what could not be removed.</param>
-    public AgentRoom(IMachine machine, ILogger logger) => (_machine, _logger) = (machine, logger);
+    public AgentWorkspace(IMachine machine, ILogger logger) => (_machine, _logger) = (machine, logger);
 
     private static string Root => Path.Combine(GlooXHome.Path, "logs");
 
@@ -46,7 +46,7 @@ internal sealed class AgentRoom : IDisposable
             : Path.GetTempPath();
 
     /// <summary>A name for a process, the file that its standard output goes to, and its folder, which is made.</summary>
-    /// <param name="keepFolder">Whether the folder stays when the process has ended: then it is not in the room, and never swept.</param>
+    /// <param name="keepFolder">Whether the folder stays when the process has ended: then it is outside of the workspace, and never swept.</param>
     /// <exception cref="IOException">It cannot be made.</exception>
     /// <exception cref="UnauthorizedAccessException">It may not be made.</exception>
     public (string Id, string Log, string Folder) New(bool keepFolder)
@@ -105,10 +105,10 @@ internal sealed class AgentRoom : IDisposable
     /// <summary>Whether a log is of a process that this agent has started.</summary>
     public bool Owns(string log) => Path.GetDirectoryName(log) == Logs;
 
-    /// <summary>A process is taken over whose log is in the room of an agent before this one: the room goes to this one with it.</summary>
-    /// <returns>Whether this agent has the room now, or there is none; false: another agent has it at the moment.</returns>
-    /// <exception cref="IOException">The room cannot be had.</exception>
-    /// <exception cref="UnauthorizedAccessException">The room may not be had.</exception>
+    /// <summary>Takes the workspace of an earlier agent, in which the log of an adopted process is.</summary>
+    /// <returns>True when this agent holds the workspace now, or there is none; false when another agent holds it at the moment.</returns>
+    /// <exception cref="IOException">The lock of the workspace cannot be opened.</exception>
+    /// <exception cref="UnauthorizedAccessException">The lock of the workspace may not be opened.</exception>
     public bool TryAdopt(string log)
     {
         string lockFile = Path.GetDirectoryName(log) + ".lock";
@@ -144,7 +144,7 @@ internal sealed class AgentRoom : IDisposable
         }
     }
 
-    /// <summary>All processes have ended but those that outlive the agent. Never throws.</summary>
+    /// <summary>Call when all processes have ended but the detached ones. Never throws.</summary>
     public void Dispose()
     {
         lock (_lock)
@@ -202,7 +202,7 @@ internal sealed class AgentRoom : IDisposable
                 dead = adopted.GetValueOrDefault(lockFile) ?? FileLock.TryTake(lockFile, FileMode.Open);
                 if (dead is not null)
                 {
-                    again |= Clear(lockFile, dead, [.. ids, .. OutlivingFolder.AllIds()], [.. Written()]);
+                    again |= Clear(lockFile, dead, [.. ids, .. DetachedProcessStore.AllIds()], [.. Written()]);
                 }
             }
             catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException)
@@ -308,7 +308,7 @@ internal sealed class AgentRoom : IDisposable
         }
     }
 
-    /// <summary>What stands in the lock of a room.</summary>
+    /// <summary>The content of the lock file of a workspace.</summary>
     private sealed record Note(int Pid, long Started, string Folders)
     {
         public static Note? Read(FileStream file)

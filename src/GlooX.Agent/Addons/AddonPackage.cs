@@ -11,7 +11,7 @@ namespace GlooX.Addons;
 /// <param name="Class">The class; null: the only one.</param>
 /// <param name="Files">A ZIP archive of its assembly and those beside it.</param>
 /// <param name="Request">All else.</param>
-internal sealed record AddonShipment(string Main, string? Class, byte[] Files, AddonRequest Request)
+internal sealed record AddonPackage(string Main, string? Class, byte[] Files, AddonRequest Request)
 {
     /// <summary>Of the archive, in bytes; and of what comes out of it.</summary>
     public const int MostBytes = 6 * 1024 * 1024;
@@ -19,7 +19,7 @@ internal sealed record AddonShipment(string Main, string? Class, byte[] Files, A
 
     /// <summary>Builds the source if it must be, and packs what it needs besides GlooX.</summary>
     /// <exception cref="AddonException"><see cref="AddonError.BadSource"/>.</exception>
-    public static async Task<AddonShipment> PackAsync(string name, AddonSource source, AddonOptions? options, CancellationToken ct)
+    public static async Task<AddonPackage> PackAsync(string name, AddonSource source, AddonOptions? options, CancellationToken ct)
     {
         string main;
         try
@@ -41,7 +41,7 @@ internal sealed record AddonShipment(string Main, string? Class, byte[] Files, A
         }
 
         return archive.Length <= MostBytes
-            ? new AddonShipment(Path.GetFileName(main), source.Class, archive.ToArray(), AddonRequest.Of(name, source, options))
+            ? new AddonPackage(Path.GetFileName(main), source.Class, archive.ToArray(), AddonRequest.Of(name, source, options))
             : throw new AddonException(AddonError.BadSource, $"the add-on '{name}' was not attached: its files take {archive.Length / 1048576.0:0.0} MiB packed, and at most {MostBytes / 1048576} MiB go to all nodes. Leave in the folder of {main} only what it needs");
     }
 

@@ -8,7 +8,7 @@ namespace GlooX.Trust;
 /// Keeps an agent's trust up to date while it runs: follows the certificates' files even when nobody connects, renews those that came from
 /// joining, and tells every peer which serial numbers are revoked until it has confirmed them.
 /// </summary>
-internal sealed partial class Upkeep(Identity identity, Func<IReadOnlyList<string>> peers, Func<string, IAgentService> service, ILogger logger)
+internal sealed partial class CertificateMaintenance(Identity identity, Func<IReadOnlyList<string>> peers, Func<string, IAgentService> service, ILogger logger)
 {
     // More than anybody revokes by hand; a peer that sends more is at fault.
     public const int MaxRevoked = 10_000;

@@ -3,13 +3,13 @@ using GlooX.Hosts;
 namespace GlooX.Processes;
 
 /// <summary>One start of a process, with all that ends with it.</summary>
-internal sealed class Run(ChildProcess process, Guard guard, AgentRoom room)
+internal sealed class ProcessRun(ChildProcess process, ResourceEnforcer enforcer, AgentWorkspace workspace)
 {
     private Task? _closed;
 
     public ChildProcess Process { get; } = process;
 
-    public Guard Guard { get; } = guard;
+    public ResourceEnforcer Enforcer { get; } = enforcer;
 
     /// <summary>What the pool is told of when the start is over; null: nothing.</summary>
     public Host? Host { get; init; }
@@ -24,14 +24,14 @@ internal sealed class Run(ChildProcess process, Guard guard, AgentRoom room)
     {
         try
         {
-            await Guard.EndAsync().ConfigureAwait(false);
+            await Enforcer.EndAsync().ConfigureAwait(false);
         }
         finally
         {
             Process.Control?.Dispose();
             if (Files is not null)
             {
-                room.Remove(Files);
+                workspace.Remove(Files);
             }
         }
     }

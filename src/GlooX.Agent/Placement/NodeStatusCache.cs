@@ -8,7 +8,7 @@ namespace GlooX.Placement;
 /// What each node last said of itself. Every node tells all others when a reservation changed, and every few seconds anyhow, so that a
 /// spawn decides without asking around. A node that was never heard is asked once; one that left is forgotten.
 /// </summary>
-internal sealed class StatusBoard(Func<NodeInfo> describe, Func<IReadOnlyList<string>> peers, Func<string, IAgentService> service, Func<string, IPeerService> peer)
+internal sealed class NodeStatusCache(Func<NodeInfo> describe, Func<IReadOnlyList<string>> peers, Func<string, IAgentService> service, Func<string, IPeerService> peer)
 {
     private static readonly TimeSpan s_interval = TimeSpan.FromSeconds(5);
     private static readonly TimeSpan s_tellTimeout = TimeSpan.FromSeconds(2);

@@ -6,17 +6,17 @@ using Microsoft.Extensions.Logging;
 namespace GlooX.Processes;
 
 /// <summary>
-/// What an agent keeps of processes that outlive it, in a folder of its home that its address names: the next agent of that address takes them
-/// over. It belongs to one agent at a time, by a lock that the system keeps.
+/// The records of an agent's detached processes, in a folder of the agent's home that is named after the agent's address: the next agent at that
+/// address adopts the processes. A lock that the system keeps makes the folder one agent's at a time.
 /// </summary>
-internal sealed partial class OutlivingFolder : IDisposable
+internal sealed partial class DetachedProcessStore : IDisposable
 {
     private static readonly TimeSpan s_limit = TimeSpan.FromSeconds(2);
     private static readonly TimeSpan s_look = TimeSpan.FromMilliseconds(20);
     private readonly string _folder;
     private readonly FileStream _mine;
 
-    private OutlivingFolder(string folder, FileStream mine)
+    private DetachedProcessStore(string folder, FileStream mine)
     {
         (_folder, _mine) = (folder, mine);
         Records = ReservationStore.Open(Path.Combine(folder, "records"));
@@ -32,7 +32,7 @@ internal sealed partial class OutlivingFolder : IDisposable
     /// Null: it is another agent's, also after two seconds (which the one before this may take to end), or cannot be made; processes then outlive
     /// this agent unknown to the next.
     /// </summary>
-    public static async Task<OutlivingFolder?> TryOpenAsync(string address, ILogger logger, CancellationToken ct)
+    public static async Task<DetachedProcessStore?> TryOpenAsync(string address, ILogger logger, CancellationToken ct)
     {
         string folder = Path.Combine(Root, string.Concat(address.Select(static c => char.IsAsciiLetterOrDigit(c) || c is '.' or '-' ? c : '_')));
         FileStream? mine = null;
@@ -46,7 +46,7 @@ internal sealed partial class OutlivingFolder : IDisposable
 
             if (mine is not null)
             {
-                return new OutlivingFolder(folder, mine);
+                return new DetachedProcessStore(folder, mine);
             }
 
             LogNotKept(logger, folder, "another agent of this address has it");
@@ -69,7 +69,7 @@ internal sealed partial class OutlivingFolder : IDisposable
             {
                 if (FileLock.TryTake(Path.Combine(folder, "lock"), FileMode.Open) is { } dead)
                 {
-                    new OutlivingFolder(folder, dead).Dispose();
+                    new DetachedProcessStore(folder, dead).Dispose();
                 }
             }
             catch (Exception e) when (e is IOException or UnauthorizedAccessException)

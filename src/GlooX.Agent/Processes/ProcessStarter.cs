@@ -9,7 +9,7 @@ using Microsoft.Extensions.Logging;
 namespace GlooX.Processes;
 
 /// <summary>Starts processes, for the first time or again, and has them get ready. What does not get so far is ended with all that it started.</summary>
-internal sealed class Starter(ChildIdentity identity, HostPool hosts, AgentRoom room, ControlGroups? groups, ILogger logger)
+internal sealed class ProcessStarter(ChildIdentity identity, HostPool hosts, AgentWorkspace workspace, ControlGroups? groups, ILogger logger)
 {
     private static readonly TimeSpan s_endGrace = TimeSpan.FromSeconds(2);
 
@@ -21,20 +21,20 @@ internal sealed class Starter(ChildIdentity identity, HostPool hosts, AgentRoom 
     /// <exception cref="FileNotFoundException">This node has no such command.</exception>
     /// <exception cref="System.ComponentModel.Win32Exception">The system could not start it.</exception>
     /// <exception cref="IOException">Its folder cannot be made.</exception>
-    public (string Id, string Log, Run Run) Start(SpawnRequest request, BundleLease lease, string node, Func<string, string> exitFile)
+    public (string Id, string Log, ProcessRun Run) Start(SpawnRequest request, BundleLease lease, string node, Func<string, string> exitFile)
     {
         OtherUser? user = UserOf(request);
         if (request.Command.Length > 0)
         {
-            (string id, string log, string folder) = room.New(request.Options.KeepTmpDir);
+            (string id, string log, string folder) = workspace.New(request.Options.KeepTmpDir);
             try
             {
                 return (id, log, StartProgram(request with { Options = request.Options with { TmpDir = folder } }, lease, user, node, id, log, exitFile(id)));
             }
             catch
             {
-                room.Remove(folder);
-                room.RemoveLog(log);
+                workspace.Remove(folder);
+                workspace.RemoveLog(log);
                 throw;
             }
         }
@@ -48,8 +48,8 @@ internal sealed class Starter(ChildIdentity identity, HostPool hosts, AgentRoom 
         {
             host.Process.KillAll();
             host.Process.Control?.Dispose();
-            room.Remove(host.Folder);
-            room.RemoveLog(host.Log);
+            workspace.Remove(host.Folder);
+            workspace.RemoveLog(host.Log);
             hosts.Used();
             throw;
         }
@@ -62,7 +62,7 @@ internal sealed class Starter(ChildIdentity identity, HostPool hosts, AgentRoom 
     /// <exception cref="FileNotFoundException">This node has no such command.</exception>
     /// <exception cref="System.ComponentModel.Win32Exception">The system could not start it.</exception>
     /// <exception cref="IOException">Its log cannot be written.</exception>
-    public Run StartAgain(Child child, string node, string exitFile)
+    public ProcessRun StartAgain(Child child, string node, string exitFile)
     {
         GlooXHome.CreateFolder(child.Request.Options.TmpDir); // it may have removed it
         File.Delete(Readiness.FileIn(child.Request.Options.TmpDir));
@@ -93,7 +93,7 @@ internal sealed class Starter(ChildIdentity identity, HostPool hosts, AgentRoom 
         try
         {
             SpawnRequest request = child.Request;
-            Run run = child.Run;
+            ProcessRun run = child.Run;
             using var limit = CancellationTokenSource.CreateLinkedTokenSource(ct);
             limit.CancelAfter(request.StartTimeoutMilliseconds);
             var assignment = new Assignment(Path.Combine(run.Files ?? child.Lease!.Folder, request.Assembly), run.Files is null ? child.Lease!.LockFile : "", request.Class, identity.Make(request).Export(), request.Options with { Url = url })
@@ -105,7 +105,7 @@ internal sealed class Starter(ChildIdentity identity, HostPool hosts, AgentRoom 
             HostReport? report = await AssignAsync(run.Process.Control!, assignment, limit.Token).ConfigureAwait(false);
             if (report is { Ready: true })
             {
-                run.Guard.Enforced |= report.HeapLimited ? Enforcement.HeapLimit : Enforcement.None;
+                run.Enforcer.Enforced |= report.HeapLimited ? Enforcement.HeapLimit : Enforcement.None;
                 child.Url = report.Url;
                 if (isWanted() is not { } reason)
                 {
@@ -133,12 +133,12 @@ internal sealed class Starter(ChildIdentity identity, HostPool hosts, AgentRoom 
         }
         finally
         {
-            Over(child.Run);
+            StartEnded(child.Run);
         }
     }
 
     /// <summary>The start is over, well or not.</summary>
-    public void Over(Run run)
+    public void StartEnded(ProcessRun run)
     {
         if (run.Host is not null)
         {
@@ -175,7 +175,7 @@ internal sealed class Starter(ChildIdentity identity, HostPool hosts, AgentRoom 
         ? OtherUser.Find(request.User) ?? throw new IOException($"there is no user '{request.User}' any more")
         : null;
 
-    private Run StartProgram(SpawnRequest request, BundleLease lease, OtherUser? user, string node, string id, string log, string exitFile)
+    private ProcessRun StartProgram(SpawnRequest request, BundleLease lease, OtherUser? user, string node, string id, string log, string exitFile)
     {
         string? copy = CopyFor(user, lease, id);
         try
@@ -188,7 +188,7 @@ internal sealed class Starter(ChildIdentity identity, HostPool hosts, AgentRoom 
         {
             if (copy is not null)
             {
-                room.Remove(copy);
+                workspace.Remove(copy);
             }
 
             throw;
@@ -203,7 +203,7 @@ internal sealed class Starter(ChildIdentity identity, HostPool hosts, AgentRoom 
             return null;
         }
 
-        string copy = room.FilesOf(id);
+        string copy = workspace.FilesOf(id);
         try
         {
             user.Copy(lease.Folder, copy);
@@ -211,16 +211,16 @@ internal sealed class Starter(ChildIdentity identity, HostPool hosts, AgentRoom 
         }
         catch
         {
-            room.Remove(copy);
+            workspace.Remove(copy);
             throw;
         }
     }
 
-    private Run Watched(ChildProcess process, SpawnRequest request, string id, string log, string folder, string? files, Host? host = null)
+    private ProcessRun Watched(ChildProcess process, SpawnRequest request, string id, string log, string folder, string? files, Host? host = null)
     {
         try
         {
-            return new Run(process, new Guard(process, request.Need(), id, log, groups, folder, adopted: false, logger), room) { Host = host, Files = files };
+            return new ProcessRun(process, new ResourceEnforcer(process, request.Need(), id, log, groups, folder, adopted: false, logger), workspace) { Host = host, Files = files };
         }
         catch
         {

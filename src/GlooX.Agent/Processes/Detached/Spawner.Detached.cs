@@ -19,9 +19,9 @@ internal sealed partial class Spawner
     private static readonly TimeSpan s_soon = TimeSpan.FromSeconds(1);
     private static readonly TimeSpan s_late = TimeSpan.FromMinutes(1);
     private readonly Dictionary<string, Reservation> _adopting = new(StringComparer.Ordinal); // of records that are not taken over yet
-    private readonly HashSet<string> _unadopted = new(StringComparer.Ordinal); // logs of processes whose room another agent has
+    private readonly HashSet<string> _unadopted = new(StringComparer.Ordinal); // logs of processes whose workspace another agent holds
     private readonly HashSet<string> _told = new(StringComparer.Ordinal); // what is logged once
-    private OutlivingFolder? _folder;
+    private DetachedProcessStore? _folder;
     private BackgroundLoop? _adoption;
 
     /// <summary>
@@ -29,7 +29,7 @@ internal sealed partial class Spawner
     /// the background; its process is reserved for meanwhile, if the record can be read.
     /// </summary>
     /// <param name="folder">Where that is written down; null: nowhere.</param>
-    public async Task TakeOverAsync(OutlivingFolder? folder)
+    public async Task TakeOverAsync(DetachedProcessStore? folder)
     {
         _folder = folder;
         try
@@ -41,14 +41,14 @@ internal sealed partial class Spawner
         }
         finally
         {
-            if (!_outliving.TrySetResult(folder))
+            if (!_detached.TrySetResult(folder))
             {
                 folder?.Dispose(); // stopped meanwhile
             }
         }
     }
 
-    private async Task GoOnTakingOverAsync(OutlivingFolder folder, CancellationToken ct)
+    private async Task GoOnTakingOverAsync(DetachedProcessStore folder, CancellationToken ct)
     {
         TimeSpan pause = s_soon;
         do
@@ -62,7 +62,7 @@ internal sealed partial class Spawner
     }
 
     // Whether there is nothing left to try again. Never throws.
-    private async Task<bool> TryTakeOverAsync(OutlivingFolder folder)
+    private async Task<bool> TryTakeOverAsync(DetachedProcessStore folder)
     {
         bool isDone = true;
         StoredReservations stored = new([], []);
@@ -79,7 +79,7 @@ internal sealed partial class Spawner
         }
 
         // All are reserved for before the first is looked at more closely.
-        ReservationRecord[] records = [.. stored.Records.Where(r => !_children.ContainsKey(r.Id) && !room.Owns(r.LogFile))];
+        ReservationRecord[] records = [.. stored.Records.Where(r => !_children.ContainsKey(r.Id) && !workspace.Owns(r.LogFile))];
         foreach (ReservationRecord record in records.Where(r => !_adopting.ContainsKey(r.Id)))
         {
             await AttemptAsync(record.Id, () => _adopting[record.Id] = ledger.Adopt(record.Provision)).ConfigureAwait(false);
@@ -92,7 +92,7 @@ internal sealed partial class Spawner
 
         foreach (string log in _unadopted.ToArray())
         {
-            await AttemptAsync(Path.GetFileNameWithoutExtension(log), () => room.TryAdopt(log) && _unadopted.Remove(log)).ConfigureAwait(false);
+            await AttemptAsync(Path.GetFileNameWithoutExtension(log), () => workspace.TryAdopt(log) && _unadopted.Remove(log)).ConfigureAwait(false);
         }
 
         return isDone && _unadopted.Count == 0;
@@ -122,7 +122,7 @@ internal sealed partial class Spawner
         }
     }
 
-    private async Task TakeOverAsync(ReservationRecord record, OutlivingFolder folder)
+    private async Task TakeOverAsync(ReservationRecord record, DetachedProcessStore folder)
     {
         if (!_adopting.TryGetValue(record.Id, out Reservation? reservation))
         {
@@ -143,15 +143,15 @@ internal sealed partial class Spawner
         else
         {
             folder.Forget(record.Id);
-            room.RemoveLog(record.LogFile);
-            room.Remove(record.Folder);
+            workspace.RemoveLog(record.LogFile);
+            workspace.Remove(record.Folder);
             ledger.Release(reservation);
         }
 
         _adopting.Remove(record.Id);
     }
 
-    private void TakeOver(ReservationRecord record, StoredRestart? stored, OutlivingFolder folder, Reservation reservation)
+    private void TakeOver(ReservationRecord record, StoredRestart? stored, DetachedProcessStore folder, Reservation reservation)
     {
         ExitStatus Noted() => ExitNote.Read(folder.ExitFile(record.Id), byShell: record.Url.Length == 0);
         bool isOfNow = IsOfNow(record);
@@ -169,7 +169,7 @@ internal sealed partial class Spawner
             {
                 Resources = new(record.Provision.Amounts, StringComparer.Ordinal),
             };
-        var run = new Run(process, new Guard(process, record.Provision, record.Id, record.LogFile, groups, record.Folder, adopted: true, logger), room);
+        var run = new ProcessRun(process, new ResourceEnforcer(process, record.Provision, record.Id, record.LogFile, groups, record.Folder, adopted: true, logger), workspace);
         var child = new Child(record.Id, record.LogFile, run, reservation, request, lease, new ChildOutput(record.LogFile, adopted: true))
         {
             Record = record,
@@ -181,7 +181,7 @@ internal sealed partial class Spawner
         };
         child.Begin(isReady: true);
         _children[record.Id] = child;
-        child.Tail = child.Output.FollowAsync(child.Name, Until(child, child.Over), echo, logger);
+        child.Tail = child.Output.FollowAsync(child.Name, Until(child, child.Completed), echo, logger);
         child.Released = LiveAsync(child);
     }
 
@@ -228,11 +228,11 @@ internal sealed partial class Spawner
             }
             : null;
 
-    private static string ExitFile(OutlivingFolder? folder, string id) => folder?.ExitFile(id) ?? "/dev/null";
+    private static string ExitFile(DetachedProcessStore? folder, string id) => folder?.ExitFile(id) ?? "/dev/null";
 
     private static string Unwritten(Child child, Exception e) => $"{child.Name} cannot be written down, so that it would outlive its agent unknown: {e.Message}";
 
-    private static void Note(OutlivingFolder? folder, Child child)
+    private static void Note(DetachedProcessStore? folder, Child child)
     {
         if (child.Record is { } record)
         {
@@ -240,7 +240,7 @@ internal sealed partial class Spawner
         }
     }
 
-    private static void Ready(OutlivingFolder? folder, Child child)
+    private static void Ready(DetachedProcessStore? folder, Child child)
     {
         if (child.Record is { } record && !child.Process.Exited.IsCompleted)
         {
@@ -250,7 +250,7 @@ internal sealed partial class Spawner
         }
     }
 
-    private static void KeepRestart(OutlivingFolder? folder, Child child)
+    private static void KeepRestart(DetachedProcessStore? folder, Child child)
     {
         if (folder is not null && child.Record is not null && child.Request.Restart.Mode != RestartMode.Never && !child.IsEnding)
         {
@@ -274,7 +274,7 @@ internal sealed partial class Spawner
         how(process);
     });
 
-    private void Change(string id, Action<OutlivingFolder, string> change)
+    private void Change(string id, Action<DetachedProcessStore, string> change)
     {
         try
         {

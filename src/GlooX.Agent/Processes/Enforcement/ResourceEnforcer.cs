@@ -6,10 +6,10 @@ using Microsoft.Extensions.Logging;
 namespace GlooX.Processes;
 
 /// <summary>
-/// Holds one process to what it reserved, and clears away what it leaves: its folder and its control group. A process that takes more
-/// hurts itself alone.
+/// Limits one process to its reservation, and removes its control group when the process has ended. A process that takes more than it reserved is
+/// limited or killed alone.
 /// </summary>
-internal sealed class Guard
+internal sealed class ResourceEnforcer
 {
     private static readonly TimeSpan s_look = TimeSpan.FromSeconds(1);
     private static readonly TimeSpan s_retry = TimeSpan.FromMilliseconds(100);
@@ -32,7 +32,7 @@ internal sealed class Guard
     /// <param name="folder">Its folder.</param>
     /// <param name="adopted">An agent before this one has made its control group already.</param>
     /// <param name="logger">Receives what goes wrong.</param>
-    public Guard(ChildProcess process, Provision need, string id, string log, ControlGroups? groups, string folder, bool adopted, ILogger logger)
+    public ResourceEnforcer(ChildProcess process, Provision need, string id, string log, ControlGroups? groups, string folder, bool adopted, ILogger logger)
     {
         (_process, _need, _log, _logger) = (process, need, log, logger);
         Folder = folder;
