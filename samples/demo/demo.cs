@@ -2,8 +2,8 @@
 #:property PublishAot=false
 using GlooX;
 
-// A grid of two agents; the second may hand out less, so the child goes to the first.
-await using var node1 = await Agent.StartAsync("127.0.0.1:9997");
+// A grid of two agents; the second may hand out less, so the child goes to the first. What the child writes is shown here.
+await using var node1 = await Agent.StartAsync("127.0.0.1:9997", options: new AgentOptions { Output = Console.WriteLine });
 await using var node2 = await Agent.StartAsync("127.0.0.1:9999", peer: "127.0.0.1:9997", new AgentOptions { Capacity = new(2_000_000_000, 2_000_000_000) });
 
 // From here on everything crosses the network, over mutual TLS.

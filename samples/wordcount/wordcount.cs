@@ -38,7 +38,7 @@ try
     foreach (Agent agent in (Agent[])[first, second, third])
     {
         await using GlooXClient client = GlooXClient.Connect(agent.Url);
-        SpawnedProcess child = await client.SpawnAsync("Counter", "counter.cs", strategy: PlacementStrategy.Direct, ct: stop.Token);
+        SpawnedProcess child = await client.SpawnAsync("Counter", "counter.cs", new SpawnOptions { Strategy = PlacementStrategy.Direct }, ct: stop.Token);
         Console.WriteLine($"a counter runs on {child.Node}");
         counters.Add(child.As<ICounter>());
     }

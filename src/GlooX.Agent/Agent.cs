@@ -42,15 +42,17 @@ public sealed class Agent : IAsyncDisposable
     private HostPool? _hosts;
     private AgentRoom? _room;
     private BundleDesk? _bundles;
-    private PlacementDesk? _placement;
+    private SpawnCoordinator? _placement;
     private StatusBoard? _board;
     private Upkeep? _upkeep;
     private AddonDesk? _addons;
     private AddonSpread? _spread;
     private ChannelHub? _channels;
-    private StateFile? _state;
+    private ReplicationLoop? _replication;
+    private StateFile? _stateFile;
     private Task _telling = Task.CompletedTask;
     private double _weight = 1;
+    private volatile NodeState _state;
     private Identity _identity = null!;
     private int _disposed;
 
@@ -87,7 +89,7 @@ public sealed class Agent : IAsyncDisposable
 
     internal ProcessWatch Watch => _watch ?? throw new InvalidOperationException("the agent is not started: it spawns nothing");
 
-    internal PlacementDesk Placement => _placement ?? throw new InvalidOperationException("the agent is not started: it spawns nothing");
+    internal SpawnCoordinator Placement => _placement ?? throw new InvalidOperationException("the agent is not started: it spawns nothing");
 
     internal StatusBoard Board => _board ?? throw new InvalidOperationException("the agent is not started: it hears of no nodes");
 
@@ -117,6 +119,8 @@ public sealed class Agent : IAsyncDisposable
         try
         {
             await agent.RunAsync(url, peer, options ?? new AgentOptions(), ct).ConfigureAwait(false);
+            agent._state = NodeState.Ready;
+            agent._board!.Changed();
             return agent;
         }
         catch
@@ -271,13 +275,19 @@ public sealed class Agent : IAsyncDisposable
             return;
         }
 
-        GC.SuppressFinalize(this);
+        _state = NodeState.Draining;
+        _board?.Changed();
 
         // Children first, so that whoever waits for their end hears of it. The grid before the port, since its streams are connections of
         // the port. Then the children of spawns that were under way.
         if (_spawner is not null)
         {
             await _spawner.StopAsync().ConfigureAwait(false);
+        }
+
+        if (_placement is not null)
+        {
+            await _placement.DisposeAsync().ConfigureAwait(false);
         }
 
         _events?.Close();
@@ -288,12 +298,12 @@ public sealed class Agent : IAsyncDisposable
 
         await _stop.CancelAsync().ConfigureAwait(false);
         await _telling.ConfigureAwait(false);
-        if (_channels is not null)
+        if (_replication is not null)
         {
-            await _channels.DisposeAsync().ConfigureAwait(false);
+            await _replication.DisposeAsync().ConfigureAwait(false);
         }
 
-        _state?.Dispose();
+        _stateFile?.Dispose();
         if (_grid is not null)
         {
             await _grid.DisposeAsync().ConfigureAwait(false);
@@ -351,6 +361,7 @@ public sealed class Agent : IAsyncDisposable
         {
             FreeResources = new(status.Resources.Free, StringComparer.Ordinal),
             FreeSlots = status.FreeSlots,
+            State = _state,
         };
     }
 
@@ -380,13 +391,13 @@ public sealed class Agent : IAsyncDisposable
         _upkeep = new Upkeep(identity, () => Peers, Service, (options.LoggerFactory ?? NullLoggerFactory.Instance).CreateLogger("GlooX.Trust"));
         ILogger spawning = (options.LoggerFactory ?? NullLoggerFactory.Instance).CreateLogger("GlooX.Spawning");
         ControlGroups? groups = AgentSetup.GroupsOf(options);
-        _room = new AgentRoom(_machine);
+        _room = new AgentRoom(_machine, spawning);
         _hosts = new HostPool(new PoolRule(options.WarmHosts, options.MaxWarmHosts), new LaunchRule(options.Launcher, options.PassEnvironment, options.AllowedUsers), _room, FreeMemory, spawning, TimeProvider.System);
         _events = new ProcessEvents(() => Url);
         _watch = new ProcessWatch(this, _events);
-        _spawner = new Spawner(new Starter(new ChildIdentity(identity, spawning), _hosts, _room, groups), _ledger, _machine, _room, groups, id => _bundles?.Store.TryLease(id), _events, _board.Changed);
+        _spawner = new Spawner(new Starter(new ChildIdentity(identity, spawning), _hosts, _room, groups, spawning), _ledger, _machine, _room, groups, id => _bundles?.Store.TryLease(id), _events, _board.Changed, OutputEcho.Create(options.Output, spawning), spawning);
         _bundles = new BundleDesk(AgentSetup.OpenStore(options), url => _link.Client(url).As<IBundleService>(IBundleService.ServiceName), () => Peers);
-        _placement = new PlacementDesk(this, _nodeId, _spawner, _hosts, _bundles, _board);
+        _placement = new SpawnCoordinator(this, _nodeId, _spawner, _hosts, _bundles, _board, spawning);
         ILogger logger = (options.LoggerFactory ?? NullLoggerFactory.Instance).CreateLogger("GlooX.Grid");
         _link = new GridLink(identity.AsAgent(), () => _grid?.Members.Select(static m => m.Address) ?? [], TimeProvider.System);
         _server = new RpcServer(new RpcServerOptions { Identity = identity, LoggerFactory = options.LoggerFactory });
@@ -396,10 +407,11 @@ public sealed class Agent : IAsyncDisposable
         _addons = new AddonDesk(this, _server, options.LoggerFactory ?? NullLoggerFactory.Instance, fault => AddonFaulted?.Invoke(this, fault));
         _spread = new AddonSpread(this, _addons, (options.LoggerFactory ?? NullLoggerFactory.Instance).CreateLogger("GlooX.Addons"));
         ILogger channelLogger = (options.LoggerFactory ?? NullLoggerFactory.Instance).CreateLogger("GlooX.Channels");
-        _state = options.DataFolder is null ? null : AgentState.Open(options.DataFolder, channelLogger);
-        _channels = new ChannelHub(
-            _nodeId, () => _grid?.Members ?? [], url => _link.Client(url).As<IChannelService>(IChannelService.ServiceName), _state, channelLogger);
-        _server.Add(new ChannelService(_channels), IChannelService.ServiceName, ChannelService.Access);
+        _stateFile = options.DataFolder is null ? null : AgentState.Open(options.DataFolder, channelLogger);
+        _replication = new ReplicationLoop(
+            _nodeId, () => _grid?.Members ?? [], url => _link.Client(url).As<IChannelService>(IChannelService.ServiceName), _stateFile, channelLogger);
+        _channels = new ChannelHub(_replication, channelLogger);
+        _server.Add(new ChannelService(_channels, _replication), IChannelService.ServiceName, ChannelService.Access);
 
         // The port is bound before the engine exists, since the engine's name holds the port; a caller in between is told to come again.
         _server.Route(TlsConnection.Grid, AcceptGridAsync, RpcRole.Agent);
@@ -407,7 +419,7 @@ public sealed class Agent : IAsyncDisposable
         _server.Route(TlsConnection.Join, connection => desk.ServeAsync(connection, _stop.Token), null);
         await _server.StartAsync(url, ct).ConfigureAwait(false);
         int port = _server.Listener.Endpoint.Port;
-        await _spawner.TakeOverAsync(OutlivingFolder.TryOpen((endpoint with { Port = port }).ToString(), spawning)).ConfigureAwait(false); // whoever binds this address again finds them
+        await _spawner.TakeOverAsync(await OutlivingFolder.TryOpenAsync((endpoint with { Port = port }).ToString(), spawning, ct).ConfigureAwait(false)).ConfigureAwait(false); // whoever binds this address again finds them
         OutlivingFolder.Sweep();
         IMembership grid = new GridMembership(
             new GridOptions
@@ -424,12 +436,12 @@ public sealed class Agent : IAsyncDisposable
         {
             _board.OnGridChange(change);
             _upkeep.OnGridChange(change);
-            _channels.Look();
+            _replication.Look();
             Changed?.Invoke(this, change);
         };
         _grid = grid;
         _telling = Task.WhenAll(Task.Run(() => _board.RunAsync(_stop.Token), CancellationToken.None), Task.Run(() => _upkeep.RunAsync(_stop.Token), CancellationToken.None), Task.Run(() => _room.SweepAsync(_stop.Token), CancellationToken.None));
-        _channels.Start();
+        _replication.Start();
         grid.Start(peers);
         if (peers.Length > 0)
         {
@@ -476,7 +488,7 @@ public sealed class Agent : IAsyncDisposable
         }
 
         // Whoever gets the agent finds in it the channels of the grid that it has joined.
-        await Hub.SyncedAsync(options.JoinTimeout, ct).ConfigureAwait(false);
+        await _replication!.SyncedAsync(options.JoinTimeout, ct).ConfigureAwait(false);
     }
 
     private async Task AcceptGridAsync(TlsConnection connection)

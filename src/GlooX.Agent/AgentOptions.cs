@@ -104,6 +104,13 @@ public sealed record AgentOptions
     /// </summary>
     public long MaxBundleBytes { get; init; } = 10_000_000_000;
 
+    /// <summary>
+    /// Receives each line that the agent's processes write, as <c>Name | text</c>: <c>Console.WriteLine</c>, for example. Null (default): lines go to
+    /// the logs of the processes only. Called in the background, one line at a time. While the callback blocks, up to 1,000,000 characters wait;
+    /// further lines are dropped here and stay in the logs. An exception of the callback is logged.
+    /// </summary>
+    public Action<string>? Output { get; init; }
+
     /// <summary>Where the agent logs. Null (default): nowhere.</summary>
     public ILoggerFactory? LoggerFactory { get; init; }
 }

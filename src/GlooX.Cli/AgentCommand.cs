@@ -24,13 +24,15 @@ internal static class AgentCommand
         var users = new Option<string[]>("--allow-user") { Description = "A user of this machine as whom a spawn may ask for its process to run. Default: none but this agent's", HelpName = "NAME", AllowMultipleArgumentsPerToken = false };
         var data = new Option<string?>("--data") { Description = "The folder in which durable channels are kept. Default: none, and this agent creates none", HelpName = "FOLDER" };
         var addon = new Option<string[]>("--addon") { Description = "An add-on to attach at the start: its name and its code, a .cs file or a .dll; and its class where there are several", HelpName = "NAME=FILE[,CLASS]", AllowMultipleArgumentsPerToken = false };
+        var echo = new Option<bool>("--echo") { Description = "Prints what its processes write, as NAME | LINE; lines are left out while nobody reads" };
         Command command = Shared.Command("agent", "Runs an agent until Ctrl-C.", "gloox agent --url 0.0.0.0:9999 --peer other-machine:9999");
-        foreach (Option option in (Option[])[url, peer, advertise, name, memory, disk, resource, slots, group, weight, warm, maxWarm, pass, users, data, addon])
+        foreach (Option option in (Option[])[url, peer, advertise, name, memory, disk, resource, slots, group, weight, warm, maxWarm, pass, users, data, addon, echo])
         {
             command.Add(option);
         }
 
         command.SetAction((parsed, ct) => RunAsync(
+            parsed.GetValue(echo),
             parsed.GetValue(url)!,
             parsed.GetValue(peer),
             new AgentOptions
@@ -49,17 +51,19 @@ internal static class AgentCommand
                 AllowedUsers = parsed.GetValue(users) ?? [],
                 DataFolder = parsed.GetValue(data),
                 Addons = [.. (parsed.GetValue(addon) ?? []).Select(Addon)],
-                LoggerFactory = new ConsoleLog(),
             },
             ct));
         return command;
     }
 
-    private static async Task<int> RunAsync(string url, string? peer, AgentOptions options, CancellationToken ct)
+    private static async Task<int> RunAsync(bool echo, string url, string? peer, AgentOptions options, CancellationToken ct)
     {
+        using var console = new ConsoleLines();
+        using var log = new ConsoleLog(console.Error);
+        options = options with { LoggerFactory = log, Output = echo ? console.Line : null };
         await using Agent agent = await Agent.StartAsync(url, peer, options, ct);
-        Console.WriteLine($"agent {agent.Url} is running{(peer is null ? "" : $", joining the grid of {peer}")}; Ctrl-C stops it");
-        agent.Changed += (_, change) => Console.WriteLine(change.Kind switch
+        console.Line($"agent {agent.Url} is running{(peer is null ? "" : $", joining the grid of {peer}")}; Ctrl-C stops it");
+        agent.Changed += (_, change) => console.Line(change.Kind switch
         {
             GridChangeKind.Joined => $"{change.Member.Address} joined",
             GridChangeKind.Unreachable => $"{change.Member.Address} is unreachable",
@@ -72,7 +76,7 @@ internal static class AgentCommand
         }
         catch (OperationCanceledException)
         {
-            Console.WriteLine("stopping …");
+            console.Line("stopping …");
         }
 
         return ExitCode.Done;

@@ -2,8 +2,8 @@ using Microsoft.Extensions.Logging;
 
 namespace GlooX.Cli;
 
-/// <summary>Warnings and worse, one line each, on the error output.</summary>
-internal sealed class ConsoleLog : ILoggerFactory, ILogger
+/// <summary>Warnings and worse, one line each.</summary>
+internal sealed class ConsoleLog(Action<string> write) : ILoggerFactory, ILogger
 {
     public ILogger CreateLogger(string categoryName) => this;
 
@@ -20,7 +20,7 @@ internal sealed class ConsoleLog : ILoggerFactory, ILogger
     {
         if (IsEnabled(logLevel))
         {
-            Console.Error.WriteLine($"{logLevel}: {formatter(state, exception)}{(exception is null ? "" : $" ({exception.Message})")}");
+            write($"{logLevel}: {formatter(state, exception)}{(exception is null ? "" : $" ({exception.Message})")}");
         }
     }
 

@@ -43,16 +43,16 @@ internal static class SpawnCommand
                 User = surroundings.User(parsed),
                 Command = parsed.GetValue(command) ?? [],
                 Ready = Ready(parsed.GetValue(readyFile), parsed.GetValue(readyLine)),
+                Strategy = Strategy(parsed.GetValue(strategy)!),
             },
-            Strategy(parsed.GetValue(strategy)!),
             ct));
         return spawn;
     }
 
-    private static async Task<int> RunAsync(string agent, string[] what, SpawnOptions options, PlacementStrategy strategy, CancellationToken ct)
+    private static async Task<int> RunAsync(string agent, string[] what, SpawnOptions options, CancellationToken ct)
     {
         await using GlooXClient client = GlooXClient.Connect(agent);
-        await client.AliveAsync(ct); // before anything is built for nobody
+        await client.InfoAsync(ct); // before anything is built in vain
         await using SpawnedProcess process = Console.IsOutputRedirected
             ? await SpawnAsync(options)
             : await SpawnProgressBar.ShowAsync(what[^1], progress => SpawnAsync(options with { Progress = progress }));
@@ -60,7 +60,7 @@ internal static class SpawnCommand
         return ExitCode.Done;
 
         Task<SpawnedProcess> SpawnAsync(SpawnOptions given) =>
-            what is [string name, string file] ? client.SpawnAsync(name, file, given, strategy, ct) : client.SpawnAsync(what[0], given, strategy, ct);
+            what is [string name, string file] ? client.SpawnAsync(name, file, given, ct) : client.SpawnAsync(what[0], given, ct);
     }
 
     private static ReadyWhen Ready(bool file, string? line) => (file, line) switch

@@ -69,25 +69,32 @@ public sealed class ReservationStore
 
     /// <summary>All records, by id; clears away what a killed agent was writing.</summary>
     /// <returns>They, and the names of files that are no records, which stay where they are.</returns>
-    /// <exception cref="IOException">The folder cannot be read.</exception>
-    /// <exception cref="UnauthorizedAccessException">The folder may not be read.</exception>
+    /// <exception cref="IOException">The folder cannot be listed.</exception>
+    /// <exception cref="UnauthorizedAccessException">The folder may not be listed.</exception>
     public StoredReservations Load()
     {
-        var (records, damaged) = (new List<ReservationRecord>(), new List<string>());
+        var (records, damaged, unreadable) = (new List<ReservationRecord>(), new List<string>(), new List<string>());
         lock (_lock)
         {
             foreach (var name in _folder.Names().Order(StringComparer.Ordinal).ToArray())
             {
-                if (name.EndsWith(Unfinished, StringComparison.Ordinal))
-                    _folder.Delete(name);
-                else if (name.EndsWith(Extension, StringComparison.Ordinal) && ReservationRecord.FromBytes(_folder.Read(name)) is { } record && record.Id + Extension == name)
-                    records.Add(record);
-                else
-                    damaged.Add(name);
+                try
+                {
+                    if (name.EndsWith(Unfinished, StringComparison.Ordinal))
+                        _folder.Delete(name);
+                    else if (name.EndsWith(Extension, StringComparison.Ordinal) && ReservationRecord.FromBytes(_folder.Read(name)) is { } record && record.Id + Extension == name)
+                        records.Add(record);
+                    else
+                        damaged.Add(name);
+                }
+                catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+                {
+                    unreadable.Add(name); // locked, say: one file does not hide the others
+                }
             }
         }
 
-        return new StoredReservations(records, damaged);
+        return new StoredReservations(records, damaged) { Unreadable = unreadable };
     }
 
     private static string NameOf(string id) =>
@@ -99,7 +106,11 @@ public sealed class ReservationStore
 /// <summary>What a <see cref="ReservationStore"/> holds.</summary>
 /// <param name="Records">By id.</param>
 /// <param name="Damaged">Files of the folder that are no records: somebody else's, or spoiled on the disk.</param>
-public sealed record StoredReservations(IReadOnlyList<ReservationRecord> Records, IReadOnlyList<string> Damaged);
+public sealed record StoredReservations(IReadOnlyList<ReservationRecord> Records, IReadOnlyList<string> Damaged)
+{
+    /// <summary>Files that could not be read at this moment: locked, or not this user's. Load again later.</summary>
+    public IReadOnlyList<string> Unreadable { get; init; } = [];
+}
 
 /// <summary>The seam to the file system. Each call happens as a whole or not at all, but for <see cref="Write"/>, which may stop half-way.</summary>
 internal interface IRecordFolder

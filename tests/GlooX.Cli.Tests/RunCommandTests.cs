@@ -20,6 +20,21 @@ public sealed class RunCommandTests
     }
 
     [Fact]
+    public async Task An_agent_whose_console_nobody_reads_runs_kills_and_stops()
+    {
+        await using var shell = new Shell { Reads = false };
+        string url = Shell.FreeUrl();
+        System.Diagnostics.Process agent = await shell.AgentAsync("--url", url, "--echo");
+        await File.WriteAllTextAsync(shell["job.sh"], "#!/bin/sh\nhead -c 1000000 /dev/zero | tr '\\0' x | fold -w 100\n[ \"$1\" = end ] || exec sleep 600\n");
+        Outcome run = await shell.GlooXAsync("run", "--agent", url, "--", shell["job.sh"], "end");
+        Assert.Equal((0, 10_000), (run.Code, run.Output.Split('\n', StringSplitOptions.RemoveEmptyEntries).Length));
+        Outcome spawned = await shell.GlooXAsync("spawn", shell["job.sh"], "--agent", url);
+        Assert.True(spawned.Code == 0, spawned.Errors);
+        Assert.Equal(0, (await shell.GlooXAsync("kill", spawned.Output.Split(' ')[0], "--agent", url)).Code);
+        Assert.Equal(0, await shell.StopAsync(agent));
+    }
+
+    [Fact]
     public async Task A_program_runs_with_its_output_and_exit_code_and_its_log_is_read_later()
     {
         await using var shell = new Shell();

@@ -25,6 +25,9 @@ internal sealed class Shell : IAsyncDisposable
     /// <summary>Set for every command.</summary>
     public Dictionary<string, string> Variables { get; } = new(StringComparer.Ordinal);
 
+    /// <summary>Whether what agents write is read on after their first line; true by default.</summary>
+    public bool Reads { get; init; } = true;
+
     /// <summary>What commands are run through, such as a network of their own.</summary>
     public string[] Through { get; init; } = [];
 
@@ -68,7 +71,7 @@ internal sealed class Shell : IAsyncDisposable
         using var limit = new CancellationTokenSource(s_limit);
         string? line = await process.StandardOutput.ReadLineAsync(limit.Token);
         Assert.True(line?.Contains("is running", StringComparison.Ordinal), $"{line} {(line is null ? await process.StandardError.ReadToEndAsync(limit.Token) : "")}");
-        _running.Add((process, Task.WhenAll(process.StandardOutput.ReadToEndAsync(), process.StandardError.ReadToEndAsync())));
+        _running.Add((process, Reads ? Task.WhenAll(process.StandardOutput.ReadToEndAsync(), process.StandardError.ReadToEndAsync()) : Task.FromResult<string[]>([])));
         return process;
     }
 

@@ -113,7 +113,7 @@ public sealed class BadInputTests
     public async Task An_unknown_strategy_is_answered_with_those_that_there_are()
     {
         await using TestGrid grid = await TestGrid.StartAsync();
-        var error = await Assert.ThrowsAsync<ArgumentOutOfRangeException>(() => grid.SpawnAsync("Good", strategy: (PlacementStrategy)9));
+        var error = await Assert.ThrowsAsync<ArgumentException>(() => grid.SpawnAsync("Good", new SpawnOptions { Strategy = (PlacementStrategy)9 }));
         Assert.Contains("Horizontal, Vertical, Direct", error.Message, StringComparison.Ordinal);
     }
 

@@ -22,7 +22,7 @@ public sealed class EventTests : IDisposable
         Assert.Equal(grid.Agents.Select(static a => a.Url).Order(), watching.Select(static e => e.Node).Order());
 
         RestartPolicy once = RestartPolicy.OnFailure with { FirstPause = TimeSpan.FromMilliseconds(10), LongestPause = TimeSpan.FromMilliseconds(10), MaxRestarts = 1 };
-        await using SpawnedProcess process = await grid.Client.SpawnAsync(Script("exit 3"), new SpawnOptions { Restart = once }, PlacementStrategy.Direct, Ct);
+        await using SpawnedProcess process = await grid.Client.SpawnAsync(Script("exit 3"), new SpawnOptions { Restart = once, Strategy = PlacementStrategy.Direct }, Ct);
         List<ProcessEvent> told = [];
         while (told.Count == 0 || told[^1].Kind != ProcessEventKind.Exited)
         {
@@ -58,8 +58,8 @@ public sealed class EventTests : IDisposable
     {
         await using TestGrid grid = await TestGrid.StartAsync(new AgentOptions { WarmHosts = 0 }, new AgentOptions { WarmHosts = 0 });
         await using GlooXClient other = GlooXClient.Connect(grid.Agents[1].Url);
-        await using SpawnedProcess process = await grid.Client.SpawnAsync(Script("exec sleep 600"), strategy: PlacementStrategy.Direct, ct: Ct);
-        await using SpawnedProcess noise = await grid.Client.SpawnAsync(Script("exec sleep 600"), strategy: PlacementStrategy.Direct, ct: Ct);
+        await using SpawnedProcess process = await grid.Client.SpawnAsync(Script("exec sleep 600"), new SpawnOptions { Strategy = PlacementStrategy.Direct }, ct: Ct);
+        await using SpawnedProcess noise = await grid.Client.SpawnAsync(Script("exec sleep 600"), new SpawnOptions { Strategy = PlacementStrategy.Direct }, ct: Ct);
         await using IAsyncEnumerator<ProcessEvent> one = other.WatchProcessesAsync(process.Id, Ct).GetAsyncEnumerator(Ct);
         Assert.Equal((ProcessEventKind.Watching, grid.Agents[0].Url), ((await NextAsync(one)).Kind, one.Current.Node));
         await noise.KillAsync(Ct);
@@ -85,7 +85,7 @@ public sealed class EventTests : IDisposable
             url = late.Url;
             Assert.Equal((ProcessEventKind.Watching, url), ((await NextAsync(all)).Kind, all.Current.Node));
             await using GlooXClient client = GlooXClient.Connect(url);
-            await using SpawnedProcess process = await client.SpawnAsync(Script("exec sleep 600"), strategy: PlacementStrategy.Direct, ct: Ct);
+            await using SpawnedProcess process = await client.SpawnAsync(Script("exec sleep 600"), new SpawnOptions { Strategy = PlacementStrategy.Direct }, ct: Ct);
             Assert.Equal((ProcessEventKind.Started, url), ((await NextAsync(all)).Kind, all.Current.Node));
             Assert.Equal(ProcessEventKind.Ready, (await NextAsync(all)).Kind);
         }

@@ -20,7 +20,7 @@ public sealed class HostPoolTests : IAsyncDisposable
     private readonly string _folder = Directory.CreateDirectory(Path.Combine(TestGrid.Home, $"pool-{Guid.NewGuid():N}")).FullName;
     private readonly ManualTime _time = new();
     private readonly List<Host> _taken = [];
-    private readonly AgentRoom _room = new(Machine.Local(Path.GetTempPath()));
+    private readonly AgentRoom _room = new(Machine.Local(Path.GetTempPath()), NullLogger.Instance);
 
     public async ValueTask DisposeAsync()
     {

@@ -162,6 +162,71 @@ public sealed class OutlivingTests : IDisposable
         Assert.False(Directory.Exists(folder)); // nothing is left to remember
     }
 
+    [Theory]
+    [InlineData("records", ".json")]
+    [InlineData("restarts", "")]
+    public async Task A_file_that_cannot_be_read_is_in_the_way_of_no_other_process_and_is_read_as_soon_as_it_can_be(string kind, string extension)
+    {
+        string url = FreeUrl();
+        List<string> ids = await LeaveAsync(url, 5);
+        var options = new AgentOptions { WarmHosts = 0, MaxSlots = 5 };
+        FileStream locked = new(Path.Combine(FolderOf(url), kind, ids[2] + extension), FileMode.Open, FileAccess.ReadWrite, FileShare.None);
+        await using (locked)
+        {
+            await using Agent next = await Agent.StartAsync(url, options: options, ct: Ct);
+            await using GlooXClient client = GlooXClient.Connect(url);
+            IReadOnlyList<ProcessInfo> first = await client.ProcessesAsync(Ct);
+            Assert.Equal(ids.Where(i => i != ids[2]).Order(), first.Select(p => p.Id).Order());
+            Assert.Equal(kind == "records" ? 1 : 0, (await client.InfoAsync(Ct)).FreeSlots); // reserved for, where the record can be read
+            await locked.DisposeAsync();
+            await Eventually.HoldsAsync(async () => (await client.ProcessesAsync(Ct)).Count == 5, "the fifth is taken over too");
+            Assert.Equal(0, (await client.InfoAsync(Ct)).FreeSlots);
+            await EndAsync(client, ids);
+        }
+    }
+
+    [Fact]
+    public async Task A_damaged_record_is_logged_and_in_the_way_of_no_other_process()
+    {
+        string url = FreeUrl();
+        List<string> ids = await LeaveAsync(url, 5);
+        string damaged = Path.Combine(FolderOf(url), "records", ids[2] + ".json");
+        int lost = (await File.ReadAllTextAsync(damaged, Ct)) is var text && ReservationRecordPid(text) is var pid ? pid : 0;
+        await File.WriteAllTextAsync(damaged, "damaged", Ct);
+        using var logs = new LogKeeper();
+        await using Agent next = await Agent.StartAsync(url, options: new AgentOptions { WarmHosts = 0, LoggerFactory = logs }, ct: Ct);
+        await using GlooXClient client = GlooXClient.Connect(url);
+        Assert.Equal(ids.Where(i => i != ids[2]).Order(), (await client.ProcessesAsync(Ct)).Select(p => p.Id).Order());
+        Assert.Contains(logs.Errors, e => e.Contains(ids[2], StringComparison.Ordinal) && e.Contains("damaged", StringComparison.Ordinal));
+        await EndAsync(client, ids.Where(i => i != ids[2]));
+        Kill(lost);
+        File.Delete(damaged);
+        await Eventually.HoldsAsync(() => !TestGrid.IsRunning(lost), "nothing of it runs");
+
+        static int ReservationRecordPid(string json) => System.Text.Json.JsonDocument.Parse(json).RootElement.EnumerateObject().First(static p => p.Name.Equals("pid", StringComparison.OrdinalIgnoreCase)).Value.GetInt32();
+    }
+
+    [Fact]
+    public async Task Processes_whose_logs_another_agent_holds_are_taken_over_at_once_and_their_logs_later()
+    {
+        string url = FreeUrl();
+        List<string> ids = await LeaveAsync(url, 2);
+        string room = Directory.GetFiles(Path.Combine(TestGrid.Home, "home", "logs"), ids[0] + ".log", SearchOption.AllDirectories).Select(Path.GetDirectoryName).Single() + ".lock";
+        using FileStream held = FileLock.TryTake(room)!;
+        await using Agent next = await Agent.StartAsync(url, options: new AgentOptions { WarmHosts = 0 }, ct: Ct);
+        await using GlooXClient client = GlooXClient.Connect(url);
+        Assert.Equal(2, (await client.ProcessesAsync(Ct)).Count);
+        held.Dispose();
+        await Eventually.HoldsAsync(() => IsTaken(room), "the logs belong to the next agent");
+        await EndAsync(client, ids);
+
+        static bool IsTaken(string file)
+        {
+            using FileStream? free = FileLock.TryTake(file);
+            return free is null;
+        }
+    }
+
     [Fact]
     public async Task What_outlives_its_agent_is_started_again_by_that_one_and_by_the_next()
     {
@@ -225,6 +290,31 @@ public sealed class OutlivingTests : IDisposable
             await using SpawnedProcess? process = await next.AttachAsync(id, Ct);
             Assert.Equal(new ExitStatus(4, 0), await process!.KillAsync(Ct));
         }
+    }
+
+    private static string FolderOf(string url) => Path.Combine(TestGrid.Home, "home", "agents", url.Replace(':', '_'));
+
+    private static async Task EndAsync(GlooXClient client, IEnumerable<string> ids)
+    {
+        foreach (string id in ids)
+        {
+            await using SpawnedProcess? process = await client.AttachAsync(id, Ct);
+            await process!.KillAsync(Ct);
+        }
+    }
+
+    // Processes that outlive their agent.
+    private async Task<List<string>> LeaveAsync(string url, int count)
+    {
+        List<string> ids = [];
+        await using Agent agent = await Agent.StartAsync(url, options: new AgentOptions { WarmHosts = 0 }, ct: Ct);
+        await using GlooXClient client = GlooXClient.Connect(url);
+        for (int i = 0; i < count; i++)
+        {
+            ids.Add(await SpawnScriptAsync(client, "exec sleep 600", Daemon with { Restart = Soon }));
+        }
+
+        return ids;
     }
 
     private static RestartPolicy Soon { get; } = RestartPolicy.OnFailure with { FirstPause = TimeSpan.FromMilliseconds(10), LongestPause = TimeSpan.FromMilliseconds(20) };

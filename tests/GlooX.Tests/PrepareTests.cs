@@ -23,7 +23,7 @@ public sealed class PrepareTests : IDisposable
         int[] loaded = [.. TestGrid.Hosts().Where(HasLoaded)];
         Assert.Equal(2, loaded.Length);
 
-        await using SpawnedProcess child = await grid.SpawnAsync("Good", strategy: PlacementStrategy.Direct, ct: Ct);
+        await using SpawnedProcess child = await grid.SpawnAsync("Good", new SpawnOptions { Strategy = PlacementStrategy.Direct }, ct: Ct);
         Assert.Contains(child.Pid, loaded);
         Assert.Equal("yes!", await child.CallAsync<string>("all_well?"));
         await Eventually.HoldsAsync(() => grid.Agents.All(a => a.PreparedHosts == 1), "another one takes its place");

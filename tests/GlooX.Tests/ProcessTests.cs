@@ -15,7 +15,7 @@ public sealed class ProcessTests : IDisposable
     public async Task A_process_is_found_from_any_node_by_its_id_also_after_its_end()
     {
         await using TestGrid grid = await TestGrid.StartAsync(new AgentOptions { WarmHosts = 0 }, new AgentOptions { WarmHosts = 0 });
-        await using SpawnedProcess spawned = await grid.SpawnAsync("Good", strategy: PlacementStrategy.Direct);
+        await using SpawnedProcess spawned = await grid.SpawnAsync("Good", new SpawnOptions { Strategy = PlacementStrategy.Direct });
         await using GlooXClient other = GlooXClient.Connect(grid.Agents[1].Url);
         await using SpawnedProcess? found = await other.AttachAsync(spawned.Id, Ct);
         Assert.NotNull(found);
@@ -137,7 +137,7 @@ public sealed class ProcessTests : IDisposable
 
     private static async Task<SpawnedProcess> StartedInAsync(TestGrid grid, string script)
     {
-        SpawnedProcess process = await grid.Client.SpawnAsync(script, strategy: PlacementStrategy.Direct, ct: Ct);
+        SpawnedProcess process = await grid.Client.SpawnAsync(script, new SpawnOptions { Strategy = PlacementStrategy.Direct }, ct: Ct);
         await process.LogsAsync(follow: true, ct: Ct).FirstAsync(Ct);
         return process;
     }

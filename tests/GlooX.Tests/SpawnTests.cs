@@ -123,7 +123,7 @@ public sealed class SpawnTests
     {
         await using TestGrid grid = await TestGrid.StartAsync(new AgentOptions { WarmHosts = 0 }, new AgentOptions { WarmHosts = 0 });
         await using GlooXClient second = GlooXClient.Connect(grid.Agents[1].Url);
-        await using SpawnedProcess child = await second.SpawnAsync("Good", TestGrid.Payload, strategy: PlacementStrategy.Direct);
+        await using SpawnedProcess child = await second.SpawnAsync("Good", TestGrid.Payload, new SpawnOptions { Strategy = PlacementStrategy.Direct });
         ProcessInfo listed = Assert.Single(await grid.Client.ProcessesAsync());
         Assert.Equal((child.Id, child.Pid, grid.Agents[1].Url, child.Url), (listed.Id, listed.Pid, listed.Node, listed.Url));
         Assert.True(await grid.Client.KillAsync(child.Id));

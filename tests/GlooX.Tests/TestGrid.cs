@@ -56,8 +56,8 @@ internal sealed class TestGrid : IAsyncDisposable
         return grid;
     }
 
-    public Task<SpawnedProcess> SpawnAsync(string className, SpawnOptions? options = null, PlacementStrategy strategy = PlacementStrategy.Horizontal, CancellationToken ct = default) =>
-        Client.SpawnAsync(className, Payload, options, strategy, ct);
+    public Task<SpawnedProcess> SpawnAsync(string className, SpawnOptions? options = null, CancellationToken ct = default) =>
+        Client.SpawnAsync(className, Payload, options, ct);
 
     /// <summary>The reason why a spawn fails; and that it leaves neither a process nor a reservation.</summary>
     public async Task<string> FailAsync(string className, SpawnOptions? options = null, string? path = null)

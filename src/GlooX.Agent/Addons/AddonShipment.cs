@@ -3,6 +3,7 @@ using System.Security.Cryptography;
 using GlooX.Contracts;
 using GlooX.Payloads;
 using GlooX.Tls;
+using GlooX.Workers;
 
 namespace GlooX.Addons;
 
@@ -61,11 +62,11 @@ internal sealed record AddonShipment(string Main, string? Class, byte[] Files, A
             }
             catch (IOException) when (Directory.Exists(folder))
             {
-                Directory.Delete(unfinished, recursive: true); // another agent of this user was first
+                WorkFolder.Remove(unfinished); // another agent of this user was first
             }
             catch
             {
-                Directory.Delete(unfinished, recursive: true);
+                WorkFolder.Remove(unfinished);
                 throw;
             }
         }

@@ -3,6 +3,7 @@ using GlooX.Channels.Replication;
 using GlooX.Payloads;
 using GlooX.Processes;
 using GlooX.Tls;
+using GlooX.Workers;
 
 namespace GlooX.Bundles;
 
@@ -153,10 +154,7 @@ internal sealed class BundleStore : IDisposable
         }
         finally
         {
-            if (Directory.Exists(unfinished))
-            {
-                Directory.Delete(unfinished, recursive: true);
-            }
+            WorkFolder.Remove(unfinished);
         }
     }
 

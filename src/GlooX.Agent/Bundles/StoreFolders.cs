@@ -1,5 +1,6 @@
 using GlooX.Payloads;
 using GlooX.Tls;
+using GlooX.Workers;
 
 namespace GlooX.Bundles;
 
@@ -57,10 +58,10 @@ internal sealed class StoreFolders : IDisposable
     {
         try
         {
-            Directory.Delete(Incoming, recursive: true);
+            WorkFolder.Remove(Incoming);
             System.IO.File.Delete(Incoming + ".lock");
         }
-        catch (IOException)
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
             // something was still coming in: the next start sweeps it
         }
@@ -75,7 +76,7 @@ internal sealed class StoreFolders : IDisposable
     {
         foreach (string folder in Directory.EnumerateDirectories(incoming))
         {
-            Remove(folder + ".lock", () => Directory.Delete(folder, recursive: true));
+            Remove(folder + ".lock", () => WorkFolder.Remove(folder));
         }
 
         foreach (string alone in Directory.EnumerateFiles(incoming, "*.lock").Where(static l => !Directory.Exists(l[..^5])))
@@ -103,7 +104,7 @@ internal sealed class StoreFolders : IDisposable
                 System.IO.File.Delete(lockFile);
             }
         }
-        catch (IOException)
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
             // another process sweeps it
         }

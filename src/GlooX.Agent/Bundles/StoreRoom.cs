@@ -1,6 +1,7 @@
 using GlooX.Channels.Replication;
 using GlooX.Payloads;
 using GlooX.Processes;
+using GlooX.Workers;
 
 namespace GlooX.Bundles;
 
@@ -112,7 +113,7 @@ internal sealed class StoreRoom(StoreFolders folders, long maxBytes)
 
         string aside = folders.NewIncoming();
         Directory.Move(folders.Bundle(id), aside); // at once, or not at all
-        Directory.Delete(aside, recursive: true);
+        WorkFolder.Remove(aside);
         return true;
     }
 

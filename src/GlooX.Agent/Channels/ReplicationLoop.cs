@@ -35,14 +35,12 @@ internal sealed class ReplicationLoop : IAsyncDisposable
         Func<IReadOnlyList<GridMember>> members,
         Func<string, IChannelService> connect,
         StateFile? state,
-        ILogger logger,
-        TimeProvider time,
-        ReplicatorOptions options)
+        ILogger logger)
     {
-        Core = new Replicator(NumberOf(nodeId), options, new Random());
+        Core = new Replicator(NumberOf(nodeId), new ReplicatorOptions(), new Random());
         _members = members;
         _logger = logger;
-        _time = time;
+        _time = TimeProvider.System;
         _stopped = _stop.Token;
         Links = new PeerLinks(Gate, Core, connect, logger, _time, _stopped);
         Confirmations = new Confirmations(Gate, Core, Links, _time);

@@ -174,14 +174,14 @@ internal sealed partial class HostPool : IAsyncDisposable
         }
         catch
         {
-            WorkFolder.Remove(folder);
-            ChildOutput.Delete(log);
+            _room.Remove(folder);
+            _room.RemoveLog(log);
             throw;
         }
     }
 
     private Host Start(bool warm, string id, string log, string folder, Dictionary<string, string> variables, OtherUser? user) =>
-        Host.Start(Launching, warm, id, log, folder, variables, user);
+        Host.Start(_room, Launching, warm, id, log, folder, variables, user);
 
     private int Counted(Predicate<Host> which)
     {

@@ -23,7 +23,11 @@ internal static class PlacementRule
         List<NodeInfo> feasible = [];
         foreach (NodeInfo node in nodes.Where(n => strategy != PlacementStrategy.Direct || n.NodeId == self))
         {
-            if (Missing(node, need) is { } missing)
+            if (node.State == NodeState.Draining)
+            {
+                refusals.Add($"{node.Url} is draining");
+            }
+            else if (Missing(node, need) is { } missing)
             {
                 refusals.Add($"{node.Url} {missing}");
             }

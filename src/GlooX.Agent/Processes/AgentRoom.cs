@@ -4,6 +4,7 @@ using GlooX.Payloads;
 using GlooX.Slots;
 using GlooX.Tls;
 using GlooX.Workers;
+using Microsoft.Extensions.Logging;
 
 namespace GlooX.Processes;
 
@@ -17,19 +18,21 @@ internal sealed class AgentRoom : IDisposable
     // The path of a socket may have 107 bytes, and the runtime makes one of this length in the temporary folder of its process.
     private const int MostBytes = 107 - 44;
     private const string OuterVariable = "GLOOX_OUTER_TMPDIR";
-    private static readonly TimeSpan s_sweeping = TimeSpan.FromSeconds(10);
     private static readonly TimeSpan s_soon = TimeSpan.FromSeconds(1);
     private static readonly TimeSpan s_late = TimeSpan.FromMinutes(1);
     private readonly Lock _lock = new();
+    private readonly Lock _sweeping = new();
     private readonly Dictionary<string, FileStream> _adopted = new(StringComparer.Ordinal);
     private readonly HashSet<string> _adoptedIds = new(StringComparer.Ordinal);
     private readonly IMachine _machine;
+    private readonly ILogger _logger;
     private readonly string _name = Guid.NewGuid().ToString("N")[..8];
     private FileStream? _mine;
     private bool _disposed;
 
     /// <param name="machine">This one.</param>
-    public AgentRoom(IMachine machine) => _machine = machine;
+    /// <param name="logger">Receives what could not be removed.</param>
+    public AgentRoom(IMachine machine, ILogger logger) => (_machine, _logger) = (machine, logger);
 
     private static string Root => Path.Combine(GlooXHome.Path, "logs");
 
@@ -60,6 +63,28 @@ internal sealed class AgentRoom : IDisposable
         return (id, log, keepFolder ? GlooXHome.CreateFolder(Path.Combine(Temporary, $"kept-gloox-{id}-{_name[..3]}")) : GlooXHome.CreateFolder(Path.Combine(Folders, id)));
     }
 
+    /// <summary>Removes a folder of a process; never throws: what stays is logged, and swept by the next agent of this home.</summary>
+    public void Remove(string folder)
+    {
+        if (WorkFolder.TryRemove(folder) is { } fault)
+        {
+            _logger.NotRemoved(folder, fault);
+        }
+    }
+
+    /// <summary>Removes the two outputs of a process; never throws: what stays is logged, and swept by the next agent of this home.</summary>
+    public void RemoveLog(string log)
+    {
+        try
+        {
+            ChildOutput.Delete(log);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            _logger.NotRemoved(log, e.Message);
+        }
+    }
+
     /// <summary>Where the copy of a process's files may be that is another user's; others may then pass through the folder that holds those of all.</summary>
     public string FilesOf(string id)
     {
@@ -78,44 +103,49 @@ internal sealed class AgentRoom : IDisposable
             ? [new("GLOOX_TMPDIR", folder), new("TMPDIR", folder), new(OuterVariable, Temporary)]
             : [new("GLOOX_TMPDIR", folder)];
 
+    /// <summary>Whether a log is of a process that this agent has started.</summary>
+    public bool Owns(string log) => Path.GetDirectoryName(log) == Logs;
+
     /// <summary>A process is taken over whose log is in the room of an agent before this one: the room goes to this one with it.</summary>
-    /// <exception cref="IOException">It cannot be had.</exception>
-    /// <exception cref="OperationCanceledException">Somebody sweeps it for very long.</exception>
-    public async Task AdoptAsync(string log)
+    /// <returns>Whether this agent has the room now, or there is none; false: another agent has it at the moment.</returns>
+    /// <exception cref="IOException">The room cannot be had.</exception>
+    /// <exception cref="UnauthorizedAccessException">The room may not be had.</exception>
+    public bool TryAdopt(string log)
     {
         string lockFile = Path.GetDirectoryName(log) + ".lock";
-        if (!File.Exists(lockFile))
+        lock (_lock)
         {
-            return;
-        }
+            if (_disposed || !File.Exists(lockFile))
+            {
+                return true;
+            }
 
-        _adoptedIds.Add(IdOf(log));
-        if (_adopted.ContainsKey(lockFile))
-        {
-            return;
-        }
+            _adoptedIds.Add(IdOf(log));
+            if (!_adopted.ContainsKey(lockFile) && FileLock.TryTake(lockFile, FileMode.Open) is { } taken)
+            {
+                _adopted[lockFile] = taken;
+            }
 
-        using var limit = new CancellationTokenSource(s_sweeping);
-        _adopted[lockFile] = await FileLock.TakeAsync(lockFile, limit.Token).ConfigureAwait(false);
+            return _adopted.ContainsKey(lockFile);
+        }
     }
 
-    /// <summary>Clears away what agents of this home have left that were killed; of processes that are just about to end, as soon as they have.</summary>
+    /// <summary>
+    /// Clears away what agents of this home have left that were killed; of processes that are just about to end, as soon as they have. A failure is
+    /// logged and tried again. Completes when the token is cancelled.
+    /// </summary>
     public async Task SweepAsync(CancellationToken stop)
     {
-        try
+        TimeSpan pause = s_soon;
+        while (!stop.IsCancellationRequested)
         {
-            for (TimeSpan pause = s_soon; Sweep(); pause = pause * 2 < s_late ? pause * 2 : s_late)
-            {
-                await Task.Delay(pause, stop).ConfigureAwait(false);
-            }
-        }
-        catch (OperationCanceledException)
-        {
-            // the last look is that of the end
+            TimeSpan next = TrySweep() ? pause : Timeout.InfiniteTimeSpan;
+            await Task.Delay(next, stop).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            pause = pause * 2 < s_late ? pause * 2 : s_late;
         }
     }
 
-    /// <summary>All processes have ended but those that outlive the agent.</summary>
+    /// <summary>All processes have ended but those that outlive the agent. Never throws.</summary>
     public void Dispose()
     {
         lock (_lock)
@@ -125,38 +155,68 @@ internal sealed class AgentRoom : IDisposable
             {
                 _adopted[Logs + ".lock"] = _mine;
             }
+
+            _adoptedIds.Clear();
         }
 
-        _adoptedIds.Clear();
-        _ = Sweep();
+        _ = TrySweep();
         foreach (FileStream held in _adopted.Values)
         {
             held.Dispose();
         }
     }
 
-    // True: there is something of processes that live, of which nothing is known.
+    // True: it failed, or there is something of processes that live, of which nothing is known.
+    private bool TrySweep()
+    {
+        try
+        {
+            lock (_sweeping)
+            {
+                return Sweep();
+            }
+        }
+#pragma warning disable CA1031 // Whatever lies in the folders of others: this agent goes on, and tries again.
+        catch (Exception e)
+#pragma warning restore CA1031
+        {
+            _logger.SweepFailed(Root, e.Message);
+            return true;
+        }
+    }
+
     private bool Sweep()
     {
         bool again = false;
+        Dictionary<string, FileStream> adopted;
+        HashSet<string> ids;
+        lock (_lock)
+        {
+            (adopted, ids) = (new(_adopted, StringComparer.Ordinal), new(_adoptedIds, StringComparer.Ordinal));
+        }
+
         foreach (string lockFile in Directory.Exists(Root) ? Directory.GetFiles(Root, "*.lock") : [])
         {
             FileStream? dead = null;
             try
             {
-                dead = _adopted.GetValueOrDefault(lockFile) ?? FileLock.TryTake(lockFile, FileMode.Open);
+                dead = adopted.GetValueOrDefault(lockFile) ?? FileLock.TryTake(lockFile, FileMode.Open);
                 if (dead is not null)
                 {
-                    again |= Clear(lockFile, dead, [.. _adoptedIds, .. OutlivingFolder.AllIds()], [.. Written()]);
+                    again |= Clear(lockFile, dead, [.. ids, .. OutlivingFolder.AllIds()], [.. Written()]);
                 }
             }
-            catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+            catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException)
             {
-                // another agent sweeps it, or it stays until it can be removed
+                // another agent has swept it
+            }
+            catch (Exception e) when (e is IOException or UnauthorizedAccessException or FormatException)
+            {
+                _logger.SweepFailed(lockFile, e.Message); // the next agent of this home tries it again
             }
             finally
             {
-                if (!_adopted.ContainsKey(lockFile))
+                if (!adopted.ContainsKey(lockFile))
                 {
                     dead?.Dispose();
                 }
@@ -182,12 +242,12 @@ internal sealed class AgentRoom : IDisposable
         string[] folders = Directory.Exists(note?.Folders) ? Directory.GetDirectories(note.Folders) : [];
         foreach (string file in files.Where(f => !IsKept(IdOf(f))))
         {
-            File.Delete(file);
+            RemoveLog(file);
         }
 
         foreach (string folder in folders.Where(f => !IsKept(Path.GetFileName(f))))
         {
-            WorkFolder.Remove(folder);
+            Remove(folder);
         }
 
         if (note is not null && _machine.FindProcess(note.Pid)?.Started != note.Started)

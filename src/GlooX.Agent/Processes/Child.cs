@@ -55,6 +55,9 @@ internal sealed class Child(string id, string log, Run run, Reservation reservat
     /// <summary>Why it is over, where its exit does not say it.</summary>
     public string Reason { get; set; } = "";
 
+    /// <summary>Whether another node may be able to start the process that could not be started here.</summary>
+    public bool MayStartElsewhere { get; set; }
+
     /// <summary>Whether its policy has said that it is not started again.</summary>
     public bool IsDecided { get; set; }
 

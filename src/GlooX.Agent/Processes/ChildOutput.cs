@@ -1,14 +1,16 @@
 using System.Runtime.CompilerServices;
+using Microsoft.Extensions.Logging;
 
 namespace GlooX.Processes;
 
 /// <summary>
-/// What a process writes: a file for each of its two outputs. This agent shows what is new, notes when, and keeps the files within bounds; any
+/// What a process writes: a file for each of its two outputs. This agent notes when something is new and keeps the files within bounds; any
 /// number of readers may read them or follow.
 /// </summary>
 internal sealed class ChildOutput
 {
     private static readonly TimeSpan s_look = TimeSpan.FromMilliseconds(50);
+    private static readonly TimeSpan s_longestPause = TimeSpan.FromSeconds(5);
     private readonly OutputFile[] _files;
     private readonly bool _adopted;
     private TaskCompletionSource _changed = NewSignal();
@@ -20,10 +22,6 @@ internal sealed class ChildOutput
     {
         _files = [new OutputFile(log, OutputStream.Output), new OutputFile(ErrorsOf(log), OutputStream.Error)];
         _adopted = adopted;
-        if (adopted)
-        {
-            _ = Look(null);
-        }
     }
 
     /// <summary>The file of the error output.</summary>
@@ -44,25 +42,52 @@ internal sealed class ChildOutput
         static IEnumerable<string> LastOf(string file) => File.Exists(file) ? File.ReadLines(file).TakeLast(10) : [];
     }
 
-    /// <summary>Shows what is new, until the process has ended.</summary>
+    /// <summary>
+    /// Notes when the process writes and keeps the files within bounds, until the process has ended. A failure is logged, and the files are looked at
+    /// again after a pause. Never throws.
+    /// </summary>
     /// <param name="name">Of the process.</param>
     /// <param name="exited">Its end.</param>
-    public async Task ShowAsync(string name, Task exited)
+    /// <param name="echo">Is handed each line as well; null: no line is.</param>
+    /// <param name="logger">Receives failures.</param>
+    public async Task FollowAsync(string name, Task exited, OutputEcho? echo, ILogger logger)
     {
-        LineReader[] readers = [.. _files.Select(f => new LineReader(f, _adopted ? f.StartOfLast(0) : 0))];
+        LineReader[]? readers = null;
+        bool isOld = _adopted; // what is there was written before this agent, and shown already
+        TimeSpan pause = s_look;
         while (true)
         {
-            bool last = exited.IsCompleted;
-            if (Look(DateTimeOffset.UtcNow) || last)
+            bool last = exited.IsCompleted, changed = last;
+            try
             {
-                for (List<LogLine> lines; (lines = Next(readers, last)).Count > 0;)
+                if (echo is not null)
                 {
-                    foreach (LogLine line in lines)
-                    {
-                        await Console.Out.WriteLineAsync($"{name} | {line.Text}").ConfigureAwait(false);
-                    }
+                    readers ??= [.. _files.Select(f => new LineReader(f, _adopted ? f.StartOfLast(0) : 0))];
                 }
 
+                changed |= Look(isOld ? null : DateTimeOffset.UtcNow);
+                isOld = false;
+                for (List<LogLine> lines; changed && readers is not null && (lines = Next(readers, last)).Count > 0;)
+                {
+                    lines.ForEach(l => echo!.Offer($"{name} | {l.Text}"));
+                }
+
+                pause = s_look;
+            }
+#pragma warning disable CA1031 // Logged and tried again: what a process writes is nothing that its end may fail for.
+            catch (Exception e)
+#pragma warning restore CA1031
+            {
+                if (pause == s_look)
+                {
+                    logger.OutputFailed(name, e.Message);
+                }
+
+                pause = pause * 2 < s_longestPause ? pause * 2 : s_longestPause;
+            }
+
+            if (changed)
+            {
                 _ended = last;
                 Interlocked.Exchange(ref _changed, NewSignal()).SetResult();
             }
@@ -72,7 +97,7 @@ internal sealed class ChildOutput
                 return;
             }
 
-            await Task.WhenAny(exited, Task.Delay(s_look)).ConfigureAwait(false);
+            await Task.WhenAny(exited, Task.Delay(pause)).ConfigureAwait(false);
         }
     }
 

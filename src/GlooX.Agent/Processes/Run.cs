@@ -1,10 +1,9 @@
 using GlooX.Hosts;
-using GlooX.Workers;
 
 namespace GlooX.Processes;
 
 /// <summary>One start of a process, with all that ends with it.</summary>
-internal sealed class Run(ChildProcess process, Guard guard)
+internal sealed class Run(ChildProcess process, Guard guard, AgentRoom room)
 {
     private Task? _closed;
 
@@ -23,11 +22,17 @@ internal sealed class Run(ChildProcess process, Guard guard)
 
     private async Task EndAsync()
     {
-        await Guard.EndAsync().ConfigureAwait(false);
-        Process.Control?.Dispose();
-        if (Files is not null)
+        try
         {
-            WorkFolder.Remove(Files);
+            await Guard.EndAsync().ConfigureAwait(false);
+        }
+        finally
+        {
+            Process.Control?.Dispose();
+            if (Files is not null)
+            {
+                room.Remove(Files);
+            }
         }
     }
 }

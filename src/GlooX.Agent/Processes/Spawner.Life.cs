@@ -1,39 +1,39 @@
 using GlooX.Slots;
-using GlooX.Workers;
 
 namespace GlooX.Processes;
 
 /// <summary>What becomes of a process after its first start: it is started again as its policy says, until it is over and cleared away.</summary>
 internal sealed partial class Spawner
 {
+    // Never throws: each step of an end is taken, whatever became of the one before.
     private async Task LiveAsync(Child child)
     {
-        do
+        bool isLeft = false;
+        await StepAsync(child, "following the process", async () => isLeft = await RunAsync(child).ConfigureAwait(false)).ConfigureAwait(false);
+        if (isLeft)
         {
-            await Until(child, child.Process.Exited).ConfigureAwait(false);
-            if (!child.Process.Exited.IsCompleted)
-            {
-                await LeaveAsync(child).ConfigureAwait(false);
-                return;
-            }
-
-            child.LastExit = await child.Process.Exited.ConfigureAwait(false);
-        }
-        while (await child.Begun.ConfigureAwait(false) && await RestartAsync(child).ConfigureAwait(false));
-
-        if (child.IsReady && IsLeft(child))
-        {
-            await child.Run.CloseAsync().ConfigureAwait(false);
-            await LeaveAsync(child).ConfigureAwait(false);
+            // It outlives this agent, or is to be started again by the next, which has all else.
+            await StepAsync(child, "stopping the watch of its folder", child.Guard.StopWatchAsync).ConfigureAwait(false);
+            await child.Tail.ConfigureAwait(false);
+            child.Process.Control?.Dispose();
+            child.Lease?.Dispose();
             return;
         }
 
+        await StepAsync(child, "ending what is left of it", async () =>
+        {
+            if (!child.Process.Exited.IsCompleted)
+            {
+                child.Process.KillAll();
+                child.LastExit = await child.Process.Exited.ConfigureAwait(false);
+            }
+        }).ConfigureAwait(false);
         child.Finish();
-        events.Tell(ProcessEventKind.Exited, child);
-        await child.Run.CloseAsync().ConfigureAwait(false);
+        await StepAsync(child, "telling of it", () => events.Tell(ProcessEventKind.Exited, child)).ConfigureAwait(false);
+        await StepAsync(child, "closing its run", child.Run.CloseAsync).ConfigureAwait(false);
         if (!(child.IsReady && child.Request.Options.KeepTmpDir))
         {
-            WorkFolder.Remove(child.Request.Options.TmpDir);
+            room.Remove(child.Request.Options.TmpDir);
         }
 
         if (child.Record is not null)
@@ -42,32 +42,61 @@ internal sealed partial class Spawner
         }
 
         ledger.Release(child.Reservation);
-        child.Lease?.Dispose();
+        await StepAsync(child, "giving back its files", () => child.Lease?.Dispose()).ConfigureAwait(false);
         if (!_stop.IsCancellationRequested)
         {
-            changed();
-            try
-            {
-                await Task.Delay(s_rememberExit, _stop.Token).ConfigureAwait(false); // how it ended can be asked for a while
-            }
-            catch (OperationCanceledException)
-            {
-                // the agent stops
-            }
+            await StepAsync(child, "telling of its reservation", changed).ConfigureAwait(false);
+            await Task.Delay(s_rememberExit, _stop.Token).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing); // how it ended can be asked for a while
         }
 
         await child.Tail.ConfigureAwait(false);
-        await child.Killing.ConfigureAwait(false);
-        ChildOutput.Delete(child.Log);
+        await StepAsync(child, "ending the wait for its end", () => child.Killing).ConfigureAwait(false);
+        room.RemoveLog(child.Log);
         _children.TryRemove(child.Id, out _);
     }
 
-    // It outlives this agent, or is to be started again by the next, which has all else.
-    private static async Task LeaveAsync(Child child)
+    private Task StepAsync(Child child, string step, Action action) => StepAsync(child, step, () =>
     {
-        await child.Tail.ConfigureAwait(false);
-        child.Process.Control?.Dispose();
-        child.Lease?.Dispose();
+        action();
+        return Task.CompletedTask;
+    });
+
+    private async Task StepAsync(Child child, string step, Func<Task> action)
+    {
+        try
+        {
+            await action().ConfigureAwait(false);
+        }
+#pragma warning disable CA1031 // Logged: the steps after it are taken all the same, above all the release of the reservation.
+        catch (Exception e)
+#pragma warning restore CA1031
+        {
+            logger.EndStepFailed(e, child.Id, step);
+        }
+    }
+
+    // Until it has ended for good; true: it is left to the next agent.
+    private async Task<bool> RunAsync(Child child)
+    {
+        do
+        {
+            await Until(child, child.Process.Exited).ConfigureAwait(false);
+            if (!child.Process.Exited.IsCompleted)
+            {
+                return true;
+            }
+
+            child.LastExit = await child.Process.Exited.ConfigureAwait(false);
+        }
+        while (await child.Begun.ConfigureAwait(false) && await RestartAsync(child).ConfigureAwait(false));
+
+        if (!child.IsReady || !IsLeft(child))
+        {
+            return false;
+        }
+
+        await child.Run.CloseAsync().ConfigureAwait(false);
+        return true;
     }
 
     // Whether this agent stops before it could say whether the process is started again.
@@ -125,7 +154,7 @@ internal sealed partial class Spawner
             }
 
             long[] written = child.Output.Ends();
-            Run run = starter.StartAgain(child, events.Node, ExitFile(_folder, child.Id), _stop.Token);
+            Run run = starter.StartAgain(child, events.Node, ExitFile(_folder, child.Id));
             child.Enter(run);
             NoteAgain(child);
             string? fault = child.Request.Command.Length > 0

@@ -3,7 +3,7 @@ using System.ComponentModel;
 using GlooX.Bundles;
 using GlooX.Contracts;
 using GlooX.Slots;
-using GlooX.Workers;
+using Microsoft.Extensions.Logging;
 
 namespace GlooX.Processes;
 
@@ -11,7 +11,7 @@ namespace GlooX.Processes;
 /// Spawns processes on this machine. Each holds its reservation exactly as long as it lives, however it ends, restarts included; one that does not
 /// answer in time is killed with all that it started. When the agent stops, all that do not daemonize are killed.
 /// </summary>
-internal sealed partial class Spawner(Starter starter, Ledger ledger, IMachine machine, AgentRoom room, ControlGroups? groups, Func<string, BundleLease?> bundles, ProcessEvents events, Action changed) : IAsyncDisposable
+internal sealed partial class Spawner(Starter starter, Ledger ledger, IMachine machine, AgentRoom room, ControlGroups? groups, Func<string, BundleLease?> bundles, ProcessEvents events, Action changed, OutputEcho? echo, ILogger logger) : IAsyncDisposable
 {
     private static readonly TimeSpan s_rememberExit = TimeSpan.FromMinutes(5);
     private static readonly TimeSpan s_leaseGrace = TimeSpan.FromMinutes(1);
@@ -44,27 +44,17 @@ internal sealed partial class Spawner(Starter starter, Ledger ledger, IMachine m
     {
         if (_stop.IsCancellationRequested)
         {
-            return SpawnReply.Failed(node, $"the agent {node} is shutting down");
+            return SpawnReply.Elsewhere(node, "is draining");
         }
 
-        if (request.StartTimeoutMilliseconds <= 0)
-        {
-            return SpawnReply.Failed(node, $"a start timeout of {request.StartTimeoutMilliseconds} ms leaves no time to start");
-        }
-
-        if (request.Restart.Fault() is { } faulty)
+        if (request.Fault() is { } faulty)
         {
             return SpawnReply.Failed(node, faulty);
         }
 
-        if (request.Environment.Select(static v => SpawnRequest.FaultOf(v.Key, v.Value)).FirstOrDefault(static f => f is not null) is { } badVariable)
-        {
-            return SpawnReply.Failed(node, badVariable);
-        }
-
         if (starter.Fault(request) is { } unable)
         {
-            return new SpawnReply("", 0, node, "", unable, Refused: true); // another node may be able to
+            return SpawnReply.Elsewhere(node, unable);
         }
 
         CancellationToken stopping = _stop.Token;
@@ -73,24 +63,19 @@ internal sealed partial class Spawner(Starter starter, Ledger ledger, IMachine m
         DateTimeOffset leaseEnd = Now() + TimeSpan.FromMilliseconds(request.StartTimeoutMilliseconds) + s_leaseGrace;
         if (!ledger.TryReserve(request.Need(), machine.Read(), used, leaseEnd, out Reservation? reservation, out Refusal? refusal))
         {
-            return new SpawnReply("", 0, node, "", refusal.Reason, Refused: true);
+            return SpawnReply.Elsewhere(node, refusal.Reason);
         }
 
         string id, log;
         Run run;
         try
         {
-            (id, log, run) = starter.Start(request, lease, node, of => ExitFile(outliving, of), stopping);
-        }
-        catch (FileNotFoundException e)
-        {
-            ledger.Release(reservation);
-            return new SpawnReply("", 0, node, "", e.Message, Refused: true); // another node may have it
+            (id, log, run) = starter.Start(request, lease, node, of => ExitFile(outliving, of));
         }
         catch (Exception e) when (IsFault(e))
         {
             ledger.Release(reservation);
-            return SpawnReply.Failed(node, $"the process cannot be started: {e.Message}");
+            return SpawnReply.Elsewhere(node, $"cannot start the process: {e.Message}"); // no such command, no descriptors, a full disk
         }
 
         request = request with { Options = request.Options with { TmpDir = run.Guard.Folder } };
@@ -105,18 +90,18 @@ internal sealed partial class Spawner(Starter starter, Ledger ledger, IMachine m
             run.Process.KillAll();
             await run.Process.Exited.ConfigureAwait(false);
             await run.CloseAsync().ConfigureAwait(false);
-            WorkFolder.Remove(run.Guard.Folder);
-            ChildOutput.Delete(log);
+            room.Remove(run.Guard.Folder);
+            room.RemoveLog(log);
             ledger.Release(reservation);
             lease.Dispose();
             starter.Over(run);
-            return SpawnReply.Failed(node, $"the process's record cannot be made: {e.Message}");
+            return SpawnReply.Elsewhere(node, $"cannot save the record of the process: {e.Message}");
         }
 
         _children[id] = child;
         changed();
         events.Tell(ProcessEventKind.Started, child);
-        child.Tail = child.Output.ShowAsync(child.Name, Until(child, child.Over));
+        child.Tail = child.Output.FollowAsync(child.Name, Until(child, child.Over), echo, logger);
         child.Released = LiveAsync(child);
         if (stopping.IsCancellationRequested && !request.Options.Daemonize)
         {
@@ -141,20 +126,21 @@ internal sealed partial class Spawner(Starter starter, Ledger ledger, IMachine m
             {
                 events.Tell(ProcessEventKind.Ready, child);
                 child.Begin(isReady: true);
-                return new SpawnReply(id, run.Process.Pid, node, child.Url, "", false) { Started = child.Started, TmpDir = request.Options.TmpDir };
+                return new SpawnReply(id, run.Process.Pid, node, child.Url, "", SpawnOutcome.Started) { Started = child.Started, TmpDir = request.Options.TmpDir };
             }
 
             return await NotStartedAsync(child, node, $"{child.Name} did not start: {fault}").ConfigureAwait(false);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
+            child.MayStartElsewhere = true;
             return await NotStartedAsync(child, node, Unwritten(child, e)).ConfigureAwait(false);
         }
         catch (OperationCanceledException)
         {
             ct.ThrowIfCancellationRequested();
             return stopping.IsCancellationRequested
-                ? SpawnReply.Failed(node, $"the agent {node} is shutting down")
+                ? SpawnReply.Elsewhere(node, "is draining")
                 : await NotStartedAsync(child, node, $"{child.Name} was not ready within {request.StartTimeoutMilliseconds} ms").ConfigureAwait(false);
         }
         finally
@@ -238,9 +224,15 @@ internal sealed partial class Spawner(Starter starter, Ledger ledger, IMachine m
         await _stop.CancelAsync().ConfigureAwait(false);
         _stopped.TrySetResult();
         _outliving.TrySetResult(null); // it never got so far
-        foreach (Child child in _children.Values.Where(c => !c.Request.Options.Daemonize))
+        if (_adoption is not null)
         {
-            child.End(static p => p.KillAll());
+            await _adoption.DisposeAsync().ConfigureAwait(false);
+        }
+
+        Child[] ending = [.. _children.Values.Where(c => !c.Request.Options.Daemonize)];
+        Array.ForEach(ending, static c => c.End(static p => p.KillAll()));
+        foreach (Child child in ending)
+        {
             await child.Over.ConfigureAwait(false);
             await child.Tail.ConfigureAwait(false);
             await child.Released.ConfigureAwait(false);
@@ -256,6 +248,11 @@ internal sealed partial class Spawner(Starter starter, Ledger ledger, IMachine m
         }
 
         (await _outliving.Task.ConfigureAwait(false))?.Dispose();
+        if (echo is not null)
+        {
+            await echo.DisposeAsync().ConfigureAwait(false);
+        }
+
         _stop.Dispose();
     }
 
@@ -272,7 +269,8 @@ internal sealed partial class Spawner(Starter starter, Ledger ledger, IMachine m
         child.Begin(isReady: false);
         await child.Over.ConfigureAwait(false);
         await child.Tail.ConfigureAwait(false);
-        return SpawnReply.Failed(node, $"{reason}{ChildOutput.LastLines(child.Log)}");
+        string error = $"{reason}{ChildOutput.LastLines(child.Log)}";
+        return child.MayStartElsewhere ? SpawnReply.Elsewhere(node, error) : SpawnReply.Failed(node, error);
     }
 
     // Asked to end, it has that long.

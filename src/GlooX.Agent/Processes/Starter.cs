@@ -5,11 +5,12 @@ using GlooX.Hosts;
 using GlooX.Slots;
 using GlooX.Tls;
 using GlooX.Workers;
+using Microsoft.Extensions.Logging;
 
 namespace GlooX.Processes;
 
 /// <summary>Starts processes, for the first time or again, and has them get ready. What does not get so far is ended with all that it started.</summary>
-internal sealed class Starter(ChildIdentity identity, HostPool hosts, AgentRoom room, ControlGroups? groups)
+internal sealed class Starter(ChildIdentity identity, HostPool hosts, AgentRoom room, ControlGroups? groups, ILogger logger)
 {
     private static readonly TimeSpan s_endGrace = TimeSpan.FromSeconds(2);
 
@@ -18,11 +19,10 @@ internal sealed class Starter(ChildIdentity identity, HostPool hosts, AgentRoom 
     /// <param name="lease">Its bundle.</param>
     /// <param name="node">This node.</param>
     /// <param name="exitFile">Where it leaves its exit code if it outlives its agent, by its id.</param>
-    /// <param name="stop">The agent stops.</param>
     /// <exception cref="FileNotFoundException">This node has no such command.</exception>
     /// <exception cref="System.ComponentModel.Win32Exception">The system could not start it.</exception>
     /// <exception cref="IOException">Its folder cannot be made.</exception>
-    public (string Id, string Log, Run Run) Start(SpawnRequest request, BundleLease lease, string node, Func<string, string> exitFile, CancellationToken stop)
+    public (string Id, string Log, Run Run) Start(SpawnRequest request, BundleLease lease, string node, Func<string, string> exitFile)
     {
         OtherUser? user = UserOf(request);
         if (request.Command.Length > 0)
@@ -30,12 +30,12 @@ internal sealed class Starter(ChildIdentity identity, HostPool hosts, AgentRoom 
             (string id, string log, string folder) = room.New(request.Options.KeepTmpDir);
             try
             {
-                return (id, log, StartProgram(request with { Options = request.Options with { TmpDir = folder } }, lease, user, node, id, log, exitFile(id), stop));
+                return (id, log, StartProgram(request with { Options = request.Options with { TmpDir = folder } }, lease, user, node, id, log, exitFile(id)));
             }
             catch
             {
-                WorkFolder.Remove(folder);
-                ChildOutput.Delete(log);
+                room.Remove(folder);
+                room.RemoveLog(log);
                 throw;
             }
         }
@@ -43,14 +43,14 @@ internal sealed class Starter(ChildIdentity identity, HostPool hosts, AgentRoom 
         Host host = hosts.Take(Path.Combine(lease.Folder, request.Assembly), request, user);
         try
         {
-            return (host.Id, host.Log, Watched(host.Process, request, host.Id, host.Log, host.Folder, CopyFor(user, lease, host.Id), stop, host));
+            return (host.Id, host.Log, Watched(host.Process, request, host.Id, host.Log, host.Folder, CopyFor(user, lease, host.Id), host));
         }
         catch
         {
             host.Process.KillAll();
             host.Process.Control?.Dispose();
-            WorkFolder.Remove(host.Folder);
-            ChildOutput.Delete(host.Log);
+            room.Remove(host.Folder);
+            room.RemoveLog(host.Log);
             hosts.Used();
             throw;
         }
@@ -60,22 +60,21 @@ internal sealed class Starter(ChildIdentity identity, HostPool hosts, AgentRoom 
     /// <param name="child">It.</param>
     /// <param name="node">This node.</param>
     /// <param name="exitFile">Where it leaves its exit code if it outlives its agent.</param>
-    /// <param name="stop">The agent stops.</param>
     /// <exception cref="FileNotFoundException">This node has no such command.</exception>
     /// <exception cref="System.ComponentModel.Win32Exception">The system could not start it.</exception>
     /// <exception cref="IOException">Its log cannot be written.</exception>
-    public Run StartAgain(Child child, string node, string exitFile, CancellationToken stop)
+    public Run StartAgain(Child child, string node, string exitFile)
     {
         GlooXHome.CreateFolder(child.Request.Options.TmpDir); // it may have removed it
         File.Delete(Readiness.FileIn(child.Request.Options.TmpDir));
         OtherUser? user = UserOf(child.Request);
         if (child.Request.Command.Length > 0)
         {
-            return StartProgram(child.Request, child.Lease!, user, node, child.Id, child.Log, exitFile, stop);
+            return StartProgram(child.Request, child.Lease!, user, node, child.Id, child.Log, exitFile);
         }
 
         ChildProcess process = hosts.StartAgain(child.Id, child.Log, child.Request, user).Process;
-        return Watched(process, child.Request, child.Id, child.Log, child.Request.Options.TmpDir, CopyFor(user, child.Lease!, child.Id), stop);
+        return Watched(process, child.Request, child.Id, child.Log, child.Request.Options.TmpDir, CopyFor(user, child.Lease!, child.Id));
     }
 
     /// <summary>Why this node cannot start a process as it was asked to, though another may; null: it can.</summary>
@@ -120,6 +119,7 @@ internal sealed class Starter(ChildIdentity identity, HostPool hosts, AgentRoom 
 
             // It said why, or its exit code is the reason; it is ending by itself.
             ExitStatus exit = await EndAsync(run.Process).ConfigureAwait(false);
+            child.MayStartElsewhere = report is { TryElsewhere: true };
             return report?.Reason ?? $"it ended with {exit} before it was ready";
         }
         catch (Exception e)
@@ -176,20 +176,20 @@ internal sealed class Starter(ChildIdentity identity, HostPool hosts, AgentRoom 
         ? OtherUser.Find(request.User) ?? throw new IOException($"there is no user '{request.User}' any more")
         : null;
 
-    private Run StartProgram(SpawnRequest request, BundleLease lease, OtherUser? user, string node, string id, string log, string exitFile, CancellationToken stop)
+    private Run StartProgram(SpawnRequest request, BundleLease lease, OtherUser? user, string node, string id, string log, string exitFile)
     {
         string? copy = CopyFor(user, lease, id);
         try
         {
             user?.Give(request.Options.TmpDir);
             ChildProcess process = Executable.Start(request, copy ?? lease.Folder, lease.LockFile, node, hosts.Launching, user, id, log, exitFile);
-            return Watched(process, request, id, log, request.Options.TmpDir, copy, stop);
+            return Watched(process, request, id, log, request.Options.TmpDir, copy);
         }
         catch
         {
             if (copy is not null)
             {
-                WorkFolder.Remove(copy);
+                room.Remove(copy);
             }
 
             throw;
@@ -212,16 +212,16 @@ internal sealed class Starter(ChildIdentity identity, HostPool hosts, AgentRoom 
         }
         catch
         {
-            WorkFolder.Remove(copy);
+            room.Remove(copy);
             throw;
         }
     }
 
-    private Run Watched(ChildProcess process, SpawnRequest request, string id, string log, string folder, string? files, CancellationToken stop, Host? host = null)
+    private Run Watched(ChildProcess process, SpawnRequest request, string id, string log, string folder, string? files, Host? host = null)
     {
         try
         {
-            return new Run(process, new Guard(process, request.Need(), id, log, groups, folder, adopted: false, stop)) { Host = host, Files = files };
+            return new Run(process, new Guard(process, request.Need(), id, log, groups, folder, adopted: false, logger), room) { Host = host, Files = files };
         }
         catch
         {

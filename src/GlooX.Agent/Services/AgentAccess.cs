@@ -28,6 +28,7 @@ internal static class AgentAccess
             ["spread_addon"] = Runs,
             ["withdraw_addon"] = Runs,
             ["kill"] = Runs,
+            ["claim"] = Runs,
             ["abandon"] = Runs,
             ["stop"] = Runs,
             ["logs"] = Runs,

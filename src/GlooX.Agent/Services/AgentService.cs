@@ -11,7 +11,6 @@ internal sealed class AgentService(Agent agent) : IAgentService
 
     public ValueTask<NodeInfo> InfoAsync(CancellationToken ct) => new(agent.Describe());
 
-
     public ValueTask<ProcessInfo[]> ListAsync(CancellationToken ct) => new([.. agent.Spawner.List(agent.Url)]);
 
     public ValueTask<SlotCount> SlotsAsync(long memoryBytes, long diskBytes, Dictionary<string, decimal> resources, int? maxPerNode, string kind, CancellationToken ct) =>
@@ -19,12 +18,11 @@ internal sealed class AgentService(Agent agent) : IAgentService
 
     public async ValueTask<SpawnReply> SpawnAsync(SpawnRequest request, CancellationToken ct) => await agent.Placement.SpawnAsync(request, ct).ConfigureAwait(false);
 
-
     public async ValueTask<PrepareReply> PrepareAsync(PrepareRequest request, CancellationToken ct) => await agent.Placement.PrepareAsync(request, ct).ConfigureAwait(false);
 
+    public async ValueTask AbandonAsync(string ticket, CancellationToken ct) => await agent.Placement.AbandonAsync(ticket).ConfigureAwait(false);
 
-    public async ValueTask AbandonAsync(string ticket, CancellationToken ct) => await agent.Placement.AbandonAsync(ticket, agent.Peers, ct).ConfigureAwait(false);
-
+    public ValueTask<bool> ClaimAsync(string ticket, CancellationToken ct) => new(agent.Placement.Claim(ticket));
 
     public ValueTask<bool> KillAsync(string id, CancellationToken ct) => new(agent.Spawner.Kill(id));
 

@@ -28,6 +28,10 @@ internal interface IPeerService
     [Rpc("prepare_here", TimeoutMilliseconds = 600_000)]
     ValueTask<bool> PrepareHereAsync(PrepareRequest request, CancellationToken ct = default);
 
+    /// <summary>As <see cref="IAgentService.ClaimAsync"/>, on this node.</summary>
+    [Rpc("claim_here")]
+    ValueTask<bool> ClaimHereAsync(string ticket, CancellationToken ct = default);
+
     /// <summary>As <see cref="IAgentService.AbandonAsync"/>, on this node alone.</summary>
     [Rpc("abandon_here")]
     ValueTask AbandonHereAsync(string ticket, CancellationToken ct = default);

@@ -1,3 +1,4 @@
+using GlooX.Client;
 using System.Runtime.CompilerServices;
 using GlooX.Channels;
 using GlooX.Contracts;
@@ -17,24 +18,28 @@ public sealed partial class GlooXClient : IAsyncDisposable
 {
     // Where the agent's store is nearly full, a bundle may be dropped between being sent and being used.
     private const int MaxSendings = 3;
+    private const int MaxAttempts = 10;
+    private static readonly TimeSpan s_again = TimeSpan.FromSeconds(1);
+    private static readonly TimeSpan s_nodeTimeout = TimeSpan.FromSeconds(5);
     private static readonly TimeSpan s_endGrace = TimeSpan.FromSeconds(2);
     private static readonly TimeSpan s_endLimit = TimeSpan.FromSeconds(10);
 
     private readonly RpcClient _rpc;
-    private readonly RpcClientOptions? _options;
+    private readonly NodeConnections _nodes;
     private readonly IAgentService _agent;
     private readonly IChannelService _channels;
     private readonly ILogger _channelLog;
     private readonly BundleUpload _bundles;
+    private int _isDisposed;
 
-    private GlooXClient(RpcClient rpc, RpcClientOptions? options)
+    private GlooXClient(string url, RpcClientOptions? options)
     {
-        _rpc = rpc;
-        _options = options;
-        _agent = rpc.As<IAgentService>(IAgentService.ServiceName);
-        _channels = rpc.As<IChannelService>(IChannelService.ServiceName);
+        _nodes = new NodeConnections(options);
+        _rpc = _nodes.Acquire(url);
+        _agent = _rpc.As<IAgentService>(IAgentService.ServiceName);
+        _channels = _rpc.As<IChannelService>(IChannelService.ServiceName);
         _channelLog = (options?.LoggerFactory ?? NullLoggerFactory.Instance).CreateLogger("GlooX.Channels");
-        _bundles = new BundleUpload(rpc.As<IBundleService>(IBundleService.ServiceName));
+        _bundles = new BundleUpload(_rpc.As<IBundleService>(IBundleService.ServiceName));
     }
 
     /// <summary>Whom it talks to, as <c>host:port</c>.</summary>
@@ -47,13 +52,23 @@ public sealed partial class GlooXClient : IAsyncDisposable
     /// <param name="options">Null: the defaults.</param>
     /// <returns>The client.</returns>
     /// <exception cref="ArgumentException">The URL is malformed.</exception>
-    public static GlooXClient Connect(string url, RpcClientOptions? options = null) => new(RpcClient.Connect(url, options), options);
+    public static GlooXClient Connect(string url, RpcClientOptions? options = null) => new(url, options);
 
-    /// <summary>Whether the other side answers.</summary>
-    /// <param name="ct">Gives up.</param>
-    /// <returns>True; it never returns false.</returns>
-    /// <exception cref="RpcException">It does not answer; <see cref="RpcException.Code"/> says why.</exception>
-    public ValueTask<bool> AliveAsync(CancellationToken ct = default) => _agent.AliveAsync(ct);
+    /// <summary>Asks whether the other side answers.</summary>
+    /// <param name="ct">Cancels the operation.</param>
+    /// <returns>True: it answers. False: nothing listens there, it stops, or it did not answer in time.</returns>
+    /// <exception cref="RpcException">Something answers that is not trusted, or that does not trust this client: its certificate or role says no.</exception>
+    public async ValueTask<bool> AliveAsync(CancellationToken ct = default)
+    {
+        try
+        {
+            return await _agent.AliveAsync(ct).ConfigureAwait(false);
+        }
+        catch (RpcException e) when (e.Code is RpcError.Connection or RpcError.Timeout or RpcError.ShuttingDown)
+        {
+            return false;
+        }
+    }
 
     /// <summary>How the node describes itself.</summary>
     /// <param name="ct">Gives up.</param>
@@ -69,33 +84,29 @@ public sealed partial class GlooXClient : IAsyncDisposable
     /// A <c>.cs</c> file or a <c>.csproj</c>, built here when it has changed; a <c>.dll</c>; a folder; or an executable. See <c>docs/bundles.md</c>.
     /// </param>
     /// <param name="options">Null: the defaults.</param>
-    /// <param name="strategy">Which of the nodes with room; default: the one with the most.</param>
     /// <param name="ct">Gives up; a process that was starting is killed.</param>
     /// <returns>The process, which answers; an executable has just started.</returns>
     /// <exception cref="SpawnException">The file is missing or faulty, it fits nowhere, or the process did not start.</exception>
-    /// <exception cref="ArgumentOutOfRangeException">The strategy or the start timeout is none.</exception>
-    /// <exception cref="ArgumentException">The restart policy cannot be followed.</exception>
+    /// <exception cref="ArgumentException">An option is out of its range.</exception>
     /// <exception cref="RpcException">The agent does not answer, or is none.</exception>
-    public Task<SpawnedProcess> SpawnAsync(string className, string path, SpawnOptions? options = null, PlacementStrategy strategy = PlacementStrategy.Horizontal, CancellationToken ct = default)
+    public Task<SpawnedProcess> SpawnAsync(string className, string path, SpawnOptions? options = null, CancellationToken ct = default)
     {
         ArgumentNullException.ThrowIfNull(className);
-        return SpawnNamedAsync(className, path, options, strategy, ct);
+        return SpawnNamedAsync(className, path, options, ct);
     }
 
     /// <summary>Spawns an executable, a program in source, or the only class of a payload that derives from <see cref="Worker"/>.</summary>
-    /// <param name="path">As of <see cref="SpawnAsync(string, string, SpawnOptions?, PlacementStrategy, CancellationToken)"/>.</param>
+    /// <param name="path">As of <see cref="SpawnAsync(string, string, SpawnOptions?, CancellationToken)"/>.</param>
     /// <param name="options">Null: the defaults.</param>
-    /// <param name="strategy">Which of the nodes with room; default: the one with the most.</param>
     /// <param name="ct">Gives up; a process that was starting is killed.</param>
     /// <returns>The process, which answers; an executable has just started.</returns>
     /// <exception cref="SpawnException">The file is missing or faulty, it fits nowhere, or the process did not start.</exception>
-    /// <exception cref="ArgumentOutOfRangeException">The strategy or the start timeout is none.</exception>
-    /// <exception cref="ArgumentException">The restart policy cannot be followed.</exception>
+    /// <exception cref="ArgumentException">An option is out of its range.</exception>
     /// <exception cref="RpcException">The agent does not answer, or is none.</exception>
     /// <example><code>await using var job = await client.SpawnAsync("count.py", new SpawnOptions { Provision = new("200MB", "0") });
     /// ExitStatus end = await job.WaitForExitAsync();</code></example>
-    public Task<SpawnedProcess> SpawnAsync(string path, SpawnOptions? options = null, PlacementStrategy strategy = PlacementStrategy.Horizontal, CancellationToken ct = default) =>
-        SpawnNamedAsync(null, path, options, strategy, ct);
+    public Task<SpawnedProcess> SpawnAsync(string path, SpawnOptions? options = null, CancellationToken ct = default) =>
+        SpawnNamedAsync(null, path, options, ct);
 
     /// <summary>Runs a program to its end on the node that has the most room; its two outputs go to those of this process, line by line.</summary>
     /// <param name="executable">A file or folder as for a spawn, which travels; or, where there is none of that name, a command that the nodes have.</param>
@@ -112,14 +123,13 @@ public sealed partial class GlooXClient : IAsyncDisposable
     /// <param name="arguments">Its arguments.</param>
     /// <param name="output">Called for each line, one after the other; an exception ends the process and comes out here.</param>
     /// <param name="options">Null: the defaults. Its command must be empty.</param>
-    /// <param name="strategy">Which of the nodes with room; default: the one with the most.</param>
     /// <param name="ct">Gives up: the process is asked to end and killed two seconds later.</param>
     /// <returns>How it ended.</returns>
     /// <exception cref="SpawnException">It could not be started, or it is a class, which does not end by itself.</exception>
     /// <exception cref="ArgumentException">The options have a command.</exception>
     /// <exception cref="RpcException">The agent does not answer, or its node went away.</exception>
     public async Task<ExitStatus> RunAsync(
-        string executable, IReadOnlyList<string> arguments, Action<LogLine> output, SpawnOptions? options = null, PlacementStrategy strategy = PlacementStrategy.Horizontal, CancellationToken ct = default)
+        string executable, IReadOnlyList<string> arguments, Action<LogLine> output, SpawnOptions? options = null, CancellationToken ct = default)
     {
         ArgumentNullException.ThrowIfNull(arguments);
         ArgumentNullException.ThrowIfNull(output);
@@ -128,7 +138,7 @@ public sealed partial class GlooXClient : IAsyncDisposable
             throw new ArgumentException("the program to run and its arguments are given already: leave SpawnOptions.Command empty", nameof(options));
         }
 
-        SpawnedProcess process = await SpawnNamedAsync(null, executable, options, strategy, ct, arguments).ConfigureAwait(false);
+        SpawnedProcess process = await SpawnNamedAsync(null, executable, options, ct, arguments).ConfigureAwait(false);
         await using (process.ConfigureAwait(false))
         {
             try
@@ -157,7 +167,7 @@ public sealed partial class GlooXClient : IAsyncDisposable
     {
         ArgumentNullException.ThrowIfNull(id);
         return await _agent.FindAsync(id, ct).ConfigureAwait(false) is { } found
-            ? new SpawnedProcess(found.Id, found.Pid, found.Node, found.Url, found.Started, found.TmpDir, _options)
+            ? new SpawnedProcess(found.Id, found.Pid, found.Node, found.Url, found.Started, found.TmpDir, _nodes)
             : null;
     }
 
@@ -174,28 +184,13 @@ public sealed partial class GlooXClient : IAsyncDisposable
         }
     }
 
-    private async Task<SpawnedProcess> SpawnNamedAsync(string? name, string path, SpawnOptions? options, PlacementStrategy strategy, CancellationToken ct, IReadOnlyList<string>? arguments = null)
+    private async Task<SpawnedProcess> SpawnNamedAsync(string? name, string path, SpawnOptions? options, CancellationToken ct, IReadOnlyList<string>? arguments = null)
     {
         ArgumentNullException.ThrowIfNull(path);
-        if (!Enum.IsDefined(strategy))
-        {
-            throw new ArgumentOutOfRangeException(nameof(strategy), strategy, $"there is no such strategy; there are {string.Join(", ", Enum.GetNames<PlacementStrategy>())}");
-        }
-
         options ??= new SpawnOptions();
-        if (options.StartTimeout <= TimeSpan.Zero || options.StartTimeout > SpawnOptions.MaxStartTimeout)
-        {
-            throw new ArgumentOutOfRangeException(nameof(options), options.StartTimeout, $"the start timeout must be more than 0 and at most {SpawnOptions.MaxStartTimeout.TotalMinutes} minutes");
-        }
-
-        if (options.Restart.Fault() is { } fault)
+        if (SpawnRequest.FaultOf(options.Strategy, options.StartTimeout, options.Restart, options.Environment) is { } fault)
         {
             throw new ArgumentException(fault, nameof(options));
-        }
-
-        if (options.Environment.Select(static v => SpawnRequest.FaultOf(v.Key, v.Value)).FirstOrDefault(static f => f is not null) is { } variable)
-        {
-            throw new ArgumentException(variable, nameof(options));
         }
 
         await RequireAgentAsync(ct).ConfigureAwait(false);
@@ -212,7 +207,7 @@ public sealed partial class GlooXClient : IAsyncDisposable
         {
             Url = options.Url ?? (payload.Command.Length > 0 ? "" : "127.0.0.1:0"), ParentUrl = options.ParentUrl ?? "", Daemonize = options.Daemonize, KeepTmpDir = options.KeepTmpDir, Values = options.Values,
         };
-        var request = new SpawnRequest(payload.Assembly, payload.Name, need.MemoryBytes, need.DiskBytes, strategy, process, (int)options.StartTimeout.TotalMilliseconds, options.AllowSpawn)
+        var request = new SpawnRequest(payload.Assembly, payload.Name, need.MemoryBytes, need.DiskBytes, options.Strategy, process, (int)options.StartTimeout.TotalMilliseconds, options.AllowSpawn)
         {
             Resources = new(need.Amounts, StringComparer.Ordinal),
             MaxPerNode = need.MaxPerNode,
@@ -224,7 +219,6 @@ public sealed partial class GlooXClient : IAsyncDisposable
             Restart = options.Restart,
             Environment = options.Environment,
             User = options.User ?? "",
-            Ticket = Guid.NewGuid().ToString("N"),
         };
         SpawnReply reply = await AskAsync(request, payload, options, ct).ConfigureAwait(false);
         if (reply.Error.Length > 0)
@@ -232,7 +226,7 @@ public sealed partial class GlooXClient : IAsyncDisposable
             throw new SpawnException($"{payload.Name} was not spawned: {reply.Error}");
         }
 
-        var spawned = new SpawnedProcess(reply.Id, reply.Pid, reply.Node, reply.Url, reply.Started, reply.TmpDir, _options);
+        var spawned = new SpawnedProcess(reply.Id, reply.Pid, reply.Node, reply.Url, reply.Started, reply.TmpDir, _nodes);
         if (ct.IsCancellationRequested)
         {
             await using (spawned.ConfigureAwait(false))
@@ -251,14 +245,13 @@ public sealed partial class GlooXClient : IAsyncDisposable
         for (int round = 0; ; round++)
         {
             options.Progress?.Report(new SpawnProgress(SpawnStage.Starting, 0, 0));
-
-            // What only has to be started is not given up in the midst of it: it might run already, and nobody would know of it.
+            request = request with { Ticket = Guid.NewGuid().ToString("N") };
             SpawnReply reply;
             try
             {
-                reply = await _agent.SpawnAsync(request, request.Command.Length > 0 && !request.AwaitsReadiness ? CancellationToken.None : ct).ConfigureAwait(false);
+                reply = await AskUnderTicketAsync(request, ct).ConfigureAwait(false);
             }
-            catch (Exception e) when (e is OperationCanceledException or RpcException { Code: RpcError.Timeout })
+            catch (Exception e) when (e is OperationCanceledException or RpcException)
             {
                 await AbandonAsync(request.Ticket).ConfigureAwait(false);
                 throw;
@@ -276,6 +269,25 @@ public sealed partial class GlooXClient : IAsyncDisposable
             catch (BundleException e)
             {
                 throw new SpawnException($"{payload.Name} was not spawned: its files did not get to {Url}: {e.Message}", e);
+            }
+        }
+    }
+
+    // A connection that breaks after the question was sent is made again: under the same ticket the agent gives the same answer.
+    private async Task<SpawnReply> AskUnderTicketAsync(SpawnRequest request, CancellationToken ct)
+    {
+        for (int attempt = 1; ; attempt++)
+        {
+            try
+            {
+                SpawnReply reply = await _agent.SpawnAsync(request, ct).ConfigureAwait(false);
+                return reply.Outcome != SpawnOutcome.Started || await _agent.ClaimAsync(request.Ticket, ct).ConfigureAwait(false)
+                    ? reply
+                    : SpawnReply.Failed(reply.Node, $"the connection to {Url} was lost for so long that the agent ended the process");
+            }
+            catch (RpcException e) when (e.Code == RpcError.Connection && attempt < MaxAttempts && (e.Method is not null || attempt > 1))
+            {
+                await Task.Delay(s_again, ct).ConfigureAwait(false);
             }
         }
     }
@@ -324,24 +336,22 @@ public sealed partial class GlooXClient : IAsyncDisposable
     /// <exception cref="RpcException">The agent itself does not answer.</exception>
     public async Task<IReadOnlyList<ProcessInfo>> ProcessesAsync(CancellationToken ct = default)
     {
+        await RequireAgentAsync(ct).ConfigureAwait(false);
         NodeInfo node = await InfoAsync(ct).ConfigureAwait(false);
-        List<ProcessInfo> all = [.. await _agent.ListAsync(ct).ConfigureAwait(false)];
-        foreach (string peer in node.Peers)
+        using var limit = CancellationTokenSource.CreateLinkedTokenSource(ct);
+        limit.CancelAfter(s_nodeTimeout);
+        ProcessInfo[][] others = await Task.WhenAll(node.Peers.Select(async peer =>
         {
-            GlooXClient other = Connect(peer, _options);
-            await using (other.ConfigureAwait(false))
+            try
             {
-                try
-                {
-                    all.AddRange(await other._agent.ListAsync(ct).ConfigureAwait(false));
-                }
-                catch (RpcException)
-                {
-                    // it went away between the look and the call
-                }
+                return await _nodes.AskAsync(peer, a => a.ListAsync(limit.Token)).ConfigureAwait(false);
             }
-        }
-
+            catch (Exception e) when (e is RpcException || (e is OperationCanceledException && !ct.IsCancellationRequested))
+            {
+                return []; // the node went away between the look and the call, or is silent
+            }
+        })).ConfigureAwait(false);
+        IEnumerable<ProcessInfo> all = [.. await _agent.ListAsync(ct).ConfigureAwait(false), .. others.SelectMany(static o => o)];
         return [.. all.OrderBy(p => p.Node, StringComparer.Ordinal).ThenBy(p => p.Started)];
     }
 
@@ -379,11 +389,7 @@ public sealed partial class GlooXClient : IAsyncDisposable
             return false;
         }
 
-        GlooXClient node = Connect(process.Node, _options);
-        await using (node.ConfigureAwait(false))
-        {
-            return await node._agent.KillAsync(id, ct).ConfigureAwait(false);
-        }
+        return await _nodes.AskAsync(process.Node, a => a.KillAsync(id, ct)).ConfigureAwait(false);
     }
 
     /// <summary>Has certificates refused by the whole grid from now on, although they are valid, and the connections ended that were made with them.</summary>
@@ -527,5 +533,5 @@ public sealed partial class GlooXClient : IAsyncDisposable
 
     /// <summary>Closes the connection; calls in flight fail.</summary>
     /// <returns>Completes when it is closed.</returns>
-    public ValueTask DisposeAsync() => _rpc.DisposeAsync();
+    public ValueTask DisposeAsync() => Interlocked.Exchange(ref _isDisposed, 1) == 0 ? _nodes.ReleaseAsync(Url) : default;
 }

@@ -16,11 +16,27 @@ namespace GlooX;
 public sealed record NodeInfo(
     string Url, string NodeId, string Machine, int Pid, int Cores, long FreeMemoryBytes, long FreeDiskBytes, double Utilization, double Weight, string[] Peers)
 {
+    /// <summary>Whether the agent takes processes.</summary>
+    public NodeState State { get; init; } = NodeState.Ready;
+
     /// <summary>Cores and other named resources that a new process could be promised; one of which nothing is left is there with 0.</summary>
     public Dictionary<string, decimal> FreeResources { get; init; } = [];
 
     /// <summary>How many more processes it takes, whatever they need; <see cref="int.MaxValue"/> (default) where nothing limits their number.</summary>
     public int FreeSlots { get; init; } = int.MaxValue;
+}
+
+/// <summary>The states of an agent, in their order.</summary>
+public enum NodeState
+{
+    /// <summary>The agent starts: it answers, and may not be in the grid yet.</summary>
+    Starting = 0,
+
+    /// <summary>The agent takes processes.</summary>
+    Ready = 1,
+
+    /// <summary>The agent stops: it takes no more processes.</summary>
+    Draining = 2,
 }
 
 /// <summary>A process that an agent spawned.</summary>

@@ -3,6 +3,9 @@ namespace GlooX;
 /// <summary>How a process is to be spawned. Immutable.</summary>
 public sealed record SpawnOptions
 {
+    /// <summary>Which of the nodes with room the process goes to. Default: the one with the most room.</summary>
+    public PlacementStrategy Strategy { get; init; }
+
     /// <summary>Where the process listens. Null (default): 127.0.0.1 and any free port.</summary>
     public string? Url { get; init; }
 

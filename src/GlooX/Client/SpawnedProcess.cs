@@ -1,3 +1,5 @@
+using GlooX.Client;
+using GlooX.Contracts;
 using System.Runtime.CompilerServices;
 
 namespace GlooX;
@@ -9,16 +11,19 @@ namespace GlooX;
 public sealed class SpawnedProcess : IAsyncDisposable
 {
     internal static readonly TimeSpan MaxGrace = TimeSpan.FromMinutes(10);
-    private readonly GlooXClient? _line;
-    private readonly GlooXClient _agent;
+    private readonly RpcClient? _line;
+    private readonly NodeConnections _nodes;
+    private readonly IAgentService _agent;
     private readonly CancellationTokenSource _disposed = new();
     private readonly Lazy<Task<ExitStatus>> _exited;
+    private int _isDisposed;
 
-    internal SpawnedProcess(string id, int pid, string node, string url, DateTimeOffset started, string tmpDir, RpcClientOptions? options)
+    internal SpawnedProcess(string id, int pid, string node, string url, DateTimeOffset started, string tmpDir, NodeConnections nodes)
     {
         (Id, Pid, Node, Url, Started, TmpDir) = (id, pid, node, url, started, tmpDir);
-        _line = url.Length > 0 ? GlooXClient.Connect(url, options) : null;
-        _agent = GlooXClient.Connect(node, options);
+        _nodes = nodes;
+        _line = url.Length > 0 ? nodes.Acquire(url) : null;
+        _agent = nodes.Acquire(node).As<IAgentService>(IAgentService.ServiceName);
         _exited = new(WatchAsync);
     }
 
@@ -54,7 +59,7 @@ public sealed class SpawnedProcess : IAsyncDisposable
         _ => ProcessState.Running,
     };
 
-    private GlooXClient Line => _line ?? throw new InvalidOperationException($"process {Id} is an executable: it answers no calls");
+    private RpcClient Line => _line ?? throw new InvalidOperationException($"process {Id} is an executable: it answers no calls");
 
     /// <inheritdoc cref="RpcClient.CallAsync{T}(string, object?[])"/>
     public ValueTask<T?> CallAsync<T>(string method, params object?[] arguments) => Line.CallAsync<T>(method, arguments);
@@ -69,7 +74,7 @@ public sealed class SpawnedProcess : IAsyncDisposable
     /// <param name="ct">Gives up.</param>
     /// <returns>The process; null: the node has forgotten it.</returns>
     /// <exception cref="RpcException">The node does not answer.</exception>
-    public async Task<ProcessInfo?> InfoAsync(CancellationToken ct = default) => await _agent.Service.FindHereAsync(Id, ct).ConfigureAwait(false);
+    public async Task<ProcessInfo?> InfoAsync(CancellationToken ct = default) => await _agent.FindHereAsync(Id, ct).ConfigureAwait(false);
 
     /// <summary>Kills the process and all that it started, for good: it is not started again, also if it waits for that.</summary>
     /// <param name="ct">Gives up.</param>
@@ -77,7 +82,7 @@ public sealed class SpawnedProcess : IAsyncDisposable
     /// <exception cref="RpcException">The node does not answer, or knows no such process.</exception>
     public async Task<ExitStatus> KillAsync(CancellationToken ct = default)
     {
-        await _agent.Service.KillAsync(Id, ct).ConfigureAwait(false);
+        await _agent.KillAsync(Id, ct).ConfigureAwait(false);
         return await WaitForExitAsync(ct).ConfigureAwait(false);
     }
 
@@ -94,7 +99,7 @@ public sealed class SpawnedProcess : IAsyncDisposable
             throw new ArgumentOutOfRangeException(nameof(grace), grace, $"the grace must be 0 to {MaxGrace.TotalMinutes} minutes");
         }
 
-        await _agent.Service.StopAsync(Id, (long)grace.TotalMilliseconds, ct).ConfigureAwait(false);
+        await _agent.StopAsync(Id, (long)grace.TotalMilliseconds, ct).ConfigureAwait(false);
         return await WaitForExitAsync(ct).ConfigureAwait(false);
     }
 
@@ -104,7 +109,7 @@ public sealed class SpawnedProcess : IAsyncDisposable
     /// <exception cref="RpcException">The node does not answer, or knows no such process.</exception>
     public async Task<ExitStatus> WaitForExitAsync(CancellationToken ct = default)
     {
-        int[] exit = await _agent.Service.WaitAsync(Id, ct).ConfigureAwait(false);
+        int[] exit = await _agent.WaitAsync(Id, ct).ConfigureAwait(false);
         return new ExitStatus(exit[0], exit[1]);
     }
 
@@ -122,7 +127,7 @@ public sealed class SpawnedProcess : IAsyncDisposable
             throw new ArgumentOutOfRangeException(nameof(last), last, "less than no lines cannot be read");
         }
 
-        await foreach (LogLine[] lines in _agent.Service.LogsAsync(Id, last ?? int.MaxValue, follow, ct).ConfigureAwait(false))
+        await foreach (LogLine[] lines in _agent.LogsAsync(Id, last ?? int.MaxValue, follow, ct).ConfigureAwait(false))
         {
             foreach (LogLine line in lines)
             {
@@ -135,13 +140,18 @@ public sealed class SpawnedProcess : IAsyncDisposable
     /// <returns>Completes when it is closed.</returns>
     public async ValueTask DisposeAsync()
     {
+        if (Interlocked.Exchange(ref _isDisposed, 1) != 0)
+        {
+            return;
+        }
+
         await _disposed.CancelAsync().ConfigureAwait(false);
         if (_line is not null)
         {
-            await _line.DisposeAsync().ConfigureAwait(false);
+            await _nodes.ReleaseAsync(Url).ConfigureAwait(false);
         }
 
-        await _agent.DisposeAsync().ConfigureAwait(false);
+        await _nodes.ReleaseAsync(Node).ConfigureAwait(false);
     }
 
     private async Task<ExitStatus> WatchAsync()

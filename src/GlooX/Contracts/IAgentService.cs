@@ -31,6 +31,10 @@ internal interface IAgentService
     [Rpc("prepare", TimeoutMilliseconds = 600_000)]
     ValueTask<PrepareReply> PrepareAsync(PrepareRequest request, CancellationToken ct = default);
 
+    /// <summary>The caller of a spawn has its answer and keeps the process; false: the process was ended, as nobody had claimed it in time.</summary>
+    [Rpc("claim", Idempotent = true)]
+    ValueTask<bool> ClaimAsync(string ticket, CancellationToken ct = default);
+
     /// <summary>Kills what a spawn has started, wherever in the grid, that its caller gave up.</summary>
     [Rpc("abandon")]
     ValueTask AbandonAsync(string ticket, CancellationToken ct = default);

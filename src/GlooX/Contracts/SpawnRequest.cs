@@ -49,24 +49,48 @@ internal sealed record SpawnRequest(string Assembly, string Class, long MemoryBy
 
     public Provision Need() => Provision.FromBytes(MemoryBytes, DiskBytes, Resources) with { MaxPerNode = MaxPerNode, Kind = Kind };
 
+    /// <summary>Why the request can be followed nowhere; null: it can.</summary>
+    public string? Fault() => FaultOf(Strategy, TimeSpan.FromMilliseconds(StartTimeoutMilliseconds), Restart, Environment);
+
+    /// <summary>The one check of what a spawn asks for: the caller makes it before anything is sent, the node again.</summary>
+    public static string? FaultOf(PlacementStrategy strategy, TimeSpan startTimeout, RestartPolicy restart, IReadOnlyDictionary<string, string> environment) =>
+        !Enum.IsDefined(strategy) ? $"there is no placement strategy {strategy}; there are {string.Join(", ", Enum.GetNames<PlacementStrategy>())}"
+        : startTimeout <= TimeSpan.Zero || startTimeout > SpawnOptions.MaxStartTimeout ? $"the start timeout must be more than 0 and at most {SpawnOptions.MaxStartTimeout.TotalMinutes} minutes"
+        : restart.Fault() ?? environment.Select(static v => FaultOf(v.Key, v.Value)).FirstOrDefault(static f => f is not null);
+
     /// <summary>Why a process cannot have a variable; null: it can.</summary>
-    public static string? FaultOf(string name, string? value) =>
+    private static string? FaultOf(string name, string? value) =>
         name.Length == 0 || name.Contains('=') || name.Contains('\0') || value is null || value.Contains('\0') ? $"'{name}' is no name of a variable, or its value cannot be one"
         : name.StartsWith(Reserved, StringComparison.Ordinal) ? $"the variable '{name}' is GlooX's own: choose a name that does not begin with {Reserved}"
         : null;
 }
 
-/// <summary>What came of it: a process, or why there is none; refused: another node may be asked.</summary>
-internal sealed record SpawnReply(string Id, int Pid, string Node, string Url, string Error, bool Refused)
+/// <summary>How a spawn ended.</summary>
+internal enum SpawnOutcome
 {
-    /// <summary>The asked agent does not have the bundle: send it, and ask again.</summary>
+    /// <summary>The process runs and is ready.</summary>
+    Started,
+
+    /// <summary>This node cannot start it now; another node may be able to: no room, draining, a full disk, a port in use, a missing command.</summary>
+    TryElsewhere,
+
+    /// <summary>It would fail on every node.</summary>
+    Fatal,
+}
+
+/// <summary>The process that a spawn has led to, or the reason why there is none.</summary>
+internal sealed record SpawnReply(string Id, int Pid, string Node, string Url, string Error, SpawnOutcome Outcome)
+{
+    /// <summary>The agent does not have the bundle: send it, and ask again.</summary>
     public bool NeedsBundle { get; init; }
 
-    /// <summary>When.</summary>
+    /// <summary>When the process was started, by its node's clock.</summary>
     public DateTimeOffset Started { get; init; }
 
-    /// <summary>Its own folder.</summary>
+    /// <summary>The folder of the process's own.</summary>
     public string TmpDir { get; init; } = "";
 
-    public static SpawnReply Failed(string node, string error) => new("", 0, node, "", error, false);
+    public static SpawnReply Failed(string node, string error) => new("", 0, node, "", error, SpawnOutcome.Fatal);
+
+    public static SpawnReply Elsewhere(string node, string error) => new("", 0, node, "", error, SpawnOutcome.TryElsewhere);
 }

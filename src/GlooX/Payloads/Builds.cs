@@ -1,4 +1,5 @@
 using GlooX.Tls;
+using GlooX.Workers;
 
 namespace GlooX.Payloads;
 
@@ -109,7 +110,7 @@ internal static class Builds
 
         if (Directory.Exists(UnfinishedOf(folder)))
         {
-            Directory.Delete(UnfinishedOf(folder), recursive: true);
+            WorkFolder.Remove(UnfinishedOf(folder));
         }
 
         return true;

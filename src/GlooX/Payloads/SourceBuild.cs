@@ -2,6 +2,7 @@ using System.Diagnostics;
 using System.Runtime.InteropServices;
 using System.Security.Cryptography;
 using System.Text;
+using GlooX.Workers;
 
 namespace GlooX.Payloads;
 
@@ -66,7 +67,7 @@ internal static class SourceBuild
     private static async Task BuildAsync(string source, bool program, string builds, string folder, CancellationToken ct)
     {
         string unfinished = Builds.UnfinishedOf(folder);
-        Remove(unfinished); // of somebody who died
+        WorkFolder.Remove(unfinished); // of somebody who died
         try
         {
             await PublishAsync(source, program, builds, unfinished, ct).ConfigureAwait(false);
@@ -76,7 +77,7 @@ internal static class SourceBuild
         }
         finally
         {
-            Remove(unfinished);
+            WorkFolder.Remove(unfinished);
         }
     }
 
@@ -116,7 +117,7 @@ internal static class SourceBuild
 
     private static async Task<Built> PublishAsync(string source, string? type, bool ready, string builds, string to, CancellationToken ct)
     {
-        Remove(to);
+        WorkFolder.Remove(to);
         var start = new ProcessStartInfo(DotnetPath.Muxer)
         {
             ArgumentList = { "publish", source, "-c", "Release", "-p:PublishAot=false", "-p:PublishSingleFile=false", "-v", "q", "--nologo", "-tl:off", "-o", to },
@@ -177,14 +178,6 @@ internal static class SourceBuild
         return File.Exists(named) ? named
             : Directory.GetFiles(folder, "*.deps.json") is [string only] && Path.Combine(folder, Path.GetFileName(only)[..^".deps.json".Length] + ".dll") is string other && File.Exists(other) ? other
             : throw new SpawnException($"{source} was built, but which of the assemblies in {folder} is to be run is not clear: give the project the name of its assembly, or name the .dll itself");
-    }
-
-    private static void Remove(string folder)
-    {
-        if (Directory.Exists(folder))
-        {
-            Directory.Delete(folder, recursive: true);
-        }
     }
 
     /// <summary>How a run of the compiler ended.</summary>

@@ -25,6 +25,9 @@ internal sealed record Assignment(string Assembly, string LockFile, string Class
 /// <summary>What a host reports: that it answers (and where), or why it cannot.</summary>
 internal sealed record HostReport(bool Ready, string Url, string Reason)
 {
+    /// <summary>Whether another node may be able to start what could not be started here.</summary>
+    public bool TryElsewhere { get; init; }
+
     /// <summary>Whether the heap is limited as the assignment asked.</summary>
     public bool HeapLimited { get; init; }
 }

@@ -71,10 +71,11 @@ internal static class ControlFormat
         to.Write(report.Url);
         to.Write(report.Reason);
         to.Write(report.HeapLimited);
+        to.Write(report.TryElsewhere);
     }
 
     public static HostReport ReadReport(BinaryReader from) =>
-        new(from.ReadBoolean(), from.ReadString(), from.ReadString()) { HeapLimited = from.ReadBoolean() };
+        new(from.ReadBoolean(), from.ReadString(), from.ReadString()) { HeapLimited = from.ReadBoolean(), TryElsewhere = from.ReadBoolean() };
 
     private static void Write(this BinaryWriter to, Dictionary<string, string> values)
     {

@@ -40,7 +40,7 @@ public static class HostProcess
         {
             if (Environment.GetEnvironmentVariable("GLOOX_TMPDIR") is { Length: > 0 } own)
             {
-                WorkFolder.Remove(own);
+                RemoveFolder(own);
             }
 
             return 0; // the agent went away before it had use for this host
@@ -68,7 +68,7 @@ public static class HostProcess
         {
             Exception cause = e is TargetInvocationException { InnerException: { } inner } ? inner : e;
             Console.Error.WriteLine(cause);
-            await ReportAsync(control, new HostReport(false, "", $"{cause.GetType().Name}: {cause.Message}")).ConfigureAwait(false);
+            await ReportAsync(control, new HostReport(false, "", $"{cause.GetType().Name}: {cause.Message}") { TryElsewhere = cause is ListenException }).ConfigureAwait(false);
             return 70;
         }
 
@@ -97,11 +97,19 @@ public static class HostProcess
         }
         else
         {
-            WorkFolder.Remove(assignment.Options.TmpDir);
+            RemoveFolder(assignment.Options.TmpDir);
         }
 
         LinuxSignal.KillOwnSession(); // the agent is gone: so is this process, with all that it started
         return 0;
+    }
+
+    private static void RemoveFolder(string folder)
+    {
+        if (WorkFolder.TryRemove(folder) is { } fault)
+        {
+            Console.Error.WriteLine($"The folder {folder} of this process cannot be removed: {fault}");
+        }
     }
 
     private static async Task<PreparedPayload?> PrepareAsync(Control control, Assignment assignment)

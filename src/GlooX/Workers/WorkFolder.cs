@@ -19,19 +19,37 @@ internal static class WorkFolder
         }
     }
 
-    public static void Remove(string folder)
+    /// <summary>Removes a folder with all that is in it, however deep; a link is removed, not followed. Does nothing when there is no such folder.</summary>
+    /// <returns>Null when the folder is gone; otherwise why not. Some of its entries may be gone all the same.</returns>
+    public static string? TryRemove(string folder)
     {
+        if (OperatingSystem.IsLinux())
+        {
+            return LinuxFolder.Remove(folder);
+        }
+
         try
         {
             Directory.Delete(folder, recursive: true);
+            return null;
         }
         catch (DirectoryNotFoundException)
         {
-            // it has cleared away itself
+            return null;
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            Console.Error.WriteLine($"the folder {folder} of a process that has ended cannot be removed: {e.Message}");
+            return e.Message;
+        }
+    }
+
+    /// <summary>As <see cref="TryRemove"/>.</summary>
+    /// <exception cref="IOException">The folder could not be removed.</exception>
+    public static void Remove(string folder)
+    {
+        if (TryRemove(folder) is { } fault)
+        {
+            throw new IOException($"The folder {folder} cannot be removed: {fault}");
         }
     }
 }

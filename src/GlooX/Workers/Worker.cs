@@ -80,7 +80,15 @@ public abstract class Worker : IAsyncDisposable
             _server.Add(this);
         }
 
-        await _server.StartAsync(options.Url).ConfigureAwait(false);
+        try
+        {
+            await _server.StartAsync(options.Url).ConfigureAwait(false);
+        }
+        catch (RpcException e)
+        {
+            throw new ListenException(e);
+        }
+
         await OnStartedAsync(_stop.Token).ConfigureAwait(false);
     }
 
@@ -95,3 +103,6 @@ public abstract class Worker : IAsyncDisposable
             Url, "", Environment.MachineName, Environment.ProcessId, machine.Cores, machine.TotalMemoryBytes, machine.TotalDiskBytes, Utilization: 0, Weight: 1, Peers: []);
     }
 }
+
+/// <summary>The address is in use, or not one of this machine's: on another node the worker may listen there.</summary>
+internal sealed class ListenException(RpcException e) : Exception(e.Message, e);

@@ -123,7 +123,7 @@ internal sealed class ChaosWorker(
     private async Task RunToEndAsync(GlooXClient client, CancellationToken ct)
     {
         List<string> lines = [];
-        ExitStatus end = await client.RunAsync("sh", ["-c", "echo one; echo two; exit 3"], line => lines.Add(line.Text), strategy: Strategy(), ct: ct);
+        ExitStatus end = await client.RunAsync("sh", ["-c", "echo one; echo two; exit 3"], line => lines.Add(line.Text), new SpawnOptions { Strategy = Strategy() }, ct);
         if (end == new ExitStatus(3, 0))
         {
             Assert.Equal(["one", "two"], lines);

@@ -1,6 +1,7 @@
 using GlooX.Payloads;
 using GlooX.Slots;
 using GlooX.Tls;
+using GlooX.Workers;
 using Microsoft.Extensions.Logging;
 
 namespace GlooX.Processes;
@@ -11,6 +12,8 @@ namespace GlooX.Processes;
 /// </summary>
 internal sealed partial class OutlivingFolder : IDisposable
 {
+    private static readonly TimeSpan s_limit = TimeSpan.FromSeconds(2);
+    private static readonly TimeSpan s_look = TimeSpan.FromMilliseconds(20);
     private readonly string _folder;
     private readonly FileStream _mine;
 
@@ -26,14 +29,23 @@ internal sealed partial class OutlivingFolder : IDisposable
 
     private static string Root => Path.Combine(GlooXHome.Path, "agents");
 
-    /// <summary>Null: it is another agent's, or cannot be made; processes then outlive this agent unknown to the next.</summary>
-    public static OutlivingFolder? TryOpen(string address, ILogger logger)
+    /// <summary>
+    /// Null: it is another agent's, also after two seconds (which the one before this may take to end), or cannot be made; processes then outlive
+    /// this agent unknown to the next.
+    /// </summary>
+    public static async Task<OutlivingFolder?> TryOpenAsync(string address, ILogger logger, CancellationToken ct)
     {
         string folder = Path.Combine(Root, string.Concat(address.Select(static c => char.IsAsciiLetterOrDigit(c) || c is '.' or '-' ? c : '_')));
         FileStream? mine = null;
         try
         {
-            if ((mine = Take(folder)) is not null)
+            long start = TimeProvider.System.GetTimestamp();
+            while ((mine = Take(folder)) is null && TimeProvider.System.GetElapsedTime(start) < s_limit)
+            {
+                await Task.Delay(s_look, ct).ConfigureAwait(false);
+            }
+
+            if (mine is not null)
             {
                 return new OutlivingFolder(folder, mine);
             }
@@ -104,9 +116,9 @@ internal sealed partial class OutlivingFolder : IDisposable
     {
         try
         {
-            if (Records.Load() is { Records.Count: 0, Damaged.Count: 0 })
+            if (Records.Load() is { Records.Count: 0, Damaged.Count: 0, Unreadable.Count: 0 })
             {
-                Directory.Delete(_folder, recursive: true); // while nobody else can have it
+                WorkFolder.Remove(_folder); // while nobody else can have it
             }
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)

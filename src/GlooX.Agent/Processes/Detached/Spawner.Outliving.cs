@@ -4,6 +4,7 @@ using GlooX.Channels.Replication;
 using GlooX.Contracts;
 using GlooX.Slots;
 using GlooX.Workers;
+using Microsoft.Extensions.Logging;
 
 namespace GlooX.Processes;
 
@@ -14,38 +15,29 @@ namespace GlooX.Processes;
 internal sealed partial class Spawner
 {
     private static readonly TimeSpan s_endLook = TimeSpan.FromMilliseconds(10);
+    private static readonly TimeSpan s_endLimit = TimeSpan.FromSeconds(2);
+    private static readonly TimeSpan s_soon = TimeSpan.FromSeconds(1);
+    private static readonly TimeSpan s_late = TimeSpan.FromMinutes(1);
+    private readonly Dictionary<string, Reservation> _adopting = new(StringComparer.Ordinal); // of records that are not taken over yet
+    private readonly HashSet<string> _unadopted = new(StringComparer.Ordinal); // logs of processes whose room another agent has
+    private readonly HashSet<string> _told = new(StringComparer.Ordinal); // what is logged once
     private OutlivingFolder? _folder;
+    private BackgroundLoop? _adoption;
 
-    /// <summary>Takes over what an agent before this one has left; until then no spawn begins.</summary>
+    /// <summary>
+    /// Takes over what an agent before this one has left; until then no spawn begins. A record that cannot be taken over is logged and tried again in
+    /// the background; its process is reserved for meanwhile, if the record can be read.
+    /// </summary>
     /// <param name="folder">Where that is written down; null: nowhere.</param>
     public async Task TakeOverAsync(OutlivingFolder? folder)
     {
         _folder = folder;
         try
         {
-            foreach (ReservationRecord record in folder?.Records.Load().Records ?? [])
+            if (folder is not null && !await TryTakeOverAsync(folder).ConfigureAwait(false))
             {
-                StoredRestart? stored = StoredRestart.TryRead(folder!.RestartFile(record.Id));
-                if (!record.Ready)
-                {
-                    await EndAsync(record).ConfigureAwait(false);
-                }
-
-                if (!record.Ready && stored is not { Restarts: > 0 })
-                {
-                    folder.Forget(record.Id);
-                    ChildOutput.Delete(record.LogFile);
-                    WorkFolder.Remove(record.Folder);
-                    continue;
-                }
-
-                await room.AdoptAsync(record.LogFile).ConfigureAwait(false);
-                TakeOver(record, stored, folder);
+                _adoption = new BackgroundLoop("adoption of processes", ct => GoOnTakingOverAsync(folder, ct), logger).Start();
             }
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException or OperationCanceledException)
-        {
-            await Console.Error.WriteLineAsync($"processes of the agent before this one cannot be taken over: {e.Message}").ConfigureAwait(false);
         }
         finally
         {
@@ -56,7 +48,110 @@ internal sealed partial class Spawner
         }
     }
 
-    private void TakeOver(ReservationRecord record, StoredRestart? stored, OutlivingFolder folder)
+    private async Task GoOnTakingOverAsync(OutlivingFolder folder, CancellationToken ct)
+    {
+        TimeSpan pause = s_soon;
+        do
+        {
+            await Task.Delay(pause, ct).ConfigureAwait(false);
+            pause = pause * 2 < s_late ? pause * 2 : s_late;
+        }
+        while (!await TryTakeOverAsync(folder).ConfigureAwait(false));
+
+        await Task.Delay(Timeout.Infinite, ct).ConfigureAwait(false); // all are taken over
+    }
+
+    // Whether there is nothing left to try again. Never throws.
+    private async Task<bool> TryTakeOverAsync(OutlivingFolder folder)
+    {
+        bool isDone = true;
+        StoredReservations stored = new([], []);
+        await AttemptAsync("(all)", () => stored = folder.Records.Load()).ConfigureAwait(false);
+        foreach (string file in stored.Damaged.Where(_told.Add))
+        {
+            logger.RecordDamaged(file);
+        }
+
+        foreach (string file in stored.Unreadable)
+        {
+            isDone = false;
+            Tell(Path.GetFileNameWithoutExtension(file), "the record cannot be read");
+        }
+
+        // All are reserved for before the first is looked at more closely.
+        ReservationRecord[] records = [.. stored.Records.Where(r => !_children.ContainsKey(r.Id) && !room.Owns(r.LogFile))];
+        foreach (ReservationRecord record in records.Where(r => !_adopting.ContainsKey(r.Id)))
+        {
+            await AttemptAsync(record.Id, () => _adopting[record.Id] = ledger.Adopt(record.Provision)).ConfigureAwait(false);
+        }
+
+        foreach (ReservationRecord record in records)
+        {
+            await AttemptAsync(record.Id, () => TakeOverAsync(record, folder)).ConfigureAwait(false);
+        }
+
+        foreach (string log in _unadopted.ToArray())
+        {
+            await AttemptAsync(Path.GetFileNameWithoutExtension(log), () => room.TryAdopt(log) && _unadopted.Remove(log)).ConfigureAwait(false);
+        }
+
+        return isDone && _unadopted.Count == 0;
+
+        // The action may return a task.
+        async Task AttemptAsync(string id, Func<object?> action)
+        {
+            try
+            {
+                await (action() as Task ?? Task.CompletedTask).ConfigureAwait(false);
+            }
+#pragma warning disable CA1031 // Logged and tried again: one record is never in the way of the others.
+            catch (Exception e)
+#pragma warning restore CA1031
+            {
+                isDone = false;
+                Tell(id, e.Message);
+            }
+        }
+
+        void Tell(string id, string reason)
+        {
+            if (_told.Add($"{id} {reason}"))
+            {
+                logger.NotAdopted(id, reason);
+            }
+        }
+    }
+
+    private async Task TakeOverAsync(ReservationRecord record, OutlivingFolder folder)
+    {
+        if (!_adopting.TryGetValue(record.Id, out Reservation? reservation))
+        {
+            return; // it could not be reserved for, which is tried again first
+        }
+
+        StoredRestart? stored = StoredRestart.Read(folder.RestartFile(record.Id));
+        if (!record.Ready)
+        {
+            await EndAsync(record).ConfigureAwait(false);
+        }
+
+        if (record.Ready || stored is { Restarts: > 0 })
+        {
+            TakeOver(record, stored, folder, reservation);
+            _unadopted.Add(record.LogFile);
+        }
+        else
+        {
+            folder.Forget(record.Id);
+            room.RemoveLog(record.LogFile);
+            room.Remove(record.Folder);
+            ledger.Release(reservation);
+        }
+
+        _adopting.Remove(record.Id);
+    }
+
+    private void TakeOver(ReservationRecord record, StoredRestart? stored, OutlivingFolder folder, Reservation reservation)
     {
         ExitStatus Noted() => ExitNote.Read(folder.ExitFile(record.Id), byShell: record.Url.Length == 0);
         bool isOfNow = IsOfNow(record);
@@ -67,7 +162,6 @@ internal sealed partial class Spawner
             process = ChildProcess.Ended(record.Pid, Noted());
         }
 
-        Reservation reservation = ledger.Adopt(record.Provision);
         BundleLease? lease = stored is null ? null : bundles(stored.Request.Bundle);
         SpawnRequest request = stored is not null && lease is not null
             ? stored.Request with { Options = stored.Request.Options with { Ppid = Environment.ProcessId } }
@@ -75,7 +169,7 @@ internal sealed partial class Spawner
             {
                 Resources = new(record.Provision.Amounts, StringComparer.Ordinal),
             };
-        var run = new Run(process, new Guard(process, record.Provision, record.Id, record.LogFile, groups, record.Folder, adopted: true, _stop.Token));
+        var run = new Run(process, new Guard(process, record.Provision, record.Id, record.LogFile, groups, record.Folder, adopted: true, logger), room);
         var child = new Child(record.Id, record.LogFile, run, reservation, request, lease, new ChildOutput(record.LogFile, adopted: true))
         {
             Record = record,
@@ -87,16 +181,19 @@ internal sealed partial class Spawner
         };
         child.Begin(isReady: true);
         _children[record.Id] = child;
-        child.Tail = child.Output.ShowAsync(child.Name, Until(child, child.Over));
+        child.Tail = child.Output.FollowAsync(child.Name, Until(child, child.Over), echo, logger);
         child.Released = LiveAsync(child);
     }
 
     private async Task EndAsync(ReservationRecord record)
     {
-        while (record.Runs(machine))
+        for (long start = TimeProvider.System.GetTimestamp(); record.Runs(machine); await Task.Delay(s_endLook).ConfigureAwait(false))
         {
             LinuxSignal.KillGroup(record.Pid);
-            await Task.Delay(s_endLook).ConfigureAwait(false);
+            if (TimeProvider.System.GetElapsedTime(start) > s_endLimit)
+            {
+                throw new IOException($"process {record.Pid} was killed and has not ended");
+            }
         }
 
         EndRest(record);
@@ -188,7 +285,7 @@ internal sealed partial class Spawner
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            Console.Error.WriteLine($"the record of process {id}, which has ended, cannot be removed: {e.Message}");
+            logger.RecordNotRemoved(id, e.Message);
         }
     }
 

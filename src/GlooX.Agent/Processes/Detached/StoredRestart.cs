@@ -23,15 +23,17 @@ internal sealed record StoredRestart(SpawnRequest Request, int Restarts, long[] 
         File.Move(file + ".new", file, overwrite: true);
     }
 
-    /// <summary>Null: there is none, or it cannot be read.</summary>
-    public static StoredRestart? TryRead(string file)
+    /// <summary>Null: there is none, or it is damaged.</summary>
+    /// <exception cref="IOException">It cannot be read now.</exception>
+    /// <exception cref="UnauthorizedAccessException">It may not be read.</exception>
+    public static StoredRestart? Read(string file)
     {
         try
         {
             var reader = new MessagePackReader(File.ReadAllBytes(file));
             return RpcSerializer.Default.Read<StoredRestart>(ref reader) is { } read && read.Request.Restart.Fault() is null ? read : null;
         }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException or MessagePackSerializationException or EndOfStreamException)
+        catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException or MessagePackSerializationException or EndOfStreamException)
         {
             return null;
         }

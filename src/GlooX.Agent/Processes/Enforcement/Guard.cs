@@ -1,6 +1,7 @@
 using GlooX.Payloads;
 using GlooX.Slots;
 using GlooX.Workers;
+using Microsoft.Extensions.Logging;
 
 namespace GlooX.Processes;
 
@@ -18,8 +19,10 @@ internal sealed class Guard
     private readonly Provision _need;
     private readonly string _log;
     private readonly ControlGroup? _group;
-    private readonly Task _watch;
+    private readonly ILogger _logger;
+    private readonly BackgroundLoop? _watch;
     private long _diskBytes;
+    private bool _isTold;
 
     /// <param name="process">Has been given nothing to do yet.</param>
     /// <param name="need">What it reserved.</param>
@@ -28,10 +31,10 @@ internal sealed class Guard
     /// <param name="groups">Where its control group is made; null: it gets none.</param>
     /// <param name="folder">Its folder.</param>
     /// <param name="adopted">An agent before this one has made its control group already.</param>
-    /// <param name="stop">The agent stops: what outlives it is not watched any more.</param>
-    public Guard(ChildProcess process, Provision need, string id, string log, ControlGroups? groups, string folder, bool adopted, CancellationToken stop)
+    /// <param name="logger">Receives what goes wrong.</param>
+    public Guard(ChildProcess process, Provision need, string id, string log, ControlGroups? groups, string folder, bool adopted, ILogger logger)
     {
-        (_process, _need, _log) = (process, need, log);
+        (_process, _need, _log, _logger) = (process, need, log, logger);
         Folder = folder;
         _group = adopted ? groups?.Find(id) : groups?.Create(id, need);
         if (_group is not null && (adopted || _group.Add(process.Pid)))
@@ -44,7 +47,7 @@ internal sealed class Guard
             Enforced |= Enforcement.DiskWatch;
         }
 
-        _watch = need.DiskBytes > 0 ? WatchAsync(stop) : Task.CompletedTask;
+        _watch = need.DiskBytes > 0 ? BackgroundLoop.Periodic($"folder of process {id}", s_look, WatchAsync, logger).Start() : null;
     }
 
     /// <summary>The process's own.</summary>
@@ -55,10 +58,19 @@ internal sealed class Guard
     /// <summary>What its folder held when it was last looked at.</summary>
     public long DiskBytes => Volatile.Read(ref _diskBytes);
 
+    /// <summary>The folder is not watched any more: the process has ended, or outlives this agent.</summary>
+    public async Task StopWatchAsync()
+    {
+        if (_watch is not null)
+        {
+            await _watch.DisposeAsync().ConfigureAwait(false);
+        }
+    }
+
     /// <summary>After the process has ended: nothing of it is left, but its folder.</summary>
     public async Task EndAsync()
     {
-        await _watch.ConfigureAwait(false);
+        await StopWatchAsync().ConfigureAwait(false);
         for (int i = 0; i < Retries && _group is not null && !_group.TryRemove(); i++)
         {
             foreach (int pid in _group.Processes())
@@ -74,32 +86,43 @@ internal sealed class Guard
 
     private async Task WatchAsync(CancellationToken stop)
     {
-        TimeSpan rest = s_look;
-        while (await Task.WhenAny(_process.Exited, Task.Delay(rest, stop)).ConfigureAwait(false) != _process.Exited && !stop.IsCancellationRequested)
+        if (_process.Exited.IsCompleted)
         {
-            long start = TimeProvider.System.GetTimestamp();
-            long size = FolderSize.Of(Folder);
-            Volatile.Write(ref _diskBytes, size);
-            if (size > _need.DiskBytes)
-            {
-                await TellAsync($"gloox: killed, because {Folder} holds {size} bytes, more than the {_need.DiskBytes} ({ByteSize.Format(_need.DiskBytes)}) of disk that were reserved").ConfigureAwait(false);
-                _process.KillAll();
-                return;
-            }
+            return;
+        }
 
-            rest = TimeSpan.FromTicks(Math.Max(s_look.Ticks, TimeProvider.System.GetElapsedTime(start).Ticks * RestFactor));
+        long start = TimeProvider.System.GetTimestamp();
+        long size = FolderSize.Of(Folder);
+        Volatile.Write(ref _diskBytes, size);
+        if (size > _need.DiskBytes)
+        {
+            await TellAsync($"gloox: killed, because {Folder} holds {size} bytes, more than the {_need.DiskBytes} ({ByteSize.Format(_need.DiskBytes)}) of disk that were reserved").ConfigureAwait(false);
+            _process.KillAll();
+            return;
+        }
+
+        TimeSpan rest = (TimeProvider.System.GetElapsedTime(start) * RestFactor) - s_look;
+        if (rest > TimeSpan.Zero)
+        {
+            await Task.Delay(rest, stop).ConfigureAwait(false);
         }
     }
 
     private async Task TellAsync(string line)
     {
+        if (_isTold)
+        {
+            return;
+        }
+
         try
         {
+            _isTold = true;
             await File.AppendAllTextAsync(ChildOutput.ErrorsOf(_log), $"\n{line}\n").ConfigureAwait(false);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            Console.Error.WriteLine(line); // the disk is full, perhaps by this process
+            _logger.ProcessKilled(line); // the disk is full, perhaps by this process
         }
     }
 }

@@ -1,0 +1,57 @@
+using GlooX.Contracts;
+
+namespace GlooX.Client;
+
+/// <summary>
+/// The connections of one client: one to each node, which all that the client and its processes ask of that node share. A connection is closed when the
+/// last of those that use it lets it go. Thread-safe.
+/// </summary>
+internal sealed class NodeConnections(RpcClientOptions? options)
+{
+    private readonly Dictionary<string, (RpcClient Client, int Uses)> _nodes = new(StringComparer.Ordinal);
+    private readonly Lock _gate = new();
+
+    /// <summary>The connection to a node; <see cref="ReleaseAsync"/> lets it go.</summary>
+    /// <exception cref="ArgumentException">The URL is malformed.</exception>
+    public RpcClient Acquire(string url)
+    {
+        lock (_gate)
+        {
+            (RpcClient client, int uses) = _nodes.TryGetValue(url, out (RpcClient, int) known) ? known : (RpcClient.Connect(url, options), 0);
+            _nodes[url] = (client, uses + 1);
+            return client;
+        }
+    }
+
+    public async ValueTask ReleaseAsync(string url)
+    {
+        RpcClient client;
+        lock (_gate)
+        {
+            (client, int uses) = _nodes[url];
+            if (uses > 1)
+            {
+                _nodes[url] = (client, uses - 1);
+                return;
+            }
+
+            _nodes.Remove(url);
+        }
+
+        await client.DisposeAsync().ConfigureAwait(false);
+    }
+
+    /// <summary>Asks a node; a connection that nothing else uses is closed after the answer.</summary>
+    public async Task<T> AskAsync<T>(string url, Func<IAgentService, ValueTask<T>> ask)
+    {
+        RpcClient client = Acquire(url);
+        try
+        {
+            return await ask(client.As<IAgentService>(IAgentService.ServiceName)).ConfigureAwait(false);
+        }
+        finally
+        {
+            await ReleaseAsync(url).ConfigureAwait(false);
+        }
+    }
+}
