@@ -45,6 +45,7 @@ public sealed class Agent : IAsyncDisposable
     private AddonRegistry? _addons;
     private GridAddons? _spread;
     private ChannelHub? _channels;
+    private ReplicationLoop? _replication;
     private readonly List<BackgroundLoop> _loops = [];
     private ILogger _logger = NullLogger.Instance;
     private Task _sweeping = Task.CompletedTask;
@@ -284,7 +285,7 @@ public sealed class Agent : IAsyncDisposable
         _events?.Close();
         await sequence.StopAsync("add-ons", _addons is null ? null : _addons.DetachAllAsync).ConfigureAwait(false);
         await sequence.StopAsync("background work", StopLoopsAsync).ConfigureAwait(false);
-        await sequence.StopAsync("channels", _channels).ConfigureAwait(false);
+        await sequence.StopAsync("channels", _replication).ConfigureAwait(false);
         await sequence.StopAsync("state file", Sync(_stateFile)).ConfigureAwait(false);
         await sequence.StopAsync("membership", _grid).ConfigureAwait(false);
         await sequence.StopAsync("port", _server).ConfigureAwait(false);
@@ -385,9 +386,10 @@ public sealed class Agent : IAsyncDisposable
         _spread = new GridAddons(this, _addons, (options.LoggerFactory ?? NullLoggerFactory.Instance).CreateLogger("GlooX.Addons"));
         ILogger channelLogger = (options.LoggerFactory ?? NullLoggerFactory.Instance).CreateLogger("GlooX.Channels");
         _stateFile = options.DataFolder is null ? null : AgentState.Open(options.DataFolder, channelLogger);
-        _channels = new ChannelHub(
+        _replication = new ReplicationLoop(
             _nodeId, () => _grid?.Members ?? [], url => _link.Client(url).As<IChannelService>(IChannelService.ServiceName), _stateFile, channelLogger);
-        _server.Add(new ChannelService(_channels), IChannelService.ServiceName, ChannelService.Access);
+        _channels = new ChannelHub(_replication, channelLogger);
+        _server.Add(new ChannelService(_channels, _replication), IChannelService.ServiceName, ChannelService.Access);
 
         // The port is bound before the engine exists, since the engine's name holds the port; a caller in between is told to come again.
         _server.AddProtocol(GridLink.Protocol, AcceptGridAsync, RpcRole.Agent);
@@ -410,14 +412,14 @@ public sealed class Agent : IAsyncDisposable
         {
             _board.OnGridChange(change);
             _upkeep.OnGridChange(change);
-            _channels.Look();
+            _replication.Look();
             Changed?.Invoke(this, change);
         };
         _grid = grid;
         RunLoop("status of nodes", _board.RunAsync);
         RunLoop("certificates", _upkeep.RunAsync);
         _sweeping = Task.Run(() => _workspace.SweepAsync(_stop.Token), CancellationToken.None);
-        _channels.Start();
+        _replication.Start();
         grid.Start(peers);
         if (peers.Length > 0)
         {
@@ -464,7 +466,7 @@ public sealed class Agent : IAsyncDisposable
         }
 
         // Whoever gets the agent finds in it the channels of the grid that it has joined.
-        await Hub.SyncedAsync(options.JoinTimeout, ct).ConfigureAwait(false);
+        await _replication!.SyncedAsync(options.JoinTimeout, ct).ConfigureAwait(false);
     }
 
     private async Task AcceptGridAsync(Stream stream, RpcPeer peer)

@@ -13,13 +13,24 @@ internal sealed class ChannelCreateOptions
         ["every-write"] = ChannelDurability.EveryWrite,
     };
 
-    private readonly Option<string?> _durability = Choice("--durability", "What survives when all nodes end: nothing, what the system has written, all but the last second, or every write. Default: memory", s_durabilities.Keys);
-    private readonly Option<string?> _acknowledge = Choice("--acknowledge", "Which nodes must have a write before it is done. Default: local", Enum.GetNames<Acknowledgement>().Select(static n => n.ToLowerInvariant()));
-    private readonly Option<double?> _timeToLive = new("--ttl") { Description = "How long entries live that are written without a time of their own. Default: for ever", HelpName = "SECONDS" };
+    private readonly Option<string?> _durability = Choice(
+        "--durability", "What survives when all nodes crash: nothing, what the system has written, all but the last second, every write. Default: memory",
+        s_durabilities.Keys);
+
+    private readonly Option<string?> _acknowledge = Choice(
+        "--acknowledge", "Which nodes must have a write before it is done. Default: local",
+        Enum.GetNames<Acknowledgement>().Select(static n => n.ToLowerInvariant()));
+
+    private readonly Option<double?> _timeToLive = new("--ttl")
+    {
+        Description = "How long entries live that are written without a time of their own. Default: for ever",
+        HelpName = "SECONDS",
+    };
+
     private readonly Option<int?> _entries = new("--max-entries") { Description = "Most keys. Default: 1,000,000", HelpName = "COUNT" };
-    private readonly Option<string?> _size = new("--max-size") { Description = "Most bytes of all keys and values. Default: 1GB", HelpName = "SIZE" };
-    private readonly Option<string?> _key = new("--max-key") { Description = "Longest key. Default: 1KB", HelpName = "SIZE" };
-    private readonly Option<string?> _value = new("--max-value") { Description = "Largest value. Default: 1MB", HelpName = "SIZE" };
+    private readonly Option<string?> _size = Size("--max-size", "Most bytes of all keys and values. Default: 1GB");
+    private readonly Option<string?> _key = Size("--max-key", "Longest key. Default: 1KB");
+    private readonly Option<string?> _value = Size("--max-value", "Largest value. Default: 1MB");
 
     public Option[] Options => [_durability, _acknowledge, _timeToLive, _entries, _size, _key, _value];
 
@@ -40,6 +51,8 @@ internal sealed class ChannelCreateOptions
         };
         return Array.Exists(Options, o => parsed.GetResult(o) is { Implicit: false }) ? read : null;
     }
+
+    private static Option<string?> Size(string name, string what) => new(name) { Description = what, HelpName = "SIZE" };
 
     private static Option<string?> Choice(string name, string what, IEnumerable<string> values)
     {

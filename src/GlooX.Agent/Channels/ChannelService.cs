@@ -5,7 +5,7 @@ using GlooX.Processes;
 
 namespace GlooX.Channels;
 
-internal sealed class ChannelService(ChannelHub hub) : IChannelService
+internal sealed class ChannelService(ChannelHub hub, ReplicationLoop loop) : IChannelService
 {
     /// <summary>How the names of channels begin that only agents themselves may write: callers are refused.</summary>
     public const string Reserved = "gloox.";
@@ -30,7 +30,7 @@ internal sealed class ChannelService(ChannelHub hub) : IChannelService
 
     public ValueTask PushAsync(byte[] message, CancellationToken ct)
     {
-        hub.Receive(message, "another node");
+        loop.Receive(message, "another node");
         return default;
     }
 
@@ -124,7 +124,7 @@ internal sealed class ChannelService(ChannelHub hub) : IChannelService
     // A follower must not take the end of the agent for the end of the channel.
     private void RefuseWhenStopping(bool follow)
     {
-        if (follow && hub.IsStopping)
+        if (follow && loop.IsStopping)
         {
             throw new RpcException(RpcError.ShuttingDown, "the agent stops: follow the channel at another one, or later");
         }

@@ -133,13 +133,17 @@ internal sealed class Retirement(Replicator owner, ReplicatorOptions options)
     /// </summary>
     private void CarryGone(Replica replica, string key, Counter counter, Instant now)
     {
-        Entry[] gone = [.. counter.Parts.Values.Where(p => IsGoneFor(options.CounterAge, p.Stamp.Node, now) && owner.Peers.All(m => m.HasSeen(replica, p.Stamp.Node, p.Sequence)))];
+        bool IsOver(Entry part) => IsGoneFor(options.CounterAge, part.Stamp.Node, now)
+            && owner.Peers.All(p => p.HasSeen(replica, part.Stamp.Node, part.Sequence));
+        Entry[] gone = [.. counter.Parts.Values.Where(IsOver)];
         Entry? mine = counter.Parts.GetValueOrDefault(owner.Self);
         Dictionary<ulong, CounterShare> shares = counter.Shares();
-        HashSet<ulong> carried = [.. CounterKey.Carried(mine).Concat(gone.SelectMany(CounterKey.Carried)).Select(static c => c.Origin), .. gone.Select(static p => p.Stamp.Node)];
+        HashSet<ulong> carried = [.. gone.Select(static p => p.Stamp.Node), .. gone.Append(mine).SelectMany(CounterKey.Carried).Select(static c => c.Origin)];
         carried.Remove(owner.Self);
-        HashSet<ulong> elsewhere = [.. counter.Parts.Values.Except([.. gone, .. mine is null ? [] : new[] { mine }]).SelectMany(CounterKey.Carried).Select(static c => c.Origin)];
-        ulong[] settled = [.. carried.Where(o => IsGoneFor(2 * options.CounterAge, o, now) && !elsewhere.Contains(o) && replica.Find(CounterKey.Of(key, o)) is null)];
+        HashSet<ulong> elsewhere = [.. counter.Parts.Values.Where(p => p != mine && !gone.Contains(p)).SelectMany(CounterKey.Carried).Select(static c => c.Origin)];
+        bool IsSettled(ulong origin) => IsGoneFor(2 * options.CounterAge, origin, now)
+            && !elsewhere.Contains(origin) && replica.Find(CounterKey.Of(key, origin)) is null;
+        ulong[] settled = [.. carried.Where(IsSettled)];
         if (gone.Length + settled.Length == 0)
         {
             return;

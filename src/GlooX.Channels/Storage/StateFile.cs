@@ -26,8 +26,12 @@ internal sealed class StateFile : IDisposable
     private const string Schema =
         """
         CREATE TABLE record(kind TEXT NOT NULL, id TEXT NOT NULL, value BLOB NOT NULL, PRIMARY KEY(kind, id)) WITHOUT ROWID;
-        CREATE TABLE channel(id INTEGER PRIMARY KEY, head BLOB NOT NULL, seen BLOB NOT NULL, rows INTEGER NOT NULL DEFAULT 0, sum INTEGER NOT NULL DEFAULT 0);
-        CREATE TABLE entry(channel INTEGER NOT NULL, key BLOB NOT NULL, crc INTEGER NOT NULL, value BLOB NOT NULL, PRIMARY KEY(channel, key)) WITHOUT ROWID;
+        CREATE TABLE channel(
+            id INTEGER PRIMARY KEY, head BLOB NOT NULL, seen BLOB NOT NULL,
+            rows INTEGER NOT NULL DEFAULT 0, sum INTEGER NOT NULL DEFAULT 0);
+        CREATE TABLE entry(
+            channel INTEGER NOT NULL, key BLOB NOT NULL, crc INTEGER NOT NULL, value BLOB NOT NULL,
+            PRIMARY KEY(channel, key)) WITHOUT ROWID;
         CREATE TRIGGER entry_inserted AFTER INSERT ON entry BEGIN
             UPDATE channel SET rows = rows + 1, sum = sum + NEW.crc WHERE id = NEW.channel; END;
         CREATE TRIGGER entry_updated AFTER UPDATE ON entry BEGIN
@@ -79,10 +83,7 @@ internal sealed class StateFile : IDisposable
             List<(string Kind, string Id, byte[] Value)> records = [];
             try
             {
-                foreach ((string kind, string id, byte[] value) in Read("SELECT kind, id, value FROM record", static r => (r.GetString(0), r.GetString(1), (byte[])r[2])))
-                {
-                    records.Add((kind, id, value));
-                }
+                records.AddRange(Read("SELECT kind, id, value FROM record", static r => (r.GetString(0), r.GetString(1), (byte[])r[2])));
             }
             catch (Exception e) when (e is DamagedStateException or IOException or InvalidCastException or InvalidOperationException)
             {
@@ -250,7 +251,8 @@ internal sealed class StateFile : IDisposable
 
     private SqliteConnection Connect()
     {
-        var connection = new SqliteConnection(new SqliteConnectionStringBuilder { DataSource = Path, Pooling = false, DefaultTimeout = 1 }.ConnectionString);
+        var where = new SqliteConnectionStringBuilder { DataSource = Path, Pooling = false, DefaultTimeout = 1 };
+        var connection = new SqliteConnection(where.ConnectionString);
         _connection = connection;
         try
         {
@@ -324,10 +326,11 @@ internal sealed class StateFile : IDisposable
     // What the disk refuses is no damage; that a table is missing, or of another type, is.
     private Exception Failure(SqliteException e) => e.SqliteErrorCode switch
     {
-        SQLitePCL.raw.SQLITE_BUSY or SQLitePCL.raw.SQLITE_LOCKED => new IOException($"'{Path}' is in use by another process: each agent needs a folder of its own", e),
+        SQLitePCL.raw.SQLITE_BUSY or SQLitePCL.raw.SQLITE_LOCKED =>
+            new IOException($"'{Path}' is in use by another process: each agent needs a folder of its own", e),
         SQLitePCL.raw.SQLITE_IOERR when e.SqliteExtendedErrorCode != SQLitePCL.raw.SQLITE_IOERR_SHORT_READ => Refusal(e),
-        SQLitePCL.raw.SQLITE_FULL or SQLitePCL.raw.SQLITE_CANTOPEN or SQLitePCL.raw.SQLITE_READONLY or SQLitePCL.raw.SQLITE_PERM => Refusal(e),
-        SQLitePCL.raw.SQLITE_NOMEM or SQLitePCL.raw.SQLITE_TOOBIG or SQLitePCL.raw.SQLITE_AUTH => Refusal(e),
+        SQLitePCL.raw.SQLITE_FULL or SQLitePCL.raw.SQLITE_CANTOPEN or SQLitePCL.raw.SQLITE_READONLY => Refusal(e),
+        SQLitePCL.raw.SQLITE_PERM or SQLitePCL.raw.SQLITE_NOMEM or SQLitePCL.raw.SQLITE_TOOBIG or SQLitePCL.raw.SQLITE_AUTH => Refusal(e),
         _ => new DamagedStateException(e.Message, e),
     };
 
