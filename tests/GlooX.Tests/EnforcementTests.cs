@@ -1,6 +1,5 @@
 using GlooX.Processes;
 using GlooX.Payloads;
-using GlooX.Processes;
 using GlooX.Slots;
 using GlooX.Workers;
 
