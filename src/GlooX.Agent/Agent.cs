@@ -106,12 +106,12 @@ public sealed class Agent : IAsyncDisposable
     /// <param name="url">Where to listen: <c>host:port</c>; 0.0.0.0 means all addresses, port 0 any that is free.</param>
     /// <param name="peer">Any member of the grid to join; null: the agent starts a grid of its own, which others may join.</param>
     /// <param name="options">Null: the defaults.</param>
-    /// <param name="ct">Gives up; nothing is left behind.</param>
+    /// <param name="ct">Cancels the operation; nothing is left behind.</param>
     /// <returns>The agent, a member of the grid.</returns>
     /// <exception cref="ArgumentException">A URL is malformed, or an option is out of its range.</exception>
     /// <exception cref="RpcException">The port is in use, or the address is not this machine's.</exception>
     /// <exception cref="IdentityException">The certificates cannot be used.</exception>
-    /// <exception cref="PeerUnreachableException">Nobody listens at the peer's, or the agent did not get into its grid within <see cref="AgentOptions.JoinTimeout"/>.</exception>
+    /// <exception cref="PeerUnreachableException">Nothing listens at the address of the peer, or the agent did not join its grid within <see cref="AgentOptions.JoinTimeout"/>.</exception>
     public static async Task<Agent> StartAsync(string url, string? peer = null, AgentOptions? options = null, CancellationToken ct = default)
     {
         var agent = new Agent();
@@ -130,7 +130,7 @@ public sealed class Agent : IAsyncDisposable
     }
 
     /// <summary>Asks every reachable peer to describe itself, and adds this agent.</summary>
-    /// <param name="ct">Gives up.</param>
+    /// <param name="ct">Cancels the operation.</param>
     /// <returns>One entry for each node that answered, by URL; a node that does not answer is left out.</returns>
     public async Task<IReadOnlyList<NodeInfo>> PeersWithInfoAsync(CancellationToken ct = default)
     {
@@ -155,7 +155,7 @@ public sealed class Agent : IAsyncDisposable
     /// <see cref="CancellationToken"/> is given. It may return a value, a task or a stream.
     /// </param>
     /// <param name="options">Null: the defaults.</param>
-    /// <param name="ct">Gives up.</param>
+    /// <param name="ct">Cancels the operation.</param>
     /// <returns>Completes when it can be called.</returns>
     /// <exception cref="AddonException">The name is taken or malformed.</exception>
     /// <exception cref="ArgumentException">A parameter cannot travel.</exception>
@@ -170,7 +170,7 @@ public sealed class Agent : IAsyncDisposable
     /// <param name="name">1 to 100 letters, digits, dots, dashes and underscores.</param>
     /// <param name="service">The object; see <see cref="IAddon"/>. It is not disposed when it is detached.</param>
     /// <param name="options">Null: the defaults.</param>
-    /// <param name="ct">Gives up.</param>
+    /// <param name="ct">Cancels the operation.</param>
     /// <returns>Completes when it can be called.</returns>
     /// <exception cref="AddonException">The name is taken or malformed, or the add-on's start failed.</exception>
     /// <exception cref="ArgumentException">Nothing of the object can be called.</exception>
@@ -184,7 +184,7 @@ public sealed class Agent : IAsyncDisposable
     /// <param name="name">1 to 100 letters, digits, dots, dashes and underscores.</param>
     /// <param name="source">Where its code lies.</param>
     /// <param name="options">Null: the defaults.</param>
-    /// <param name="ct">Gives up.</param>
+    /// <param name="ct">Cancels the operation.</param>
     /// <returns>Completes when it can be called.</returns>
     /// <exception cref="AddonException">It cannot be attached; nothing was changed.</exception>
     public Task AttachAddonAsync(string name, AddonSource source, AddonOptions? options = null, CancellationToken ct = default)
@@ -197,7 +197,7 @@ public sealed class Agent : IAsyncDisposable
     /// <param name="name">1 to 100 letters, digits, dots, dashes and underscores.</param>
     /// <param name="source">Where its code lies here; the assembly and those beside it may take 6 MiB packed.</param>
     /// <param name="options">Null: the defaults.</param>
-    /// <param name="ct">Gives up waiting.</param>
+    /// <param name="ct">Cancels the wait.</param>
     /// <returns>Completes when all reachable nodes have it.</returns>
     /// <exception cref="AddonException">It cannot be attached here (then it is nowhere), or a node does not have it after a minute.</exception>
     /// <exception cref="ChannelException">A reachable node does not answer.</exception>
@@ -209,7 +209,7 @@ public sealed class Agent : IAsyncDisposable
 
     /// <summary>Detaches an add-on that was attached to all nodes.</summary>
     /// <param name="name">Its name.</param>
-    /// <param name="ct">Gives up waiting.</param>
+    /// <param name="ct">Cancels the wait.</param>
     /// <returns>Completes when no reachable node has it any more.</returns>
     /// <exception cref="AddonException">None of that name was attached to all nodes, or a node still has it after a minute.</exception>
     public Task DetachAddonEverywhereAsync(string name, CancellationToken ct = default) => Spread.DetachAsync(name, ct);
@@ -223,7 +223,7 @@ public sealed class Agent : IAsyncDisposable
     /// <summary>Creates a channel in the whole grid; does nothing if it exists.</summary>
     /// <param name="name">Its name: 1 to 1,024 bytes of UTF-8.</param>
     /// <param name="options">Fixed for good. Null: the defaults, or whatever it has if it exists.</param>
-    /// <param name="ct">Gives up waiting; it may exist all the same.</param>
+    /// <param name="ct">Cancels the wait; it may exist all the same.</param>
     /// <returns>The channel, once all reachable nodes have it.</returns>
     /// <exception cref="ChannelException">It exists with other options, or a reachable node has not confirmed it within 5 s.</exception>
     /// <exception cref="ArgumentException">An option is out of its range.</exception>
@@ -235,7 +235,7 @@ public sealed class Agent : IAsyncDisposable
 
     /// <summary>Removes a channel in the whole grid, with all that is in it.</summary>
     /// <param name="name">Its name.</param>
-    /// <param name="ct">Gives up waiting; it is removed all the same.</param>
+    /// <param name="ct">Cancels the wait; it is removed all the same.</param>
     /// <returns>Once all reachable nodes have removed it. False: there was none.</returns>
     /// <exception cref="ChannelException">It is the built-in one, or a reachable node has not confirmed within 5 s.</exception>
     public Task<bool> RemoveChannelAsync(string name, CancellationToken ct = default) => Hub.RemoveAsync(name, ct);
@@ -243,14 +243,14 @@ public sealed class Agent : IAsyncDisposable
     /// <summary>A channel by its name; <c>channel</c> is always there.</summary>
     /// <param name="name">Its name.</param>
     /// <returns>The channel, with values of any type.</returns>
-    /// <exception cref="ChannelException">There is none.</exception>
+    /// <exception cref="ChannelException">There is no channel of that name.</exception>
     public IChannel<object?> Channel(string name) => Channel<object?>(name);
 
     /// <summary>A channel by its name, with values of one type.</summary>
     /// <typeparam name="T">The type.</typeparam>
     /// <param name="name">Its name.</param>
     /// <returns>The channel.</returns>
-    /// <exception cref="ChannelException">There is none.</exception>
+    /// <exception cref="ChannelException">There is no channel of that name.</exception>
     public IChannel<T> Channel<T>(string name)
     {
         _ = Hub.Spec(name);
@@ -261,7 +261,7 @@ public sealed class Agent : IAsyncDisposable
     /// The channels as members, for scripts: with <c>dynamic n1 = agent.AsDynamic()</c>, <c>n1.my_nodes.a1 = 99</c> sets and <c>n1.my_nodes.a1</c>
     /// gets; <c>n1.my_nodes["any key"]</c> too, and the methods <c>set, get, delete, add, on_set, on_delete</c>. Setting blocks while nodes lag behind.
     /// </summary>
-    /// <returns>Them.</returns>
+    /// <returns>A dynamic view of the channels.</returns>
     [System.Diagnostics.CodeAnalysis.RequiresDynamicCode("dynamic needs code at run time")]
     public dynamic AsDynamic() => new DynamicChannels(this);
 

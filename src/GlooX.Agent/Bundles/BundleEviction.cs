@@ -17,7 +17,7 @@ internal sealed class BundleEviction(StoreFolders folders, long maxBytes)
     /// <summary>Returns when so much more fits.</summary>
     /// <param name="bytes">How much.</param>
     /// <param name="keep">Whose files stay.</param>
-    /// <param name="ct">Gives up.</param>
+    /// <param name="ct">Cancels the operation.</param>
     /// <exception cref="BundleException">It does not, even without all that may go.</exception>
     public async Task MakeAsync(long bytes, BundleManifest keep, CancellationToken ct)
     {

@@ -84,7 +84,7 @@ internal sealed class ProcessStarter(ChildIdentity identity, HostPool hosts, Age
     /// <param name="url">Where it is to listen.</param>
     /// <param name="exitFile">Where it leaves its exit code; empty: nowhere.</param>
     /// <param name="isWanted">Asked when it answers: null, or why it must not go on.</param>
-    /// <param name="ct">Gives up.</param>
+    /// <param name="ct">Cancels the operation.</param>
     /// <returns>Why it does not answer; null: it does.</returns>
     /// <exception cref="IOException">It cannot be written down as ready.</exception>
     /// <exception cref="OperationCanceledException">It was given up, or took longer than it may.</exception>

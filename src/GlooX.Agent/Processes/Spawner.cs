@@ -24,7 +24,7 @@ internal sealed partial class Spawner(ProcessStarter starter, Ledger ledger, IMa
     /// <param name="request">What is asked.</param>
     /// <param name="lease">Its bundle, which is given back when the process has ended.</param>
     /// <param name="node">This node.</param>
-    /// <param name="ct">Gives up.</param>
+    /// <param name="ct">Cancels the operation.</param>
     public async Task<SpawnReply> SpawnAsync(SpawnRequest request, BundleLease lease, string node, CancellationToken ct)
     {
         try

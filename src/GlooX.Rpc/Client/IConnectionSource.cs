@@ -29,7 +29,7 @@ internal interface IConnectionSource
     Exception? ConnectFailure => null;
 
     /// <summary>A connection for new calls.</summary>
-    /// <param name="ct">Waits no longer.</param>
+    /// <param name="ct">Cancels the wait.</param>
     /// <param name="until">How long to try again when connecting fails, in <see cref="Environment.TickCount64"/>.</param>
     /// <exception cref="RpcException">There is none to be had.</exception>
     ValueTask<RpcConnection> ConnectionAsync(CancellationToken ct, long until = 0);

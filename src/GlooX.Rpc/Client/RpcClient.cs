@@ -170,7 +170,7 @@ public sealed class RpcClient : IAsyncDisposable, IConnectionSource
     async ValueTask<RpcConnection> IConnectionSource.ConnectionAsync(CancellationToken ct, long until) => await ConnectionAsync(ct, until).ConfigureAwait(false);
 
     /// <summary>A connection that new calls may use.</summary>
-    /// <param name="ct">Waits no longer; an attempt to connect that is under way goes on for others.</param>
+    /// <param name="ct">Cancels the wait; an attempt to connect that is under way goes on for others.</param>
     /// <param name="until">How long to try again when connecting fails, in <see cref="Environment.TickCount64"/>; the options may say longer.</param>
     internal async ValueTask<ClientConnection> ConnectionAsync(CancellationToken ct, long until = 0)
     {
