@@ -100,16 +100,8 @@ internal sealed partial class SpawnTickets(Func<string, SpawnReply?, Task> end, 
     // From the spawn to the moment at which nobody may ask about the ticket any more.
     private async Task FollowAsync(string ticket, Ticket entry)
     {
-        SpawnReply? reply = null;
-        try
-        {
-            reply = await entry.Reply.ConfigureAwait(false);
-        }
-        catch (Exception e) when (e is OperationCanceledException or RpcException)
-        {
-            // the callers that wait are told
-        }
-
+        await ((Task)entry.Reply).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing); // the callers that wait are told
+        SpawnReply? reply = entry.Reply.IsCompletedSuccessfully ? await entry.Reply.ConfigureAwait(false) : null;
         bool started = reply is { Outcome: SpawnOutcome.Started };
         if (started || entry.GivenUp.IsCancellationRequested)
         {
