@@ -1,91 +1,40 @@
 using System.Runtime.CompilerServices;
+using System.Threading.Channels;
 
 namespace GlooX.Processes;
 
 /// <summary>
-/// Events on their way to one watcher. When he is slow and <see cref="MostQueued"/> wait, the oldest are dropped, and the one after them says how
-/// many are missing. Thread-safe; one reader.
+/// Events on their way to one watcher. While more than <see cref="MostQueued"/> wait, the oldest are dropped, and the next event says how many are
+/// missing. Thread-safe; one reader.
 /// </summary>
 internal sealed class EventQueue
 {
     public const int MostQueued = 1_024;
-    private readonly Lock _lock = new();
-    private readonly Queue<ProcessEvent> _queue = new();
-    private TaskCompletionSource? _waiting;
+    private readonly Channel<ProcessEvent> _queue;
     private long _missed;
-    private bool _isClosed;
 
-    public void Offer(ProcessEvent happened)
-    {
-        TaskCompletionSource? waiting;
-        lock (_lock)
-        {
-            if (_isClosed)
-            {
-                return;
-            }
+    public EventQueue() => _queue = Channel.CreateBounded<ProcessEvent>(
+        new BoundedChannelOptions(MostQueued) { FullMode = BoundedChannelFullMode.DropOldest, SingleReader = true },
+        dropped => Interlocked.Add(ref _missed, 1 + dropped.Missed));
 
-            _queue.Enqueue(happened);
-            if (_queue.Count > MostQueued)
-            {
-                _missed += 1 + _queue.Dequeue().Missed;
-            }
+    public void Offer(ProcessEvent happened) => _queue.Writer.TryWrite(happened);
 
-            (waiting, _waiting) = (_waiting, null);
-        }
+    /// <summary>Takes no more events; those that wait can still be read.</summary>
+    public void Close() => _queue.Writer.TryComplete();
 
-        waiting?.TrySetResult();
-    }
-
-    /// <summary>No more is taken in; what waits can still be read.</summary>
-    public void Close()
-    {
-        TaskCompletionSource? waiting;
-        lock (_lock)
-        {
-            _isClosed = true;
-            (waiting, _waiting) = (_waiting, null);
-        }
-
-        waiting?.TrySetResult();
-    }
-
-    /// <summary>What waits and what comes, until it is closed.</summary>
+    /// <summary>The events that wait and those that come, until the queue is closed.</summary>
     public async IAsyncEnumerable<ProcessEvent[]> ReadAsync([EnumeratorCancellation] CancellationToken ct)
     {
-        while (await TakeAsync(ct).ConfigureAwait(false) is { } some)
+        List<ProcessEvent> some = [];
+        while (await _queue.Reader.WaitToReadAsync(ct).ConfigureAwait(false))
         {
-            yield return some;
-        }
-    }
-
-    // Null: it is closed and empty.
-    private async Task<ProcessEvent[]?> TakeAsync(CancellationToken ct)
-    {
-        while (true)
-        {
-            Task ready;
-            lock (_lock)
+            while (some.Count < MostQueued && _queue.Reader.TryRead(out ProcessEvent? happened))
             {
-                if (_queue.Count > 0)
-                {
-                    ProcessEvent[] some = [.. _queue];
-                    some[0] = some[0] with { Missed = some[0].Missed + _missed };
-                    _queue.Clear();
-                    _missed = 0;
-                    return some;
-                }
-
-                if (_isClosed)
-                {
-                    return null;
-                }
-
-                _waiting ??= new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-                ready = _waiting.Task;
+                some.Add(some.Count == 0 ? happened with { Missed = happened.Missed + Interlocked.Exchange(ref _missed, 0) } : happened);
             }
 
-            await ready.WaitAsync(ct).ConfigureAwait(false);
+            yield return [.. some];
+            some.Clear();
         }
     }
 }
