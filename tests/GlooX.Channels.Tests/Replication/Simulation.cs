@@ -13,7 +13,7 @@ internal sealed class Simulation
     // Longer than nodes are cut off, or what was deleted could come back.
     private const long OriginAge = 45_000;
     private const long NoticeDeathAfter = 1_000;
-    private static readonly ReplicatorOptions Options = new() { TombstoneAge = 4_000, StrangerAge = 5_000, PullTimeout = 1_500, Patience = 300, OriginAge = OriginAge, RemovedNameAge = 60_000, CounterAge = 70_000 };
+    private static readonly ReplicatorOptions Options = new() { TombstoneAge = 4_000, StrangerAge = 5_000, PullTimeout = 1_500, Patience = 300, OriginAge = OriginAge, RemovedNameAge = 60_000, CounterAge = 76_000 };
     private readonly Random _random;
     private readonly PriorityQueue<Action, (long At, long Number)> _events = new();
     private readonly List<Node> _nodes = [];
