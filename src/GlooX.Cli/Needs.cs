@@ -27,7 +27,7 @@ internal sealed class Needs
 
     public static long Size(string text) => Valid(() => ByteSize.Parse(text));
 
-    private static int? PerNode(int? most) => most is null or >= 1 ? most : throw new ArgumentException($"{most} per node would run nowhere: give 1 or more");
+    private static int? PerNode(int? most) => most is null or >= 1 ? most : throw new ArgumentException($"{most} processes per node is too few: give 1 or more");
 
     private static T Valid<T>(Func<T> read)
     {

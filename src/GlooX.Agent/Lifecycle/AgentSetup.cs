@@ -17,12 +17,12 @@ internal static class AgentSetup
 
         if (options.WarmHosts < 0)
         {
-            throw new ArgumentException($"{options.WarmHosts} warm hosts are less than none", nameof(options));
+            throw new ArgumentException($"{options.WarmHosts} warm hosts is negative: give 0 or more", nameof(options));
         }
 
         if (options.MaxWarmHosts < 0)
         {
-            throw new ArgumentException($"at most {options.MaxWarmHosts} warm hosts are less than none", nameof(options));
+            throw new ArgumentException($"{options.MaxWarmHosts} warm hosts at most is negative: give 0 or more", nameof(options));
         }
 
         if (options.MaxBundleBytes <= 0)
@@ -57,7 +57,7 @@ internal static class AgentSetup
     {
         if (options.MaxSlots < 0)
         {
-            throw new ArgumentException($"{options.MaxSlots} slots are less than none", nameof(options));
+            throw new ArgumentException($"{options.MaxSlots} slots is negative: give 0 or more", nameof(options));
         }
 
         Capacity all = options.Capacity ?? new Capacity(machine.TotalMemoryBytes, machine.TotalDiskBytes);
