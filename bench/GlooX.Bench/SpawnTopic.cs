@@ -27,8 +27,8 @@ internal static class SpawnTopic
             using var handover = new Handover();
             await using ServerProcess warmAgent = await AgentProcess.StartAsync(1, ct);
             await using ServerProcess coldAgent = await AgentProcess.StartAsync(0, ct);
-            await using GlooXClient warmClient = GlooXClient.Connect($"127.0.0.1:{warmAgent.Port}");
-            await using GlooXClient coldClient = GlooXClient.Connect($"127.0.0.1:{coldAgent.Port}");
+            await using GlooXClient warmClient = new GlooXClient($"127.0.0.1:{warmAgent.Port}");
+            await using GlooXClient coldClient = new GlooXClient($"127.0.0.1:{coldAgent.Port}");
             for (int round = -WarmUps; round < rounds; round++)
             {
                 int host = await AgentProcess.WarmHostAsync(warmAgent.Pid, ct);
@@ -50,7 +50,7 @@ internal static class SpawnTopic
             }
 
             await using ServerProcess poolAgent = await AgentProcess.StartAsync(Pool, ct);
-            await using GlooXClient poolClient = GlooXClient.Connect($"127.0.0.1:{poolAgent.Port}", new RpcClientOptions { ConnectTimeout = TimeSpan.FromMinutes(1), CallTimeout = TimeSpan.FromMinutes(2) });
+            await using GlooXClient poolClient = new GlooXClient($"127.0.0.1:{poolAgent.Port}", new RpcClientOptions { ConnectTimeout = TimeSpan.FromMinutes(1), CallTimeout = TimeSpan.FromMinutes(2) });
             perSecond = await SustainAsync(poolAgent, poolClient, quick ? 10 : 30, ct);
             inARow = await InARowAsync(coldClient, ct);
             await AgentProcess.WarmAsync(poolAgent.Pid, Pool, ct);

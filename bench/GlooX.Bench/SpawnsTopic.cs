@@ -28,7 +28,7 @@ internal static class SpawnsTopic
             await using ServerProcess second = await AgentProcess.StartAsync(WarmHosts, ct, first.Port);
             await using ServerProcess third = await AgentProcess.StartAsync(WarmHosts, ct, first.Port);
             ServerProcess[] agents = [first, second, third];
-            await using GlooXClient client = GlooXClient.Connect($"127.0.0.1:{first.Port}");
+            await using GlooXClient client = new GlooXClient($"127.0.0.1:{first.Port}");
             await SpawnManyAsync(client, WarmUp, ct);
             await SettleAsync(client, agents, ct);
             List<(double Memory, double Held, double Handles)> sizes = [await SizeAsync(agents, ct)];
@@ -105,7 +105,7 @@ internal static class SpawnsTopic
         int left = (await client.ProcessesAsync(ct)).Count;
         foreach (ServerProcess agent in agents)
         {
-            await using GlooXClient its = GlooXClient.Connect($"127.0.0.1:{agent.Port}");
+            await using GlooXClient its = new GlooXClient($"127.0.0.1:{agent.Port}");
             left += (await its.SlotsAsync(s_need, ct)).UsedSlots;
         }
 

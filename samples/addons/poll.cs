@@ -5,4 +5,4 @@ using GlooX;
 // A node with a service, called by a client: three lines.
 await using var node = await Agent.StartAsync("127.0.0.1:0");
 await node.AttachAddonAsync("poll", (string text) => $"polled: {text}");
-Console.WriteLine(await GlooXClient.Connect(node.Url).CallAddonAsync<string>("poll", "ping"));
+Console.WriteLine(await new GlooXClient(node.Url).CallAddonAsync<string>("poll", "ping"));

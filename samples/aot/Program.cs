@@ -2,7 +2,7 @@ using GlooX;
 using GlooX.Samples.Aot;
 
 // Calls a stock at HOST:PORT in every way that there is, and prints what comes back.
-await using var client = RpcClient.Connect(args[0]);
+await using var client = new RpcClient(args[0]);
 IStock stock = client.As<IStock>();
 
 var bolt = new Item("bolt", 7, 0.25m, new Box(3, 4), new() { ["nut"] = 1 });

@@ -37,7 +37,7 @@ try
     List<ICounter> counters = [];
     foreach (Agent agent in (Agent[])[first, second, third])
     {
-        await using GlooXClient client = GlooXClient.Connect(agent.Url);
+        await using GlooXClient client = new GlooXClient(agent.Url);
         SpawnedProcess child = await client.SpawnAsync("Counter", "counter.cs", new SpawnOptions { Strategy = PlacementStrategy.Direct }, ct: stop.Token);
         Console.WriteLine($"a counter runs on {child.Node}");
         counters.Add(child.As<ICounter>());

@@ -12,10 +12,7 @@ using GlooX.Placement;
 using GlooX.Processes;
 using GlooX.Services;
 using GlooX.Slots;
-using GlooX.Tls;
-using GlooX.Tls.Join;
 using GlooX.Trust;
-using GlooX.Transport;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
 
@@ -40,17 +37,19 @@ public sealed class Agent : IAsyncDisposable
     private ProcessEvents? _events;
     private ProcessWatch? _watch;
     private HostPool? _hosts;
-    private AgentRoom? _room;
-    private BundleDesk? _bundles;
+    private AgentWorkspace? _workspace;
+    private BundleProvider? _bundles;
     private SpawnCoordinator? _placement;
-    private StatusBoard? _board;
-    private Upkeep? _upkeep;
-    private AddonDesk? _addons;
-    private AddonSpread? _spread;
+    private NodeStatusCache? _board;
+    private CertificateMaintenance? _upkeep;
+    private AddonRegistry? _addons;
+    private GridAddons? _spread;
     private ChannelHub? _channels;
     private ReplicationLoop? _replication;
+    private readonly List<BackgroundLoop> _loops = [];
+    private ILogger _logger = NullLogger.Instance;
+    private Task _sweeping = Task.CompletedTask;
     private StateFile? _stateFile;
-    private Task _telling = Task.CompletedTask;
     private double _weight = 1;
     private volatile NodeState _state;
     private Identity _identity = null!;
@@ -91,13 +90,13 @@ public sealed class Agent : IAsyncDisposable
 
     internal SpawnCoordinator Placement => _placement ?? throw new InvalidOperationException("the agent is not started: it spawns nothing");
 
-    internal StatusBoard Board => _board ?? throw new InvalidOperationException("the agent is not started: it hears of no nodes");
+    internal NodeStatusCache Board => _board ?? throw new InvalidOperationException("the agent is not started: it hears of no nodes");
 
-    private AddonDesk Desk => _addons ?? throw new InvalidOperationException("the agent is not started: use Agent.StartAsync");
+    private AddonRegistry Desk => _addons ?? throw new InvalidOperationException("the agent is not started: use Agent.StartAsync");
 
-    private AddonSpread Spread => _spread ?? throw new InvalidOperationException("the agent is not started: attach its add-ons to it alone");
+    private GridAddons Spread => _spread ?? throw new InvalidOperationException("the agent is not started: attach its add-ons to it alone");
 
-    internal Upkeep Upkeep => _upkeep ?? throw new InvalidOperationException("the agent is not started: it denies nothing");
+    internal CertificateMaintenance CertificateMaintenance => _upkeep ?? throw new InvalidOperationException("the agent is not started: it revokes nothing");
 
     internal ChannelHub Hub => _channels ?? throw new InvalidOperationException("the agent is not started: it has no channels; ask its parent for them");
 
@@ -107,12 +106,12 @@ public sealed class Agent : IAsyncDisposable
     /// <param name="url">Where to listen: <c>host:port</c>; 0.0.0.0 means all addresses, port 0 any that is free.</param>
     /// <param name="peer">Any member of the grid to join; null: the agent starts a grid of its own, which others may join.</param>
     /// <param name="options">Null: the defaults.</param>
-    /// <param name="ct">Gives up; nothing is left behind.</param>
+    /// <param name="ct">Cancels the operation; nothing is left behind.</param>
     /// <returns>The agent, a member of the grid.</returns>
     /// <exception cref="ArgumentException">A URL is malformed, or an option is out of its range.</exception>
     /// <exception cref="RpcException">The port is in use, or the address is not this machine's.</exception>
     /// <exception cref="IdentityException">The certificates cannot be used.</exception>
-    /// <exception cref="PeerUnreachableException">Nobody listens at the peer's, or the agent did not get into its grid within <see cref="AgentOptions.JoinTimeout"/>.</exception>
+    /// <exception cref="PeerUnreachableException">Nothing listens at the address of the peer, or the agent did not join its grid within <see cref="AgentOptions.JoinTimeout"/>.</exception>
     public static async Task<Agent> StartAsync(string url, string? peer = null, AgentOptions? options = null, CancellationToken ct = default)
     {
         var agent = new Agent();
@@ -131,7 +130,7 @@ public sealed class Agent : IAsyncDisposable
     }
 
     /// <summary>Asks every reachable peer to describe itself, and adds this agent.</summary>
-    /// <param name="ct">Gives up.</param>
+    /// <param name="ct">Cancels the operation.</param>
     /// <returns>One entry for each node that answered, by URL; a node that does not answer is left out.</returns>
     public async Task<IReadOnlyList<NodeInfo>> PeersWithInfoAsync(CancellationToken ct = default)
     {
@@ -156,7 +155,7 @@ public sealed class Agent : IAsyncDisposable
     /// <see cref="CancellationToken"/> is given. It may return a value, a task or a stream.
     /// </param>
     /// <param name="options">Null: the defaults.</param>
-    /// <param name="ct">Gives up.</param>
+    /// <param name="ct">Cancels the operation.</param>
     /// <returns>Completes when it can be called.</returns>
     /// <exception cref="AddonException">The name is taken or malformed.</exception>
     /// <exception cref="ArgumentException">A parameter cannot travel.</exception>
@@ -171,7 +170,7 @@ public sealed class Agent : IAsyncDisposable
     /// <param name="name">1 to 100 letters, digits, dots, dashes and underscores.</param>
     /// <param name="service">The object; see <see cref="IAddon"/>. It is not disposed when it is detached.</param>
     /// <param name="options">Null: the defaults.</param>
-    /// <param name="ct">Gives up.</param>
+    /// <param name="ct">Cancels the operation.</param>
     /// <returns>Completes when it can be called.</returns>
     /// <exception cref="AddonException">The name is taken or malformed, or the add-on's start failed.</exception>
     /// <exception cref="ArgumentException">Nothing of the object can be called.</exception>
@@ -185,7 +184,7 @@ public sealed class Agent : IAsyncDisposable
     /// <param name="name">1 to 100 letters, digits, dots, dashes and underscores.</param>
     /// <param name="source">Where its code lies.</param>
     /// <param name="options">Null: the defaults.</param>
-    /// <param name="ct">Gives up.</param>
+    /// <param name="ct">Cancels the operation.</param>
     /// <returns>Completes when it can be called.</returns>
     /// <exception cref="AddonException">It cannot be attached; nothing was changed.</exception>
     public Task AttachAddonAsync(string name, AddonSource source, AddonOptions? options = null, CancellationToken ct = default)
@@ -198,7 +197,7 @@ public sealed class Agent : IAsyncDisposable
     /// <param name="name">1 to 100 letters, digits, dots, dashes and underscores.</param>
     /// <param name="source">Where its code lies here; the assembly and those beside it may take 6 MiB packed.</param>
     /// <param name="options">Null: the defaults.</param>
-    /// <param name="ct">Gives up waiting.</param>
+    /// <param name="ct">Cancels the wait.</param>
     /// <returns>Completes when all reachable nodes have it.</returns>
     /// <exception cref="AddonException">It cannot be attached here (then it is nowhere), or a node does not have it after a minute.</exception>
     /// <exception cref="ChannelException">A reachable node does not answer.</exception>
@@ -210,7 +209,7 @@ public sealed class Agent : IAsyncDisposable
 
     /// <summary>Detaches an add-on that was attached to all nodes.</summary>
     /// <param name="name">Its name.</param>
-    /// <param name="ct">Gives up waiting.</param>
+    /// <param name="ct">Cancels the wait.</param>
     /// <returns>Completes when no reachable node has it any more.</returns>
     /// <exception cref="AddonException">None of that name was attached to all nodes, or a node still has it after a minute.</exception>
     public Task DetachAddonEverywhereAsync(string name, CancellationToken ct = default) => Spread.DetachAsync(name, ct);
@@ -224,7 +223,7 @@ public sealed class Agent : IAsyncDisposable
     /// <summary>Creates a channel in the whole grid; does nothing if it exists.</summary>
     /// <param name="name">Its name: 1 to 1,024 bytes of UTF-8.</param>
     /// <param name="options">Fixed for good. Null: the defaults, or whatever it has if it exists.</param>
-    /// <param name="ct">Gives up waiting; it may exist all the same.</param>
+    /// <param name="ct">Cancels the wait; it may exist all the same.</param>
     /// <returns>The channel, once all reachable nodes have it.</returns>
     /// <exception cref="ChannelException">It exists with other options, or a reachable node has not confirmed it within 5 s.</exception>
     /// <exception cref="ArgumentException">An option is out of its range.</exception>
@@ -236,7 +235,7 @@ public sealed class Agent : IAsyncDisposable
 
     /// <summary>Removes a channel in the whole grid, with all that is in it.</summary>
     /// <param name="name">Its name.</param>
-    /// <param name="ct">Gives up waiting; it is removed all the same.</param>
+    /// <param name="ct">Cancels the wait; it is removed all the same.</param>
     /// <returns>Once all reachable nodes have removed it. False: there was none.</returns>
     /// <exception cref="ChannelException">It is the built-in one, or a reachable node has not confirmed within 5 s.</exception>
     public Task<bool> RemoveChannelAsync(string name, CancellationToken ct = default) => Hub.RemoveAsync(name, ct);
@@ -244,14 +243,14 @@ public sealed class Agent : IAsyncDisposable
     /// <summary>A channel by its name; <c>channel</c> is always there.</summary>
     /// <param name="name">Its name.</param>
     /// <returns>The channel, with values of any type.</returns>
-    /// <exception cref="ChannelException">There is none.</exception>
+    /// <exception cref="ChannelException">There is no channel of that name.</exception>
     public IChannel<object?> Channel(string name) => Channel<object?>(name);
 
     /// <summary>A channel by its name, with values of one type.</summary>
     /// <typeparam name="T">The type.</typeparam>
     /// <param name="name">Its name.</param>
     /// <returns>The channel.</returns>
-    /// <exception cref="ChannelException">There is none.</exception>
+    /// <exception cref="ChannelException">There is no channel of that name.</exception>
     public IChannel<T> Channel<T>(string name)
     {
         _ = Hub.Spec(name);
@@ -262,7 +261,7 @@ public sealed class Agent : IAsyncDisposable
     /// The channels as members, for scripts: with <c>dynamic n1 = agent.AsDynamic()</c>, <c>n1.my_nodes.a1 = 99</c> sets and <c>n1.my_nodes.a1</c>
     /// gets; <c>n1.my_nodes["any key"]</c> too, and the methods <c>set, get, delete, add, on_set, on_delete</c>. Setting blocks while nodes lag behind.
     /// </summary>
-    /// <returns>Them.</returns>
+    /// <returns>A dynamic view of the channels.</returns>
     [System.Diagnostics.CodeAnalysis.RequiresDynamicCode("dynamic needs code at run time")]
     public dynamic AsDynamic() => new DynamicChannels(this);
 
@@ -278,61 +277,39 @@ public sealed class Agent : IAsyncDisposable
         _state = NodeState.Draining;
         _board?.Changed();
 
-        // Children first, so that whoever waits for their end hears of it. The grid before the port, since its streams are connections of
-        // the port. Then the children of spawns that were under way.
-        if (_spawner is not null)
-        {
-            await _spawner.StopAsync().ConfigureAwait(false);
-        }
-
-        if (_placement is not null)
-        {
-            await _placement.DisposeAsync().ConfigureAwait(false);
-        }
-
+        // Processes first, so that those who wait for their end hear of it. The grid before the port, since its streams are connections of the port.
+        // Then the processes of spawns that were under way.
+        var sequence = new StopSequence(_logger);
+        await sequence.StopAsync("processes", _spawner is null ? null : _spawner.StopAsync).ConfigureAwait(false);
+        await sequence.StopAsync("spawn coordinator", _placement).ConfigureAwait(false);
         _events?.Close();
-        if (_addons is not null)
-        {
-            await _addons.DetachAllAsync().ConfigureAwait(false);
-        }
-
-        await _stop.CancelAsync().ConfigureAwait(false);
-        await _telling.ConfigureAwait(false);
-        if (_replication is not null)
-        {
-            await _replication.DisposeAsync().ConfigureAwait(false);
-        }
-
-        _stateFile?.Dispose();
-        if (_grid is not null)
-        {
-            await _grid.DisposeAsync().ConfigureAwait(false);
-        }
-
-        if (_server is not null)
-        {
-            await _server.DisposeAsync().ConfigureAwait(false);
-        }
-
-        if (_spawner is not null)
-        {
-            await _spawner.DisposeAsync().ConfigureAwait(false);
-        }
-
-        if (_hosts is not null)
-        {
-            await _hosts.DisposeAsync().ConfigureAwait(false);
-        }
-
-        _room?.Dispose();
-        _bundles?.Dispose();
-        if (_link is not null)
-        {
-            await _link.DisposeAsync().ConfigureAwait(false);
-        }
-
+        await sequence.StopAsync("add-ons", _addons is null ? null : _addons.DetachAllAsync).ConfigureAwait(false);
+        await sequence.StopAsync("background work", StopLoopsAsync).ConfigureAwait(false);
+        await sequence.StopAsync("channels", _replication).ConfigureAwait(false);
+        await sequence.StopAsync("state file", Sync(_stateFile)).ConfigureAwait(false);
+        await sequence.StopAsync("membership", _grid).ConfigureAwait(false);
+        await sequence.StopAsync("port", _server).ConfigureAwait(false);
+        await sequence.StopAsync("process table", _spawner).ConfigureAwait(false);
+        await sequence.StopAsync("warm hosts", _hosts).ConfigureAwait(false);
+        await sequence.StopAsync("workspace", Sync(_workspace)).ConfigureAwait(false);
+        await sequence.StopAsync("bundles", Sync(_bundles)).ConfigureAwait(false);
+        await sequence.StopAsync("connections to peers", _link).ConfigureAwait(false);
         _stop.Dispose();
     }
+
+    private static Func<ValueTask>? Sync(IDisposable? part) => part is null ? null : () =>
+    {
+        part.Dispose();
+        return default;
+    };
+
+    private async Task StopLoopsAsync()
+    {
+        await _stop.CancelAsync().ConfigureAwait(false);
+        await Task.WhenAll(_loops.Select(static l => l.StopAsync()).Append<Task>(_sweeping)).ConfigureAwait(false);
+    }
+
+    private void RunLoop(string name, Func<CancellationToken, Task> body) => _loops.Add(new BackgroundLoop(name, body, _logger).Start());
 
     /// <summary>How many processes of a kind this agent has room for; see <see cref="GlooXClient.SlotsAsync(Provision, CancellationToken)"/> for others.</summary>
     /// <param name="provision">What one of them needs.</param>
@@ -349,7 +326,7 @@ public sealed class Agent : IAsyncDisposable
     /// <exception cref="ArgumentException">No method of the object can be called, or the name is taken.</exception>
     public void AddService(object service, string name = "") => _server.Add(service, name);
 
-    internal GlooXClient ConnectTo(string url) => GlooXClient.Connect(url, new RpcClientOptions { Identity = _identity });
+    internal GlooXClient ConnectTo(string url) => new GlooXClient(url, new RpcClientOptions { Identity = _identity });
 
     internal NodeInfo Describe()
     {
@@ -382,30 +359,31 @@ public sealed class Agent : IAsyncDisposable
         string[] peers = peer is null ? [] : [RpcEndpoint.Parse(peer).Dialable.ToString()];
         IEnumerable<string> names = ((RpcEndpoint?[])[endpoint, options.AdvertisedUrl is { } known ? RpcEndpoint.Parse(known) : null])
             .OfType<RpcEndpoint>().Where(e => !e.IsAny).Select(e => e.Host).Concat(options.Names);
-        Identity identity = (options.Identity ?? Identity.Load()).ReachedBy(names);
+        Identity identity = options.Identity ?? Identity.Load();
         AgentSetup.Check(options);
+        _logger = (options.LoggerFactory ?? NullLoggerFactory.Instance).CreateLogger("GlooX.Agent");
         _ledger = new Ledger(AgentSetup.CapacityOf(options, _machine.Read()));
         _identity = identity;
         _weight = options.Weight;
-        _board = new StatusBoard(Describe, () => Peers, Service, PeerAt);
-        _upkeep = new Upkeep(identity, () => Peers, Service, (options.LoggerFactory ?? NullLoggerFactory.Instance).CreateLogger("GlooX.Trust"));
+        _board = new NodeStatusCache(Describe, () => Peers, Service, PeerAt);
+        _upkeep = new CertificateMaintenance(identity, () => Peers, Service, (options.LoggerFactory ?? NullLoggerFactory.Instance).CreateLogger("GlooX.Trust"));
         ILogger spawning = (options.LoggerFactory ?? NullLoggerFactory.Instance).CreateLogger("GlooX.Spawning");
         ControlGroups? groups = AgentSetup.GroupsOf(options);
-        _room = new AgentRoom(_machine, spawning);
-        _hosts = new HostPool(new PoolRule(options.WarmHosts, options.MaxWarmHosts), new LaunchRule(options.Launcher, options.PassEnvironment, options.AllowedUsers), _room, FreeMemory, spawning, TimeProvider.System);
+        _workspace = new AgentWorkspace(_machine, spawning);
+        _hosts = new HostPool(new PoolRule(options.WarmHosts, options.MaxWarmHosts), new LaunchRule(options.Launcher, options.PassEnvironment, options.AllowedUsers), _workspace, FreeMemory, spawning, TimeProvider.System);
         _events = new ProcessEvents(() => Url);
         _watch = new ProcessWatch(this, _events);
-        _spawner = new Spawner(new Starter(new ChildIdentity(identity, spawning), _hosts, _room, groups, spawning), _ledger, _machine, _room, groups, id => _bundles?.Store.TryLease(id), _events, _board.Changed, OutputEcho.Create(options.Output, spawning), spawning);
-        _bundles = new BundleDesk(AgentSetup.OpenStore(options), url => _link.Client(url).As<IBundleService>(IBundleService.ServiceName), () => Peers);
+        _spawner = new Spawner(new ProcessStarter(new ChildIdentity(identity, spawning), _hosts, _workspace, groups, spawning), _ledger, _machine, _workspace, groups, id => _bundles?.Store.TryLease(id), _events, _board.Changed, OutputEcho.Create(options.Output, spawning), spawning);
+        _bundles = new BundleProvider(AgentSetup.OpenStore(options), url => _link.Client(url).As<IBundleService>(IBundleService.ServiceName), () => Peers);
         _placement = new SpawnCoordinator(this, _nodeId, _spawner, _hosts, _bundles, _board, spawning);
         ILogger logger = (options.LoggerFactory ?? NullLoggerFactory.Instance).CreateLogger("GlooX.Grid");
         _link = new GridLink(identity.AsAgent(), () => _grid?.Members.Select(static m => m.Address) ?? [], TimeProvider.System);
-        _server = new RpcServer(new RpcServerOptions { Identity = identity, LoggerFactory = options.LoggerFactory });
+        _server = new RpcServer(new RpcServerOptions { Identity = identity, Names = [.. names], AcceptJoins = true, LoggerFactory = options.LoggerFactory });
         _server.Add(new AgentService(this), IAgentService.ServiceName, AgentAccess.Table);
         _server.Add(new PeerService(this), IPeerService.ServiceName, PeerService.Access);
         _server.Add(new BundleService(_bundles), IBundleService.ServiceName, BundleService.Access);
-        _addons = new AddonDesk(this, _server, options.LoggerFactory ?? NullLoggerFactory.Instance, fault => AddonFaulted?.Invoke(this, fault));
-        _spread = new AddonSpread(this, _addons, (options.LoggerFactory ?? NullLoggerFactory.Instance).CreateLogger("GlooX.Addons"));
+        _addons = new AddonRegistry(this, _server, options.LoggerFactory ?? NullLoggerFactory.Instance, fault => AddonFaulted?.Invoke(this, fault));
+        _spread = new GridAddons(this, _addons, (options.LoggerFactory ?? NullLoggerFactory.Instance).CreateLogger("GlooX.Addons"));
         ILogger channelLogger = (options.LoggerFactory ?? NullLoggerFactory.Instance).CreateLogger("GlooX.Channels");
         _stateFile = options.DataFolder is null ? null : AgentState.Open(options.DataFolder, channelLogger);
         _replication = new ReplicationLoop(
@@ -414,13 +392,11 @@ public sealed class Agent : IAsyncDisposable
         _server.Add(new ChannelService(_channels, _replication), IChannelService.ServiceName, ChannelService.Access);
 
         // The port is bound before the engine exists, since the engine's name holds the port; a caller in between is told to come again.
-        _server.Route(TlsConnection.Grid, AcceptGridAsync, RpcRole.Agent);
-        var desk = new JoinDesk(identity, (options.LoggerFactory ?? NullLoggerFactory.Instance).CreateLogger("GlooX.Join"));
-        _server.Route(TlsConnection.Join, connection => desk.ServeAsync(connection, _stop.Token), null);
+        _server.AddProtocol(GridLink.Protocol, AcceptGridAsync, RpcRole.Agent);
         await _server.StartAsync(url, ct).ConfigureAwait(false);
-        int port = _server.Listener.Endpoint.Port;
-        await _spawner.TakeOverAsync(await OutlivingFolder.TryOpenAsync((endpoint with { Port = port }).ToString(), spawning, ct).ConfigureAwait(false)).ConfigureAwait(false); // whoever binds this address again finds them
-        OutlivingFolder.Sweep();
+        int port = RpcEndpoint.Parse(_server.Url).Port;
+        await _spawner.TakeOverAsync(await DetachedProcessStore.TryOpenAsync(endpoint.WithPort(port).ToString(), spawning, ct).ConfigureAwait(false)).ConfigureAwait(false); // whoever binds this address again finds them
+        DetachedProcessStore.Sweep();
         IMembership grid = new GridMembership(
             new GridOptions
             {
@@ -428,7 +404,7 @@ public sealed class Agent : IAsyncDisposable
                 Port = port,
                 AdvertisedAddress = options.AdvertisedUrl is { } advertised ? RpcEndpoint.Parse(advertised).ToString()
                     : endpoint.IsAny ? null
-                    : (endpoint with { Port = port }).ToString(),
+                    : endpoint.WithPort(port).ToString(),
             },
             _link,
             logger);
@@ -440,7 +416,9 @@ public sealed class Agent : IAsyncDisposable
             Changed?.Invoke(this, change);
         };
         _grid = grid;
-        _telling = Task.WhenAll(Task.Run(() => _board.RunAsync(_stop.Token), CancellationToken.None), Task.Run(() => _upkeep.RunAsync(_stop.Token), CancellationToken.None), Task.Run(() => _room.SweepAsync(_stop.Token), CancellationToken.None));
+        RunLoop("status of nodes", _board.RunAsync);
+        RunLoop("certificates", _upkeep.RunAsync);
+        _sweeping = Task.Run(() => _workspace.SweepAsync(_stop.Token), CancellationToken.None);
         _replication.Start();
         grid.Start(peers);
         if (peers.Length > 0)
@@ -448,7 +426,7 @@ public sealed class Agent : IAsyncDisposable
             await JoinAsync(grid, peers, options, ct).ConfigureAwait(false);
         }
 
-        _telling = Task.WhenAll(_telling, Task.Run(() => _spread.RunAsync(_stop.Token), CancellationToken.None));
+        RunLoop("add-ons of the grid", _spread.RunAsync);
         foreach (AddonSpec addon in options.Addons)
         {
             await _addons.AttachAsync(addon.Name, addon.Source, addon.Options, ct).ConfigureAwait(false);
@@ -491,11 +469,11 @@ public sealed class Agent : IAsyncDisposable
         await _replication!.SyncedAsync(options.JoinTimeout, ct).ConfigureAwait(false);
     }
 
-    private async Task AcceptGridAsync(TlsConnection connection)
+    private async Task AcceptGridAsync(Stream stream, RpcPeer peer)
     {
         if (_grid is { } grid)
         {
-            await grid.AcceptAsync(connection.Stream, System.Net.IPEndPoint.TryParse(connection.Remote, out System.Net.IPEndPoint? remote) ? remote : null, _stop.Token).ConfigureAwait(false);
+            await grid.AcceptAsync(stream, System.Net.IPEndPoint.TryParse(peer.Address, out System.Net.IPEndPoint? remote) ? remote : null, _stop.Token).ConfigureAwait(false);
         }
     }
 }

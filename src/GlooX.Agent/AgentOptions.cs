@@ -79,7 +79,7 @@ public sealed record AgentOptions
 
     /// <summary>
     /// As which users of this machine, by their names, a spawn may ask for its process to run (<see cref="SpawnOptions.User"/>). Default: none but the
-    /// agent's own. Only an agent that runs as root, on Linux, can do it. Whoever may spawn can then do what these users can.
+    /// agent's own. Only an agent that runs as root, on Linux, can do it. Clients that may spawn can then do what these users can.
     /// </summary>
     public IReadOnlyList<string> AllowedUsers { get; init; } = [];
 

@@ -1,5 +1,4 @@
 using System.CommandLine;
-using GlooX.Slots;
 
 namespace GlooX.Cli;
 
@@ -89,8 +88,8 @@ internal static class AgentCommand
             return null;
         }
 
-        MachineStatus all = Machine.Local(Path.GetTempPath()).Read();
-        return new Capacity(memory is null ? all.TotalMemoryBytes : Needs.Size(memory), disk is null ? all.TotalDiskBytes : Needs.Size(disk));
+        Capacity all = GlooX.Capacity.OfMachine(Path.GetTempPath());
+        return new Capacity(memory is null ? all.MemoryBytes : Needs.Size(memory), disk is null ? all.DiskBytes : Needs.Size(disk));
     }
 
     private static AddonSpec Addon(string text)

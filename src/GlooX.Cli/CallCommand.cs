@@ -20,7 +20,7 @@ internal static class CallCommand
 
     private static async Task<int> RunAsync(string url, string method, string[] arguments, CancellationToken ct)
     {
-        await using RpcClient client = RpcClient.Connect(url);
+        await using RpcClient client = new RpcClient(url);
         object? result = await client.CallAsync<object>(method, [.. arguments.Select(JsonText.Read)], ct);
         Console.WriteLine(JsonText.Write(result, indented: true));
         return ExitCode.Done;

@@ -19,7 +19,7 @@ internal static class CertsCommand
         foreach (CertificateInfo c in Identity.Load().Certificates())
         {
             table.AddRow(
-                c.Serial, c.Own ? $"this machine ({c.Node})" : c.Node, c.Kind, $"{c.Role}".ToLowerInvariant(), c.Denied ? "denied" : $"{c.ValidUntil:yyyy-MM-dd}", Markup.Escape(string.Join(' ', c.Names)));
+                c.Serial, c.Own ? $"this machine ({c.Node})" : c.Node, c.Kind, $"{c.Role}".ToLowerInvariant(), c.Revoked ? "revoked" : $"{c.ValidUntil:yyyy-MM-dd}", Markup.Escape(string.Join(' ', c.Names)));
         }
 
         Screen.Write(table);

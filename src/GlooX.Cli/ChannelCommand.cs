@@ -146,7 +146,7 @@ internal static class ChannelCommand
         command.Add(agent);
         command.SetAction(async (parsed, ct) =>
         {
-            await using GlooXClient client = GlooXClient.Connect(parsed.GetValue(agent)!);
+            await using GlooXClient client = new GlooXClient(parsed.GetValue(agent)!);
             return await run(client, parsed, ct);
         });
         return command;

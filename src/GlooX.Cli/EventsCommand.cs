@@ -18,7 +18,7 @@ internal static class EventsCommand
 
     private static async Task<int> RunAsync(string agent, string? id, CancellationToken ct)
     {
-        await using GlooXClient client = GlooXClient.Connect(agent);
+        await using GlooXClient client = new GlooXClient(agent);
         await foreach (ProcessEvent happened in client.WatchProcessesAsync(id, ct))
         {
             Console.WriteLine(Line(happened));

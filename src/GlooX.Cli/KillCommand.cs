@@ -18,7 +18,7 @@ internal static class KillCommand
 
     private static async Task<int> RunAsync(string agent, string id, CancellationToken ct)
     {
-        await using GlooXClient client = GlooXClient.Connect(agent);
+        await using GlooXClient client = new GlooXClient(agent);
         if (await client.KillAsync(id, ct))
         {
             Console.WriteLine($"{id} was killed");

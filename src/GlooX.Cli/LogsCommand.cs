@@ -25,7 +25,7 @@ internal static class LogsCommand
 
     private static async Task<int> RunAsync(string agent, string id, int? last, bool follow, bool times, CancellationToken ct)
     {
-        await using GlooXClient client = GlooXClient.Connect(agent);
+        await using GlooXClient client = new GlooXClient(agent);
         await using SpawnedProcess? process = await client.AttachAsync(id, ct);
         if (process is null)
         {

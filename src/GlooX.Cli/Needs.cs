@@ -1,5 +1,4 @@
 using System.CommandLine;
-using GlooX.Slots;
 
 namespace GlooX.Cli;
 

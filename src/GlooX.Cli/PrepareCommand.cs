@@ -18,7 +18,7 @@ internal static class PrepareCommand
 
     private static async Task<int> RunAsync(string agent, string[] what, CancellationToken ct)
     {
-        await using GlooXClient client = GlooXClient.Connect(agent);
+        await using GlooXClient client = new GlooXClient(agent);
         await client.InfoAsync(ct); // before anything is built in vain
         IReadOnlyList<string> nodes = what is [string name, string file] ? await client.PrepareAsync(name, file, ct: ct) : await client.PrepareAsync(what[0], ct: ct);
         foreach (string node in nodes)

@@ -4,20 +4,7 @@ using System.Text.RegularExpressions;
 using GlooX;
 using GlooX.Cli;
 
-var root = new RootCommand("""
-    GlooX: a grid of agents, and processes on the best machine of it.
-
-    Start an agent on each machine, point it at any other, then spawn:
-      gloox agent --url 0.0.0.0:9999
-      gloox agent --url 0.0.0.0:9999 --peer other-machine:9999
-      gloox spawn Child child.cs
-    """)
-{
-    AgentCommand.Create(), StatusCommand.Create(), SpawnCommand.Create(), PrepareCommand.Create(), RunCommand.Create(), PsCommand.Create(), LogsCommand.Create(), EventsCommand.Create(), CallCommand.Create(), KillCommand.Create(),
-    ChannelCommand.Create(), TokenCommand.Create(), JoinCommand.Create(), CertsCommand.Create(), DenyCommand.Create(),
-};
-
-ParseResult parsed = root.Parse(args);
+ParseResult parsed = Commands.All().Parse(args);
 if (parsed.Errors.Count > 0)
 {
     string error = (parsed.Errors.FirstOrDefault(e => e.Message.StartsWith("Unrecognized", StringComparison.Ordinal)) ?? parsed.Errors[0]).Message;

@@ -1,5 +1,4 @@
 using System.CommandLine;
-using GlooX.Slots;
 using Spectre.Console;
 
 namespace GlooX.Cli;
@@ -18,7 +17,7 @@ internal static class PsCommand
 
     private static async Task<int> RunAsync(string agent, CancellationToken ct)
     {
-        await using GlooXClient client = GlooXClient.Connect(agent);
+        await using GlooXClient client = new GlooXClient(agent);
         IReadOnlyList<ProcessInfo> processes = await client.ProcessesAsync(ct);
         if (processes.Count == 0)
         {

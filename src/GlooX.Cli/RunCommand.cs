@@ -26,7 +26,7 @@ internal static class RunCommand
 
     private static async Task<int> RunAsync(string agent, string[] what, SpawnOptions options, CancellationToken ct)
     {
-        await using GlooXClient client = GlooXClient.Connect(agent);
+        await using GlooXClient client = new GlooXClient(agent);
         await client.InfoAsync(ct); // before anything is built in vain
         ExitStatus end = await client.RunAsync(what[0], what[1..], static line => LogsCommand.Write(line), options, ct: ct);
         return end.Signal == 0 ? end.Code : SignalBase + end.Signal;

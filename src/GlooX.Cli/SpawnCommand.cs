@@ -51,7 +51,7 @@ internal static class SpawnCommand
 
     private static async Task<int> RunAsync(string agent, string[] what, SpawnOptions options, CancellationToken ct)
     {
-        await using GlooXClient client = GlooXClient.Connect(agent);
+        await using GlooXClient client = new GlooXClient(agent);
         await client.InfoAsync(ct); // before anything is built in vain
         await using SpawnedProcess process = Console.IsOutputRedirected
             ? await SpawnAsync(options)

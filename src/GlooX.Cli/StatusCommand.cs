@@ -1,5 +1,4 @@
 using System.CommandLine;
-using GlooX.Slots;
 using Spectre.Console;
 
 namespace GlooX.Cli;
@@ -18,13 +17,13 @@ internal static class StatusCommand
 
     private static async Task<int> RunAsync(string agent, CancellationToken ct)
     {
-        await using GlooXClient client = GlooXClient.Connect(agent);
+        await using GlooXClient client = new GlooXClient(agent);
         NodeInfo asked = await client.InfoAsync(ct);
         List<NodeInfo> nodes = [asked];
         List<string> silent = [];
         foreach (string peer in asked.Peers)
         {
-            await using GlooXClient other = GlooXClient.Connect(peer);
+            await using GlooXClient other = new GlooXClient(peer);
             try
             {
                 nodes.Add(await other.InfoAsync(ct));

@@ -1,6 +1,7 @@
 using GlooX.Hosting;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Diagnostics.HealthChecks;
+using Microsoft.Extensions.Hosting;
 
 namespace GlooX;
 
@@ -22,16 +23,16 @@ public sealed class GlooXHealthCheck(IServiceProvider services) : IHealthCheck
         if (services.GetService<RpcServer>() is { } server)
         {
             data["connections"] = server.ConnectionCount;
-            if (server.ListensAt is { } url)
+            if (server.IsListening)
             {
-                data["url"] = url;
+                data["url"] = server.Url;
             }
 
-            if (server.IsStopping)
+            if (services.GetService<IHostApplicationLifetime>()?.ApplicationStopping.IsCancellationRequested == true)
             {
                 faults.Add("the RPC server is shutting down");
             }
-            else if (server.ListensAt is null && services.GetRequiredService<GlooXRpcOptions>().Url is { } wanted)
+            else if (!server.IsListening && services.GetRequiredService<GlooXRpcOptions>().Url is { } wanted)
             {
                 faults.Add($"the RPC server does not listen on {wanted}");
             }

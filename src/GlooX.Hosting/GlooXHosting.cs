@@ -56,7 +56,7 @@ public static class GlooXHosting
         {
             RpcClientOptions given = options ?? new RpcClientOptions();
             services.AddKeyedSingleton(
-                url, (provider, _) => RpcClient.Connect(url, given with { LoggerFactory = given.LoggerFactory ?? provider.GetService<ILoggerFactory>() }));
+                url, (provider, _) => new RpcClient(url, given with { LoggerFactory = given.LoggerFactory ?? provider.GetService<ILoggerFactory>() }));
             services.AddSingleton(new ClientUrl(url));
         }
 

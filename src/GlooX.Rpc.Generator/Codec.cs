@@ -18,8 +18,8 @@ internal static class Codec
     public static string ReadArgument(ParameterModel parameter, string callback) => (parameter.Carriage, parameter.Value.Nullness) switch
     {
         (Carriage.Stream, _) => $"__inbound.Stream<{parameter.Item!.Type}>(ref __reader, static (ref {MessagePackReader} __reader, {Runtime}.RpcSerializer __serializer) => {ReadResult(parameter.Item)})",
-        (Carriage.Lent, _) when parameter.Lent!.MayBeNull => $"(__reader.TryReadNil() ? null{(parameter.Value.Nullness == Nullness.Declared ? "" : "!")} : {Borrow(parameter.Lent, callback)})",
-        (Carriage.Lent, _) => Borrow(parameter.Lent!, callback),
+        (Carriage.Reference, _) when parameter.Reference!.MayBeNull => $"(__reader.TryReadNil() ? null{(parameter.Value.Nullness == Nullness.Declared ? "" : "!")} : {Import(parameter.Reference, callback)})",
+        (Carriage.Reference, _) => Import(parameter.Reference!, callback),
         (_, Nullness.Never) => $"{Runtime}.RpcArguments.NotNull({Read(parameter.Value)}, {Literal(parameter.WireName)})",
         _ => ReadResult(parameter.Value),
     };
@@ -27,9 +27,9 @@ internal static class Codec
     /// <summary>A result, or an argument that may be null: taken as it comes, for the other side compiled the same contract.</summary>
     public static string ReadResult(ValueModel value) => value.Nullness == Nullness.Declared ? Read(value) : Read(value) + "!";
 
-    private static string Borrow(LentModel lent, string callback) => lent.Invoke is null
-        ? $"__inbound.Borrow<{lent.Type}>(ref __reader)"
-        : $"new {lent.Type}(new {callback}(__inbound.Borrow(ref __reader)).Invoke)";
+    private static string Import(ReferenceModel reference, string callback) => reference.Invoke is null
+        ? $"__inbound.Import<{reference.Type}>(ref __reader)"
+        : $"new {reference.Type}(new {callback}(__inbound.Import(ref __reader)).Invoke)";
 
     private static string Read(ValueModel value) => value.Primitive switch
     {

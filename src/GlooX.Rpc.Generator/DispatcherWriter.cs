@@ -43,10 +43,10 @@ internal static class DispatcherWriter
     {
         for (int i = 0; i < method.Parameters.Count; i++)
         {
-            if (method.Parameters[i].Lent is not { Invoke: not null } lent)
+            if (method.Parameters[i].Reference is not { Invoke: not null } reference)
                 continue;
             code.Line();
-            ProxyWriter.WriteClass(code, lent.AsType(), $"private sealed class {Callback(method, index, i)}", isDelegate: true);
+            ProxyWriter.WriteClass(code, reference.AsType(), $"private sealed class {Callback(method, index, i)}", isDelegate: true);
         }
     }
 

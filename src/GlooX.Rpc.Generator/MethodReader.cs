@@ -93,13 +93,13 @@ internal static class MethodReader
         ValueModel value = ValueReader.ReadParameter(parameter);
         if (IsStream(parameter.Type))
             return new(name, parameter.Name, value, null, Carriage.Stream, ValueReader.Read(((INamedTypeSymbol)parameter.Type).TypeArguments[0]));
-        if (parameter.Type is not INamedTypeSymbol type || !IsLent(type))
+        if (parameter.Type is not INamedTypeSymbol type || !IsReference(type))
             return new(name, parameter.Name, value, ValueReader.ReadDefault(parameter));
 
         string? byDefault = ValueReader.ReadDefault(parameter);
         bool mayBeNull = byDefault is not null || type.NullableAnnotation == NullableAnnotation.Annotated;
         MethodModel? invoke = type.DelegateInvokeMethod is { } method ? Read(method, static (_, _, _) => { }) : null;
-        return new(name, parameter.Name, value, byDefault, Carriage.Lent, Lent: new(type.WithNullableAnnotation(NullableAnnotation.NotAnnotated).ToCode(), mayBeNull, invoke));
+        return new(name, parameter.Name, value, byDefault, Carriage.Reference, Reference: new(type.WithNullableAnnotation(NullableAnnotation.NotAnnotated).ToCode(), mayBeNull, invoke));
     }
 
     private static (ReturnKind Kind, ITypeSymbol? Result) ReadReturn(IMethodSymbol method)
@@ -121,7 +121,7 @@ internal static class MethodReader
     {
         if (result is not null && IsStream(result))
             return "a stream needs no task around it; return the IAsyncEnumerable itself";
-        if (result is not null && IsLent(result))
+        if (result is not null && IsReference(result))
             return "only an argument can be called back; take it as a parameter of a method that the other side calls";
         if (kind is ReturnKind.Task or ReturnKind.TaskOfT && method.ReturnType.NullableAnnotation == NullableAnnotation.Annotated)
             return "the task itself may not be null; return a task";
@@ -153,7 +153,7 @@ internal static class MethodReader
         if (parameter.Type is INamedTypeSymbol { DelegateInvokeMethod: { } invoke })
             return WhyCannotBeCalledBack(parameter, invoke);
         ITypeSymbol type = IsStream(parameter.Type) ? ((INamedTypeSymbol)parameter.Type).TypeArguments[0] : parameter.Type;
-        return IsLent(type) && !IsStream(parameter.Type) || parameter.Type.DefinitionName() == "System.Threading.CancellationToken" ? null : TravelRules.WhyNot(type);
+        return IsReference(type) && !IsStream(parameter.Type) || parameter.Type.DefinitionName() == "System.Threading.CancellationToken" ? null : TravelRules.WhyNot(type);
     }
 
     private static string? WhyCannotBeCalledBack(IParameterSymbol parameter, IMethodSymbol invoke)
@@ -161,7 +161,7 @@ internal static class MethodReader
         string type = $"the delegate '{parameter.Type.ToMessage()}', ";
         if (parameter.ContainingSymbol is IMethodSymbol { MethodKind: MethodKind.DelegateInvoke })
             return type + "which another delegate takes";
-        if (invoke.ReturnsVoid && invoke.Parameters.Any(static p => IsStream(p.Type) || IsLent(p.Type)))
+        if (invoke.ReturnsVoid && invoke.Parameters.Any(static p => IsStream(p.Type) || IsReference(p.Type)))
             return type + "which returns nothing, so it can take values only";
         string? why = null;
         Read(invoke, (symbol, descriptor, arguments) => why ??= descriptor.Id switch
@@ -173,7 +173,7 @@ internal static class MethodReader
         return why is null ? null : type + why;
     }
 
-    private static bool IsLent(ITypeSymbol type) => type is INamedTypeSymbol named && (named.DelegateInvokeMethod is not null || named.IsContract());
+    private static bool IsReference(ITypeSymbol type) => type is INamedTypeSymbol named && (named.DelegateInvokeMethod is not null || named.IsContract());
 
     private static bool IsStream(ITypeSymbol type) => type.DefinitionName() == "System.Collections.Generic.IAsyncEnumerable<T>";
 

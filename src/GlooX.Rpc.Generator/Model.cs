@@ -64,15 +64,15 @@ internal sealed record ShapeModel(string Assembly, string Type);
 /// <param name="Default">The default as an expression; null when there is none that can be used.</param>
 /// <param name="Carriage">How it travels.</param>
 /// <param name="Item">The item, if it is a stream.</param>
-/// <param name="Lent">Its type without a question mark and, of a delegate, its one method; if it stays with the caller.</param>
+/// <param name="Reference">Its type without a question mark and, of a delegate, its one method; if it stays with the caller.</param>
 internal sealed record ParameterModel(
-    string Name, string WireName, ValueModel Value, string? Default, Carriage Carriage = Carriage.Value, ValueModel? Item = null, LentModel? Lent = null);
+    string Name, string WireName, ValueModel Value, string? Default, Carriage Carriage = Carriage.Value, ValueModel? Item = null, ReferenceModel? Reference = null);
 
 /// <summary>What stays with the caller and is called back.</summary>
 /// <param name="Type">A contract or a delegate.</param>
 /// <param name="MayBeNull">Then nil stands for none.</param>
 /// <param name="Invoke">How a delegate is called; null: it is a contract, which has a proxy and a dispatcher of its own.</param>
-internal sealed record LentModel(string Type, bool MayBeNull, MethodModel? Invoke)
+internal sealed record ReferenceModel(string Type, bool MayBeNull, MethodModel? Invoke)
 {
     /// <summary>The delegate as a type with one method.</summary>
     public TypeModel AsType() => new(Type, Type, "", IsContract: false, new[] { Invoke! }.ToEquatableArray());
@@ -86,7 +86,7 @@ internal enum Carriage
     Stream,
 
     /// <summary>A contract or a delegate: it stays, and is called back.</summary>
-    Lent,
+    Reference,
 }
 
 /// <summary>Something that travels.</summary>

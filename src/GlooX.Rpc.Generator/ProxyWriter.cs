@@ -49,7 +49,7 @@ internal static class ProxyWriter
             signature.Add($"{CancellationTokenType} {method.Cancellation}");
         string invoke = method.Result is null ? "InvokeVoidAsync" : "InvokeAsync";
         string asTask = method.Returns is ReturnKind.Task or ReturnKind.TaskOfT ? ".AsTask()" : "";
-        string values = string.Join(", ", method.Parameters.Select((p, i) => Attach(p, p.Lent?.Invoke is null ? "" : $", __callback{index}_{i}")));
+        string values = string.Join(", ", method.Parameters.Select((p, i) => Attach(p, p.Reference?.Invoke is null ? "" : $", __callback{index}_{i}")));
         string made = method.IsAttached ? $"__call => new {arguments}({values})" : $"new {arguments}({values})";
         if (method.Returns == ReturnKind.Stream)
             invoke = "Stream";
@@ -62,10 +62,10 @@ internal static class ProxyWriter
         WriteArguments(code, method, arguments);
         for (int i = 0; i < method.Parameters.Count; i++)
         {
-            if (method.Parameters[i].Lent is not { Invoke: not null } lent)
+            if (method.Parameters[i].Reference is not { Invoke: not null } reference)
                 continue;
             code.Line();
-            DispatcherWriter.WriteClass(code, lent.AsType(), $"private sealed class {Callback(method, index, i)}");
+            DispatcherWriter.WriteClass(code, reference.AsType(), $"private sealed class {Callback(method, index, i)}");
             code.Line();
             code.Line($"private static readonly {Callback(method, index, i)} __callback{index}_{i} = new();");
         }
@@ -75,14 +75,14 @@ internal static class ProxyWriter
     private static string Attach(ParameterModel parameter, string dispatcher) => parameter.Carriage switch
     {
         Carriage.Stream => $"__call.Stream<{parameter.Item!.Type}>({parameter.Name}, static (ref {MessagePackWriter} __writer, {parameter.Item.Type} __item, {Runtime}.RpcSerializer __serializer) => {Codec.Write(parameter.Item, "__item").TrimEnd(';')})",
-        Carriage.Lent => (parameter.Lent!.MayBeNull ? $"{parameter.Name} is null ? -1 : " : "") + $"__call.Lend<{parameter.Lent.Type}>({parameter.Name}{dispatcher})",
+        Carriage.Reference => (parameter.Reference!.MayBeNull ? $"{parameter.Name} is null ? -1 : " : "") + $"__call.Export<{parameter.Reference.Type}>({parameter.Name}{dispatcher})",
         _ => parameter.Name,
     };
 
     private static string WriteArgument(ParameterModel parameter) => parameter switch
     {
         { Carriage: Carriage.Value } => Codec.Write(parameter.Value, parameter.Name),
-        { Lent.MayBeNull: true } => $"if ({parameter.Name} < 0) __writer.WriteNil(); else __writer.Write({parameter.Name});",
+        { Reference.MayBeNull: true } => $"if ({parameter.Name} < 0) __writer.WriteNil(); else __writer.Write({parameter.Name});",
         _ => $"__writer.Write({parameter.Name});",
     };
 

@@ -4,46 +4,49 @@ namespace GlooX;
 /// <summary>The root of all exceptions that GlooX throws on purpose. The message says what failed, where, why and what to do.</summary>
 public abstract class GlooXException : Exception
 {
-    internal GlooXException(string message, Exception? inner)
+    /// <summary>Creates the exception.</summary>
+    /// <param name="message">What failed, where, why and what to do.</param>
+    /// <param name="inner">The cause; null: none.</param>
+    protected GlooXException(string message, Exception? inner)
         : base(message, inner)
     {
     }
 }
 
-/// <summary>Why a call, or a connection, failed. The numbers are part of the protocol and never change.</summary>
+/// <summary>Why a call or a connection failed. The numbers are part of the protocol and never change.</summary>
 public enum RpcError
 {
-    /// <summary>The called method threw; see <see cref="RpcException.RemoteType"/>.</summary>
+    /// <summary>The called method threw an exception; see <see cref="RpcException.RemoteType"/> and <see cref="RpcException.InnerCode"/>.</summary>
     Remote = 1,
 
-    /// <summary>No connection could be made, or it broke before the answer came. The call may or may not have been executed.</summary>
+    /// <summary>The connection could not be made, or broke before the answer arrived. The call may or may not have run.</summary>
     Connection = 2,
 
-    /// <summary>The other side's certificate was not accepted, or TLS failed.</summary>
+    /// <summary>TLS failed, or this side does not trust the other side's certificate.</summary>
     Tls = 3,
 
-    /// <summary>No answer within the deadline.</summary>
+    /// <summary>No answer arrived before the deadline.</summary>
     Timeout = 4,
 
-    /// <summary>The other side does not accept this side's certificate.</summary>
+    /// <summary>The other side does not trust this side's certificate.</summary>
     Unauthorized = 5,
 
-    /// <summary>The process offers no such service.</summary>
+    /// <summary>The process offers no service of that name.</summary>
     ServiceNotFound = 6,
 
-    /// <summary>The service has no such method.</summary>
+    /// <summary>The service has no method of that name.</summary>
     MethodNotFound = 7,
 
-    /// <summary>The arguments do not fit the method: their number or their types.</summary>
+    /// <summary>The number or the types of the arguments do not fit the method.</summary>
     BadArguments = 8,
 
-    /// <summary>Too many calls in flight.</summary>
+    /// <summary>A limit of the other side is reached, such as the number of calls in flight or of connections.</summary>
     Overloaded = 9,
 
-    /// <summary>A message is larger than one side allows.</summary>
+    /// <summary>A message is larger than one side accepts.</summary>
     TooLarge = 10,
 
-    /// <summary>The other side broke the protocol, or speaks another version of it.</summary>
+    /// <summary>The other side violated the protocol or speaks another version.</summary>
     Protocol = 11,
 
     /// <summary>The call was cancelled.</summary>
@@ -55,52 +58,67 @@ public enum RpcError
     /// <summary>The process is shutting down.</summary>
     ShuttingDown = 14,
 
-    /// <summary>The caller is known, but may not call this: its role does not allow it, or it did not give the service's token.</summary>
+    /// <summary>The caller's role does not allow the call, or the caller did not send the service's token.</summary>
     Forbidden = 15,
 }
 
-/// <summary>A call or a connection failed. <see cref="Code"/> says why. The one kind beside it is <see cref="RpcFault{T}"/>.</summary>
+/// <summary>A call or a connection failed; <see cref="Code"/> says why. The only derived type is <see cref="RpcFault{T}"/>.</summary>
 public class RpcException : GlooXException
 {
-    /// <summary>Makes one.</summary>
-    /// <param name="code">Why.</param>
-    /// <param name="message">What failed, why, what to do.</param>
-    /// <param name="inner">The cause.</param>
+    /// <summary>Creates the exception.</summary>
+    /// <param name="code">Why the call or connection failed.</param>
+    /// <param name="message">What failed, why, and what to do.</param>
+    /// <param name="inner">The cause; null: none.</param>
     public RpcException(RpcError code, string message, Exception? inner = null)
         : base(message, inner) => Code = code;
 
-    /// <summary>Why it failed.</summary>
+    /// <summary>Why the call or connection failed.</summary>
     public RpcError Code { get; }
 
-    /// <summary>The other side, as <c>host:port</c>; null where it is not known.</summary>
+    /// <summary>The other side, as <c>host:port</c>; null: not known.</summary>
     public string? Url { get; init; }
 
-    /// <summary>The method that was called, as <c>service/method</c> or <c>method</c>; null where no call was involved.</summary>
+    /// <summary>The called method, as <c>service/method</c> or <c>method</c>; null: no call was involved, or the call was never sent.</summary>
     public string? Method { get; init; }
 
     /// <summary>With <see cref="RpcError.Remote"/>: the full name of the exception's type on the other side.</summary>
     public string? RemoteType { get; init; }
 
-    /// <summary>With <see cref="RpcError.Remote"/>: the stack on the other side, if that side was told to send it.</summary>
+    /// <summary>With <see cref="RpcError.Remote"/>: the stack trace on the other side, if that side sends it (<see cref="RpcServerOptions.SendStackTraces"/>).</summary>
     public string? RemoteStack { get; init; }
 
     /// <summary>
-    /// With <see cref="RpcError.Remote"/>: what the handler sent with an <see cref="RpcFault{T}"/>, unread; null: nothing. It is here too
-    /// when the caller knows no type for it.
+    /// With <see cref="RpcError.Remote"/>: the detail of the <see cref="RpcFault{T}"/> that the handler threw; null: none. Present also when the
+    /// caller has no type for it.
     /// </summary>
     public RpcFaultDetail? RemoteDetail { get; init; }
+
+    /// <summary>
+    /// With <see cref="RpcError.Remote"/>: why a call failed that the handler had made itself, when the handler did not catch that. Null: the
+    /// handler failed for another reason.
+    /// </summary>
+    public RpcError? InnerCode { get; init; }
+
+    /// <summary>Whether a call of this process came to this end, rather than that a handler or an interceptor refuses a call by it.</summary>
+    internal bool IsOfOwnCall { get; set => field |= value; }
+
+    /// <summary>
+    /// Whether the other side is told the code as it is. Not what leaked from a call that the handler made: there the code tells of another
+    /// connection than the caller's.
+    /// </summary>
+    internal bool IsRefusal => !IsOfOwnCall && Url is null && Code is not (RpcError.Remote or RpcError.Connection or RpcError.Tls or RpcError.BadResult);
 
     /// <summary>What is sent with it; null: nothing. A failure that is only passed on keeps what came with it.</summary>
     internal virtual RpcFaultDetail? DetailToSend() => RemoteDetail;
 }
 
-/// <summary>The certificates that this process should use cannot be used. The message names the file or variable and the cure.</summary>
+/// <summary>The certificates of this process cannot be used. The message names the file or variable and what to do.</summary>
 public sealed class IdentityException : GlooXException
 {
-    /// <summary>Makes one.</summary>
+    /// <summary>Creates the exception.</summary>
     /// <param name="source">The variable or file at fault.</param>
     /// <param name="message">What is wrong and what to do.</param>
-    /// <param name="inner">The cause.</param>
+    /// <param name="inner">The cause; null: none.</param>
     public IdentityException(string source, string message, Exception? inner = null)
         : base($"{source}: {message}", inner) => Origin = source;
 

@@ -6,16 +6,16 @@ using Nerdbank.MessagePack;
 namespace GlooX;
 
 /// <summary>
-/// A failure with facts that the caller can act on. A handler throws it; a caller whose contract names <typeparamref name="T"/> with
-/// <see cref="RpcFaultAttribute"/> catches it, any other caller an <see cref="RpcException"/> with the facts in
-/// <see cref="RpcException.RemoteDetail"/>. Its code is always <see cref="RpcError.Remote"/>.
+/// A failure with details that the caller can act on. A handler throws it. A caller whose contract declares <typeparamref name="T"/> with
+/// <see cref="RpcFaultAttribute"/> catches it; any other caller catches an <see cref="RpcException"/> with the details in
+/// <see cref="RpcException.RemoteDetail"/>. The code is always <see cref="RpcError.Remote"/>.
 /// </summary>
-/// <typeparam name="T">The facts: anything that could be an argument. Its full name tells the caller which it is.</typeparam>
+/// <typeparam name="T">The type of the details: any type that may be an argument. Its full name identifies it on the wire.</typeparam>
 public sealed class RpcFault<T> : RpcException
 {
-    /// <summary>Makes one, to be thrown by a handler.</summary>
-    /// <param name="detail">The facts.</param>
-    /// <param name="message">For people. Null (default): the name of <typeparamref name="T"/> and <paramref name="detail"/> as text.</param>
+    /// <summary>Creates the exception, to be thrown by a handler.</summary>
+    /// <param name="detail">The details.</param>
+    /// <param name="message">A message for people. Null (default): the name of <typeparamref name="T"/> and <paramref name="detail"/> as text.</param>
     public RpcFault(T detail, string? message = null)
         : base(RpcError.Remote, message ?? $"{typeof(T).Name}: {detail}")
     {
@@ -23,7 +23,7 @@ public sealed class RpcFault<T> : RpcException
         RemoteType = RpcFaultDetail.ExceptionType;
     }
 
-    /// <summary>The facts.</summary>
+    /// <summary>The details.</summary>
     public T Detail { get; }
 
     internal override RpcFaultDetail? DetailToSend()
@@ -41,7 +41,7 @@ public sealed class RpcFault<T> : RpcException
     }
 }
 
-/// <summary>What a handler sent with an <see cref="RpcFault{T}"/>, as it came. Immutable.</summary>
+/// <summary>The details of an <see cref="RpcFault{T}"/> as they arrived, not yet deserialized. Immutable.</summary>
 public sealed class RpcFaultDetail
 {
     internal const string ExceptionType = "GlooX.RpcFault";
@@ -52,16 +52,16 @@ public sealed class RpcFaultDetail
         MessagePack = messagePack;
     }
 
-    /// <summary>The full name of its type on the other side.</summary>
+    /// <summary>The full name of the details' type on the other side.</summary>
     public string Type { get; }
 
-    /// <summary>Its bytes in MessagePack.</summary>
+    /// <summary>The details in MessagePack.</summary>
     public ReadOnlyMemory<byte> MessagePack { get; }
 
-    /// <summary>Reads it as a type, whatever the type's name is.</summary>
-    /// <typeparam name="T">What to read; <see cref="object"/>: what an untyped call would return.</typeparam>
-    /// <returns>The value.</returns>
-    /// <exception cref="RpcException"><see cref="RpcError.BadResult"/>: it does not fit.</exception>
+    /// <summary>Deserializes the details as a type, whatever their type on the other side is.</summary>
+    /// <typeparam name="T">The type; with <see cref="object"/>, as the result of an untyped call.</typeparam>
+    /// <returns>The details.</returns>
+    /// <exception cref="RpcException"><see cref="RpcError.BadResult"/>: the details do not fit the type.</exception>
     public T? Read<T>() => TryRead(out T? value, out Exception? failure)
         ? value
         : throw new RpcException(RpcError.BadResult, $"the detail, a {Type} there, is no {typeof(T).Name}: {failure.Message}", failure);

@@ -1,27 +1,27 @@
 namespace GlooX;
 
 /// <summary>
-/// What a process may do, as its certificate says: a URI <c>gloox://role/agent</c> (client, child, observer) among its subject alternative
-/// names, one for each role. A certificate of your own authority that carries no such URI has all roles.
+/// The rights of a process, as its certificate states them: a URI <c>gloox://role/agent</c> (or client, child, observer) for each role among
+/// its subject alternative names. A certificate of your own authority without such a URI has all roles.
 /// </summary>
 [Flags]
 public enum RpcRole
 {
-    /// <summary>Nothing: only roles that this version does not know.</summary>
+    /// <summary>No right, or only roles that this version does not know.</summary>
     None = 0,
 
-    /// <summary>May look: how nodes are and what runs.</summary>
+    /// <summary>May read the state of nodes and processes.</summary>
     Observer = 1,
 
-    /// <summary>A spawned process: may look, and call services that admit it. It cannot spawn.</summary>
+    /// <summary>A spawned process: may read state, and call services that admit this role. It cannot spawn.</summary>
     Child = 2,
 
-    /// <summary>A user: may spawn and kill, which is to run code.</summary>
+    /// <summary>A user: may spawn and kill, that is, run code on the nodes.</summary>
     Client = 4,
 
     /// <summary>A member of the grid.</summary>
     Agent = 8,
 
-    /// <summary>All of them.</summary>
+    /// <summary>All roles.</summary>
     Any = Observer | Child | Client | Agent,
 }

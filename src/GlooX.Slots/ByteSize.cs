@@ -1,14 +1,13 @@
 using System.Globalization;
 
-namespace GlooX.Slots;
+namespace GlooX;
 
 /// <summary>
-/// Reads and writes sizes as people do: <c>1GB</c>, <c>1.5 GB</c>, <c>512MiB</c>, <c>4096</c>.
-/// Stateless; safe from any thread.
+/// Parses and formats sizes in text, such as <c>1GB</c>, <c>1.5 GB</c>, <c>512MiB</c> and <c>4096</c>. Thread-safe.
 /// </summary>
 /// <remarks>
-/// Decimal units (IEC 80000-13): B, kB, MB, GB, TB, each 1000 of the one before. Binary units: KiB, MiB, GiB, TiB, each 1024 of
-/// the one before. A number without a unit counts bytes. Case does not matter, a space before the unit is allowed.
+/// Decimal units (IEC 80000-13) are B, kB, MB, GB and TB, each 1000 times the one before. Binary units are KiB, MiB, GiB and TiB, each 1024
+/// times the one before. A number without a unit is a number of bytes. Case does not matter; a space before the unit is allowed.
 /// </remarks>
 public static class ByteSize
 {
@@ -17,16 +16,16 @@ public static class ByteSize
     private static readonly (string Name, long Bytes)[] Decimal =
         [("TB", 1_000_000_000_000), ("GB", 1_000_000_000), ("MB", 1_000_000), ("kB", 1_000), ("B", 1)];
 
-    // "B" last: every other name ends with it.
+    // "B" comes last: all other names end with it.
     private static readonly (string Name, long Bytes)[] Units =
         [("TiB", 1L << 40), ("GiB", 1L << 30), ("MiB", 1L << 20), ("KiB", 1L << 10), .. Decimal];
 
-    /// <summary>Reads a size.</summary>
-    /// <param name="text">A number, optionally with a fraction (point, not comma) and a unit.</param>
-    /// <returns>Bytes, 0 or more. A fraction of a byte is rounded up, so that a need is never taken for less than it is.</returns>
+    /// <summary>Parses a size.</summary>
+    /// <param name="text">A number, optionally with a decimal point and a unit.</param>
+    /// <returns>The size in bytes, 0 or more. A fraction of a byte is rounded up.</returns>
     /// <exception cref="ArgumentNullException"><paramref name="text"/> is null.</exception>
     /// <exception cref="FormatException">
-    /// The text is no size, is negative, or is more than <see cref="long.MaxValue"/> bytes. The message names it and shows valid ones.
+    /// The text is not a size, is negative, or exceeds <see cref="long.MaxValue"/> bytes. The message contains the text and valid examples.
     /// </exception>
     public static long Parse(string text)
     {
@@ -36,9 +35,9 @@ public static class ByteSize
             : bytes;
     }
 
-    /// <summary>Reads a size without throwing.</summary>
-    /// <param name="text">As in <see cref="Parse"/>; null is no size.</param>
-    /// <param name="bytes">The size in bytes, or 0 when the text is no valid size.</param>
+    /// <summary>Parses a size without throwing.</summary>
+    /// <param name="text">As in <see cref="Parse"/>; null is not a size.</param>
+    /// <param name="bytes">The size in bytes; 0 when the text is not a valid size.</param>
     /// <returns>Whether the text is a valid size.</returns>
     public static bool TryParse(string? text, out long bytes)
     {
@@ -46,10 +45,10 @@ public static class ByteSize
         return text is not null && Read(text, out bytes) is null;
     }
 
-    /// <summary>Writes a size in the largest decimal unit that leaves a whole part, with at most one decimal place.</summary>
+    /// <summary>Formats a size in the largest decimal unit that leaves a whole part, with at most one decimal place.</summary>
     /// <param name="bytes">Bytes; may be negative.</param>
     /// <returns>
-    /// For example <c>1.5 GB</c>. Cut off, not rounded: what is shown as free is never more than what there is.
+    /// For example <c>1.5 GB</c>. Truncated, not rounded: a free size is never shown larger than it is.
     /// </returns>
     public static string Format(long bytes)
     {
@@ -62,7 +61,7 @@ public static class ByteSize
         return string.Create(CultureInfo.InvariantCulture, $"{shown:0.#} {name}");
     }
 
-    /// <summary>Null if the text is a size, else what is wrong with it.</summary>
+    /// <summary>Why the text is not a size; null when it is one.</summary>
     private static string? Read(string text, out long bytes)
     {
         bytes = 0;
@@ -83,7 +82,7 @@ public static class ByteSize
         if (number[0] == '-')
             return "is negative";
         if (count > (decimal)long.MaxValue / unit)
-            return "is more than can be counted in bytes";
+            return "is too large to be counted in bytes";
 
         bytes = (long)Math.Ceiling(count * unit);
         return null;

@@ -3,47 +3,39 @@ using System.Diagnostics.CodeAnalysis;
 namespace GlooX.Slots;
 
 /// <summary>
-/// What an agent has promised to whom: the only authority on whether one more process fits. Nothing but arithmetic under one lock:
-/// no clock, no I/O; the caller brings the measurements. Thread-safe.
+/// The reservations of an agent: the only authority on whether one more process fits. Arithmetic under one lock, without clock and I/O;
+/// the caller measures. Thread-safe.
 /// </summary>
 /// <remarks>
 /// <para>
-/// For memory and for disk alike, a provision is granted when it is not more than
+/// For memory and for disk alike, a provision is granted when it does not exceed
 /// <c>free = min(capacity − Σ reserved, machine.free − Σ max(0, reserved − used))</c>.
-/// The first term holds the agent to its own limit. The second holds it to the machine: a process that has just started does not
-/// show in what the machine has free, so what was promised but is not used yet is taken off. A resource of which a provision
+/// The first term keeps the agent within its own limit. The second keeps it within the machine: a process that has just started does
+/// not show in the free memory of the machine, so what is reserved and not yet used is subtracted. A resource of which a provision
 /// needs 0 does not limit it. Cores and other named resources are counted against the capacity alone, and
 /// <see cref="Capacity.MaxSlots"/> counts reservations.
 /// </para>
 /// <para>
-/// Measure what is used <em>before</em> the machine: what a process takes in between is then counted twice, which refuses rather
-/// than over-commits. A reservation missing from what is used counts as not used at all, for the same reason; old measurements
-/// are therefore safe too. Whatever the order in which threads come, Σ reserved stays within the capacity and each grant within
-/// <c>free</c>.
+/// Measure the use <em>before</em> the machine: what a process takes in between is then counted twice, which refuses rather than
+/// over-commits. A reservation missing from the measured use counts as unused, for the same reason; old measurements are therefore
+/// safe too. In whatever order threads call, Σ reserved stays within the capacity and each grant within <c>free</c>.
 /// </para>
 /// <para>
-/// A reservation may be a lease: it ends by itself, at the next <see cref="Expire"/>, unless it is confirmed before. So a spawn that
-/// never comes back does not hold room for ever.
+/// A reservation may be a lease: it ends at the first <see cref="Expire"/> after its time, unless it is confirmed before. So a spawn that
+/// never returns does not hold room for ever.
 /// </para>
 /// </remarks>
-/// <param name="capacity">What the agent may hand out at all.</param>
-public sealed class Ledger(Capacity capacity)
+/// <param name="capacity">The most that the agent hands out.</param>
+internal sealed class Ledger(Capacity capacity)
 {
     private readonly Lock _lock = new();
     private readonly HashSet<Reservation> _reservations = [];
     private readonly Dictionary<Reservation, DateTimeOffset> _leases = [];
 
-    /// <summary>What the agent may hand out at all.</summary>
-    public Capacity Capacity { get; } = capacity ?? throw new ArgumentNullException(nameof(capacity));
+    /// <summary>The most that the agent hands out.</summary>
+    public Capacity Capacity { get; } = capacity;
 
-    /// <summary>Reserves a provision if it fits; see the remarks of the class for the rule.</summary>
-    /// <param name="need">What is asked for.</param>
-    /// <param name="machine">What the machine has free, measured after <paramref name="used"/>.</param>
-    /// <param name="used">What each reservation uses already; a snapshot that nobody changes meanwhile. May be empty.</param>
-    /// <param name="reservation">The grant, to be given back with <see cref="Release"/>; null if it does not fit.</param>
-    /// <param name="refusal">Why it does not fit; null if it does.</param>
-    /// <returns>Whether it fits.</returns>
-    /// <exception cref="ArgumentNullException">An argument is null.</exception>
+    /// <summary>Reserves a provision if it fits, without a lease.</summary>
     public bool TryReserve(
         Provision need,
         MachineStatus machine,
@@ -51,15 +43,14 @@ public sealed class Ledger(Capacity capacity)
         [NotNullWhen(true)] out Reservation? reservation,
         [NotNullWhen(false)] out Refusal? refusal) => TryReserve(need, machine, used, null, out reservation, out refusal);
 
-    /// <summary>As the other, for a while: the reservation is given back by <see cref="Expire"/> unless it is confirmed.</summary>
-    /// <param name="need">What is asked for.</param>
-    /// <param name="machine">What the machine has free, measured after <paramref name="used"/>.</param>
-    /// <param name="used">What each reservation uses already.</param>
-    /// <param name="leaseUntil">When it ends unless <see cref="Confirm"/> was called; null: it is confirmed at once.</param>
-    /// <param name="reservation">The grant; null if it does not fit.</param>
-    /// <param name="refusal">Why it does not fit; null if it does.</param>
-    /// <returns>Whether it fits.</returns>
-    /// <exception cref="ArgumentNullException">An argument is null.</exception>
+    /// <summary>Reserves a provision if it fits, by the rule in the remarks of the class.</summary>
+    /// <param name="need">The provision.</param>
+    /// <param name="machine">The free resources of the machine, measured after <paramref name="used"/>.</param>
+    /// <param name="used">What each reservation uses already: a snapshot, which may be empty.</param>
+    /// <param name="leaseUntil">When the lease ends; null for a reservation without a lease. See <see cref="Confirm"/>.</param>
+    /// <param name="reservation">The reservation, ended by <see cref="Release"/>; null when the provision does not fit.</param>
+    /// <param name="refusal">Why the provision does not fit; null when it does.</param>
+    /// <returns>Whether the provision fits.</returns>
     public bool TryReserve(
         Provision need,
         MachineStatus machine,
@@ -68,9 +59,6 @@ public sealed class Ledger(Capacity capacity)
         [NotNullWhen(true)] out Reservation? reservation,
         [NotNullWhen(false)] out Refusal? refusal)
     {
-        ArgumentNullException.ThrowIfNull(need);
-        ArgumentNullException.ThrowIfNull(machine);
-        ArgumentNullException.ThrowIfNull(used);
         lock (_lock)
         {
             var status = Measure(machine, used);
@@ -83,13 +71,11 @@ public sealed class Ledger(Capacity capacity)
         }
     }
 
-    /// <summary>The process of a leased reservation runs: the reservation lasts until it is given back.</summary>
-    /// <param name="reservation">What this ledger granted.</param>
-    /// <returns>False if it ended before: its room may be somebody else's by now, and the process must not go on.</returns>
-    /// <exception cref="ArgumentNullException"><paramref name="reservation"/> is null.</exception>
+    /// <summary>Ends the lease of a reservation: its process runs, and the reservation lasts until it is released.</summary>
+    /// <param name="reservation">A reservation of this ledger.</param>
+    /// <returns>False when the lease has expired: the room may be granted to another process by now, so this one must end.</returns>
     public bool Confirm(Reservation reservation)
     {
-        ArgumentNullException.ThrowIfNull(reservation);
         lock (_lock)
         {
             _leases.Remove(reservation);
@@ -97,9 +83,9 @@ public sealed class Ledger(Capacity capacity)
         }
     }
 
-    /// <summary>Gives all leased reservations back whose time is over.</summary>
-    /// <param name="now">The time by the clock that the leases were given by.</param>
-    /// <returns>Those that ended: nobody may use their room any more.</returns>
+    /// <summary>Releases all reservations whose lease has expired.</summary>
+    /// <param name="now">The time by the clock of the leases.</param>
+    /// <returns>The released reservations.</returns>
     public IReadOnlyList<Reservation> Expire(DateTimeOffset now)
     {
         lock (_lock)
@@ -118,29 +104,24 @@ public sealed class Ledger(Capacity capacity)
     }
 
     /// <summary>
-    /// Records a process that runs already, found again after the agent was restarted. It is not asked whether it fits: it is
-    /// there. This alone may bring the sum above the capacity, if that was lowered meanwhile; nothing is granted until it is
-    /// below again.
+    /// Reserves for a process that is already running, found after a restart of the agent, whether it fits or not. Only this can bring
+    /// the sum above the capacity, when that was lowered in between; nothing is granted until the sum is below it again.
     /// </summary>
-    /// <param name="provision">What it was granted.</param>
+    /// <param name="provision">What the process was granted.</param>
     /// <returns>The reservation, to be given back with <see cref="Release"/>.</returns>
-    /// <exception cref="ArgumentNullException"><paramref name="provision"/> is null.</exception>
     public Reservation Adopt(Provision provision)
     {
-        ArgumentNullException.ThrowIfNull(provision);
         var reservation = new Reservation(provision);
         lock (_lock)
             _reservations.Add(reservation);
         return reservation;
     }
 
-    /// <summary>Gives a reservation back, once.</summary>
-    /// <param name="reservation">What this ledger granted.</param>
-    /// <returns>False if it was given back before, or is another ledger's; nothing happens then.</returns>
-    /// <exception cref="ArgumentNullException"><paramref name="reservation"/> is null.</exception>
+    /// <summary>Releases a reservation.</summary>
+    /// <param name="reservation">A reservation of this ledger.</param>
+    /// <returns>False when it was released before or belongs to another ledger.</returns>
     public bool Release(Reservation reservation)
     {
-        ArgumentNullException.ThrowIfNull(reservation);
         lock (_lock)
         {
             _leases.Remove(reservation);
@@ -148,22 +129,16 @@ public sealed class Ledger(Capacity capacity)
         }
     }
 
-    /// <summary>What is reserved and what is free now.</summary>
-    /// <param name="machine">As for a reservation.</param>
-    /// <param name="used">As for a reservation.</param>
-    /// <returns>A snapshot.</returns>
-    /// <exception cref="ArgumentNullException">An argument is null.</exception>
+    /// <summary>What is reserved and what is free now; arguments as for <c>TryReserve</c>.</summary>
     public LedgerStatus Status(MachineStatus machine, IReadOnlyDictionary<Reservation, Usage> used)
     {
-        ArgumentNullException.ThrowIfNull(machine);
-        ArgumentNullException.ThrowIfNull(used);
         lock (_lock)
             return Measure(machine, used);
     }
 
     private LedgerStatus Measure(MachineStatus machine, IReadOnlyDictionary<Reservation, Usage> used)
     {
-        // 128 bits: adopted reservations are not bounded by the capacity, and a sum that wrapped around would grant anything.
+        // 128 bits: the capacity does not bound adopted reservations, and a sum that overflows would grant anything.
         Int128 memory = 0, memoryToCome = 0, disk = 0, diskToCome = 0;
         Dictionary<string, decimal>? amounts = null;
         Dictionary<string, int>? kinds = null;

@@ -7,7 +7,7 @@ namespace GlooX.Slots;
 /// What an agent writes down of a process that outlives it, so that the agent which comes after it can take the process over: enough to find
 /// it, to tell it from another that has got its process id meanwhile, and to give its reservation back when it ends. Immutable.
 /// </summary>
-public sealed record ReservationRecord
+internal sealed record ReservationRecord
 {
     /// <summary>Names the process at its agent: 1 to 60 letters, digits, dashes and underscores.</summary>
     public required string Id { get; init; }

@@ -17,7 +17,7 @@ namespace GlooX.Slots;
 /// that are not ready, of which nobody was told.
 /// </para>
 /// </remarks>
-public sealed class ReservationStore
+internal sealed class ReservationStore
 {
     private const string Extension = ".json";
     private const string Unfinished = ".unfinished";
@@ -106,7 +106,7 @@ public sealed class ReservationStore
 /// <summary>What a <see cref="ReservationStore"/> holds.</summary>
 /// <param name="Records">By id.</param>
 /// <param name="Damaged">Files of the folder that are no records: somebody else's, or spoiled on the disk.</param>
-public sealed record StoredReservations(IReadOnlyList<ReservationRecord> Records, IReadOnlyList<string> Damaged)
+internal sealed record StoredReservations(IReadOnlyList<ReservationRecord> Records, IReadOnlyList<string> Damaged)
 {
     /// <summary>Files that could not be read at this moment: locked, or not this user's. Load again later.</summary>
     public IReadOnlyList<string> Unreadable { get; init; } = [];

@@ -3,46 +3,47 @@ using System.Collections.Immutable;
 using System.Globalization;
 using System.Runtime.CompilerServices;
 
-namespace GlooX.Slots;
+namespace GlooX;
 
 /// <summary>
-/// Amounts of named resources, whole or fractional: <c>[new("gpu", 1), new("licence.matlab", 0.5m)]</c>. What is not named is 0.
-/// Immutable, equal by value, in the order of the names.
+/// Amounts of named resources, whole or fractional: <c>[new("gpu", 1), new("licence.matlab", 0.5m)]</c>. A resource that is not named has
+/// the amount 0. Immutable, equal by value, enumerated in the order of the names.
 /// </summary>
 /// <remarks>
 /// Names have 1 to 60 letters, digits, dots, dashes and underscores; case matters. Amounts are 0 to 1,000,000,000 with at most four
-/// decimal places, and exact: ten times 0.1 is 1. <c>memory</c> and <c>disk</c> are no names, for they are counted in bytes.
+/// decimal places, and exact: ten times 0.1 is 1. <c>memory</c> and <c>disk</c> are not allowed as names: they are counted in bytes.
 /// </remarks>
 [CollectionBuilder(typeof(ResourceAmounts), nameof(Create))]
 public sealed class ResourceAmounts : IEnumerable<KeyValuePair<string, decimal>>, IEquatable<ResourceAmounts>
 {
-    /// <summary>The name of the resource that <see cref="Provision.Cores"/> counts: processor cores.</summary>
+    /// <summary>The name of processor cores, which <see cref="Provision.Cores"/> counts.</summary>
     public const string Cores = "cores";
 
     private const int MaxName = 60;
     private const decimal MaxAmount = 1_000_000_000;
     private const int MaxPlaces = 4;
-    private static readonly ImmutableSortedDictionary<string, decimal> Empty = ImmutableSortedDictionary.Create<string, decimal>(StringComparer.Ordinal);
+    private static readonly ImmutableSortedDictionary<string, decimal> Empty =
+        ImmutableSortedDictionary.Create<string, decimal>(StringComparer.Ordinal);
 
     private readonly ImmutableSortedDictionary<string, decimal> _amounts;
 
     private ResourceAmounts(ImmutableSortedDictionary<string, decimal> amounts) => _amounts = amounts;
 
-    /// <summary>Nothing.</summary>
+    /// <summary>No resources.</summary>
     public static ResourceAmounts None { get; } = new(Empty);
 
-    /// <summary>How many resources are named.</summary>
+    /// <summary>Number of resources with an amount other than 0.</summary>
     public int Count => _amounts.Count;
 
-    /// <summary>How much of a resource.</summary>
+    /// <summary>The amount of a resource.</summary>
     /// <param name="name">Its name.</param>
-    /// <returns>0 if it is not named.</returns>
+    /// <returns>The amount; 0 when the resource is not named.</returns>
     public decimal this[string name] => _amounts.GetValueOrDefault(name);
 
-    /// <summary>Names resources; amounts of 0 are left out.</summary>
+    /// <summary>Creates amounts; amounts of 0 are left out.</summary>
     /// <param name="amounts">Name and amount of each.</param>
-    /// <returns>Them.</returns>
-    /// <exception cref="ArgumentException">A name or an amount is invalid, or a name comes twice; the message names it.</exception>
+    /// <returns>The amounts.</returns>
+    /// <exception cref="ArgumentException">A name or an amount is invalid, or a name occurs twice; the message names it.</exception>
     public static ResourceAmounts From(IEnumerable<KeyValuePair<string, decimal>> amounts)
     {
         ArgumentNullException.ThrowIfNull(amounts);
@@ -59,17 +60,17 @@ public sealed class ResourceAmounts : IEnumerable<KeyValuePair<string, decimal>>
         return new(result.ToImmutable());
     }
 
-    /// <summary>For collection expressions; as <see cref="From"/>.</summary>
+    /// <summary><see cref="From"/> for collection expressions.</summary>
     /// <param name="amounts">Name and amount of each.</param>
-    /// <returns>Them.</returns>
-    /// <exception cref="ArgumentException">A name or an amount is invalid, or a name comes twice.</exception>
+    /// <returns>The amounts.</returns>
+    /// <exception cref="ArgumentException">A name or an amount is invalid, or a name occurs twice.</exception>
     public static ResourceAmounts Create(ReadOnlySpan<KeyValuePair<string, decimal>> amounts) => From(amounts.ToArray());
 
-    /// <summary>Reads <c>gpu=1, licence.matlab=0.5</c>.</summary>
-    /// <param name="text">Names and amounts (with a point, not a comma); empty for none.</param>
-    /// <returns>Them.</returns>
+    /// <summary>Parses text such as <c>gpu=1, licence.matlab=0.5</c>.</summary>
+    /// <param name="text">Names and amounts, with a decimal point; empty for none.</param>
+    /// <returns>The amounts.</returns>
     /// <exception cref="ArgumentNullException"><paramref name="text"/> is null.</exception>
-    /// <exception cref="FormatException">It says something else; the message names the part.</exception>
+    /// <exception cref="FormatException">The text has another form; the message names the invalid part.</exception>
     public static ResourceAmounts Parse(string text)
     {
         ArgumentNullException.ThrowIfNull(text);
@@ -79,7 +80,7 @@ public sealed class ResourceAmounts : IEnumerable<KeyValuePair<string, decimal>>
             var sides = part.Split('=', StringSplitOptions.TrimEntries);
             const NumberStyles style = NumberStyles.AllowDecimalPoint | NumberStyles.AllowLeadingSign;
             if (sides.Length != 2 || !decimal.TryParse(sides[1], style, CultureInfo.InvariantCulture, out var amount))
-                throw new FormatException($"'{part}' is not a resource with its amount. Valid are, for example: gpu=1, licence.matlab=0.5.");
+                throw new FormatException($"'{part}' is not a resource with an amount. Valid are, for example: gpu=1, licence.matlab=0.5.");
             amounts.Add(new(sides[0], amount));
         }
 
@@ -93,9 +94,9 @@ public sealed class ResourceAmounts : IEnumerable<KeyValuePair<string, decimal>>
         }
     }
 
-    /// <summary>These, with those that <paramref name="others"/> names in their place.</summary>
-    /// <param name="others">What has precedence.</param>
-    /// <returns>Both together.</returns>
+    /// <summary>Combines amounts.</summary>
+    /// <param name="others">Amounts that take precedence for the names that occur in both.</param>
+    /// <returns>The combined amounts.</returns>
     public ResourceAmounts With(ResourceAmounts others)
     {
         ArgumentNullException.ThrowIfNull(others);
@@ -116,24 +117,25 @@ public sealed class ResourceAmounts : IEnumerable<KeyValuePair<string, decimal>>
     /// <inheritdoc/>
     public override int GetHashCode() => _amounts.Aggregate(0, (hash, amount) => HashCode.Combine(hash, amount.Key, amount.Value));
 
-    /// <summary>As <see cref="Parse"/> reads it.</summary>
+    /// <summary>The text that <see cref="Parse"/> reads.</summary>
     /// <returns>For example <c>gpu=1, licence.matlab=0.5</c>.</returns>
     public override string ToString() => string.Join(", ", _amounts.Select(a => $"{a.Key}={Format(a.Value)}"));
 
     internal static string Format(decimal amount) => amount.ToString("0.####", CultureInfo.InvariantCulture);
 
-    /// <summary>Sums and differences, which may be more than one amount may be.</summary>
+    /// <summary>Amounts without checks: sums may exceed the limit of a single amount.</summary>
     internal static ResourceAmounts Unchecked(IEnumerable<KeyValuePair<string, decimal>> amounts) => new(Empty.AddRange(amounts));
 
-    /// <summary>What is wrong with an amount; null if nothing is.</summary>
+    /// <summary>Why an amount is invalid; null when it is valid.</summary>
     internal static string? Complaint(string name, decimal amount)
     {
         if (string.IsNullOrEmpty(name) || name.Length > MaxName || !name.All(c => char.IsAsciiLetterOrDigit(c) || c is '.' or '-' or '_'))
-            return $"'{name}' is no name of a resource. Valid are 1 to {MaxName} letters, digits, dots, dashes and underscores, for example: gpu.";
+            return $"'{name}' is not a resource name. Valid are 1 to {MaxName} letters, digits, dots, dashes and underscores, such as gpu.";
         if (name is "memory" or "disk")
-            return $"'{name}' is counted in bytes, not among the named resources. Set {char.ToUpperInvariant(name[0])}{name[1..]} instead.";
+            return $"'{name}' is not a named resource but counted in bytes. Set {char.ToUpperInvariant(name[0])}{name[1..]} instead.";
         return amount is < 0 or > MaxAmount || amount != decimal.Round(amount, MaxPlaces)
-            ? $"{amount.ToString(CultureInfo.InvariantCulture)} is no amount of '{name}'. Valid are 0 to 1000000000 with at most {MaxPlaces} decimal places, for example: 2, 0.5."
+            ? $"{amount.ToString(CultureInfo.InvariantCulture)} is not an amount of '{name}'. Valid are 0 to 1000000000 with at most "
+                + $"{MaxPlaces} decimal places, for example: 2, 0.5."
             : null;
     }
 }

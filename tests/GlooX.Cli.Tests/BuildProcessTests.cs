@@ -1,6 +1,7 @@
 namespace GlooX.Cli.Tests;
 
 /// <summary>Processes that want the same build at the same time.</summary>
+[Trait("Category", "Slow")]
 public sealed class BuildProcessTests
 {
     [Fact]

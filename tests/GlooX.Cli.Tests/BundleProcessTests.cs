@@ -3,6 +3,7 @@ using GlooX.Rpc.Tests.Transport.Network;
 namespace GlooX.Cli.Tests;
 
 /// <summary>Payloads on a machine that shares nothing with the caller's but the network: no file of the payload, no SDK, no store.</summary>
+[Trait("Category", "Slow")]
 public sealed class BundleProcessTests
 {
     // Hides each folder named before the -- under an empty one, in a view of the file system of this process alone.

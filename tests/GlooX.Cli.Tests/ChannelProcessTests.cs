@@ -4,6 +4,7 @@ using GlooX.Rpc.Tests.Transport.Network;
 namespace GlooX.Cli.Tests;
 
 /// <summary>Channels of nodes in processes of their own, which write at once, are cut off, killed, and come late.</summary>
+[Trait("Category", "Slow")]
 public sealed class ChannelProcessTests
 {
     /// <summary>How many seconds the cut lasts at least; beyond 45 the nodes have forgotten each other.</summary>

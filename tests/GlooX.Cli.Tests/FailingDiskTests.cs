@@ -3,6 +3,7 @@ using System.Globalization;
 namespace GlooX.Cli.Tests;
 
 /// <summary>Durable channels of nodes in processes of their own, whose files may not grow any more, as on a disk that is full.</summary>
+[Trait("Category", "Slow")]
 public sealed class FailingDiskTests
 {
     private const int Before = 200;

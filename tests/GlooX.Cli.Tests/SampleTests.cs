@@ -3,6 +3,7 @@ using System.Text;
 namespace GlooX.Cli.Tests;
 
 /// <summary>The samples, run as the README says.</summary>
+[Trait("Category", "Slow")]
 public sealed class SampleTests
 {
     [Fact]

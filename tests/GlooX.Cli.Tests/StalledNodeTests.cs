@@ -1,6 +1,7 @@
 namespace GlooX.Cli.Tests;
 
 /// <summary>Channels while nodes are stopped by <c>kill -STOP</c>: alive, their connections open, and taking nothing.</summary>
+[Trait("Category", "Slow")]
 public sealed class StalledNodeTests
 {
     [Fact]

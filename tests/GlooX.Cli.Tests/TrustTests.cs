@@ -6,6 +6,7 @@ using GlooX.Rpc.Tests.Transport.Network;
 namespace GlooX.Cli.Tests;
 
 /// <summary>Certificates through the tool, as people of different machines use it.</summary>
+[Trait("Category", "Slow")]
 public sealed class TrustTests
 {
     private const string Payload = "tests/GlooX.Tests.Payload/bin/Release/net10.0/GlooX.Tests.Payload.dll";
@@ -40,7 +41,7 @@ public sealed class TrustTests
     }
 
     [Fact]
-    public async Task A_node_that_is_denied_at_one_agent_is_refused_by_all()
+    public async Task A_node_that_is_revoked_at_one_agent_is_refused_by_all()
     {
         await using var here = new Shell();
         await using var there = new Shell();
@@ -58,18 +59,18 @@ public sealed class TrustTests
         Assert.Equal(0, (await lost.GlooXAsync("status", "--agent", second)).Code);
 
         string node = (await lost.GlooXAsync("certs")).Output.Split("this machine (")[1].Split(')')[0];
-        Outcome denied = await here.GlooXAsync("deny", node, "--agent", first);
-        Assert.Equal((0, ""), (denied.Code, denied.Errors));
-        Assert.Equal(3, denied.Output.Split(':')[^1].Split(',').Length);
+        Outcome revoked = await here.GlooXAsync("revoke", node, "--agent", first);
+        Assert.Equal((0, ""), (revoked.Code, revoked.Errors));
+        Assert.Equal(3, revoked.Output.Split(':')[^1].Split(',').Length);
         Outcome refused = await CommandTests.UntilAsync(() => lost.GlooXAsync("status", "--agent", second), o => o.Code != 0);
-        Assert.Contains("was denied", refused.Errors, StringComparison.Ordinal);
+        Assert.Contains("was revoked", refused.Errors, StringComparison.Ordinal);
         Assert.Equal(1, (await lost.GlooXAsync("status", "--agent", first)).Code);
         Assert.Equal(0, (await there.GlooXAsync("status", "--agent", first)).Code);
-        Assert.Contains("denied", (await here.GlooXAsync("certs")).Output, StringComparison.Ordinal);
+        Assert.Contains("revoked", (await here.GlooXAsync("certs")).Output, StringComparison.Ordinal);
     }
 
     [Fact]
-    public async Task A_node_that_was_cut_off_when_another_was_denied_learns_of_it_when_it_is_back()
+    public async Task A_node_that_was_cut_off_when_another_was_revoked_learns_of_it_when_it_is_back()
     {
         await using TwoNetworks networks = await TwoNetworks.MakeOrSkipAsync();
         await using var here = new Shell { Through = networks.Into(near: true) };
@@ -88,13 +89,13 @@ public sealed class TrustTests
         string node = (await lost.GlooXAsync("certs")).Output.Split("this machine (")[1].Split(')')[0];
 
         await networks.CutAsync();
-        Outcome denied = await here.GlooXAsync("deny", node, "--agent", First);
-        Assert.Equal((0, ""), (denied.Code, denied.Errors));
+        Outcome revoked = await here.GlooXAsync("revoke", node, "--agent", First);
+        Assert.Equal((0, ""), (revoked.Code, revoked.Errors));
         Assert.Equal(0, (await lost.GlooXAsync("status", "--agent", Second)).Code); // nobody could tell it
 
         await networks.MendAsync();
         Outcome refused = await CommandTests.UntilAsync(() => lost.GlooXAsync("status", "--agent", Second), o => o.Code != 0);
-        Assert.Contains("was denied", refused.Errors, StringComparison.Ordinal);
+        Assert.Contains("was revoked", refused.Errors, StringComparison.Ordinal);
         await CommandTests.UntilAsync(() => there.GlooXAsync("status", "--agent", First), o => o.Output.Contains("2 nodes", StringComparison.Ordinal));
     }
 

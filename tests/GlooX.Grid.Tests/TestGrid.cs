@@ -85,6 +85,7 @@ internal sealed class TestNode : ILogger, IAsyncDisposable
     private readonly TestGrid _grid;
     private readonly TcpWire _wire;
     private readonly List<GridChange> _changes = [];
+    private int _failingEvent;
 
     public TestNode(TestGrid grid, int port, Func<GridOptions, GridOptions> with, bool knowsItsAddress)
     {
@@ -104,11 +105,16 @@ internal sealed class TestNode : ILogger, IAsyncDisposable
 
     public GridMembership Membership { get; }
 
+    public bool HasFailed => Volatile.Read(ref _failingEvent) == 0;
+
     public string Address { get; }
 
     public int Port => _wire.Port;
 
     public GridState State => Membership.State;
+
+    /// <summary>Makes the node's logger throw once, at this event.</summary>
+    public void FailOnce(int eventId) => _failingEvent = eventId;
 
     /// <summary>What happened to others so far: "Joined 127.0.0.1:1".</summary>
     public IReadOnlyList<string> Changes
@@ -166,6 +172,13 @@ internal sealed class TestNode : ILogger, IAsyncDisposable
 
     bool ILogger.IsEnabled(LogLevel logLevel) => logLevel >= LogLevel.Debug;
 
-    void ILogger.Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter) =>
+    void ILogger.Log<TState>(
+        LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter)
+    {
         _grid.Write(Address, $"{logLevel} {formatter(state, exception)} {exception}");
+        if (Interlocked.CompareExchange(ref _failingEvent, 0, eventId.Id) == eventId.Id && eventId.Id != 0)
+        {
+            throw new IOException("the log is full");
+        }
+    }
 }

@@ -14,7 +14,7 @@ internal static class Idle
         var connections = new string?[count];
         await Parallel.ForAsync(0, count, new ParallelOptions { MaxDegreeOfParallelism = 8 }, async (i, ct) =>
         {
-            clients[i] = RpcClient.Connect(url, s_options);
+            clients[i] = new RpcClient(url, s_options);
             connections[i] = await clients[i].As<IFaraway>("roll").WhoAsync();
         });
         Console.WriteLine("connected");

@@ -39,7 +39,7 @@ var options = new RpcClientOptions
     ConnectTimeout = TimeSpan.FromSeconds(20),
     RetryConnectFor = TimeSpan.FromMinutes(2),
 };
-await using RpcClient client = RpcClient.Connect(url, options);
+await using RpcClient client = new RpcClient(url, options);
 IFaraway remote = client.As<IFaraway>();
 while (Console.ReadLine() is { } line)
 {

@@ -7,6 +7,7 @@ using GlooX.Tls;
 namespace GlooX.Rpc.Tests;
 
 /// <summary>The sample that is compiled ahead of time, published and run against a real server.</summary>
+[Trait("Category", "Slow")]
 public sealed class AotTests : IDisposable
 {
     // The compiler works for a minute on an idle machine of two cores.

@@ -20,7 +20,7 @@ internal sealed class Bystander : IAsyncDisposable
     public static async Task<Bystander> OfAsync(Harness harness, Identity? identity = null)
     {
         RpcClientOptions options = s_options with { Identity = identity ?? Harness.Shared };
-        RpcClient client = RpcClient.Connect(harness.Server.Url, options);
+        RpcClient client = new RpcClient(harness.Server.Url, options);
         return new Bystander(client, options, await client.ConnectionAsync(CancellationToken.None));
     }
 
@@ -34,7 +34,7 @@ internal sealed class Bystander : IAsyncDisposable
         }
 
         Assert.Same(_connection, _client.Current);
-        await using RpcClient other = RpcClient.Connect(_client.Url, _options);
+        await using RpcClient other = new RpcClient(_client.Url, _options);
         Assert.Equal(7, await other.As<ICalculator>().AddAsync(3, 4));
     }
 

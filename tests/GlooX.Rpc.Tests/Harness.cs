@@ -55,7 +55,7 @@ internal sealed class Harness : IAsyncDisposable
         started.Add(calculator);
         await started.StartAsync(url, TestContext.Current.CancellationToken);
         RpcClientOptions how = client ?? new RpcClientOptions();
-        return new Harness(started, calculator, RpcClient.Connect(started.Url, how with { Identity = how.Identity ?? Shared }));
+        return new Harness(started, calculator, new RpcClient(started.Url, how with { Identity = how.Identity ?? Shared }));
     }
 
     public async ValueTask DisposeAsync()

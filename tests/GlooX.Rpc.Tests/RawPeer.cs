@@ -2,7 +2,6 @@ using System.Net.Security;
 using GlooX.Protocol;
 using GlooX.Rpc.Tests.Protocol.Fuzzing;
 using GlooX.Tls;
-using GlooX.Transport;
 
 namespace GlooX.Rpc.Tests;
 
@@ -87,7 +86,7 @@ internal sealed class RawPeer(TlsConnection connection) : IAsyncDisposable
         {
             if (frame.Type == FrameType.GoAway)
             {
-                why = Bodies.ReadError(frame.Body).Code;
+                why = FrameBodies.ReadError(frame.Body).Code;
             }
         }
 

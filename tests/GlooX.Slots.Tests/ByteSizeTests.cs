@@ -49,9 +49,9 @@ public sealed class ByteSizeTests
     [InlineData("NaN", "is not a size")]
     [InlineData("-1GB", "is negative")]
     [InlineData("-1", "is negative")]
-    [InlineData("9223372036854775808", "is more than can be counted")]
-    [InlineData("9223373TB", "is more than can be counted")]
-    [InlineData("70000000000000000000000000000TiB", "is more than can be counted")]
+    [InlineData("9223372036854775808", "is too large to be counted")]
+    [InlineData("9223373TB", "is too large to be counted")]
+    [InlineData("70000000000000000000000000000TiB", "is too large to be counted")]
     [InlineData("99999999999999999999999999999999999999999999", "is not a size")]
     public void What_is_no_size_is_refused_with_its_text_and_valid_examples(string text, string complaint)
     {

@@ -134,6 +134,7 @@ public sealed class ReservationStoreTests : IDisposable
 
     /// <summary>A process that does nothing but write is killed at some moment, again and again, over the same folder.</summary>
     [Fact]
+    [Trait("Category", "Slow")]
     public async Task A_real_process_that_is_killed_leaves_whole_records()
     {
         var store = ReservationStore.Open(_folder.Path);

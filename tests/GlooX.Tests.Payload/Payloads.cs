@@ -115,7 +115,7 @@ public sealed class Nest : Worker
     {
         // Not as the child that it is, but as its user.
         _agent = await Agent.StartAsync("127.0.0.1:0", options: new AgentOptions { Identity = Identity.LoadStore() }, ct: ct);
-        GlooXClient client = GlooXClient.Connect(_agent.Url, new RpcClientOptions { Identity = Identity.LoadStore() });
+        GlooXClient client = new GlooXClient(_agent.Url, new RpcClientOptions { Identity = Identity.LoadStore() });
         _child = await client.SpawnAsync("Good", typeof(Nest).Assembly.Location, ct: ct);
     }
 }
@@ -213,7 +213,7 @@ public sealed class Insider : Worker, IInsider
 
     public async ValueTask<string> TryAsync(string method)
     {
-        await using RpcClient parent = RpcClient.Connect(Options.ParentUrl);
+        await using RpcClient parent = new RpcClient(Options.ParentUrl);
         try
         {
             await parent.CallAsync<object>(method);

@@ -13,7 +13,7 @@ public sealed class AbandonTests
         await using TestGrid grid = await TestGrid.StartAsync(new AgentOptions { WarmHosts = 0 }, new AgentOptions { WarmHosts = 0, Weight = 1000 });
         using var giveUp = new CancellationTokenSource();
         var lost = new LostAnswer(giveUp);
-        await using GlooXClient client = GlooXClient.Connect(grid.Agents[0].Url, new RpcClientOptions { Interceptors = [lost] });
+        await using GlooXClient client = new GlooXClient(grid.Agents[0].Url, new RpcClientOptions { Interceptors = [lost] });
         await Assert.ThrowsAnyAsync<OperationCanceledException>(() => client.SpawnAsync("Good", TestGrid.Payload, ct: giveUp.Token));
         Assert.Equal(grid.Agents[1].Url, lost.Node);
         await grid.NothingIsLeftAsync();

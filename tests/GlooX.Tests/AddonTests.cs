@@ -18,8 +18,55 @@ public sealed class AddonTests
     {
         await using Agent node = await Agent.StartAsync("127.0.0.1:0", options: new AgentOptions { WarmHosts = 0 });
         await node.AttachAddonAsync("poll", (string text) => $"polled: {text}");
-        await using GlooXClient client = GlooXClient.Connect(node.Url);
+        await using GlooXClient client = new GlooXClient(node.Url);
         Assert.Equal("polled: ping", await client.CallAddonAsync<string>("poll", "ping"));
+    }
+
+    [Fact]
+    public async Task Add_ons_that_block_for_two_hundred_callers_hold_up_neither_a_spawn_nor_an_agent_that_comes()
+    {
+        await using TestGrid grid = await TestGrid.StartAsync();
+        string url = grid.Agents[0].Url;
+        using var gate = new ManualResetEventSlim();
+        using var entered = new SemaphoreSlim(0);
+        await grid.Agents[0].AttachAddonAsync("echo", (int id) => id);
+        await grid.Agents[0].AttachAddonAsync("block", (int id) =>
+        {
+            entered.Release();
+            gate.Wait(Ct);
+            return id;
+        });
+        var clients = new List<GlooXClient>();
+        try
+        {
+            for (int i = 0; i < 200; i++)
+            {
+                clients.Add(new GlooXClient(url));
+                Assert.Equal(i, await clients[i].CallAddonAsync<int>("echo", i, Ct));
+            }
+
+            Task<int>[] calls = [.. clients.Select(static (c, i) => c.CallAddonAsync<int>("block", i).AsTask())];
+            for (int i = 0; i < calls.Length; i++)
+            {
+                Assert.True(await entered.WaitAsync(s_patience, Ct), $"only {i} add-ons began");
+            }
+
+            await using SpawnedProcess child = await grid.SpawnAsync("Good");
+            Assert.Equal("yes!", await child.CallAsync<string>("all_well?"));
+            await using Agent other = await Agent.StartAsync("127.0.0.1:0", url, new AgentOptions { WarmHosts = 0 });
+            await Eventually.HoldsAsync(() => other.Peers.Count == 1, "the agent that comes sees the other");
+            Assert.DoesNotContain(calls, static c => c.IsCompleted);
+            gate.Set();
+            Assert.Equal(Enumerable.Range(0, 200), await Task.WhenAll(calls).WaitAsync(s_patience, Ct));
+        }
+        finally
+        {
+            gate.Set();
+            foreach (GlooXClient client in clients)
+            {
+                await client.DisposeAsync();
+            }
+        }
     }
 
     [Fact]
@@ -201,7 +248,7 @@ public sealed class AddonTests
         await grid.Agents[0].AttachAddonAsync("agents", (int a) => a, new AddonOptions { Roles = RpcRole.Observer });
         await grid.Agents[0].AttachAddonAsync("secret", (int a) => a, new AddonOptions { Token = "open sesame" });
         Assert.Equal(RpcError.Forbidden, (await FailAsync(grid.Client.CallAddonAsync<int>("secret", 1))).Code);
-        await using GlooXClient knows = GlooXClient.Connect(grid.Agents[0].Url, new RpcClientOptions { Tokens = new Dictionary<string, string> { ["addon.secret"] = "open sesame" } });
+        await using GlooXClient knows = new GlooXClient(grid.Agents[0].Url, new RpcClientOptions { Tokens = new Dictionary<string, string> { ["addon.secret"] = "open sesame" } });
         Assert.Equal(1, await knows.CallAddonAsync<int>("secret", 1));
     }
 
@@ -233,6 +280,7 @@ public sealed class AddonTests
     }
 
     [Fact]
+    [Trait("Category", "Slow")]
     public async Task A_source_file_is_built_and_loaded_and_may_be_replaced_while_the_node_runs()
     {
         await using TestGrid grid = await TestGrid.StartAsync();
@@ -252,7 +300,7 @@ public sealed class AddonTests
             await UnloadedAsync("shout");
             await using (Agent other = await Agent.StartAsync("127.0.0.1:0", options: new AgentOptions { WarmHosts = 0, Addons = [new AddonSpec("shout", new AddonSource(file))] }, ct: Ct))
             {
-                await using GlooXClient client = GlooXClient.Connect(other.Url);
+                await using GlooXClient client = new GlooXClient(other.Url);
                 Assert.Equal("HO!!!", await client.CallAddonAsync<string>("shout/Shout", "ho"));
             }
 
@@ -306,7 +354,7 @@ public sealed class AddonTests
 
         async Task<string?> GreetAsync(string url)
         {
-            await using GlooXClient client = GlooXClient.Connect(url);
+            await using GlooXClient client = new GlooXClient(url);
             return await client.CallAddonAsync<string>("greeter/Greet", "Ada");
         }
     }

@@ -36,6 +36,7 @@ public sealed class BadInputTests
     }
 
     [Fact]
+    [Trait("Category", "Slow")]
     public async Task The_errors_of_a_file_that_does_not_compile_reach_the_caller()
     {
         string file = Path.Combine(TestGrid.Home, "faulty.cs");

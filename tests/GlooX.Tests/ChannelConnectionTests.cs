@@ -17,7 +17,7 @@ public sealed class ChannelConnectionTests
         await there.AddAsync("sum", 1);
         await there.AddAsync("sum of old", 5);
         await using var relay = new Relay(grid.Agents[0].Url);
-        await using var client = GlooXClient.Connect(relay.Url);
+        await using var client = new GlooXClient(relay.Url);
         var told = new BlockingCollection<string>();
         await using IAsyncDisposable sets = await client.Channel<int>("channel").OnSetAsync(Keys.All, (key, value) => told.Add($"{key}={value}"));
         await using IAsyncDisposable deletes = await client.Channel<int>("channel").OnDeleteAsync(Keys.All, key => told.Add($"-{key}"));
@@ -48,7 +48,7 @@ public sealed class ChannelConnectionTests
         IChannel<int> there = grid.Agents[0].Channel<int>("news");
         Agent asked = await Agent.StartAsync("127.0.0.1:0", grid.Agents[0].Url, Plain);
         string url = asked.Url;
-        await using var client = GlooXClient.Connect(url);
+        await using var client = new GlooXClient(url);
         var told = new BlockingCollection<string>();
         await using IAsyncDisposable sets = await client.Channel<int>("news").OnSetAsync(Keys.All, (key, value) => told.Add($"{key}={value}"));
         await there.SetAsync("before", 1);
@@ -87,7 +87,7 @@ public sealed class ChannelConnectionTests
     {
         await using var grid = await TestGrid.StartAsync(Plain);
         using var log = new LogKeeper();
-        await using var client = GlooXClient.Connect(grid.Agents[0].Url, new RpcClientOptions { LoggerFactory = log });
+        await using var client = new GlooXClient(grid.Agents[0].Url, new RpcClientOptions { LoggerFactory = log });
         var told = new BlockingCollection<string>();
         await using IAsyncDisposable sets = await client.Channel<int>("channel").OnSetAsync("k", (_, value) => told.Add(value > 0 ? $"{value}" : throw new InvalidOperationException("none of these")));
         await client.Channel("channel").SetAsync("k", "a text");
@@ -103,7 +103,7 @@ public sealed class ChannelConnectionTests
     {
         await using var grid = await TestGrid.StartAsync(Plain);
         await using var relay = new Relay(grid.Agents[0].Url);
-        await using var client = GlooXClient.Connect(relay.Url);
+        await using var client = new GlooXClient(relay.Url);
         IChannel<int> channel = client.Channel<int>("channel");
         await channel.SetAsync("k", 1);
         await using var watch = channel.WatchAsync().GetAsyncEnumerator();

@@ -86,6 +86,7 @@ public sealed class ChannelTests
     }
 
     [Fact]
+    [Trait("Category", "Slow")]
     public async Task Handlers_that_throw_or_are_slow_harm_nobody()
     {
         await using var grid = await TestGrid.StartAsync(Plain);
@@ -275,7 +276,7 @@ public sealed class ChannelTests
     {
         await using var grid = await TestGrid.StartAsync(Plain, Plain);
         GlooXClient client = grid.Client;
-        var other = GlooXClient.Connect(grid.Agents[1].Url);
+        var other = new GlooXClient(grid.Agents[1].Url);
         await using var _ = other;
         IChannel<object?> created = await client.CreateChannelAsync("c", new ChannelOptions { MaxEntries = 1_000 });
         Assert.Equal(["c", "channel"], await other.ChannelsAsync());

@@ -57,7 +57,7 @@ public sealed class ChildTrustTests
     {
         await using TestGrid grid = await TestGrid.StartAsync();
         await using SpawnedProcess child = await grid.SpawnAsync("Insider");
-        await using GlooXClient mistaken = GlooXClient.Connect(child.Url);
+        await using GlooXClient mistaken = new GlooXClient(child.Url);
         var error = await Assert.ThrowsAsync<RpcException>(() => mistaken.SpawnAsync("Good", TestGrid.Payload));
         Assert.Contains("is no agent: its certificate 'CN=gloox child' has the role child", error.Message, StringComparison.Ordinal);
     }

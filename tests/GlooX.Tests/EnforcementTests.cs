@@ -1,3 +1,4 @@
+using GlooX.Processes;
 using GlooX.Payloads;
 using GlooX.Slots;
 using GlooX.Workers;

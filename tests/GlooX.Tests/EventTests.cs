@@ -15,7 +15,7 @@ public sealed class EventTests : IDisposable
     public async Task The_life_of_a_process_is_told_from_any_node_with_its_restarts()
     {
         await using TestGrid grid = await TestGrid.StartAsync(new AgentOptions { WarmHosts = 0 }, new AgentOptions { WarmHosts = 0 });
-        await using GlooXClient other = GlooXClient.Connect(grid.Agents[1].Url);
+        await using GlooXClient other = new GlooXClient(grid.Agents[1].Url);
         await using IAsyncEnumerator<ProcessEvent> all = other.WatchProcessesAsync(ct: Ct).GetAsyncEnumerator(Ct);
         ProcessEvent[] watching = [await NextAsync(all), await NextAsync(all)];
         Assert.All(watching, static e => Assert.Equal(ProcessEventKind.Watching, e.Kind));
@@ -57,7 +57,7 @@ public sealed class EventTests : IDisposable
     public async Task One_process_is_watched_until_its_end_wherever_it_runs_and_also_after()
     {
         await using TestGrid grid = await TestGrid.StartAsync(new AgentOptions { WarmHosts = 0 }, new AgentOptions { WarmHosts = 0 });
-        await using GlooXClient other = GlooXClient.Connect(grid.Agents[1].Url);
+        await using GlooXClient other = new GlooXClient(grid.Agents[1].Url);
         await using SpawnedProcess process = await grid.Client.SpawnAsync(Script("exec sleep 600"), new SpawnOptions { Strategy = PlacementStrategy.Direct }, ct: Ct);
         await using SpawnedProcess noise = await grid.Client.SpawnAsync(Script("exec sleep 600"), new SpawnOptions { Strategy = PlacementStrategy.Direct }, ct: Ct);
         await using IAsyncEnumerator<ProcessEvent> one = other.WatchProcessesAsync(process.Id, Ct).GetAsyncEnumerator(Ct);
@@ -84,7 +84,7 @@ public sealed class EventTests : IDisposable
         {
             url = late.Url;
             Assert.Equal((ProcessEventKind.Watching, url), ((await NextAsync(all)).Kind, all.Current.Node));
-            await using GlooXClient client = GlooXClient.Connect(url);
+            await using GlooXClient client = new GlooXClient(url);
             await using SpawnedProcess process = await client.SpawnAsync(Script("exec sleep 600"), new SpawnOptions { Strategy = PlacementStrategy.Direct }, ct: Ct);
             Assert.Equal((ProcessEventKind.Started, url), ((await NextAsync(all)).Kind, all.Current.Node));
             Assert.Equal(ProcessEventKind.Ready, (await NextAsync(all)).Kind);

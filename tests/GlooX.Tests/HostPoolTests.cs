@@ -15,12 +15,13 @@ using Microsoft.Extensions.Logging.Abstractions;
 namespace GlooX.Tests;
 
 /// <summary>The pool of warm hosts, with real ones.</summary>
+[Trait("Category", "Slow")]
 public sealed class HostPoolTests : IAsyncDisposable
 {
     private readonly string _folder = Directory.CreateDirectory(Path.Combine(TestGrid.Home, $"pool-{Guid.NewGuid():N}")).FullName;
     private readonly ManualTime _time = new();
     private readonly List<Host> _taken = [];
-    private readonly AgentRoom _room = new(Machine.Local(Path.GetTempPath()), NullLogger.Instance);
+    private readonly AgentWorkspace _workspace = new(Machine.Local(Path.GetTempPath()), NullLogger.Instance);
 
     public async ValueTask DisposeAsync()
     {
@@ -31,7 +32,7 @@ public sealed class HostPoolTests : IAsyncDisposable
             host.Process.Control!.Dispose();
         }
 
-        _room.Dispose();
+        _workspace.Dispose();
         Directory.Delete(_folder, recursive: true);
         await Eventually.HoldsAsync(() => TestGrid.Hosts().Count == 0, "no host process is left");
     }
@@ -188,7 +189,7 @@ public sealed class HostPoolTests : IAsyncDisposable
     }
 
     private HostPool Pool(PoolRule rule, IProcessLauncher? launcher = null, ILogger? logger = null) =>
-        new(rule, new LaunchRule(launcher ?? ProcessLauncher.Local, [], []), _room, static () => long.MaxValue, logger ?? NullLogger.Instance, _time);
+        new(rule, new LaunchRule(launcher ?? ProcessLauncher.Local, [], []), _workspace, static () => long.MaxValue, logger ?? NullLogger.Instance, _time);
 
     private sealed class Launcher(Func<ProcessLaunch, ProcessLaunch> change) : IProcessLauncher
     {

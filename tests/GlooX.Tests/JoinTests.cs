@@ -7,6 +7,7 @@ namespace GlooX.Tests;
 public sealed class JoinTests
 {
     [Fact]
+    [Trait("Category", "Slow")]
     public async Task A_peer_that_answers_after_the_agent_has_formed_a_grid_alone_is_joined_all_the_same()
     {
         // Connections come in and nobody answers, as on a machine that is far too busy.
@@ -35,6 +36,7 @@ public sealed class JoinTests
     }
 
     [Fact]
+    [Trait("Category", "Slow")]
     public async Task A_peer_whose_every_answer_takes_longer_than_a_probe_is_joined()
     {
         await using Agent peer = await Agent.StartAsync("127.0.0.1:0", options: new AgentOptions { WarmHosts = 0 });

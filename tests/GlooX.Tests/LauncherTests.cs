@@ -54,7 +54,7 @@ public sealed class LauncherTests : IDisposable
     {
         SpawnedProcess process;
         await using (Agent agent = await Agent.StartAsync("127.0.0.1:0", options: new AgentOptions { WarmHosts = 0, Launcher = new Through("/usr/bin/env") }, ct: Ct))
-        await using (GlooXClient client = GlooXClient.Connect(agent.Url))
+        await using (GlooXClient client = new GlooXClient(agent.Url))
         {
             process = await client.SpawnAsync(Script("exec sleep 600"), ct: Ct);
             Assert.True(TestGrid.IsRunning(process.Pid));
@@ -71,7 +71,7 @@ public sealed class LauncherTests : IDisposable
     {
         await using TestGrid grid = await TestGrid.StartAsync();
         await using SpawnedProcess doomed = await grid.SpawnAsync("Doomed");
-        await using GlooXClient inner = GlooXClient.Connect(await doomed.CallAsync<string>("agent") ?? "");
+        await using GlooXClient inner = new GlooXClient(await doomed.CallAsync<string>("agent") ?? "");
         await Assert.ThrowsAsync<RpcException>(() => inner.SpawnAsync(Script("sleep 600"), ct: Ct));
         Assert.Equal(new ExitStatus(0, 9), await doomed.WaitForExitAsync(Ct));
         await Eventually.HoldsAsync(() => Scripts().Count == 0, "nothing of it runs");

@@ -13,6 +13,7 @@ public sealed class PrepareTests : IDisposable
     public void Dispose() => Directory.Delete(_folder, recursive: true);
 
     [Fact]
+    [Trait("Category", "Slow")]
     public async Task The_files_are_on_all_nodes_and_the_first_spawn_finds_a_host_that_has_loaded_them()
     {
         await using TestGrid grid = await TestGrid.StartAsync(Node("a"), Node("b"));

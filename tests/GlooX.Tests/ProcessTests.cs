@@ -16,7 +16,7 @@ public sealed class ProcessTests : IDisposable
     {
         await using TestGrid grid = await TestGrid.StartAsync(new AgentOptions { WarmHosts = 0 }, new AgentOptions { WarmHosts = 0 });
         await using SpawnedProcess spawned = await grid.SpawnAsync("Good", new SpawnOptions { Strategy = PlacementStrategy.Direct });
-        await using GlooXClient other = GlooXClient.Connect(grid.Agents[1].Url);
+        await using GlooXClient other = new GlooXClient(grid.Agents[1].Url);
         await using SpawnedProcess? found = await other.AttachAsync(spawned.Id, Ct);
         Assert.NotNull(found);
         Assert.Equal((spawned.Pid, spawned.Node, spawned.Url, spawned.Started), (found.Pid, found.Node, found.Url, found.Started));
@@ -95,7 +95,7 @@ public sealed class ProcessTests : IDisposable
         await using TestGrid grid = await TestGrid.StartAsync(new AgentOptions { WarmHosts = 0 }, new AgentOptions { WarmHosts = 0 });
         string go = Path.Combine(_folder, "go");
         await using SpawnedProcess process = await StartedAsync(grid, $"echo up; while [ ! -e {go} ]; do sleep 0.05; done; echo gone");
-        await using GlooXClient other = GlooXClient.Connect(grid.Agents[1].Url);
+        await using GlooXClient other = new GlooXClient(grid.Agents[1].Url);
         await using SpawnedProcess? found = await other.AttachAsync(process.Id, Ct);
         List<string> texts = [];
         await foreach (LogLine line in found!.LogsAsync(follow: true, ct: Ct))

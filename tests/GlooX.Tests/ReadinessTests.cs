@@ -87,14 +87,14 @@ public sealed class ReadinessTests : IDisposable
         string id;
         string script = Script("echo listening; exec sleep 600");
         await using (Agent agent = await Agent.StartAsync("127.0.0.1:0", options: new AgentOptions { WarmHosts = 0 }, ct: Ct))
-        await using (GlooXClient client = GlooXClient.Connect(agent.Url))
+        await using (GlooXClient client = new GlooXClient(agent.Url))
         await using (SpawnedProcess process = await client.SpawnAsync(script, Options(file: false) with { Daemonize = true }, ct: Ct))
         {
             (url, id) = (agent.Url, process.Id);
         }
 
         await using Agent next = await Agent.StartAsync(url, options: new AgentOptions { WarmHosts = 0 }, ct: Ct);
-        await using GlooXClient other = GlooXClient.Connect(url);
+        await using GlooXClient other = new GlooXClient(url);
         await using SpawnedProcess? found = await other.AttachAsync(id, Ct);
         Assert.Equal(new ExitStatus(0, 9), await found!.KillAsync(Ct));
     }

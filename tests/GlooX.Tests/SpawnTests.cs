@@ -88,7 +88,7 @@ public sealed class SpawnTests
         SpawnedProcess child;
         SpawnedProcess daemon;
         await using (Agent agent = await Agent.StartAsync("127.0.0.1:0", options: new AgentOptions { WarmHosts = 0 }))
-        await using (GlooXClient client = GlooXClient.Connect(agent.Url))
+        await using (GlooXClient client = new GlooXClient(agent.Url))
         {
             child = await client.SpawnAsync("Good", TestGrid.Payload);
             daemon = await client.SpawnAsync("Good", TestGrid.Payload, new SpawnOptions { Daemonize = true });
@@ -122,7 +122,7 @@ public sealed class SpawnTests
     public async Task Processes_are_listed_and_killed_over_the_grid()
     {
         await using TestGrid grid = await TestGrid.StartAsync(new AgentOptions { WarmHosts = 0 }, new AgentOptions { WarmHosts = 0 });
-        await using GlooXClient second = GlooXClient.Connect(grid.Agents[1].Url);
+        await using GlooXClient second = new GlooXClient(grid.Agents[1].Url);
         await using SpawnedProcess child = await second.SpawnAsync("Good", TestGrid.Payload, new SpawnOptions { Strategy = PlacementStrategy.Direct });
         ProcessInfo listed = Assert.Single(await grid.Client.ProcessesAsync());
         Assert.Equal((child.Id, child.Pid, grid.Agents[1].Url, child.Url), (listed.Id, listed.Pid, listed.Node, listed.Url));

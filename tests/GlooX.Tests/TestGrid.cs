@@ -52,7 +52,7 @@ internal sealed class TestGrid : IAsyncDisposable
             throw;
         }
 
-        grid.Client = GlooXClient.Connect(grid._agents[0].Url);
+        grid.Client = new GlooXClient(grid._agents[0].Url);
         return grid;
     }
 
@@ -75,7 +75,7 @@ internal sealed class TestGrid : IAsyncDisposable
     public static async Task EndByNextAgentAsync(SpawnedProcess daemon)
     {
         await using Agent next = await Agent.StartAsync(daemon.Node, options: new AgentOptions { WarmHosts = 0 });
-        await using GlooXClient client = GlooXClient.Connect(next.Url);
+        await using GlooXClient client = new GlooXClient(next.Url);
         await using SpawnedProcess? same = await client.AttachAsync(daemon.Id);
         Assert.NotNull(same);
         await same.KillAsync();

@@ -16,7 +16,7 @@ public sealed class TicketTests
         await using TestGrid grid = await TestGrid.StartAsync(new AgentOptions { WarmHosts = 0 }, new AgentOptions { WarmHosts = 0, Weight = 1000 });
         await grid.Agents[1].AttachAddonAsync("slow", slow, ct: Ct);
         await grid.Agents[1].AttachAddonAsync("starter", (AddonContext node) => node.Run(slow.HoldAsync), ct: Ct);
-        await using (GlooXClient second = GlooXClient.Connect(grid.Agents[1].Url))
+        await using (GlooXClient second = new GlooXClient(grid.Agents[1].Url))
         {
             await second.CallAddonAsync<object>("starter");
         }
@@ -43,7 +43,7 @@ public sealed class TicketTests
         Assert.Equal(grid.Agents[0].Url, process.Node);
         var error = await Assert.ThrowsAsync<SpawnException>(async () =>
         {
-            await using GlooXClient second = GlooXClient.Connect(grid.Agents[1].Url);
+            await using GlooXClient second = new GlooXClient(grid.Agents[1].Url);
             await second.SpawnAsync("Good", TestGrid.Payload, new SpawnOptions { Strategy = PlacementStrategy.Direct }, Ct);
         });
         Assert.Contains("No space left on device", error.Message, StringComparison.Ordinal);
@@ -65,7 +65,7 @@ public sealed class TicketTests
     {
         await using TestGrid grid = await TestGrid.StartAsync(new AgentOptions { WarmHosts = 0 }, new AgentOptions { WarmHosts = 0, Weight = 1000 });
         var twice = new AskedTwice();
-        await using GlooXClient client = GlooXClient.Connect(grid.Agents[0].Url, new RpcClientOptions { Interceptors = [twice] });
+        await using GlooXClient client = new GlooXClient(grid.Agents[0].Url, new RpcClientOptions { Interceptors = [twice] });
         await using SpawnedProcess process = await client.SpawnAsync("Good", TestGrid.Payload, ct: Ct);
         Assert.Equal(2, twice.Answers.Count);
         Assert.Equal(twice.Answers[0].Id, twice.Answers[1].Id);
@@ -83,7 +83,7 @@ public sealed class TicketTests
         try
         {
             await using TestGrid grid = await TestGrid.StartAsync(new AgentOptions { WarmHosts = 0 }, new AgentOptions { WarmHosts = 0, Weight = 1000 });
-            await using (GlooXClient client = GlooXClient.Connect(grid.Agents[0].Url, new RpcClientOptions { Interceptors = [new NeverClaims()] }))
+            await using (GlooXClient client = new GlooXClient(grid.Agents[0].Url, new RpcClientOptions { Interceptors = [new NeverClaims()] }))
             {
                 var error = await Assert.ThrowsAsync<RpcException>(() => client.SpawnAsync("Good", TestGrid.Payload, ct: Ct));
                 Assert.Equal("the caller is gone", error.Message);
@@ -102,7 +102,7 @@ public sealed class TicketTests
     {
         await using TestGrid grid = await TestGrid.StartAsync();
         await using SpawnedProcess process = await grid.SpawnAsync("Good", ct: Ct);
-        await using GlooXClient worker = GlooXClient.Connect(process.Url);
+        await using GlooXClient worker = new GlooXClient(process.Url);
         NodeInfo info = await worker.InfoAsync(Ct);
         Assert.Equal(process.Url, info.Url);
         Assert.Equal(process.Pid, info.Pid);

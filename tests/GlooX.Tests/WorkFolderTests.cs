@@ -36,7 +36,7 @@ public sealed class WorkFolderTests : IDisposable
         var options = new AgentOptions { WarmHosts = 0, MaxSlots = 1, LoggerFactory = logs };
         string folder;
         await using (Agent agent = await Agent.StartAsync(url, options: options, ct: Ct))
-        await using (GlooXClient client = GlooXClient.Connect(url))
+        await using (GlooXClient client = new GlooXClient(url))
         {
             await using SpawnedProcess process = await client.SpawnAsync(script, new SpawnOptions { Provision = new Provision("10MB", "1MB") }, ct: Ct);
             folder = process.TmpDir;

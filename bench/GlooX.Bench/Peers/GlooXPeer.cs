@@ -37,13 +37,13 @@ internal sealed class GlooXPeer : IPeer
         var server = new RpcServer(new RpcServerOptions { Identity = identity });
         server.Add(new EchoTarget());
         await server.StartAsync("127.0.0.1:0", ct);
-        listening(Transport.RpcEndpoint.Parse(server.Url).Port);
+        listening(RpcEndpoint.Parse(server.Url).Port);
         return server;
     }
 
     public async Task<IEchoClient> ConnectAsync(int port, Identity identity, CancellationToken ct)
     {
-        RpcClient client = RpcClient.Connect($"127.0.0.1:{port}", new RpcClientOptions { Identity = identity });
+        RpcClient client = new RpcClient($"127.0.0.1:{port}", new RpcClientOptions { Identity = identity });
         await client.OpenAsync(ct);
         return new Client(client);
     }

@@ -40,8 +40,8 @@ internal sealed class GrpcPeer : IPeer
                 SslOptions = new SslClientAuthenticationOptions
                 {
                     EnabledSslProtocols = SslProtocols.Tls13,
-                    ClientCertificateContext = identity.Current.ClientContext,
-                    CertificateChainPolicy = Tls.CertificateAuthority.Policy(identity.Authority, server: true),
+                    ClientCertificateContext = PeerTrust.ClientContext(identity),
+                    CertificateChainPolicy = PeerTrust.Policy(identity, server: true),
                 },
             },
         });

@@ -23,7 +23,7 @@ internal static class Kestrel
                 ServerCertificate = identity.Server,
                 SslProtocols = SslProtocols.Tls13,
                 ClientCertificateMode = ClientCertificateMode.RequireCertificate,
-                ClientCertificateValidation = (certificate, _, _) => Tls.CertificateAuthority.Refusal(certificate, identity.Authority, server: false) is null,
+                ClientCertificateValidation = (certificate, _, _) => PeerTrust.Accepts(certificate, identity, server: false),
             });
         }));
         return builder;

@@ -1,7 +1,5 @@
 using System.Net.Security;
-using GlooX.Tls;
-using GlooX.Transport;
-using GlooX.Transport.Linux;
+using System.Reflection;
 
 namespace GlooX.Bench.Peers;
 
@@ -15,49 +13,60 @@ internal sealed class LimitPeer : IPeer
     private const int RequestLength = 31;
     private const int ResponseLength = 21;
     private const int MaxCallers = 1024;
-    private static readonly SslApplicationProtocol s_protocol = new("limit/1");
+    private const string Protocol = "limit/1";
+    private static readonly PropertyInfo s_inner = typeof(AuthenticatedStream).GetProperty("InnerStream", BindingFlags.Instance | BindingFlags.NonPublic)!;
 
     public string Kind => "limit";
 
     public async Task<IAsyncDisposable> ServeAsync(Identity identity, Action<int> listening, CancellationToken ct)
     {
         var server = new RpcServer(new RpcServerOptions { Identity = identity });
-        server.Route(s_protocol, AnswerAsync, RpcRole.None);
+        server.AddProtocol(Protocol, AnswerAsync, RpcRole.None);
         await server.StartAsync("127.0.0.1:0", ct);
         listening(RpcEndpoint.Parse(server.Url).Port);
         return server;
     }
 
-    public async Task<IEchoClient> ConnectAsync(int port, Identity identity, CancellationToken ct) =>
-        new Client(await TlsConnection.DialAsync(new RpcEndpoint("127.0.0.1", port), s_protocol, identity, null, RpcRole.None, ct));
-
-    private static async Task AnswerAsync(TlsConnection connection)
+    public async Task<IEchoClient> ConnectAsync(int port, Identity identity, CancellationToken ct)
     {
-        (connection.Transport as SocketStream)?.ReadInline();
+        await using var client = new RpcClient($"127.0.0.1:{port}", new RpcClientOptions { Identity = identity });
+        return new Client(await client.OpenStreamAsync(Protocol, ct));
+    }
+
+    /// <summary>Reads end on the thread that woke for them, as those of an RPC connection do. Nothing that a user of the library can ask for.</summary>
+    private static void ReadInline(Stream stream)
+    {
+        object socket = s_inner.GetValue(stream)!;
+        socket.GetType().GetMethod("ReadInline")?.Invoke(socket, null);
+    }
+
+    private static async Task AnswerAsync(Stream stream, RpcPeer caller)
+    {
+        ReadInline(stream);
         byte[] requests = new byte[RequestLength * MaxCallers];
         byte[] answers = new byte[ResponseLength * MaxCallers];
         int have = 0;
-        while (await connection.Stream.ReadAsync(requests.AsMemory(have)).ConfigureAwait(false) is > 0 and int read)
+        while (await stream.ReadAsync(requests.AsMemory(have)).ConfigureAwait(false) is > 0 and int read)
         {
             (int whole, have) = Math.DivRem(have + read, RequestLength);
             if (whole > 0)
             {
-                await connection.Stream.WriteAsync(answers.AsMemory(0, whole * ResponseLength)).ConfigureAwait(false);
+                await stream.WriteAsync(answers.AsMemory(0, whole * ResponseLength)).ConfigureAwait(false);
             }
         }
     }
 
     private sealed class Client : IEchoClient
     {
-        private readonly TlsConnection _connection;
+        private readonly Stream _stream;
 
-        public Client(TlsConnection connection)
+        public Client(Stream stream)
         {
-            _connection = connection;
-            (connection.Transport as SocketStream)?.ReadInline();
+            _stream = stream;
+            ReadInline(stream);
         }
 
-        public ValueTask DisposeAsync() => _connection.DisposeAsync();
+        public ValueTask DisposeAsync() => _stream.DisposeAsync();
 
         /// <summary>The first caller calls for all of them.</summary>
         public Task CallAsync(Load load, int caller) => caller == 0 ? PlayAsync(load) : Task.CompletedTask;
@@ -75,8 +84,8 @@ internal sealed class LimitPeer : IPeer
             int have = 0;
             int open = load.Callers;
             long start = load.Now;
-            await _connection.Stream.WriteAsync(requests).ConfigureAwait(false);
-            while (open > 0 && await _connection.Stream.ReadAsync(answers.AsMemory(have)).ConfigureAwait(false) is > 0 and int read)
+            await _stream.WriteAsync(requests).ConfigureAwait(false);
+            while (open > 0 && await _stream.ReadAsync(answers.AsMemory(have)).ConfigureAwait(false) is > 0 and int read)
             {
                 (int whole, have) = Math.DivRem(have + read, ResponseLength);
                 for (int i = 0; i < whole; i++)
@@ -91,7 +100,7 @@ internal sealed class LimitPeer : IPeer
                 }
                 else if (whole > 0)
                 {
-                    await _connection.Stream.WriteAsync(requests.AsMemory(0, whole * RequestLength)).ConfigureAwait(false);
+                    await _stream.WriteAsync(requests.AsMemory(0, whole * RequestLength)).ConfigureAwait(false);
                 }
             }
         }

@@ -33,8 +33,7 @@ internal sealed class SignalRPeer : IPeer
                 http.WebSocketConfiguration = socket =>
                 {
                     socket.ClientCertificates.Add(identity.Client);
-                    socket.RemoteCertificateValidationCallback = (_, certificate, _, _) =>
-                        certificate is X509Certificate2 shown && Tls.CertificateAuthority.Refusal(shown, identity.Authority, server: true) is null;
+                    socket.RemoteCertificateValidationCallback = (_, certificate, _, _) => PeerTrust.Accepts(certificate, identity, server: true);
                 };
             })
             .AddMessagePackProtocol()

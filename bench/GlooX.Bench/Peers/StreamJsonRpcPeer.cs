@@ -32,7 +32,7 @@ internal sealed class StreamJsonRpcPeer : IPeer
                 TargetHost = "127.0.0.1",
                 ClientCertificates = [identity.Client],
                 EnabledSslProtocols = SslProtocols.Tls13,
-                RemoteCertificateValidationCallback = (_, certificate, _, _) => IsTrusted(certificate, identity, server: true),
+                RemoteCertificateValidationCallback = (_, certificate, _, _) => PeerTrust.Accepts(certificate, identity, server: true),
             },
             ct);
         JsonRpc rpc = Over(stream);
@@ -51,7 +51,7 @@ internal sealed class StreamJsonRpcPeer : IPeer
                 ServerCertificate = identity.Server,
                 EnabledSslProtocols = SslProtocols.Tls13,
                 ClientCertificateRequired = true,
-                RemoteCertificateValidationCallback = (_, certificate, _, _) => IsTrusted(certificate, identity, server: false),
+                RemoteCertificateValidationCallback = (_, certificate, _, _) => PeerTrust.Accepts(certificate, identity, server: false),
             },
             ct);
         JsonRpc rpc = Over(stream);
@@ -64,9 +64,6 @@ internal sealed class StreamJsonRpcPeer : IPeer
     }
 
     private static JsonRpc Over(Stream stream) => new(new LengthHeaderMessageHandler(stream, stream, new MessagePackFormatter()));
-
-    private static bool IsTrusted(X509Certificate? certificate, Identity identity, bool server) =>
-        certificate is X509Certificate2 shown && Tls.CertificateAuthority.Refusal(shown, identity.Authority, server) is null;
 
     public sealed class Target
     {

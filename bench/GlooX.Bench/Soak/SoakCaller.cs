@@ -24,7 +24,7 @@ internal sealed class SoakCaller(string url, Identity identity, Tally tally, int
     {
         while (!ct.IsCancellationRequested)
         {
-            await using RpcClient client = RpcClient.Connect(url, new RpcClientOptions { Identity = identity, CallTimeout = s_limit, RetryConnectFor = s_limit });
+            await using RpcClient client = new RpcClient(url, new RpcClientOptions { Identity = identity, CallTimeout = s_limit, RetryConnectFor = s_limit });
             ISoak soak = client.As<ISoak>();
             for (int i = 0; i < CallsPerClient && !ct.IsCancellationRequested; i++)
             {

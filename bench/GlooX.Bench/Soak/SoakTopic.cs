@@ -46,7 +46,7 @@ internal static class SoakTopic
         int kills = 0;
         TimeSpan whole = TimeSpan.FromMinutes(minutes);
         var random = new Random(1);
-        await using RpcClient asking = RpcClient.Connect($"127.0.0.1:{steady.Port}", new RpcClientOptions { Identity = handover.Identity });
+        await using RpcClient asking = new RpcClient($"127.0.0.1:{steady.Port}", new RpcClientOptions { Identity = handover.Identity });
         ISoak soak = asking.As<ISoak>();
         Console.WriteLine($"{callers.Length} callers of two servers for {minutes.ToString(CultureInfo.InvariantCulture)} minutes, one of them killed every 1 to 4 s; memory in MB after a collection");
         Console.WriteLine();

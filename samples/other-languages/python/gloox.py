@@ -45,12 +45,13 @@ SOFTWARE = "gloox.py/1"
 
 
 class Error(Exception):
-    """A call or a connection failed; `code` is one of the numbers above. `detail` is what the handler sent with it, a `detail_type` there."""
+    """A call or a connection failed; `code` is one of the numbers above. `detail` is what the handler sent with it, a `detail_type` there.
+    With REMOTE, `inner_code` is why a call failed that the handler had made itself."""
 
-    def __init__(self, code, message, remote_type=None, remote_stack=None, detail_type=None, detail=None):
+    def __init__(self, code, message, remote_type=None, remote_stack=None, detail_type=None, detail=None, inner_code=None):
         super().__init__(message)
         self.code, self.remote_type, self.remote_stack = code, remote_type, remote_stack
-        self.detail_type, self.detail = detail_type, detail
+        self.detail_type, self.detail, self.inner_code = detail_type, detail, inner_code
 
 
 # --- bytes ---
@@ -360,7 +361,7 @@ class Node:
     def _on_answer(self, kind, id, body):
         if id not in self._calls:
             raise Error(PROTOCOL, f"{self.url} answered call {id}, which nobody made")
-        failure = Error(*unpack(body)[:6]) if kind == ERROR else None
+        failure = Error(*unpack(body)[:7]) if kind == ERROR else None
         call = self._calls.pop(id)
         self._free.append(id)
         if call is None:

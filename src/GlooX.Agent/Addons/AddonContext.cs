@@ -44,7 +44,7 @@ public sealed partial class AddonContext
     public GlooXClient Peer(string url) => _peers.GetOrAdd(url, static (u, c) => c.Node.ConnectTo(u), this);
 
     /// <summary>The add-on's own channel, which all nodes of the grid share: <c>addon.NAME</c>. Made on first use.</summary>
-    /// <param name="ct">Gives up.</param>
+    /// <param name="ct">Cancels the operation.</param>
     /// <returns>The channel, with values of any type.</returns>
     /// <exception cref="ChannelException">A reachable node has not confirmed it in time.</exception>
     public Task<IChannel<object?>> ChannelAsync(CancellationToken ct = default) => Node.CreateChannelAsync(AddonRequest.ServiceOf(Name), null, ct);
@@ -101,10 +101,10 @@ public sealed partial class AddonContext
         }
     }
 
-    [LoggerMessage(4001, LogLevel.Error, "The add-on {Addon} failed at {Work}")]
+    [LoggerMessage(4201, LogLevel.Error, "The add-on {Addon} failed at {Work}")]
     private static partial void LogFault(ILogger logger, Exception e, string addon, string work);
 
-    [LoggerMessage(4002, LogLevel.Warning, "The add-on {Addon} did not end when it was detached: {Work}")]
+    [LoggerMessage(4202, LogLevel.Warning, "The add-on {Addon} did not end when it was detached: {Work}")]
     private static partial void LogLeft(ILogger logger, string addon, string work);
 }
 
@@ -120,7 +120,7 @@ public interface IAddon
 {
     /// <summary>Called before anybody can call the add-on; an exception here fails the attaching.</summary>
     /// <param name="context">Valid until the add-on is detached.</param>
-    /// <param name="ct">Cancelled when whoever attaches it gives up.</param>
+    /// <param name="ct">Cancelled when the caller that attaches the add-on cancels.</param>
     /// <returns>Completes when the add-on is ready.</returns>
     Task StartAsync(AddonContext context, CancellationToken ct);
 }

@@ -3,7 +3,7 @@ using GlooX.Payloads;
 
 namespace GlooX.Bundles;
 
-internal sealed class BundleService(BundleDesk desk) : IBundleService
+internal sealed class BundleService(BundleProvider desk) : IBundleService
 {
     /// <summary>Who may spawn may send; between agents they travel freely.</summary>
     public static RpcAccess Access { get; } = new()

@@ -2,7 +2,6 @@ using System.Runtime.InteropServices;
 using GlooX.Channels.Replication;
 using GlooX.Payloads;
 using GlooX.Processes;
-using GlooX.Tls;
 using GlooX.Workers;
 
 namespace GlooX.Bundles;
@@ -18,7 +17,7 @@ internal sealed class BundleStore : IDisposable
     private static readonly DateTime s_seal = new(2001, 1, 1, 0, 0, 0, DateTimeKind.Utc);
     private static readonly TimeSpan s_touch = TimeSpan.FromMinutes(1);
     private readonly StoreFolders _folders;
-    private readonly StoreRoom _room;
+    private readonly BundleEviction _room;
 
     /// <param name="folder">Made if it is missing.</param>
     /// <param name="maxBytes">How much it may take; what has not been used for longest goes first, and never what runs.</param>
@@ -27,7 +26,7 @@ internal sealed class BundleStore : IDisposable
     public BundleStore(string folder, long maxBytes)
     {
         _folders = new StoreFolders(folder);
-        _room = new StoreRoom(_folders, maxBytes);
+        _room = new BundleEviction(_folders, maxBytes);
     }
 
     public bool Has(string id) => BundleManifest.IsHash(id) && Directory.Exists(_folders.Bundle(id));

@@ -1,5 +1,4 @@
 using GlooX.Payloads;
-using GlooX.Tls;
 using GlooX.Workers;
 
 namespace GlooX.Bundles;

@@ -1,6 +1,5 @@
 using System.Diagnostics;
 using GlooX.Channels.Replication;
-using GlooX.RpcRuntime;
 using Microsoft.Extensions.Logging;
 
 namespace GlooX.Channels;
@@ -182,10 +181,7 @@ internal sealed class Subscription : IThreadPoolWorkItem, IAsyncDisposable
             return;
         }
 
-        RpcRequest? call = RpcCall.Running;
-        RpcCall.Running = null;
-        _ = RunAsync(MostInline); // it catches everything
-        RpcCall.Running = call;
+        RpcCall.RunDetached(this, static s => _ = s.RunAsync(MostInline)); // it catches everything
     }
 
     void IThreadPoolWorkItem.Execute() => _ = RunAsync(int.MaxValue);

@@ -10,27 +10,27 @@ namespace GlooX.Hosts;
 /// <param name="Folder">Its own.</param>
 /// <param name="Process">It.</param>
 /// <param name="Warm">Whether it comes from the pool.</param>
-/// <param name="Room">Where its log and its folder are.</param>
-internal sealed record Host(string Id, string Log, string Folder, ChildProcess Process, bool Warm, AgentRoom Room)
+/// <param name="Workspace">Where its log and its folder are.</param>
+internal sealed record Host(string Id, string Log, string Folder, ChildProcess Process, bool Warm, AgentWorkspace Workspace)
 {
     /// <summary>The assembly that it has loaded already; empty: none.</summary>
     public string Prepared { get; init; } = "";
 
     /// <exception cref="IOException">It could not be started.</exception>
     /// <exception cref="System.ComponentModel.Win32Exception">The system could not start it.</exception>
-    public static Host Start(AgentRoom room, LaunchRule launching, bool warm, string id, string log, string folder, Dictionary<string, string> variables, OtherUser? user)
+    public static Host Start(AgentWorkspace workspace, LaunchRule launching, bool warm, string id, string log, string folder, Dictionary<string, string> variables, OtherUser? user)
     {
         user?.Give(folder);
         string[] arguments = [.. Command(), .. warm ? [HostProcess.WarmArgument] : Array.Empty<string>()];
-        return new Host(id, log, folder, ChildProcess.Start(launching, DotnetPath.Muxer, arguments, log, [.. AgentRoom.Variables(folder), .. variables], user), warm, room);
+        return new Host(id, log, folder, ChildProcess.Start(launching, DotnetPath.Muxer, arguments, log, [.. AgentWorkspace.Variables(folder), .. variables], user), warm, workspace);
     }
 
     /// <summary>Removes what a host that has ended leaves.</summary>
     public void Discard()
     {
         Process.Control!.Dispose();
-        Room.RemoveLog(Log);
-        Room.Remove(Folder);
+        Workspace.RemoveLog(Log);
+        Workspace.Remove(Folder);
     }
 
     public async Task EndAsync()

@@ -23,7 +23,7 @@ internal sealed partial class HostPool : IAsyncDisposable
     private static readonly TimeSpan s_look = TimeSpan.FromSeconds(5);
     private readonly PoolRule _rule;
     private readonly Func<long> _free;
-    private readonly AgentRoom _room;
+    private readonly AgentWorkspace _workspace;
     private readonly ILogger _logger;
     private readonly TimeProvider _time;
     private readonly Lock _lock = new();
@@ -38,13 +38,13 @@ internal sealed partial class HostPool : IAsyncDisposable
 
     /// <param name="rule">How many to keep; with a least of 0: none.</param>
     /// <param name="launching">How they are started.</param>
-    /// <param name="room">Where their logs and folders are.</param>
+    /// <param name="workspace">Where their logs and folders are.</param>
     /// <param name="free">The memory that a new process could be promised.</param>
     /// <param name="logger">Hears of hosts that do not start.</param>
     /// <param name="time">By what spawns are counted.</param>
-    public HostPool(PoolRule rule, LaunchRule launching, AgentRoom room, Func<long> free, ILogger logger, TimeProvider time)
+    public HostPool(PoolRule rule, LaunchRule launching, AgentWorkspace workspace, Func<long> free, ILogger logger, TimeProvider time)
     {
-        (_rule, Launching, _room, _free, _logger, _time) = (rule, launching, room, free, logger, time);
+        (_rule, Launching, _workspace, _free, _logger, _time) = (rule, launching, workspace, free, logger, time);
         _isKept = rule.Least > 0 && OperatingSystem.IsLinux(); // elsewhere no process can be started
         _lastUse = Now() - s_quiet;
         _loop = new BackgroundLoop("warm hosts", KeepAsync, logger);
@@ -167,21 +167,21 @@ internal sealed partial class HostPool : IAsyncDisposable
 
     private Host Start(bool warm, bool keepFolder, Dictionary<string, string> variables, OtherUser? user)
     {
-        (string id, string log, string folder) = _room.New(keepFolder);
+        (string id, string log, string folder) = _workspace.New(keepFolder);
         try
         {
             return Start(warm, id, log, folder, variables, user);
         }
         catch
         {
-            _room.Remove(folder);
-            _room.RemoveLog(log);
+            _workspace.Remove(folder);
+            _workspace.RemoveLog(log);
             throw;
         }
     }
 
     private Host Start(bool warm, string id, string log, string folder, Dictionary<string, string> variables, OtherUser? user) =>
-        Host.Start(_room, Launching, warm, id, log, folder, variables, user);
+        Host.Start(_workspace, Launching, warm, id, log, folder, variables, user);
 
     private int Counted(Predicate<Host> which)
     {

@@ -1,7 +1,6 @@
 using GlooX.Bundles;
 using GlooX.Processes;
 using GlooX.Slots;
-using GlooX.Tls;
 
 namespace GlooX.Lifecycle;
 

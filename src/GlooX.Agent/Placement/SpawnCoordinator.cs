@@ -21,12 +21,12 @@ internal sealed class SpawnCoordinator : IAsyncDisposable
     private readonly string _nodeId;
     private readonly Spawner _spawner;
     private readonly HostPool _hosts;
-    private readonly BundleDesk _bundles;
-    private readonly StatusBoard _board;
+    private readonly BundleProvider _bundles;
+    private readonly NodeStatusCache _board;
     private readonly SpawnTickets _asked; // by clients of this agent, for any node
     private readonly SpawnTickets _here; // by other agents, for this node
 
-    public SpawnCoordinator(Agent agent, string nodeId, Spawner spawner, HostPool hosts, BundleDesk bundles, StatusBoard board, ILogger logger)
+    public SpawnCoordinator(Agent agent, string nodeId, Spawner spawner, HostPool hosts, BundleProvider bundles, NodeStatusCache board, ILogger logger)
     {
         (_agent, _nodeId, _spawner, _hosts, _bundles, _board) = (agent, nodeId, spawner, hosts, bundles, board);
         _asked = new SpawnTickets((ticket, reply) => EndAsync(ticket, reply is { Id.Length: > 0 } ? [reply.Node] : [agent.Url, .. agent.Peers]), logger);

@@ -1,20 +1,19 @@
 using GlooX.Bundles;
 using GlooX.Contracts;
 using GlooX.Slots;
-using GlooX.Transport;
 
 namespace GlooX.Processes;
 
 /// <summary>
 /// A spawned process as its agent keeps it: what it is from its first start to its end for good, and the run that it is in. Thread-safe.
 /// </summary>
-internal sealed class Child(string id, string log, Run run, Reservation reservation, SpawnRequest request, BundleLease? lease, ChildOutput output)
+internal sealed class Child(string id, string log, ProcessRun run, Reservation reservation, SpawnRequest request, BundleLease? lease, ChildOutput output)
 {
     private readonly Lock _lock = new();
     private readonly TaskCompletionSource _asked = new(TaskCreationOptions.RunContinuationsAsynchronously);
-    private readonly TaskCompletionSource<bool> _begun = new(TaskCreationOptions.RunContinuationsAsynchronously);
-    private readonly TaskCompletionSource<ExitStatus> _over = new(TaskCreationOptions.RunContinuationsAsynchronously);
-    private volatile Run _run = run;
+    private readonly TaskCompletionSource<bool> _firstStart = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly TaskCompletionSource<ExitStatus> _completed = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private volatile ProcessRun _run = run;
     private volatile bool _isWaiting;
 
     public string Id { get; } = id;
@@ -38,11 +37,11 @@ internal sealed class Child(string id, string log, Run run, Reservation reservat
     public ReservationRecord? Record { get; set; }
 
     /// <summary>The run that it is in, or was in last.</summary>
-    public Run Run => _run;
+    public ProcessRun Run => _run;
 
     public ChildProcess Process => _run.Process;
 
-    public Guard Guard => _run.Guard;
+    public ResourceEnforcer Enforcer => _run.Enforcer;
 
     public string Name => Request.Command.Length > 0 || (IsReady && Url.Length == 0) ? Request.Class : Request.Class[(Request.Class.LastIndexOf('.') + 1)..];
 
@@ -69,10 +68,10 @@ internal sealed class Child(string id, string log, Run run, Reservation reservat
     public bool IsEnding => _asked.Task.IsCompleted;
 
     /// <summary>That the first start is over; false: it failed.</summary>
-    public Task<bool> Begun => _begun.Task;
+    public Task<bool> FirstStart => _firstStart.Task;
 
     /// <summary>Its end for good.</summary>
-    public Task<ExitStatus> Over => _over.Task;
+    public Task<ExitStatus> Completed => _completed.Task;
 
     /// <summary>That it is killed if it does not end when asked.</summary>
     public Task Killing { get; set; } = Task.CompletedTask;
@@ -85,11 +84,11 @@ internal sealed class Child(string id, string log, Run run, Reservation reservat
     public void Begin(bool isReady)
     {
         IsReady = isReady;
-        _begun.TrySetResult(isReady);
+        _firstStart.TrySetResult(isReady);
     }
 
     /// <summary>It is started again; what is wanted to end meanwhile is killed at once.</summary>
-    public void Enter(Run run)
+    public void Enter(ProcessRun run)
     {
         lock (_lock)
         {
@@ -129,22 +128,22 @@ internal sealed class Child(string id, string log, Run run, Reservation reservat
     }
 
     /// <summary>It has ended for good.</summary>
-    public void Finish() => _over.TrySetResult(LastExit ?? ExitStatus.Unknown);
+    public void Finish() => _completed.TrySetResult(LastExit ?? ExitStatus.Unknown);
 
     /// <summary>Where it was told to listen, with the port that it had then: so whoever has a line to it goes on.</summary>
     public string SameUrl()
     {
         string asked = Request.Options.Url;
-        return Url.Length > 0 && RpcEndpoint.Parse(asked) is { Path: null, Port: 0 } any ? (any with { Port = RpcEndpoint.Parse(Url).Port }).ToString() : asked;
+        return Url.Length > 0 && RpcEndpoint.Parse(asked) is { Path: null, Port: 0 } any ? any.WithPort(RpcEndpoint.Parse(Url).Port).ToString() : asked;
     }
 
     public ProcessInfo Describe(string node) =>
         new(Id, Request.Class, Process.Pid, node, Url, Request.MemoryBytes, Request.DiskBytes, Request.Options.Daemonize, Started)
         {
             Resources = Request.Resources,
-            Enforced = Guard.Enforced,
-            State = Over.IsCompleted ? ProcessState.Exited : _isWaiting ? ProcessState.Restarting : ProcessState.Running,
-            Exit = Over.IsCompletedSuccessfully ? Over.Result : null,
+            Enforced = Enforcer.Enforced,
+            State = Completed.IsCompleted ? ProcessState.Exited : _isWaiting ? ProcessState.Restarting : ProcessState.Running,
+            Exit = Completed.IsCompletedSuccessfully ? Completed.Result : null,
             Restarts = Restarts,
             LastExit = LastExit,
             TmpDir = Request.Options.TmpDir,

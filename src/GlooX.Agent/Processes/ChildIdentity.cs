@@ -1,8 +1,6 @@
 using System.Net;
 using GlooX.Contracts;
 using GlooX.Hosts;
-using GlooX.Tls;
-using GlooX.Transport;
 using Microsoft.Extensions.Logging;
 
 namespace GlooX.Processes;
@@ -16,12 +14,11 @@ internal sealed partial class ChildIdentity(Identity identity, ILogger logger)
 {
     private int _said;
 
-    public IdentityParts Make(SpawnRequest request)
+    public Identity Make(SpawnRequest request)
     {
-        IdentityParts mine = identity.For(OwnAddress(request.Options.Url));
-        if (mine.Children is not null)
+        if (identity.TryCreateChild(RpcRole.Child | (request.AllowSpawn ? RpcRole.Client : RpcRole.None), request.Options.Url) is { } child)
         {
-            return mine.ForChild(RpcRole.Child | (request.AllowSpawn ? RpcRole.Client : RpcRole.None), DateTimeOffset.UtcNow);
+            return child;
         }
 
         if (Interlocked.Exchange(ref _said, 1) == 0)
@@ -29,23 +26,7 @@ internal sealed partial class ChildIdentity(Identity identity, ILogger logger)
             LogShared(logger);
         }
 
-        return mine;
-    }
-
-    // The address that the process is told to listen on, if it is one of this machine's: nobody gets another's into a certificate by a spawn.
-    private static IPAddress? OwnAddress(string url)
-    {
-        try
-        {
-            return IPAddress.TryParse(RpcEndpoint.Parse(url).Host, out IPAddress? address)
-                && (IPAddress.IsLoopback(address) || CertificateNames.OfThisMachine().Contains(CertificateNames.Normal(address.ToString()), StringComparer.Ordinal))
-                ? address
-                : null;
-        }
-        catch (ArgumentException)
-        {
-            return null; // the process says so, with the reason
-        }
+        return identity;
     }
 
     [LoggerMessage(3002, LogLevel.Warning, "Spawned processes are given this agent's own certificates and keys: there is nothing to make others with. Set GLOOX_TLS_CHILDREN_CERTIFICATE and GLOOX_TLS_CHILDREN_PRIVATE_KEY")]

@@ -150,7 +150,7 @@ internal sealed class ChildOutput
     /// <param name="text">What it contains.</param>
     /// <param name="from">Where in both outputs to begin.</param>
     /// <param name="exited">Its end.</param>
-    /// <param name="ct">Gives up.</param>
+    /// <param name="ct">Cancels the operation.</param>
     /// <returns>Whether it is written.</returns>
     public async Task<bool> FindAsync(string text, long[] from, Task exited, CancellationToken ct)
     {

@@ -27,7 +27,7 @@ internal static class Executable
     {
         string program = Find(request.Command[0], files);
         ProcessOptions options = request.Options;
-        Dictionary<string, string> variables = new(AgentRoom.Variables(options.TmpDir), StringComparer.Ordinal)
+        Dictionary<string, string> variables = new(AgentWorkspace.Variables(options.TmpDir), StringComparer.Ordinal)
         {
             ["GLOOX_ID"] = id,
             ["GLOOX_NODE"] = node,

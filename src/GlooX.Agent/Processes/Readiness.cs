@@ -17,7 +17,7 @@ internal static class Readiness
     /// <summary>Until it is ready or has ended.</summary>
     /// <param name="child">It.</param>
     /// <param name="from">Where its outputs ended when it was started.</param>
-    /// <param name="ct">Gives up.</param>
+    /// <param name="ct">Cancels the operation.</param>
     /// <returns>Whether it is ready.</returns>
     public static Task<bool> WaitAsync(Child child, long[] from, CancellationToken ct) => child.Request.ReadyFile
         ? FileAsync(FileIn(child.Request.Options.TmpDir), child.Process.Exited, ct)

@@ -7,14 +7,14 @@ namespace GlooX.Processes;
 internal sealed partial class Spawner
 {
     // From: where its outputs ended before it was started. Null: it is ready; else why not, and it is ending.
-    private async Task<string?> BeginAsync(OutlivingFolder? outliving, Child child, long[] from, CancellationToken ct)
+    private async Task<string?> BeginAsync(DetachedProcessStore? detached, Child child, long[] from, CancellationToken ct)
     {
         bool awaited = child.Request.AwaitsReadiness;
         try
         {
             if (!awaited)
             {
-                Ready(outliving, child); // before it begins: it is never lost
+                Ready(detached, child); // before it begins: it is never lost
             }
 
             child.Process.Control?.Send("go\n");
@@ -25,7 +25,7 @@ internal sealed partial class Spawner
 
             if (awaited)
             {
-                Ready(outliving, child);
+                Ready(detached, child);
             }
 
             return null;

@@ -13,7 +13,7 @@ internal sealed partial class Spawner
         if (isLeft)
         {
             // It outlives this agent, or is to be started again by the next, which has all else.
-            await StepAsync(child, "stopping the watch of its folder", child.Guard.StopWatchAsync).ConfigureAwait(false);
+            await StepAsync(child, "stopping the watch of its folder", child.Enforcer.StopWatchAsync).ConfigureAwait(false);
             await child.Tail.ConfigureAwait(false);
             child.Process.Control?.Dispose();
             child.Lease?.Dispose();
@@ -33,7 +33,7 @@ internal sealed partial class Spawner
         await StepAsync(child, "closing its run", child.Run.CloseAsync).ConfigureAwait(false);
         if (!(child.IsReady && child.Request.Options.KeepTmpDir))
         {
-            room.Remove(child.Request.Options.TmpDir);
+            workspace.Remove(child.Request.Options.TmpDir);
         }
 
         if (child.Record is not null)
@@ -51,7 +51,7 @@ internal sealed partial class Spawner
 
         await child.Tail.ConfigureAwait(false);
         await StepAsync(child, "ending the wait for its end", () => child.Killing).ConfigureAwait(false);
-        room.RemoveLog(child.Log);
+        workspace.RemoveLog(child.Log);
         _children.TryRemove(child.Id, out _);
     }
 
@@ -88,7 +88,7 @@ internal sealed partial class Spawner
 
             child.LastExit = await child.Process.Exited.ConfigureAwait(false);
         }
-        while (await child.Begun.ConfigureAwait(false) && await RestartAsync(child).ConfigureAwait(false));
+        while (await child.FirstStart.ConfigureAwait(false) && await RestartAsync(child).ConfigureAwait(false));
 
         if (!child.IsReady || !IsLeft(child))
         {
@@ -154,7 +154,7 @@ internal sealed partial class Spawner
             }
 
             long[] written = child.Output.Ends();
-            Run run = starter.StartAgain(child, events.Node, ExitFile(_folder, child.Id));
+            ProcessRun run = starter.StartAgain(child, events.Node, ExitFile(_folder, child.Id));
             child.Enter(run);
             NoteAgain(child);
             string? fault = child.Request.Command.Length > 0

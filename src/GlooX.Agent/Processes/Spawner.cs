@@ -11,20 +11,20 @@ namespace GlooX.Processes;
 /// Spawns processes on this machine. Each holds its reservation exactly as long as it lives, however it ends, restarts included; one that does not
 /// answer in time is killed with all that it started. When the agent stops, all that do not daemonize are killed.
 /// </summary>
-internal sealed partial class Spawner(Starter starter, Ledger ledger, IMachine machine, AgentRoom room, ControlGroups? groups, Func<string, BundleLease?> bundles, ProcessEvents events, Action changed, OutputEcho? echo, ILogger logger) : IAsyncDisposable
+internal sealed partial class Spawner(ProcessStarter starter, Ledger ledger, IMachine machine, AgentWorkspace workspace, ControlGroups? groups, Func<string, BundleLease?> bundles, ProcessEvents events, Action changed, OutputEcho? echo, ILogger logger) : IAsyncDisposable
 {
     private static readonly TimeSpan s_rememberExit = TimeSpan.FromMinutes(5);
     private static readonly TimeSpan s_leaseGrace = TimeSpan.FromMinutes(1);
     private readonly CancellationTokenSource _stop = new();
     private readonly TaskCompletionSource _stopped = new(TaskCreationOptions.RunContinuationsAsynchronously);
-    private readonly TaskCompletionSource<OutlivingFolder?> _outliving = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly TaskCompletionSource<DetachedProcessStore?> _detached = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly ConcurrentDictionary<string, Child> _children = new(StringComparer.Ordinal);
 
     /// <summary>Reserves, starts, and waits until the process answers; nothing is left behind if it does not. An executable is only started.</summary>
     /// <param name="request">What is asked.</param>
     /// <param name="lease">Its bundle, which is given back when the process has ended.</param>
     /// <param name="node">This node.</param>
-    /// <param name="ct">Gives up.</param>
+    /// <param name="ct">Cancels the operation.</param>
     public async Task<SpawnReply> SpawnAsync(SpawnRequest request, BundleLease lease, string node, CancellationToken ct)
     {
         try
@@ -58,7 +58,7 @@ internal sealed partial class Spawner(Starter starter, Ledger ledger, IMachine m
         }
 
         CancellationToken stopping = _stop.Token;
-        OutlivingFolder? outliving = await _outliving.Task.WaitAsync(ct).ConfigureAwait(false); // what runs already has its room first
+        DetachedProcessStore? detached = await _detached.Task.WaitAsync(ct).ConfigureAwait(false); // processes that run already are reserved for first
         Dictionary<Reservation, Usage> used = Used();
         DateTimeOffset leaseEnd = Now() + TimeSpan.FromMilliseconds(request.StartTimeoutMilliseconds) + s_leaseGrace;
         if (!ledger.TryReserve(request.Need(), machine.Read(), used, leaseEnd, out Reservation? reservation, out Refusal? refusal))
@@ -67,10 +67,10 @@ internal sealed partial class Spawner(Starter starter, Ledger ledger, IMachine m
         }
 
         string id, log;
-        Run run;
+        ProcessRun run;
         try
         {
-            (id, log, run) = starter.Start(request, lease, node, of => ExitFile(outliving, of));
+            (id, log, run) = starter.Start(request, lease, node, of => ExitFile(detached, of));
         }
         catch (Exception e) when (IsFault(e))
         {
@@ -78,30 +78,30 @@ internal sealed partial class Spawner(Starter starter, Ledger ledger, IMachine m
             return SpawnReply.Elsewhere(node, $"cannot start the process: {e.Message}"); // no such command, no descriptors, a full disk
         }
 
-        request = request with { Options = request.Options with { TmpDir = run.Guard.Folder } };
+        request = request with { Options = request.Options with { TmpDir = run.Enforcer.Folder } };
         var child = new Child(id, log, run, reservation, request, lease, new ChildOutput(log));
         try
         {
             child.Record = Record(child);
-            Note(outliving, child);
+            Note(detached, child);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
             run.Process.KillAll();
             await run.Process.Exited.ConfigureAwait(false);
             await run.CloseAsync().ConfigureAwait(false);
-            room.Remove(run.Guard.Folder);
-            room.RemoveLog(log);
+            workspace.Remove(run.Enforcer.Folder);
+            workspace.RemoveLog(log);
             ledger.Release(reservation);
             lease.Dispose();
-            starter.Over(run);
+            starter.StartEnded(run);
             return SpawnReply.Elsewhere(node, $"cannot save the record of the process: {e.Message}");
         }
 
         _children[id] = child;
         changed();
         events.Tell(ProcessEventKind.Started, child);
-        child.Tail = child.Output.FollowAsync(child.Name, Until(child, child.Over), echo, logger);
+        child.Tail = child.Output.FollowAsync(child.Name, Until(child, child.Completed), echo, logger);
         child.Released = LiveAsync(child);
         if (stopping.IsCancellationRequested && !request.Options.Daemonize)
         {
@@ -114,12 +114,12 @@ internal sealed partial class Spawner(Starter starter, Ledger ledger, IMachine m
             if (request.Command.Length > 0)
             {
                 ledger.Confirm(reservation);
-                fault = await BeginAsync(outliving, child, [0, 0], ct).ConfigureAwait(false);
+                fault = await BeginAsync(detached, child, [0, 0], ct).ConfigureAwait(false);
             }
             else
             {
                 using var limit = CancellationTokenSource.CreateLinkedTokenSource(ct, stopping);
-                fault = await starter.GetReadyAsync(child, request.Options.Url, child.Record is null || outliving is null ? "" : ExitFile(outliving, id), IsWanted, limit.Token).ConfigureAwait(false);
+                fault = await starter.GetReadyAsync(child, request.Options.Url, child.Record is null || detached is null ? "" : ExitFile(detached, id), IsWanted, limit.Token).ConfigureAwait(false);
             }
 
             if (fault is null)
@@ -155,18 +155,18 @@ internal sealed partial class Spawner(Starter starter, Ledger ledger, IMachine m
                 return "it was ready so late that its reservation had ended";
             }
 
-            Ready(outliving, child);
+            Ready(detached, child);
             return null;
         }
     }
 
-    public IReadOnlyList<ProcessInfo> List(string node) => [.. _children.Values.Where(static c => !c.Over.IsCompleted && c.IsReady).Select(c => c.Describe(node))];
+    public IReadOnlyList<ProcessInfo> List(string node) => [.. _children.Values.Where(static c => !c.Completed.IsCompleted && c.IsReady).Select(c => c.Describe(node))];
 
     /// <summary>One that runs, or has ended not long ago; null: there is none.</summary>
     public ProcessInfo? Find(string id, string node) => _children.TryGetValue(id, out Child? child) && child.IsReady ? child.Describe(node) : null;
 
     /// <summary>How it ended for good, as an event; null: it has not, or there is no such process.</summary>
-    public ProcessEvent? EndOf(string id) => _children.TryGetValue(id, out Child? child) && child.Over.IsCompleted ? events.About(ProcessEventKind.Exited, child) : null;
+    public ProcessEvent? EndOf(string id) => _children.TryGetValue(id, out Child? child) && child.Completed.IsCompleted ? events.About(ProcessEventKind.Exited, child) : null;
 
     /// <summary>What it wrote and writes; null: there is no such process.</summary>
     public ChildOutput? OutputOf(string id) => _children.TryGetValue(id, out Child? child) ? child.Output : null;
@@ -206,7 +206,7 @@ internal sealed partial class Spawner(Starter starter, Ledger ledger, IMachine m
             return null;
         }
 
-        ExitStatus exit = await child.Over.WaitAsync(ct).ConfigureAwait(false);
+        ExitStatus exit = await child.Completed.WaitAsync(ct).ConfigureAwait(false);
         await child.Tail.WaitAsync(ct).ConfigureAwait(false);
         return exit;
     }
@@ -215,7 +215,7 @@ internal sealed partial class Spawner(Starter starter, Ledger ledger, IMachine m
     public Dictionary<Reservation, Usage> Used()
     {
         ledger.Expire(Now());
-        return _children.Values.Where(c => !c.Process.Exited.IsCompleted).ToDictionary(c => c.Reservation, c => new Usage(machine.ResidentBytes(c.Process.Pid), c.Guard.DiskBytes));
+        return _children.Values.Where(c => !c.Process.Exited.IsCompleted).ToDictionary(c => c.Reservation, c => new Usage(machine.ResidentBytes(c.Process.Pid), c.Enforcer.DiskBytes));
     }
 
     /// <summary>No more spawns; kills all that do not daemonize, those that are starting too.</summary>
@@ -223,7 +223,7 @@ internal sealed partial class Spawner(Starter starter, Ledger ledger, IMachine m
     {
         await _stop.CancelAsync().ConfigureAwait(false);
         _stopped.TrySetResult();
-        _outliving.TrySetResult(null); // it never got so far
+        _detached.TrySetResult(null); // it never got so far
         if (_adoption is not null)
         {
             await _adoption.DisposeAsync().ConfigureAwait(false);
@@ -233,7 +233,7 @@ internal sealed partial class Spawner(Starter starter, Ledger ledger, IMachine m
         Array.ForEach(ending, static c => c.End(static p => p.KillAll()));
         foreach (Child child in ending)
         {
-            await child.Over.ConfigureAwait(false);
+            await child.Completed.ConfigureAwait(false);
             await child.Tail.ConfigureAwait(false);
             await child.Released.ConfigureAwait(false);
         }
@@ -247,7 +247,7 @@ internal sealed partial class Spawner(Starter starter, Ledger ledger, IMachine m
             await child.Released.ConfigureAwait(false); // those that go on are let go
         }
 
-        (await _outliving.Task.ConfigureAwait(false))?.Dispose();
+        (await _detached.Task.ConfigureAwait(false))?.Dispose();
         if (echo is not null)
         {
             await echo.DisposeAsync().ConfigureAwait(false);
@@ -267,7 +267,7 @@ internal sealed partial class Spawner(Starter starter, Ledger ledger, IMachine m
     {
         child.Reason = reason;
         child.Begin(isReady: false);
-        await child.Over.ConfigureAwait(false);
+        await child.Completed.ConfigureAwait(false);
         await child.Tail.ConfigureAwait(false);
         string error = $"{reason}{ChildOutput.LastLines(child.Log)}";
         return child.MayStartElsewhere ? SpawnReply.Elsewhere(node, error) : SpawnReply.Failed(node, error);

@@ -32,7 +32,7 @@ internal static class AgentAccess
             ["abandon"] = Runs,
             ["stop"] = Runs,
             ["logs"] = Runs,
-            ["deny"] = Runs,
+            ["revoke"] = Runs,
         },
     };
 }

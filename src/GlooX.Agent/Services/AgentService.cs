@@ -42,9 +42,9 @@ internal sealed class AgentService(Agent agent) : IAgentService
 
     public IAsyncEnumerable<ProcessEvent[]> WatchHereAsync(string? id, CancellationToken ct) => agent.Watch.HereAsync(id, ct);
 
-    public ValueTask DenyAsync(string[] serials, CancellationToken ct)
+    public ValueTask RevokeAsync(string[] serials, CancellationToken ct)
     {
-        agent.Upkeep.Deny(serials);
+        agent.CertificateMaintenance.Revoke(serials);
         return default;
     }
 

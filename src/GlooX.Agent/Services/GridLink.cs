@@ -1,8 +1,6 @@
 using System.Collections.Concurrent;
 using GlooX.Grid;
 using GlooX.Hosts;
-using GlooX.Tls;
-using GlooX.Transport;
 
 namespace GlooX.Services;
 
@@ -20,6 +18,9 @@ internal sealed class GridLink(Identity identity, Func<IEnumerable<string>> memb
 
     // A cold TLS handshake on a machine that is far too busy; an address where nothing answers is given up as soon as ever.
     private static readonly TimeSpan s_greetTimeout = TimeSpan.FromSeconds(10);
+
+    /// <summary>The grid engine's protocol on the one port.</summary>
+    public const string Protocol = "gloox-grid/1";
 
     private readonly ConcurrentDictionary<string, Known> _clients = new(StringComparer.Ordinal);
     private readonly Lock _gate = new();
@@ -50,8 +51,7 @@ internal sealed class GridLink(Identity identity, Func<IEnumerable<string>> memb
     {
         try
         {
-            TlsConnection connection = await TlsConnection.DialAsync(RpcEndpoint.Parse(address).Dialable, TlsConnection.Grid, identity, null, RpcRole.Agent, ct).ConfigureAwait(false);
-            return connection.Stream;
+            return await Client(address).OpenStreamAsync(Protocol, ct).ConfigureAwait(false);
         }
         catch (RpcException e)
         {
@@ -66,7 +66,7 @@ internal sealed class GridLink(Identity identity, Func<IEnumerable<string>> memb
         try
         {
             ProbeReply reply = await client.As<IPeerService>(IPeerService.ServiceName).ProbeAsync(request, endpoint.Host, ct).ConfigureAwait(false);
-            return reply with { ReachedFrom = client.Current?.LocalAddress?.MapToIPv4IfPossible() };
+            return reply with { ReachedFrom = (await client.OpenAsync(ct).ConfigureAwait(false)).LocalAddress?.MapToIPv4IfPossible() };
         }
         catch (RpcException e)
         {
@@ -85,7 +85,7 @@ internal sealed class GridLink(Identity identity, Func<IEnumerable<string>> memb
     }
 
     private Known Connect(string address) =>
-        new(RpcClient.Connect(address, new RpcClientOptions { Identity = identity, ServerRole = RpcRole.Agent, GreetTimeout = s_greetTimeout })) { UsedAt = time.GetTimestamp() };
+        new(new RpcClient(address, new RpcClientOptions { Identity = identity, ServerRole = RpcRole.Agent, HandshakeTimeout = s_greetTimeout })) { UsedAt = time.GetTimestamp() };
 
     // Looked at when one more is made, so that their number is bounded by the nodes of some minutes.
     private void DropUnused()

@@ -12,7 +12,7 @@ internal interface IPeerService
     /// <summary>Who is there, for the grid's engine.</summary>
     /// <param name="request">Who asks.</param>
     /// <param name="dialled">The host by which the asker reached this node.</param>
-    /// <param name="ct">Gives up.</param>
+    /// <param name="ct">Cancels the operation.</param>
     [Rpc("probe")]
     ValueTask<ProbeReply> ProbeAsync(ProbeRequest request, string dialled, CancellationToken ct = default);
 

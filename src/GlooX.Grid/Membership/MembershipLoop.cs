@@ -64,12 +64,12 @@ internal sealed class MembershipLoop(
         await using (engine.ConfigureAwait(false))
         {
             string address = local.Address!;
-            local.Enter(GridState.Up, engine);
-            feed.Wake();
-            logger.Up(address, engine.Incarnation);
             string reason;
             try
             {
+                local.Enter(GridState.Up, engine);
+                feed.Wake();
+                logger.Up(address, engine.Incarnation);
                 var merging = new MergeWatch(options, local, peers, prober, time, logger);
                 reason = await merging.RunAsync(engine, address, ct).ConfigureAwait(false);
             }

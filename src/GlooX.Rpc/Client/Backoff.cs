@@ -1,8 +1,8 @@
 namespace GlooX.Client;
 
 /// <summary>
-/// How long to wait before the next attempt to connect: twice as long after each failure, up to a maximum, and only about so long, that
-/// callers who lost the same server do not come back all at once (Brooker, "Exponential Backoff and Jitter", AWS Architecture Blog, 2015).
+/// The pause before the next attempt to connect: doubles after each failure up to a maximum, with jitter, so that callers that lost the same server
+/// do not return all at once (Brooker, "Exponential Backoff and Jitter", AWS Architecture Blog, 2015).
 /// </summary>
 internal static class Backoff
 {

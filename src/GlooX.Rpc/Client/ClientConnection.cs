@@ -1,8 +1,10 @@
 using GlooX.Interceptors;
 using GlooX.Protocol;
+using GlooX.Server;
 using GlooX.Streams;
 using GlooX.Tls;
-using GlooX.Transport;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Logging.Abstractions;
 
 namespace GlooX.Client;
 
@@ -13,39 +15,40 @@ namespace GlooX.Client;
 internal sealed class ClientConnection : RpcConnection
 {
     private const int MaxCallbacksInFlight = 16_384;
+    private static readonly HandlerThreads s_threads = new(RpcServerOptions.StandardHandlerThreads); // for what is called back, over all connections
     private readonly TaskCompletionSource _greeted = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly TimeSpan _keepAlive;
 
-    private ClientConnection(TlsConnection connection, RpcClientOptions options, int lane)
+    private ClientConnection(TlsConnection connection, RpcClientOptions options, int slotIndex)
         : base(connection, options.MaxFrameBytes, options.MaxBufferedBytes, MaxCallbacksInFlight, RpcServerOptions.StandardInFlightBytes, new Pipeline(options.Interceptors))
     {
+        Logger = (options.LoggerFactory ?? NullLoggerFactory.Instance).CreateLogger("GlooX.Rpc");
         LocalAddress = connection.LocalAddress;
-        Lane = lane;
+        SlotIndex = slotIndex;
         _keepAlive = options.KeepAliveInterval;
-        StartSweeping();
+        StartDeadlineTimer();
     }
 
     public System.Net.IPAddress? LocalAddress { get; }
 
-    public override int Lane { get; }
+    public override int SlotIndex { get; }
 
     /// <summary>How many calls are in flight.</summary>
     public int Load => InFlight;
 
     /// <summary>Dials, proves both identities, and waits for the other side's greeting: only then is it known that the caller was let in.</summary>
-    public static async Task<ClientConnection> OpenAsync(RpcEndpoint endpoint, Identity identity, RpcClientOptions options, int lane, CancellationToken ct)
+    public static async Task<ClientConnection> OpenAsync(RpcEndpoint endpoint, Identity identity, RpcClientOptions options, int slotIndex, CancellationToken ct)
     {
         using var limit = CancellationTokenSource.CreateLinkedTokenSource(ct);
-        TimeSpan patience = options.ConnectTimeout;
-        limit.CancelAfter(patience);
-        var how = new DialOptions { Resolve = options.Resolve, OnConnected = options.GreetTimeout > TimeSpan.Zero ? () => limit.CancelAfter(patience = options.GreetTimeout) : null };
+        limit.CancelAfter(options.ConnectTimeout);
+        long began = Environment.TickCount64;
         ClientConnection? connection = null;
         try
         {
-            TlsConnection tls = await TlsConnection.DialAsync(endpoint, TlsConnection.Rpc, identity, options.ServerName, options.ServerRole, limit.Token, how).ConfigureAwait(false);
-            connection = new ClientConnection(tls, options, lane);
+            TlsConnection tls = await TlsConnection.DialAsync(endpoint, TlsConnection.Rpc, identity, options.ServerName, options.ServerRole, limit.Token, options.DialOptions(limit)).ConfigureAwait(false);
+            connection = new ClientConnection(tls, options, slotIndex);
             FrameBuffer hello = FrameBuffer.Begin(FrameType.Hello, 0);
-            Bodies.WriteHello(hello, new Hello(Hello.Version, Hello.Version, options.MaxFrameBytes, MaxCallbacksInFlight, RpcServer.Software, Streams.IncomingStream.Window) { Tokens = options.Tokens });
+            FrameBodies.WriteHello(hello, new Hello(Hello.Version, Hello.Version, options.MaxFrameBytes, MaxCallbacksInFlight, RpcServer.Software, Streams.IncomingStream.Window) { Tokens = options.Tokens });
             connection.Send(hello);
             ThreadPool.UnsafeQueueUserWorkItem(static c => _ = c.ReadLoopAsync(), connection, preferLocal: false); // without the caller's context; ends with the connection, and reports through Closed
             await connection._greeted.Task.WaitAsync(limit.Token).ConfigureAwait(false);
@@ -53,7 +56,7 @@ internal sealed class ClientConnection : RpcConnection
         }
         catch (OperationCanceledException e) when (!ct.IsCancellationRequested)
         {
-            var timeout = new RpcException(RpcError.Timeout, $"cannot connect to {endpoint}: no answer within {patience.TotalSeconds:0.#} s", e) { Url = endpoint.ToString() };
+            var timeout = new RpcException(RpcError.Timeout, $"cannot connect to {endpoint}: no answer within {(Environment.TickCount64 - began) / 1000.0:0.#} s", e) { Url = endpoint.ToString() };
             connection?.Close(timeout);
             throw timeout;
         }
@@ -66,7 +69,11 @@ internal sealed class ClientConnection : RpcConnection
 
     protected override bool AlwaysReads => true;
 
-    public override long Sweep(long now)
+    protected override ILogger Logger { get; }
+
+    protected override HandlerThreads Threads => s_threads;
+
+    public override long CheckDeadlines(long now)
     {
         if (_greeted.Task.IsCompleted)
         {
@@ -76,7 +83,7 @@ internal sealed class ClientConnection : RpcConnection
         Trim(now);
 
         // A silence is seen by no more than a quarter of its length too late.
-        long next = base.Sweep(now);
+        long next = base.CheckDeadlines(now);
         return _keepAlive > TimeSpan.Zero ? Math.Min(next, now + (long)(_keepAlive.TotalMilliseconds / 4)) : next;
     }
 
@@ -87,14 +94,14 @@ internal sealed class ClientConnection : RpcConnection
         switch (type)
         {
             case FrameType.HelloAck:
-                Hello hello = Bodies.ReadHello(body);
+                Hello hello = FrameBodies.ReadHello(body);
                 PeerMaxFrame = hello.MaxFrame;
                 MaxMade = hello.MaxInFlight;
                 PeerWindow = hello.Window;
                 _greeted.TrySetResult();
                 break;
             case FrameType.GoAway:
-                (RpcError why, string said, _, _) = Bodies.ReadError(body);
+                (RpcError why, string said, _, _) = FrameBodies.ReadError(body);
                 if (why != RpcError.ShuttingDown)
                 {
                     Close(new RpcException(why, why == RpcError.Unauthorized ? $"{Remote} refused this process: {said}" : $"{Remote} ended the connection: {said}") { Url = Remote });

@@ -2,12 +2,13 @@ using System.Collections.Concurrent;
 using System.Threading.Tasks.Sources;
 using GlooX.Protocol;
 using GlooX.RpcRuntime;
+using GlooX.Server;
 using Nerdbank.MessagePack;
 
 namespace GlooX.Client;
 
 /// <summary>A call that waits for its answer. Exactly one of answer, deadline, cancellation and closing takes it from its table and completes it.</summary>
-internal abstract class PendingCall : IThreadPoolWorkItem
+internal abstract class PendingCall : IThreadPoolWorkItem, IWork
 {
     public RpcConnection Connection = null!;
     public uint Id;
@@ -21,6 +22,9 @@ internal abstract class PendingCall : IThreadPoolWorkItem
 
     /// <summary>What the call sends besides its arguments.</summary>
     public RpcOutgoing? Outgoing;
+
+    /// <summary>Whether what follows the answers of this method is quick.</summary>
+    public MethodTrust Trust { get; protected set; } = null!;
 
     private protected Exception? Failure { get; set; }
 
@@ -36,6 +40,13 @@ internal abstract class PendingCall : IThreadPoolWorkItem
 
     /// <summary>Hands over what has come. Runs the caller's code.</summary>
     public abstract void Execute();
+
+    /// <summary>Whoever waits for the answer may be what holds the threads: the thread pool hands it over.</summary>
+    public bool TryRefuse(int threads)
+    {
+        ThreadPool.UnsafeQueueUserWorkItem(this, preferLocal: false);
+        return true;
+    }
 
     /// <summary>Takes the failure; <see cref="Execute"/> hands it over.</summary>
     public void Fail(Exception e) => Failure = e;
@@ -76,6 +87,7 @@ internal sealed class PendingCall<T> : PendingCall, IValueTaskSource<T>, IValueT
         call.Deadline = deadline;
         call._read = method.ReadResult;
         call.Faults = method.Faults;
+        call.Trust = method.Trust;
         return call;
     }
 

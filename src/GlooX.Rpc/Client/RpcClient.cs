@@ -1,42 +1,58 @@
 using System.Collections.Concurrent;
-using System.Diagnostics.CodeAnalysis;
+using System.Net.Security;
 using GlooX.Client;
 using GlooX.Interceptors;
 using GlooX.Protocol;
 using GlooX.RpcRuntime;
-using GlooX.Transport;
+using GlooX.Server;
+using GlooX.Tls;
 using Nerdbank.MessagePack;
 
 namespace GlooX;
 
 /// <summary>
 /// Calls one process over one connection, or a few: any number of calls at once, from any thread. It connects on the first call. When the
-/// connection is lost, the next call connects again; calls that were in flight fail with <see cref="RpcError.Connection"/>, for nobody can
-/// know whether they were executed, unless their method is idempotent (<see cref="RpcAttribute.Idempotent"/>): then they are made again.
-/// When the server shuts down, calls in flight go on, and new ones go to a new connection.
+/// connection is lost, the next call connects again. Calls that were in flight fail with <see cref="RpcError.Connection"/>, because it cannot
+/// be known whether they ran; calls of idempotent methods (<see cref="RpcAttribute.Idempotent"/>) are repeated instead. When the server shuts
+/// down, calls in flight complete, and new calls use a new connection.
 /// </summary>
 /// <remarks>
-/// A server that cannot be reached is not hammered: all callers share one attempt, and attempts are made with a growing, jittered pause.
-/// An <see cref="RpcException"/> without a <see cref="RpcException.Method"/> says that the call was never sent.
+/// All callers share one attempt to connect, and the pause between attempts grows with jitter, so that a server that is down is not flooded. An
+/// <see cref="RpcException"/> without a <see cref="RpcException.Method"/> means that the call was never sent. All members are thread-safe.
 /// </remarks>
-public sealed class RpcClient : IAsyncDisposable, ICallSource
+public sealed class RpcClient : IAsyncDisposable, IConnectionSource
 {
+    private static readonly MethodTrust s_untyped = new(isQuick: true);
     private readonly RpcEndpoint _endpoint;
     private readonly Lazy<Identity> _identity;
     private readonly CancellationTokenSource _disposed = new();
     private readonly ConcurrentDictionary<ClientConnection, bool> _connections = new();
-    private readonly Lane[] _lanes;
+    private readonly ConnectionSlot[] _slots;
 
-    private RpcClient(RpcEndpoint endpoint, RpcClientOptions options)
+    /// <summary>Creates a client. Nothing is sent before the first call or <see cref="OpenAsync"/>.</summary>
+    /// <param name="url">
+    /// The server as <c>host:port</c> or <c>unix:/path</c>. An "any" address such as 0.0.0.0 means this machine.
+    /// </param>
+    /// <param name="options">Null: the defaults.</param>
+    /// <exception cref="ArgumentException"><paramref name="url"/> is malformed or has no port.</exception>
+    /// <exception cref="ArgumentOutOfRangeException"><see cref="RpcClientOptions.Connections"/> is less than 1.</exception>
+    public RpcClient(string url, RpcClientOptions? options = null)
     {
-        _endpoint = endpoint;
-        Options = options;
-        Pipeline = new Pipeline(options.Interceptors);
-        _identity = new(() => options.Identity ?? Identity.Load());
-        _lanes = [.. Enumerable.Range(0, options.Connections).Select(i => new Lane(ct => DialAsync(i, ct), options.MaxConnectPause, TimeProvider.System, _disposed.Token))];
+        _endpoint = RpcEndpoint.Parse(url).Dialable;
+        if (!_endpoint.IsDialable)
+        {
+            throw new ArgumentException($"'{url}' cannot be called: it has no port", nameof(url));
+        }
+
+        Options = options ?? new RpcClientOptions();
+        ArgumentOutOfRangeException.ThrowIfLessThan(Options.Connections, 1, nameof(options));
+        Pipeline = new Pipeline(Options.Interceptors);
+        _identity = new(() => Options.Identity ?? Identity.Load());
+        _slots = [.. Enumerable.Range(0, Options.Connections)
+            .Select(i => new ConnectionSlot(ct => DialAsync(i, ct), Options.MaxConnectPause, TimeProvider.System, _disposed.Token))];
     }
 
-    /// <summary>Whom it calls, as <c>host:port</c> or <c>unix:/path</c>.</summary>
+    /// <summary>The server, as <c>host:port</c> or <c>unix:/path</c>.</summary>
     public string Url => _endpoint.ToString();
 
     internal RpcClientOptions Options { get; }
@@ -44,51 +60,67 @@ public sealed class RpcClient : IAsyncDisposable, ICallSource
     internal Pipeline Pipeline { get; }
 
     /// <summary>The open connection with the fewest calls in flight; null when there is none that new calls may use.</summary>
-    internal ClientConnection? Current => _lanes.Length == 1 ? _lanes[0].Open : LeastLoaded();
+    internal ClientConnection? Current => _slots.Length == 1 ? _slots[0].Open : LeastLoaded();
 
     /// <summary>All connections, those that only finish their calls included.</summary>
     internal ICollection<ClientConnection> Connections => _connections.Keys;
 
-    Pipeline ICallSource.Pipeline => Pipeline;
+    Pipeline IConnectionSource.Pipeline => Pipeline;
 
-    int ICallSource.Lanes => _lanes.Length;
+    int IConnectionSource.SlotCount => _slots.Length;
 
-    bool ICallSource.IsDisposed => _disposed.IsCancellationRequested;
+    bool IConnectionSource.IsDisposed => _disposed.IsCancellationRequested;
 
-    bool ICallSource.WasConnected => _lanes[0].WasOpen;
+    bool IConnectionSource.WasConnected => _slots[0].WasOpen;
 
-    Exception? ICallSource.ConnectFailure => _lanes[0].Failure;
+    Exception? IConnectionSource.ConnectFailure => _slots[0].Failure;
 
-    RpcConnection? ICallSource.Current => Current;
+    RpcConnection? IConnectionSource.Current => Current;
 
-    TimeSpan ICallSource.CallTimeout => Options.CallTimeout;
+    TimeSpan IConnectionSource.CallTimeout => Options.CallTimeout;
 
-    /// <summary>Makes a client; nothing is sent before the first call.</summary>
-    /// <param name="url"><c>host:port</c>, where an "any" address such as 0.0.0.0 means this machine; or <c>unix:/path</c>.</param>
-    /// <param name="options">Null: the defaults.</param>
-    /// <returns>The client.</returns>
-    /// <exception cref="ArgumentException">The URL is malformed.</exception>
-    public static RpcClient Connect(string url, RpcClientOptions? options = null)
+    /// <summary>Connects now, unless a connection is open, and tells who the server is.</summary>
+    /// <param name="ct">Cancels the operation.</param>
+    /// <returns>The verified server.</returns>
+    /// <exception cref="RpcException">The connection failed; <see cref="RpcException.Code"/> says why.</exception>
+    /// <exception cref="IdentityException">This process has no usable certificates.</exception>
+    public async Task<RpcPeer> OpenAsync(CancellationToken ct = default)
     {
-        RpcEndpoint endpoint = RpcEndpoint.Parse(url).Dialable;
-        options ??= new RpcClientOptions();
-        ArgumentOutOfRangeException.ThrowIfLessThan(options.Connections, 1, nameof(options));
-        return endpoint.IsDialable
-            ? new RpcClient(endpoint, options)
-            : throw new ArgumentException($"'{url}' cannot be called: it has no port", nameof(url));
+        ClientConnection connection = await ConnectionAsync(ct).ConfigureAwait(false);
+        return new RpcPeer(connection.Remote, connection.LocalAddress, connection.Peer);
     }
 
-    /// <summary>Connects now, to learn early whether it works.</summary>
-    /// <param name="ct">Gives up.</param>
-    /// <returns>Completes when the other side has accepted.</returns>
-    /// <exception cref="RpcException">It cannot connect; <see cref="RpcException.Code"/> says why.</exception>
-    /// <exception cref="IdentityException">The certificates cannot be used.</exception>
-    public async Task OpenAsync(CancellationToken ct = default) => await ConnectionAsync(ct).ConfigureAwait(false);
+    /// <summary>
+    /// Opens a connection of its own for another protocol on the server's port (see <see cref="RpcServer.AddProtocol"/>), under the identity
+    /// and the rules of trust of this client.
+    /// </summary>
+    /// <param name="protocol">The protocol's name in ALPN, for example <c>gloox-grid/1</c>.</param>
+    /// <param name="ct">Cancels the operation.</param>
+    /// <returns>The encrypted stream; the caller disposes it.</returns>
+    /// <exception cref="RpcException">
+    /// <see cref="RpcError.Connection"/>, <see cref="RpcError.Tls"/>, <see cref="RpcError.Timeout"/> after
+    /// <see cref="RpcClientOptions.ConnectTimeout"/>, or <see cref="RpcError.Protocol"/>: the server does not speak the protocol.
+    /// </exception>
+    public async Task<Stream> OpenStreamAsync(string protocol, CancellationToken ct = default)
+    {
+        using var limit = CancellationTokenSource.CreateLinkedTokenSource(ct);
+        limit.CancelAfter(Options.ConnectTimeout);
+        try
+        {
+            TlsConnection connection = await TlsConnection.DialAsync(
+                _endpoint, new SslApplicationProtocol(protocol), _identity.Value, Options.ServerName, Options.ServerRole, limit.Token, Options.DialOptions(limit)).ConfigureAwait(false);
+            return connection.Stream;
+        }
+        catch (OperationCanceledException e) when (!ct.IsCancellationRequested)
+        {
+            throw new RpcException(RpcError.Timeout, $"cannot connect to {Url}: no answer in time (RpcClientOptions.ConnectTimeout)", e) { Url = Url };
+        }
+    }
 
-    /// <summary>The other side as a contract.</summary>
+    /// <summary>A proxy for the server through a contract.</summary>
     /// <typeparam name="T">An interface with <see cref="RpcServiceAttribute"/>.</typeparam>
-    /// <param name="service">Which service; empty: the one without a name.</param>
-    /// <returns>A proxy, as long-lived as this client; keep it rather than make one for each call.</returns>
+    /// <param name="service">The name of the service; empty (default): the service without a name.</param>
+    /// <returns>A proxy that lives as long as this client; keep it rather than create one for each call.</returns>
     /// <exception cref="ArgumentException"><typeparamref name="T"/> is no contract.</exception>
     public T As<T>(string service = "")
         where T : class => RpcRegistry.CreateProxy<T>(new RpcInvoker(this, service));
@@ -96,10 +128,15 @@ public sealed class RpcClient : IAsyncDisposable, ICallSource
     /// <summary>Calls a method by name.</summary>
     /// <typeparam name="T">What it returns; with <see cref="object"/> whatever comes.</typeparam>
     /// <param name="method"><c>method</c> or <c>service/method</c>.</param>
-    /// <param name="arguments">Its arguments.</param>
+    /// <param name="arguments">Its arguments. A <see cref="CancellationToken"/> at the end is none of them: it cancels the call.</param>
     /// <returns>The result.</returns>
+    /// <exception cref="ArgumentException">A <see cref="CancellationToken"/> is among the arguments, and not at the end.</exception>
     /// <exception cref="RpcException">The call failed; <see cref="RpcException.Code"/> says why.</exception>
-    public ValueTask<T?> CallAsync<T>(string method, params object?[] arguments) => CallAsync<T>(method, arguments, CancellationToken.None);
+    public ValueTask<T?> CallAsync<T>(string method, params object?[] arguments)
+    {
+        ArgumentNullException.ThrowIfNull(arguments);
+        return arguments is [.. var values, CancellationToken ct] ? CallAsync<T>(method, values, ct) : CallAsync<T>(method, arguments, CancellationToken.None);
+    }
 
     /// <inheritdoc cref="CallAsync{T}(string, object?[])"/>
     /// <param name="method"><c>method</c> or <c>service/method</c>.</param>
@@ -109,42 +146,31 @@ public sealed class RpcClient : IAsyncDisposable, ICallSource
     {
         ArgumentException.ThrowIfNullOrWhiteSpace(method);
         ArgumentNullException.ThrowIfNull(arguments);
+        if (Array.Exists(arguments, static a => a is CancellationToken))
+        {
+            throw new ArgumentException($"{method}: a CancellationToken is no argument of a call: pass it last, and once", nameof(arguments));
+        }
+
         int slash = method.IndexOf('/', StringComparison.Ordinal);
         var invoker = new RpcInvoker(this, slash < 0 ? "" : method[..slash]);
-        var untyped = new RpcMethod<T?>(method[(slash + 1)..], static (ref MessagePackReader r, RpcSerializer s) => s.Read<T>(ref r));
+        var untyped = new RpcMethod<T?>(method[(slash + 1)..], static (ref MessagePackReader r, RpcSerializer s) => s.Read<T>(ref r)) { Trust = s_untyped };
         return invoker.Bind(untyped).InvokeAsync(new UntypedArguments(arguments), ct);
     }
 
-    /// <summary>
-    /// A service as an object of the type <c>dynamic</c>, for scripts: <c>int sum = await client.Dynamic("calculator").AddAsync(1, 2)</c>.
-    /// </summary>
-    /// <remarks>
-    /// What is called on it is called there, by its name without a trailing <c>Async</c>; a <see cref="CancellationToken"/> as the last
-    /// argument cancels. Each call is a <see cref="Task{TResult}"/> of null, bool, int (long, ulong if it does not fit), double, string,
-    /// byte[], a list or a map. A list is an <see cref="IReadOnlyList{T}"/> and converts to arrays, lists and tuples; a map is an
-    /// <see cref="IReadOnlyDictionary{TKey, TValue}"/> by string, has its keys as members, and converts to records and dictionaries.
-    /// Streams cannot be called so. Thread-safe.
-    /// </remarks>
-    /// <param name="service">Which service; empty: the one without a name.</param>
-    /// <returns>The service; its calls throw as <see cref="CallAsync{T}(string, object?[])"/> does.</returns>
-    [RequiresDynamicCode(DynamicClient.Why)]
-    [RequiresUnreferencedCode(DynamicClient.Why)]
-    public dynamic Dynamic(string service = "") => new DynamicClient(this, service);
-
     /// <summary>Closes all connections; calls in flight fail.</summary>
-    /// <returns>Completes when they are closed.</returns>
+    /// <returns>Completes when all connections are closed.</returns>
     public async ValueTask DisposeAsync()
     {
         await _disposed.CancelAsync().ConfigureAwait(false);
-        await Task.WhenAll(_lanes.Select(static l => l.SettleAsync())).ConfigureAwait(false);
+        await Task.WhenAll(_slots.Select(static l => l.SettleAsync())).ConfigureAwait(false);
         var reason = new RpcException(RpcError.Connection, "the client was disposed") { Url = Url };
         await Task.WhenAll(Connections.Select(c => c.FinishAsync(reason, TimeSpan.FromSeconds(1)))).ConfigureAwait(false);
     }
 
-    async ValueTask<RpcConnection> ICallSource.ConnectionAsync(CancellationToken ct, long until) => await ConnectionAsync(ct, until).ConfigureAwait(false);
+    async ValueTask<RpcConnection> IConnectionSource.ConnectionAsync(CancellationToken ct, long until) => await ConnectionAsync(ct, until).ConfigureAwait(false);
 
     /// <summary>A connection that new calls may use.</summary>
-    /// <param name="ct">Waits no longer; an attempt to connect that is under way goes on for others.</param>
+    /// <param name="ct">Cancels the wait; an attempt to connect that is under way goes on for others.</param>
     /// <param name="until">How long to try again when connecting fails, in <see cref="Environment.TickCount64"/>; the options may say longer.</param>
     internal async ValueTask<ClientConnection> ConnectionAsync(CancellationToken ct, long until = 0)
     {
@@ -159,7 +185,7 @@ public sealed class RpcClient : IAsyncDisposable, ICallSource
             ObjectDisposedException.ThrowIf(_disposed.IsCancellationRequested, this);
             try
             {
-                return await _lanes[0].ConnectAsync().WaitAsync(ct).ConfigureAwait(false);
+                return await _slots[0].ConnectAsync().WaitAsync(ct).ConfigureAwait(false);
             }
             catch (RpcException e) when (MayPass(e.Code) && Environment.TickCount64 < until)
             {
@@ -174,9 +200,9 @@ public sealed class RpcClient : IAsyncDisposable, ICallSource
 
     private static bool MayPass(RpcError error) => error is RpcError.Connection or RpcError.Timeout or RpcError.Overloaded or RpcError.ShuttingDown;
 
-    private async Task<ClientConnection> DialAsync(int lane, CancellationToken ct)
+    private async Task<ClientConnection> DialAsync(int slotIndex, CancellationToken ct)
     {
-        ClientConnection connection = await ClientConnection.OpenAsync(_endpoint, _identity.Value, Options, lane, ct).ConfigureAwait(false);
+        ClientConnection connection = await ClientConnection.OpenAsync(_endpoint, _identity.Value, Options, slotIndex, ct).ConfigureAwait(false);
         _connections[connection] = true;
         _ = connection.Closed.ContinueWith(_ => _connections.TryRemove(connection, out bool _), TaskScheduler.Default);
         return connection;
@@ -186,12 +212,12 @@ public sealed class RpcClient : IAsyncDisposable, ICallSource
     private ClientConnection? LeastLoaded()
     {
         ClientConnection? best = null;
-        Lane? closed = null;
-        foreach (Lane lane in _lanes)
+        ConnectionSlot? closed = null;
+        foreach (ConnectionSlot slot in _slots)
         {
-            if (lane.Open is not { } open)
+            if (slot.Open is not { } open)
             {
-                closed ??= lane.IsConnecting ? null : lane;
+                closed ??= slot.IsConnecting ? null : slot;
             }
             else if (best is null || open.Load < best.Load)
             {
@@ -201,7 +227,7 @@ public sealed class RpcClient : IAsyncDisposable, ICallSource
 
         if (closed is not null && best is { Load: > 0 } && !_disposed.IsCancellationRequested)
         {
-            _ = closed.ConnectAsync(); // the lane keeps it; when it fails, the calls go on with the others
+            _ = closed.ConnectAsync(); // the slot keeps it; when it fails, the calls go on with the others
         }
 
         return best;

@@ -10,7 +10,18 @@ internal sealed class Pipeline(IReadOnlyList<RpcInterceptor> interceptors)
     /// <summary>Nobody wants to know of calls.</summary>
     public bool IsIdle => _chain.Length == 1 && !RpcTelemetry.IsWatched;
 
-    public ValueTask<T> CallAsync<T>(RpcClientCall call, Func<ValueTask<T>> send) => CallAsync(0, call, send);
+    public async ValueTask<T> CallAsync<T>(RpcClientCall call, Func<ValueTask<T>> send)
+    {
+        try
+        {
+            return await CallAsync(0, call, send).ConfigureAwait(false);
+        }
+        catch (RpcException e)
+        {
+            e.IsOfOwnCall = true; // an interceptor refuses what this side calls, not what it serves
+            throw;
+        }
+    }
 
     public ValueTask<T> ServeAsync<T>(RpcCall call, Func<ValueTask<T>> handle) => ServeAsync(0, call, handle);
 

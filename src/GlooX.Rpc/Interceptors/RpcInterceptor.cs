@@ -3,22 +3,22 @@ using GlooX.Protocol;
 namespace GlooX;
 
 /// <summary>
-/// Stands between calls and their handlers: for authentication, logs, measures, tries again. Derive, override what concerns you, and give an
-/// instance to <see cref="RpcClientOptions.Interceptors"/> or <see cref="RpcServerOptions.Interceptors"/>.
+/// Runs around calls and handlers, for authentication, logging, metrics or retries. Derive, override what you need, and add an instance to
+/// <see cref="RpcClientOptions.Interceptors"/> or <see cref="RpcServerOptions.Interceptors"/>.
 /// </summary>
 /// <remarks>
-/// One instance serves many calls at once. Both sides of a connection can call, since an argument may be an object that is called back: so
-/// a client's interceptors also see the calls that it serves, and a server's those that it makes. A stream is one call from its start to its
-/// end, whose result is of no interest. What an interceptor throws reaches the caller like what a handler throws: an
-/// <see cref="RpcException"/> as it is, anything else as <see cref="RpcError.Remote"/>.
+/// One instance serves many calls at once. Both sides of a connection can call, because an argument may be a callback: a client's interceptors
+/// also see the callbacks it serves, and a server's those it makes. A stream counts as one call from start to end; its result is meaningless.
+/// An exception of an interceptor reaches the caller like one of a handler: an <see cref="RpcException"/> unchanged, any other as
+/// <see cref="RpcError.Remote"/>.
 /// </remarks>
 public abstract class RpcInterceptor
 {
     /// <summary>Wraps a call that this side makes.</summary>
-    /// <typeparam name="T">What the call returns.</typeparam>
-    /// <param name="call">The call; metadata can be added before <paramref name="next"/>.</param>
-    /// <param name="next">Goes on with the call: through the next interceptor, in the end over the network. A call that is no stream may be made again.</param>
-    /// <returns>What the caller gets.</returns>
+    /// <typeparam name="T">The result of the call.</typeparam>
+    /// <param name="call">The call; add metadata before invoking <paramref name="next"/>.</param>
+    /// <param name="next">Continues with the next interceptor and finally the network. May be invoked again to retry, except for a stream.</param>
+    /// <returns>The result for the caller.</returns>
     public virtual ValueTask<T> CallAsync<T>(RpcClientCall call, Func<ValueTask<T>> next)
     {
         ArgumentNullException.ThrowIfNull(next);
@@ -26,8 +26,8 @@ public abstract class RpcInterceptor
     }
 
     /// <summary>
-    /// Refuses a call that has come, by throwing, before its arguments are read. It holds up all other calls of the connection meanwhile: it
-    /// must not wait. What takes longer belongs in <see cref="ServeAsync"/>.
+    /// Refuses a call by throwing, before its arguments are read. All other calls of the connection wait meanwhile, so it must not block; work that
+    /// takes longer belongs in <see cref="ServeAsync"/>.
     /// </summary>
     /// <param name="call">The call.</param>
     public virtual void Admit(RpcCall call)
@@ -35,10 +35,10 @@ public abstract class RpcInterceptor
     }
 
     /// <summary>Wraps a call that this side serves.</summary>
-    /// <typeparam name="T">What the handler returns.</typeparam>
+    /// <typeparam name="T">The result of the handler.</typeparam>
     /// <param name="call">The call.</param>
-    /// <param name="next">Goes on: through the next interceptor, in the end to the handler.</param>
-    /// <returns>What is answered.</returns>
+    /// <param name="next">Continues with the next interceptor and finally the handler.</param>
+    /// <returns>The result for the caller.</returns>
     public virtual ValueTask<T> ServeAsync<T>(RpcCall call, Func<ValueTask<T>> next)
     {
         ArgumentNullException.ThrowIfNull(next);
@@ -58,18 +58,18 @@ public sealed class RpcClientCall
         Cancellation = cancellation;
     }
 
-    /// <summary>What is called, as <c>service/method</c> or <c>method</c>.</summary>
+    /// <summary>The called method, as <c>service/method</c> or <c>method</c>.</summary>
     public string Method { get; }
 
-    /// <summary>Who is called, as <c>host:port</c>.</summary>
+    /// <summary>The server, as <c>host:port</c>.</summary>
     public string Url { get; }
 
-    /// <summary>Cancelled when the caller gives up.</summary>
+    /// <summary>Cancelled when the caller cancels the call.</summary>
     public CancellationToken Cancellation { get; }
 
     /// <summary>
-    /// What travels with the call beside its arguments, for the other side's interceptors and <see cref="RpcCall.Metadata"/>. At most 64
-    /// entries of 16 KiB in all.
+    /// Entries that travel with the call beside its arguments, for the other side's interceptors and <see cref="RpcCall.Metadata"/>. At most 64
+    /// entries, 16 KiB together.
     /// </summary>
     public IDictionary<string, string> Metadata => _metadata ??= new Dictionary<string, string>(StringComparer.Ordinal);
 

@@ -122,9 +122,10 @@ internal sealed class RpcTelemetry : RpcInterceptor
         if (failure is not null)
         {
             var rpc = failure as RpcException;
+            RpcError? code = rpc is not null && durations == s_served && !rpc.IsRefusal ? RpcError.Remote : rpc?.Code; // what the caller is told
             string type = rpc switch
             {
-                { Code: RpcError.Remote } => rpc.RemoteType ?? nameof(RpcError.Remote),
+                { } when code == RpcError.Remote => rpc.RemoteType ?? nameof(RpcError.Remote),
                 { } => rpc.Code.ToString(),
                 null when failure is OperationCanceledException => nameof(RpcError.Cancelled),
                 null => failure.GetType().FullName!,
@@ -132,10 +133,10 @@ internal sealed class RpcTelemetry : RpcInterceptor
             tags.Add("error.type", type);
             activity?.SetTag("error.type", type);
             activity?.SetStatus(ActivityStatusCode.Error, ExceptionText.Message(failure));
-            if (rpc is not null)
+            if (code is { } told)
             {
-                tags.Add("rpc.response.status_code", rpc.Code.ToString());
-                activity?.SetTag("rpc.response.status_code", rpc.Code.ToString());
+                tags.Add("rpc.response.status_code", told.ToString());
+                activity?.SetTag("rpc.response.status_code", told.ToString());
             }
         }
 

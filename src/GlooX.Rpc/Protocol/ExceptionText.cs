@@ -1,14 +1,14 @@
 namespace GlooX.Protocol;
 
 /// <summary>
-/// What exceptions of other people's code say. Their members are code too: one that throws must harm neither the process nor the answer
-/// that its caller waits for.
+/// Reads the texts of exceptions from user code. Their members are user code too: one that throws must harm neither the process nor the answer that
+/// the caller waits for.
 /// </summary>
 internal static class ExceptionText
 {
     public static string Message(Exception e) => Read(e, static e => e.Message);
 
-    /// <summary>All of it, with the stack.</summary>
+    /// <summary>The whole text, with the stack trace.</summary>
     public static string Full(Exception e) => Read(e, static e => e.ToString());
 
     private static string Read(Exception e, Func<Exception, string?> read)
@@ -19,7 +19,7 @@ internal static class ExceptionText
         }
         catch (Exception worse)
         {
-            return $"(what it says cannot be read, for that throws {worse.GetType().FullName})";
+            return $"(its message cannot be read: {worse.GetType().FullName} was thrown)";
         }
     }
 }

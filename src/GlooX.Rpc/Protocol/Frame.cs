@@ -35,11 +35,11 @@ internal static class Frame
     /// <param name="buffer">Bytes received and not yet consumed.</param>
     /// <param name="maxLength">Longest allowed frame.</param>
     /// <param name="bodyOffset">Where the body begins.</param>
-    /// <param name="bodyLength">How long it is.</param>
+    /// <param name="bodyLength">The length of the body.</param>
     /// <param name="type">The frame's kind (not checked).</param>
     /// <param name="id">The frame's id.</param>
     /// <param name="needed">When the frame is not complete: how many bytes the whole frame needs, or 0 if that is not known yet.</param>
-    /// <returns>True if a whole frame is there.</returns>
+    /// <returns>True: the buffer contains a whole frame.</returns>
     /// <exception cref="RpcException"><see cref="RpcError.TooLarge"/> or <see cref="RpcError.Protocol"/>.</exception>
     public static bool TryRead(
         ReadOnlySpan<byte> buffer, int maxLength, out int bodyOffset, out int bodyLength, out FrameType type, out uint id, out int needed)
@@ -101,8 +101,8 @@ internal static class Frame
         return false;
     }
 
-    /// <summary>Reads a varint and moves on.</summary>
-    /// <exception cref="RpcException"><see cref="RpcError.Protocol"/>: cut off or too long.</exception>
+    /// <summary>Reads a varint and advances.</summary>
+    /// <exception cref="RpcException"><see cref="RpcError.Protocol"/>: truncated or too long.</exception>
     public static uint ReadVarint(ref ReadOnlySpan<byte> source)
     {
         if (!TryReadVarint(source, out uint value, out int length))

@@ -2,10 +2,10 @@ using System.Buffers;
 
 namespace GlooX.Protocol;
 
-/// <summary>A growing byte array: the scratch in which a frame is written, and the batch in which frames wait for the wire. Not thread-safe.</summary>
+/// <summary>A growing byte array: a buffer for one frame, or a batch of frames to be sent. Not thread-safe.</summary>
 internal sealed class FrameBuffer(int capacity) : IBufferWriter<byte>
 {
-    // Room for the length, which is known only when the frame is complete.
+    // Space for the length, which is known only when the frame is complete.
     private const int Reserved = Frame.MaxVarint;
 
     [ThreadStatic]
@@ -19,10 +19,11 @@ internal sealed class FrameBuffer(int capacity) : IBufferWriter<byte>
 
     public ReadOnlyMemory<byte> Written => _bytes.AsMemory(0, Length);
 
-    /// <summary>This thread's scratch, with the head of a frame in it.</summary>
+    /// <summary>This thread's buffer, with the header of a frame in it.</summary>
     public static FrameBuffer Begin(FrameType type, uint id)
     {
-        FrameBuffer scratch = t_scratch ??= new FrameBuffer(4096);
+        FrameBuffer scratch = t_scratch ?? new FrameBuffer(4096);
+        t_scratch = null; // a converter may make a call of its own before this frame is complete
         scratch.Length = Reserved;
         Span<byte> span = scratch.GetSpan(1 + Frame.MaxVarint);
         span[0] = (byte)type;
@@ -30,16 +31,13 @@ internal sealed class FrameBuffer(int capacity) : IBufferWriter<byte>
         return scratch;
     }
 
-    /// <summary>Completes the frame begun by <see cref="Begin"/>: its bytes, valid until this thread begins another.</summary>
+    /// <summary>Completes the frame started by <see cref="Begin"/>. The bytes are valid until this thread begins another frame.</summary>
     public ReadOnlySpan<byte> End()
     {
         uint length = (uint)(Length - Reserved);
         int start = Reserved - Frame.VarintLength(length);
         Frame.WriteVarint(_bytes.AsSpan(start), length);
-        if (_bytes.Length > 1 << 20)
-        {
-            t_scratch = null; // one large message must not pin its buffer to every thread that ever wrote one
-        }
+        t_scratch = _bytes.Length > 1 << 20 ? null : this; // a large message must not keep its buffer alive on every thread that wrote one
 
         return _bytes.AsSpan(start, Length - start);
     }

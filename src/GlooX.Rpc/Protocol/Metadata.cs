@@ -3,7 +3,7 @@ using Nerdbank.MessagePack;
 
 namespace GlooX.Protocol;
 
-/// <summary>What travels with a request beside its arguments: a map from strings to strings, bounded on both sides.</summary>
+/// <summary>The metadata of a request: a map from strings to strings, bounded on both sides.</summary>
 internal static class Metadata
 {
     public const int MaxEntries = 64;
@@ -16,7 +16,7 @@ internal static class Metadata
     {
         if (metadata.Count > MaxEntries || metadata.Sum(static e => Encoding.UTF8.GetByteCount(e.Key) + Encoding.UTF8.GetByteCount(e.Value)) > MaxBytes)
         {
-            throw new RpcException(RpcError.TooLarge, $"the metadata of a call is at most {MaxEntries} entries of {MaxBytes} bytes in all: send the rest as arguments");
+            throw new RpcException(RpcError.TooLarge, $"the metadata of a call may have {MaxEntries} entries with {MaxBytes} bytes in total; send larger data as arguments");
         }
 
         writer.WriteMapHeader(metadata.Count);
@@ -27,7 +27,7 @@ internal static class Metadata
         }
     }
 
-    /// <exception cref="RpcException"><see cref="RpcError.BadArguments"/>: too much, or not what it should be.</exception>
+    /// <exception cref="RpcException"><see cref="RpcError.BadArguments"/>: too large or malformed.</exception>
     public static IReadOnlyDictionary<string, string> Read(ref MessagePackReader reader)
     {
         int count = reader.ReadMapHeader();
@@ -44,10 +44,10 @@ internal static class Metadata
             string? value = reader.ReadString();
             if (key is null || value is null || !metadata.TryAdd(key, value))
             {
-                throw new RpcException(RpcError.BadArguments, "the metadata has a null or a key twice");
+                throw new RpcException(RpcError.BadArguments, "the metadata contains null or a duplicate key");
             }
 
-            // The heads of the strings are not counted by the writer.
+            // The writer does not count the headers of the strings.
             if (reader.Consumed - start > MaxBytes + (2 * MaxEntries * 5))
             {
                 throw TooMuch();
@@ -57,5 +57,5 @@ internal static class Metadata
         return metadata;
     }
 
-    private static RpcException TooMuch() => new(RpcError.BadArguments, $"the metadata is more than {MaxEntries} entries or {MaxBytes} bytes");
+    private static RpcException TooMuch() => new(RpcError.BadArguments, $"the metadata has more than {MaxEntries} entries or {MaxBytes} bytes");
 }

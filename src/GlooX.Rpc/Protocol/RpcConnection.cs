@@ -6,6 +6,8 @@ using GlooX.RpcRuntime;
 using GlooX.Server;
 using GlooX.Streams;
 using GlooX.Tls;
+using GlooX.Transport.Linux;
+using Microsoft.Extensions.Logging;
 using Nerdbank.MessagePack;
 
 namespace GlooX.Protocol;
@@ -14,7 +16,7 @@ namespace GlooX.Protocol;
 /// A connection on which either side may call the other: the calls it makes, the calls it serves, and the streams of both. When it closes,
 /// every call made fails with the reason; handlers that can be cancelled are.
 /// </summary>
-internal abstract class RpcConnection : WireConnection, ICallSource, ISwept
+internal abstract partial class RpcConnection : WireConnection, IConnectionSource, IDeadlineOwner
 {
     private const int MaxDefinitions = 4096;
 
@@ -25,7 +27,7 @@ internal abstract class RpcConnection : WireConnection, ICallSource, ISwept
     private readonly CallTable _calls = new();
     private int _made;
     private readonly Dictionary<string, uint> _named = new(StringComparer.Ordinal);
-    private int _isSwept;
+    private int _hasDeadlineTimer;
 
     // Calls served.
     private readonly List<Definition> _defined = [];
@@ -39,7 +41,7 @@ internal abstract class RpcConnection : WireConnection, ICallSource, ISwept
     // Made when there is a stream: in a process that has just started, the compiler would take longer over them than the rest of a call takes.
     private ConcurrentDictionary<(uint Call, uint Number), IncomingStream>? _incoming;
     private ConcurrentDictionary<(bool IsResult, uint Call, uint Number), OutgoingStream>? _outgoing;
-    private readonly CallbackTable _callbacks = new();
+    private readonly ExportedObjects _exports = new();
 
     protected RpcConnection(TlsConnection connection, int maxFrame, int highWater, int maxInFlight, long maxInFlightBytes, Pipeline pipeline)
         : base(connection, maxFrame, highWater)
@@ -54,15 +56,15 @@ internal abstract class RpcConnection : WireConnection, ICallSource, ISwept
     public bool IsUsable => !_calls.IsClosed && !IsClosed;
 
     /// <summary>Which of its client's connections it is.</summary>
-    public virtual int Lane => 0;
+    public virtual int SlotIndex => 0;
 
-    RpcConnection? ICallSource.Current => IsUsable ? this : null;
+    RpcConnection? IConnectionSource.Current => IsUsable ? this : null;
 
-    string ICallSource.Url => Remote;
+    string IConnectionSource.Url => Remote;
 
-    TimeSpan ICallSource.CallTimeout => TimeSpan.FromSeconds(30);
+    TimeSpan IConnectionSource.CallTimeout => TimeSpan.FromSeconds(30);
 
-    public CallbackTable Callbacks => _callbacks;
+    public ExportedObjects Exports => _exports;
 
     /// <summary>Who the other side is.</summary>
     public Peer Peer { get; }
@@ -75,6 +77,8 @@ internal abstract class RpcConnection : WireConnection, ICallSource, ISwept
 
     /// <summary>Bytes that the other side lets each stream have under way.</summary>
     public int PeerWindow { get; protected set; } = Hello.LeastWindow;
+
+    protected abstract ILogger Logger { get; }
 
     /// <summary>Whether stacks of handlers' exceptions are sent.</summary>
     protected virtual bool SendsStacks => false;
@@ -89,7 +93,7 @@ internal abstract class RpcConnection : WireConnection, ICallSource, ISwept
 
     private RpcInbound Inbound { get; }
 
-    ValueTask<RpcConnection> ICallSource.ConnectionAsync(CancellationToken ct, long until) => IsUsable
+    ValueTask<RpcConnection> IConnectionSource.ConnectionAsync(CancellationToken ct, long until) => IsUsable
         ? new ValueTask<RpcConnection>(this)
         : ValueTask.FromException<RpcConnection>(new RpcException(RpcError.Connection, $"{Remote} is gone, and so is whatever it lent to this process", CloseReason) { Url = Remote });
 
@@ -105,12 +109,12 @@ internal abstract class RpcConnection : WireConnection, ICallSource, ISwept
         }
 
         Interlocked.Increment(ref _made);
-        if (Volatile.Read(ref _isSwept) == 0)
+        if (Volatile.Read(ref _hasDeadlineTimer) == 0)
         {
-            StartSweeping();
+            StartDeadlineTimer();
         }
 
-        Sweeper.Shared.Expect(call.Deadline);
+        DeadlineTimer.Shared.Expect(call.Deadline);
         return true;
     }
 
@@ -150,9 +154,9 @@ internal abstract class RpcConnection : WireConnection, ICallSource, ISwept
                 }
 
                 byte[] bytes = Encoding.UTF8.GetBytes(name);
-                if (bytes.Length > Bodies.MaxName)
+                if (bytes.Length > FrameBodies.MaxName)
                 {
-                    throw new RpcException(RpcError.MethodNotFound, $"a name is at most {Bodies.MaxName} bytes long, this one has {bytes.Length}") { Url = Remote };
+                    throw new RpcException(RpcError.MethodNotFound, $"a name is at most {FrameBodies.MaxName} bytes long, this one has {bytes.Length}") { Url = Remote };
                 }
 
                 id = (uint)_named.Count;
@@ -215,7 +219,7 @@ internal abstract class RpcConnection : WireConnection, ICallSource, ISwept
     public void Forget(IncomingStream stream, uint call) => _incoming?.TryRemove(KeyValuePair.Create((call, stream.Number), stream));
 
     /// <summary>A stream that this side sends: the result of a call that it serves, or an argument of one that it makes.</summary>
-    public void Offer(OutgoingStream stream)
+    public void ServiceTarget(OutgoingStream stream)
     {
         LazyInitializer.EnsureInitialized(ref _outgoing, static () => new())[(stream.Number == 0, stream.Call, stream.Number)] = stream;
         if (IsClosed)
@@ -239,7 +243,8 @@ internal abstract class RpcConnection : WireConnection, ICallSource, ISwept
         {
             // The other side takes small frames only; each one takes this.
             FrameBuffer brief = FrameBuffer.Begin(FrameType.Error, id);
-            Bodies.WriteError(brief, e is RpcException { Code: var code } ? code : RpcError.Remote, "the call failed; the message is larger than the caller accepts", null, null);
+            RpcError code = e is RpcException { IsRefusal: true } refusal ? refusal.Code : RpcError.Remote;
+            FrameBodies.WriteError(brief, code, "the call failed; the message is larger than the caller accepts", null, null);
             Send(brief);
         }
     }
@@ -247,25 +252,28 @@ internal abstract class RpcConnection : WireConnection, ICallSource, ISwept
     /// <summary>What a failure looks like to the other side.</summary>
     public void WriteError(FrameBuffer frame, Exception e)
     {
-        if (e is RpcException { Code: not RpcError.Remote } rpc)
+        var rpc = e as RpcException;
+        if (rpc is { IsRefusal: true })
         {
-            Bodies.WriteError(frame, rpc.Code, Bounded(rpc.Message, 8 * 1024), null, null);
+            FrameBodies.WriteError(frame, rpc.Code, Bounded(rpc.Message, 8 * 1024), null, null);
         }
         else
         {
             string? stack = SendsStacks ? ExceptionText.Full(e) : null;
-            string message = e is RpcException nested ? nested.Message : $"{e.GetType().FullName}: {ExceptionText.Message(e)}";
+            string message = rpc?.Message ?? $"{e.GetType().FullName}: {ExceptionText.Message(e)}";
             RpcFaultDetail? detail = null;
             try
             {
-                detail = (e as RpcException)?.DetailToSend();
+                detail = rpc?.DetailToSend();
             }
             catch (Exception unfit)
             {
                 message += $" (its detail cannot be sent: {ExceptionText.Message(Innermost(unfit))})"; // the failure itself must arrive
             }
 
-            Bodies.WriteError(frame, RpcError.Remote, Bounded(message, 8 * 1024), (e as RpcException)?.RemoteType ?? e.GetType().FullName, stack is null ? null : Bounded(stack, 32 * 1024), detail);
+            RpcError? inner = rpc is { Code: not RpcError.Remote } ? rpc.Code : rpc?.InnerCode;
+            stack = stack is null ? null : Bounded(stack, 32 * 1024);
+            FrameBodies.WriteError(frame, RpcError.Remote, Bounded(message, 8 * 1024), rpc?.RemoteType ?? e.GetType().FullName, stack, detail, inner);
         }
     }
 
@@ -280,7 +288,7 @@ internal abstract class RpcConnection : WireConnection, ICallSource, ISwept
     }
 
     /// <inheritdoc/>
-    public virtual long Sweep(long now)
+    public virtual long CheckDeadlines(long now)
     {
         List<PendingCall>? expired = _calls.TakeExpired(now, out long next);
         foreach (PendingCall call in expired ?? [])
@@ -293,17 +301,17 @@ internal abstract class RpcConnection : WireConnection, ICallSource, ISwept
         return next;
     }
 
-    protected void StartSweeping()
+    protected void StartDeadlineTimer()
     {
-        if (Interlocked.Exchange(ref _isSwept, 1) != 0)
+        if (Interlocked.Exchange(ref _hasDeadlineTimer, 1) != 0)
         {
             return;
         }
 
-        Sweeper.Shared.Add(this);
+        DeadlineTimer.Shared.Add(this);
         if (IsClosed)
         {
-            Sweeper.Shared.Remove(this); // OnClosed may have missed it
+            DeadlineTimer.Shared.Remove(this); // OnClosed may have missed it
         }
     }
 
@@ -328,7 +336,7 @@ internal abstract class RpcConnection : WireConnection, ICallSource, ISwept
                 FinishIfDrained();
                 break;
             case FrameType.Error:
-                Failure failure = Bodies.ReadFailure(body); // before the call is taken: if it throws, the call ends with the connection
+                Failure failure = FrameBodies.ReadFailure(body); // before the call is taken: if it throws, the call ends with the connection
                 if (TakeCall(id) is { } failed)
                 {
                     failed.Fail(failure.ToException(Remote, failed.Method, failed.Faults));
@@ -372,7 +380,7 @@ internal abstract class RpcConnection : WireConnection, ICallSource, ISwept
 
     protected override void OnClosed(Exception reason)
     {
-        Sweeper.Shared.Remove(this);
+        DeadlineTimer.Shared.Remove(this);
         foreach (RpcRequest request in _cancellable.Values.Concat(_oneWay.Keys))
         {
             ThreadPool.UnsafeQueueUserWorkItem(static r => r.Cancel(), request, preferLocal: false);
@@ -439,7 +447,7 @@ internal abstract class RpcConnection : WireConnection, ICallSource, ISwept
                 }
                 else
                 {
-                    ended.Fail(Bodies.ReadFailure(content).ToException(Remote, null, null));
+                    ended.Fail(FrameBodies.ReadFailure(content).ToException(Remote, null, null));
                 }
 
                 break;
@@ -455,7 +463,7 @@ internal abstract class RpcConnection : WireConnection, ICallSource, ISwept
             throw new RpcException(RpcError.Protocol, $"a connection defines methods 0, 1, 2, … and at most {MaxDefinitions}");
         }
 
-        _defined.Add(new Definition(Bodies.ReadName(body)));
+        _defined.Add(new Definition(FrameBodies.ReadName(body)));
     }
 
     private void OnRequest(uint id, ReadOnlyMemory<byte> body)
@@ -470,6 +478,7 @@ internal abstract class RpcConnection : WireConnection, ICallSource, ISwept
             throw new RpcException(RpcError.Protocol, $"method {method} was not defined");
         }
 
+        EventLoop.Watch(); // interceptors and converters are users' code too
         int large = body.Length < LargeRequest ? 0 : body.Length;
         _served.Begin(isOneWay, large);
         Definition definition = _defined[(int)method];
@@ -480,14 +489,14 @@ internal abstract class RpcConnection : WireConnection, ICallSource, ISwept
             if (callee is null)
             {
                 string name = definition.Name;
-                if (name == CallbackTable.GiveBack)
+                if (name == ExportedObjects.ReleaseMethod)
                 {
-                    TakeBack(body[^rest.Length..]);
+                    OnRelease(body[^rest.Length..]);
                     RequestEnded(isOneWay, large);
                     return;
                 }
 
-                _defined[(int)method] = definition = name.StartsWith('#') ? _callbacks.Resolve(name, (int)method) : Resolve(name);
+                _defined[(int)method] = definition = name.StartsWith('#') ? _exports.Resolve(name, (int)method) : Resolve(name);
                 callee = definition.Callee ?? throw new RpcException(RpcError.ServiceNotFound, $"{name} was taken back this moment");
             }
 
@@ -508,7 +517,7 @@ internal abstract class RpcConnection : WireConnection, ICallSource, ISwept
 
             Inbound.Begin(id);
             RpcRequest request = callee.Value.Dispatcher.Read(definition.Index, callee.Value.Target, ref reader, RpcSerializer.Default, Inbound);
-            request.Attach(this, id, definition.Name, timeout, isOneWay, large, Inbound.End());
+            request.Attach(this, id, definition.Name, callee.Value.Dispatcher.TrustOf(definition.Index), timeout, isOneWay, large, Inbound.End());
             if (call is not null)
             {
                 request.Attach(call, isWatched ? Pipeline : null);
@@ -547,10 +556,10 @@ internal abstract class RpcConnection : WireConnection, ICallSource, ISwept
         }
     }
 
-    private void TakeBack(ReadOnlyMemory<byte> arguments)
+    private void OnRelease(ReadOnlyMemory<byte> arguments)
     {
         var reader = new MessagePackReader(arguments);
-        foreach (int method in _callbacks.Release(GiveBackArguments.Read(ref reader)))
+        foreach (int method in _exports.Release(ReleaseArguments.Read(ref reader)))
         {
             _defined[method] = new Definition(_defined[method].Name); // the number may come to mean another object
         }
@@ -570,6 +579,10 @@ internal abstract class RpcConnection : WireConnection, ICallSource, ISwept
         {
             SendError(id, e);
         }
+        else if (isOneWay)
+        {
+            LogOneWayFailed(definition.Name, e);
+        }
 
         RequestEnded(isOneWay, large);
     }
@@ -579,16 +592,16 @@ internal abstract class RpcConnection : WireConnection, ICallSource, ISwept
     private static Exception Innermost(Exception e) => e.InnerException is { } inner ? Innermost(inner) : e;
 
     /// <summary>Tells the other side that one lending of an object of its own has come to an end here.</summary>
-    public void GiveBack(uint number)
+    public void Release(uint number)
     {
         try
         {
-            uint method = Define(CallbackTable.GiveBack); // sends a frame of its own
+            uint method = Define(ExportedObjects.ReleaseMethod); // sends a frame of its own
             FrameBuffer frame = FrameBuffer.Begin(FrameType.Request, 0);
             frame.WriteVarint(method);
             frame.WriteVarint(RequestFlags.OneWay);
             var writer = new MessagePackWriter(frame);
-            new GiveBackArguments(number).Write(ref writer, RpcSerializer.Default);
+            new ReleaseArguments(number).Write(ref writer, RpcSerializer.Default);
             writer.Flush();
             Send(frame, isUrgent: false);
         }
@@ -597,6 +610,12 @@ internal abstract class RpcConnection : WireConnection, ICallSource, ISwept
             // Nothing more can be defined on this connection: then the object is lent for its life, as is promised anyway.
         }
     }
+
+    /// <summary>A one-way call has failed: no caller hears of it.</summary>
+    public void LogOneWayFailed(string method, Exception e) => LogOneWayFailed(Logger, method, Remote, ExceptionText.Message(e), e);
+
+    [LoggerMessage(1006, LogLevel.Warning, "The one-way call of {Method} by {Remote} failed: {Reason}")]
+    private static partial void LogOneWayFailed(ILogger logger, string method, string remote, string reason, Exception exception);
 
     protected static string Bounded(string text, int length) => text.Length <= length ? text : text[..length] + "…";
 }
@@ -614,6 +633,6 @@ internal sealed record Definition(string Name, RpcDispatcher? Dispatcher = null,
 {
     /// <summary>Whom to call. Null: not looked up yet, in vain, or taken back.</summary>
     public (RpcDispatcher Dispatcher, object Target)? Callee => Service is not null
-        ? Service.Offered is { Dispatcher: { } dispatcher } offered ? (dispatcher, offered.Target) : null
+        ? Service.Current is { Dispatcher: { } dispatcher } target ? (dispatcher, target.Target) : null
         : Dispatcher is not null && Target is not null ? (Dispatcher, Target) : null;
 }

@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
 using System.Diagnostics;
+using System.Diagnostics.CodeAnalysis;
 using System.Net.Security;
 using System.Runtime.CompilerServices;
 using GlooX.Server;
@@ -15,10 +16,9 @@ namespace GlooX.Protocol;
 /// </summary>
 /// <remarks>
 /// <para>
-/// Work (a request to serve, an answer to hand over) is run by the thread that read it, after the next read has been started: no hop to
-/// another thread, and reading goes on whatever the work does. On the thread of an <see cref="EventLoop"/> it runs unguarded: if it blocks,
-/// the loop's monitor calls for rescue. Work that was seen to be slow, and all work elsewhere, is run by the thread pool, with one helper
-/// queued there as long as more work or unsent frames wait. Either way, work that blocks holds up itself alone.
+/// Work (a request to serve, an answer to hand over) runs users' code. When its method is known to be quick, the thread of an
+/// <see cref="EventLoop"/> that read it runs it too, after the next read has been started; if it blocks all the same, the loop's monitor
+/// calls for rescue. All other work runs on <see cref="HandlerThreads"/>. Either way, work that blocks holds up itself alone.
 /// </para>
 /// <para>
 /// Sending: a frame is written into thread-local scratch without a lock and copied under a short one into the batch that is being filled.
@@ -26,7 +26,7 @@ namespace GlooX.Protocol;
 /// together goes out together (throughput). A frame that waits always has somebody on the way to send it.
 /// </para>
 /// </remarks>
-internal abstract class WireConnection : IThreadPoolWorkItem, IInlineWork
+internal abstract class WireConnection : IThreadPoolWorkItem, IInlineWork, IHandlerQueue
 {
     private const int SmallBuffer = 4 * 1024;
     private const int ReadBuffer = 64 * 1024;
@@ -43,36 +43,26 @@ internal abstract class WireConnection : IThreadPoolWorkItem, IInlineWork
     // In milliseconds; then the room for batches is given back.
     private const int Quiet = 1000;
 
-    // The clock is read once for so many pieces of work.
-    private const int Slice = 16;
-
-    // Runs through the thread pool before work is trusted again, after it was slow or blocked.
-    private const int SlowPenalty = 128;
-    private const int BlockPenalty = 1024;
-
-    // So many slow runs on end are no accident, such as a core that was not to be had.
-    private const int Proof = 3;
-
-    // What one thread does before it gives way, and the average beyond which work is slow: a hop is then cheap beside it.
+    // What one thread does before it gives way.
     private static readonly long s_longRun = Stopwatch.Frequency / 4_000;
-    private static readonly long s_slowWork = Stopwatch.Frequency / 20_000;
 
     private readonly SslStream _stream;
     private readonly SocketStream? _socket;
     private readonly int _maxFrame;
     private readonly int _highWater;
     private readonly Lock _gate = new();
-    private readonly ConcurrentQueue<IThreadPoolWorkItem> _ready = new();
+    private readonly ConcurrentQueue<IWork> _ready = new();
+    private readonly ConcurrentQueue<IWork> _slow = new(); // ready, and not to be run by the loop
     private readonly TaskCompletionSource _closed = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private FrameBuffer _filling = new(SmallBuffer);
     private FrameBuffer _sending = new(SmallBuffer);
     private TaskCompletionSource? _drained;
     private bool _flushing;
     private Exception? _closeReason;
-    private int _helperQueued;
-    private int _unguarded; // the thread that runs work unguarded
-    private int _penalty;
-    private int _suspicion;
+    private int _flushQueued;
+    private int _workQueued;
+    private int _inline; // the thread of a loop that runs work
+    private MethodTrust? _running; // what it runs
     private int _held; // work waits for the next batch to be taken
     private long _heard = Environment.TickCount64;
     private long _asked;
@@ -119,20 +109,46 @@ internal abstract class WireConnection : IThreadPoolWorkItem, IInlineWork
     /// <summary>Calls that are made or served.</summary>
     protected abstract int InFlight { get; }
 
+    /// <summary>What runs the work that the loop does not.</summary>
+    protected abstract HandlerThreads Threads { get; }
+
     /// <summary>Whether work that was read is to wait: until the other side has read what was sent to it.</summary>
     protected virtual bool HoldsWork => false;
 
     void IThreadPoolWorkItem.Execute()
     {
-        Interlocked.Exchange(ref _helperQueued, 0);
-        RunReady(isGuarded: true);
+        Interlocked.Exchange(ref _flushQueued, 0);
+        Flush();
     }
 
     void IInlineWork.Rescue()
     {
-        Volatile.Write(ref _penalty, BlockPenalty);
-        Interlocked.Exchange(ref _unguarded, 0);
-        QueueHelper();
+        Volatile.Read(ref _running)?.Blocked(Environment.TickCount64);
+        Interlocked.Exchange(ref _inline, 0);
+        QueueFlush();
+        QueueWork();
+    }
+
+    void IHandlerQueue.RunNext()
+    {
+        Interlocked.Exchange(ref _workQueued, 0);
+        RunReady(isInline: false);
+    }
+
+    void IHandlerQueue.Refuse()
+    {
+        for (int count = _slow.Count; count > 0 && !HoldsWork && _slow.TryDequeue(out IWork? work); count--)
+        {
+            if (!work.TryRefuse(Threads.Most))
+            {
+                _slow.Enqueue(work);
+            }
+        }
+
+        if (!_ready.IsEmpty)
+        {
+            ThreadPool.UnsafeQueueUserWorkItem(static c => c.RunQuick(), this, preferLocal: false);
+        }
     }
 
     /// <summary>Waits until the batch has gone out, or the connection is closed.</summary>
@@ -182,9 +198,9 @@ internal abstract class WireConnection : IThreadPoolWorkItem, IInlineWork
         {
             Flush();
         }
-        else if (Volatile.Read(ref _unguarded) != Environment.CurrentManagedThreadId)
+        else if (Volatile.Read(ref _inline) != Environment.CurrentManagedThreadId)
         {
-            QueueHelper();
+            QueueFlush();
         }
 
         return true;
@@ -253,9 +269,9 @@ internal abstract class WireConnection : IThreadPoolWorkItem, IInlineWork
             while (true)
             {
                 ValueTask<int> reading = _stream.ReadAsync(buffer.AsMemory(end));
-                if (reading.IsCompleted && !_ready.IsEmpty)
+                if (reading.IsCompleted)
                 {
-                    QueueHelper();
+                    QueueWork();
                 }
 
                 int read = await new ReadThenRun(reading, this);
@@ -276,13 +292,14 @@ internal abstract class WireConnection : IThreadPoolWorkItem, IInlineWork
                     if (IsCongested && !AlwaysReads)
                     {
                         // Here and not after them all: small frames may have large answers.
-                        QueueHelper();
+                        QueueWork();
+                        QueueFlush();
                         await DrainAsync(CancellationToken.None).ConfigureAwait(false);
                     }
 
                     while (IsFull && !IsClosed)
                     {
-                        QueueHelper();
+                        QueueWork();
                         await Task.Delay(1).ConfigureAwait(false);
                         Volatile.Write(ref _heard, Environment.TickCount64); // it is this side that does not listen
                     }
@@ -346,12 +363,8 @@ internal abstract class WireConnection : IThreadPoolWorkItem, IInlineWork
             FrameMemory?.Return(taken);
         }
 
-        if (!_ready.IsEmpty)
-        {
-            QueueHelper();
-        }
-
         Close(reason);
+        QueueWork(); // a closed connection holds nothing back
     }
 
     /// <summary>
@@ -397,13 +410,13 @@ internal abstract class WireConnection : IThreadPoolWorkItem, IInlineWork
     }
 
     /// <summary>Hands work to whoever runs it next; for <see cref="OnFrame"/>.</summary>
-    protected void Ready(IThreadPoolWorkItem work) => _ready.Enqueue(work);
+    protected void Ready(IWork work) => _ready.Enqueue(work);
 
     /// <summary>As <see cref="Ready"/>, from anywhere.</summary>
-    protected void ReadySoon(IThreadPoolWorkItem work)
+    protected void ReadySoon(IWork work)
     {
         _ready.Enqueue(work);
-        QueueHelper();
+        QueueWork();
     }
 
     /// <summary>Handles one frame on the reader loop; <paramref name="body"/> is valid only during the call.</summary>
@@ -422,7 +435,7 @@ internal abstract class WireConnection : IThreadPoolWorkItem, IInlineWork
     private void SendGoAway(RpcException reason)
     {
         FrameBuffer goAway = FrameBuffer.Begin(FrameType.GoAway, 0);
-        Bodies.WriteGoAway(goAway, reason.Code, reason.Message);
+        FrameBodies.WriteGoAway(goAway, reason.Code, reason.Message);
         Send(goAway);
     }
 
@@ -446,11 +459,19 @@ internal abstract class WireConnection : IThreadPoolWorkItem, IInlineWork
         }
     }
 
-    private void QueueHelper()
+    private void QueueFlush()
     {
-        if (Volatile.Read(ref _helperQueued) == 0 && Interlocked.Exchange(ref _helperQueued, 1) == 0)
+        if (Volatile.Read(ref _flushQueued) == 0 && Interlocked.Exchange(ref _flushQueued, 1) == 0)
         {
             ThreadPool.UnsafeQueueUserWorkItem(this, preferLocal: false);
+        }
+    }
+
+    private void QueueWork()
+    {
+        if ((!_ready.IsEmpty || !_slow.IsEmpty) && Volatile.Read(ref _workQueued) == 0 && Interlocked.Exchange(ref _workQueued, 1) == 0)
+        {
+            Threads.Queue(this);
         }
     }
 
@@ -464,111 +485,122 @@ internal abstract class WireConnection : IThreadPoolWorkItem, IInlineWork
 
         if (EventLoop.TryBegin(this))
         {
-            if (Volatile.Read(ref _penalty) > 0)
-            {
-                QueueHelper();
-            }
-            else
-            {
-                Volatile.Write(ref _unguarded, Environment.CurrentManagedThreadId);
-                RunReady(isGuarded: false);
-            }
-
+            Volatile.Write(ref _inline, Environment.CurrentManagedThreadId);
+            RunReady(isInline: true);
             EventLoop.End();
         }
         else
         {
-            RunReady(isGuarded: true);
+            QueueWork();
         }
     }
 
-    /// <summary>Runs what is ready, then sends what that has written.</summary>
-    private void RunReady(bool isGuarded)
+    /// <summary>Runs what is ready, or as much of it as is known to be quick, then sends what that has written.</summary>
+    /// <param name="isInline">Whether the loop's thread runs it, and slow work is to go elsewhere.</param>
+    private void RunReady(bool isInline)
     {
         ExecutionContext? context = ExecutionContext.Capture();
-        bool isSlow = Volatile.Read(ref _penalty) > 0;
-        int done = 0;
-        long worked = 0;
-        long start = Stopwatch.GetTimestamp();
-        while (!HoldsWork && _ready.TryDequeue(out IThreadPoolWorkItem? work))
+        long begun = Stopwatch.GetTimestamp();
+        long start = begun;
+        while (start - begun <= s_longRun && TryNext(isInline, out IWork? work))
         {
-            if (isGuarded && (!_ready.IsEmpty || Volatile.Read(ref _filling).Length > 0))
+            MethodTrust trust = work.Trust; // before: an answer is used again at once
+            if (isInline)
             {
-                QueueHelper();
+                Volatile.Write(ref _running, trust);
+            }
+            else
+            {
+                QueueWork(); // if this one blocks, others go on with the rest
             }
 
             work.Execute();
-            if (ExecutionContext.Capture() != context)
-            {
-                ExecutionContext.Restore(context!); // what one handler leaves behind is not for the next to see
-            }
-
-            if (!isGuarded && !EventLoop.Progress())
-            {
-                Interlocked.CompareExchange(ref _unguarded, 0, Environment.CurrentManagedThreadId);
-                QueueHelper();
-                return;
-            }
-
-            if (++done % Slice != 0 && !isSlow && Volatile.Read(ref _filling).Length < FullBatch)
-            {
-                continue;
-            }
-
             long now = Stopwatch.GetTimestamp();
-            worked += now - start;
-            if (worked > s_longRun)
+            trust.Ran(now - start);
+            RestoreContext(context);
+            if (isInline && !EventLoop.Progress())
             {
-                QueueHelper();
-                start = now;
-                break;
-            }
-
-            if (isSlow || Volatile.Read(ref _filling).Length >= FullBatch)
-            {
-                Flush();
-                now = Stopwatch.GetTimestamp();
+                break; // another thread has the loop
             }
 
             start = now;
-        }
-
-        if (HoldsWork && !_ready.IsEmpty)
-        {
-            Interlocked.Exchange(ref _held, 1);
-            if (!HoldsWork)
+            if (Volatile.Read(ref _filling).Length >= FullBatch)
             {
-                QueueHelper(); // the batch went out before it could know
+                Flush();
+                start = Stopwatch.GetTimestamp();
             }
         }
 
-        worked += Stopwatch.GetTimestamp() - start;
-        if (!isGuarded)
+        if (isInline)
         {
-            Interlocked.CompareExchange(ref _unguarded, 0, Environment.CurrentManagedThreadId);
+            Interlocked.CompareExchange(ref _inline, 0, Environment.CurrentManagedThreadId);
         }
 
         Flush();
-        if (done > 0)
+        Continue();
+    }
+
+    /// <summary>Runs what is known to be quick where no thread is free for it.</summary>
+    private void RunQuick()
+    {
+        ExecutionContext? context = ExecutionContext.Capture();
+        while (TryNext(isInline: true, out IWork? work))
         {
-            Judge(worked > done * s_slowWork, isSlow);
+            work.Execute();
+            RestoreContext(context);
+        }
+
+        Flush();
+        Continue();
+    }
+
+    private bool TryNext(bool isInline, [NotNullWhen(true)] out IWork? work)
+    {
+        work = null;
+        while (!HoldsWork)
+        {
+            if ((!isInline && _slow.TryDequeue(out work)) || !_ready.TryDequeue(out work))
+            {
+                return work is not null;
+            }
+
+            if (!isInline || work.Trust.IsQuick)
+            {
+                return true;
+            }
+
+            _slow.Enqueue(work);
+            QueueWork();
+        }
+
+        return false;
+    }
+
+    /// <summary>Sees to it that what is left is run: soon, or when the other side has read what was sent to it.</summary>
+    private void Continue()
+    {
+        if (HoldsWork)
+        {
+            Interlocked.Exchange(ref _held, 1);
+        }
+
+        if (!HoldsWork)
+        {
+            QueueWork();
         }
     }
 
-    private void Judge(bool isSlow, bool wasSlow)
+    // What one handler leaves behind is not for the next to see.
+    private static void RestoreContext(ExecutionContext? context)
     {
-        if (!isSlow)
+        if (ExecutionContext.Capture() != context)
         {
-            _suspicion = 0;
-            if (wasSlow)
-            {
-                Interlocked.Decrement(ref _penalty);
-            }
+            ExecutionContext.Restore(context!);
         }
-        else if (++_suspicion >= Proof)
+
+        if (SynchronizationContext.Current is not null)
         {
-            _suspicion = 0;
-            Volatile.Write(ref _penalty, SlowPenalty);
+            SynchronizationContext.SetSynchronizationContext(null);
         }
     }
 
@@ -614,7 +646,7 @@ internal abstract class WireConnection : IThreadPoolWorkItem, IInlineWork
 
                 if (Volatile.Read(ref _held) != 0 && Interlocked.Exchange(ref _held, 0) != 0)
                 {
-                    QueueHelper();
+                    QueueWork();
                 }
 
                 for (ReadOnlyMemory<byte> rest = batch.Written; !rest.IsEmpty; rest = rest[Math.Min(rest.Length, WriteSlice)..])

@@ -1,15 +1,17 @@
 using System.ComponentModel;
+using GlooX.Server;
 using Nerdbank.MessagePack;
 using PolyType;
 
-// What generated code is written against. Public because generated code lives in the user's assembly; hidden from completion
-// because nobody writes against it by hand.
+// The API of generated code. It is public because generated code lives in the user's assembly, and hidden from completion because no
+// person writes against it.
 namespace GlooX.RpcRuntime;
 
-/// <summary>Reads the result of a call. Runs on the connection's reader loop.</summary>
+/// <summary>Reads the result of a call. Runs on the connection's read loop.</summary>
 /// <typeparam name="T">The result's type.</typeparam>
 /// <param name="reader">Positioned at the result.</param>
-/// <param name="serializer">Reads what is no primitive.</param>
+/// <param name="serializer">Serializes values that are no primitives.</param>
+/// <returns>The result.</returns>
 [EditorBrowsable(EditorBrowsableState.Never)]
 public delegate T RpcResultReader<out T>(ref MessagePackReader reader, RpcSerializer serializer);
 
@@ -18,8 +20,8 @@ public delegate T RpcResultReader<out T>(ref MessagePackReader reader, RpcSerial
 public interface IRpcArguments
 {
     /// <summary>Writes one MessagePack array with all arguments.</summary>
-    /// <param name="writer">Where to.</param>
-    /// <param name="serializer">Writes what is no primitive.</param>
+    /// <param name="writer">Receives the array.</param>
+    /// <param name="serializer">Serializes values that are no primitives.</param>
     void Write(ref MessagePackWriter writer, RpcSerializer serializer);
 }
 
@@ -27,10 +29,10 @@ public interface IRpcArguments
 [EditorBrowsable(EditorBrowsableState.Never)]
 public readonly struct RpcVoid
 {
-    /// <summary>Reads nil, or skips whatever is there.</summary>
+    /// <summary>Reads nil, or skips any other value.</summary>
     /// <param name="reader">Positioned at the result.</param>
     /// <param name="serializer">Not used.</param>
-    /// <returns>Nothing.</returns>
+    /// <returns>The empty result.</returns>
     public static RpcVoid Read(ref MessagePackReader reader, RpcSerializer serializer)
     {
         reader.Skip(new SerializationContext());
@@ -38,62 +40,79 @@ public readonly struct RpcVoid
     }
 }
 
-/// <summary>A method as a caller knows it: one static instance for each method of a contract.</summary>
-/// <typeparam name="TResult">What it returns; <see cref="RpcVoid"/> for nothing.</typeparam>
-/// <param name="name">Name on the wire.</param>
+/// <summary>A method as callers see it: one static instance for each method of a contract.</summary>
+/// <typeparam name="TResult">The result's type; <see cref="RpcVoid"/> for none.</typeparam>
+/// <param name="name">The name on the wire.</param>
 /// <param name="readResult">Reads the result.</param>
 /// <param name="timeoutMilliseconds">0: the client's default; -1: no limit.</param>
-/// <param name="isOneWay">Whether no answer is wanted.</param>
-/// <param name="isIdempotent">Whether a call may be made again when its connection broke.</param>
+/// <param name="isOneWay">Whether the caller wants no answer.</param>
+/// <param name="isIdempotent">Whether a call may be repeated when its connection broke.</param>
 /// <param name="faults">The details that its failures may carry; null: none.</param>
 [EditorBrowsable(EditorBrowsableState.Never)]
 public sealed class RpcMethod<TResult>(
     string name, RpcResultReader<TResult> readResult, int timeoutMilliseconds = 0, bool isOneWay = false, bool isIdempotent = false, RpcFaultKind[]? faults = null)
 {
-    /// <summary>Name on the wire.</summary>
-    public string Name { get; } = name;
+    /// <summary>The name on the wire.</summary>
+    internal string Name { get; } = name;
 
     /// <summary>0: the client's default; -1: no limit.</summary>
-    public int TimeoutMilliseconds { get; } = timeoutMilliseconds;
+    internal int TimeoutMilliseconds { get; } = timeoutMilliseconds;
 
-    /// <summary>Whether no answer is wanted.</summary>
-    public bool IsOneWay { get; } = isOneWay;
+    /// <summary>Whether the caller wants no answer.</summary>
+    internal bool IsOneWay { get; } = isOneWay;
 
-    /// <summary>Whether a call may be made again when its connection broke.</summary>
-    public bool IsIdempotent { get; } = isIdempotent;
+    /// <summary>Whether a call may be repeated when its connection broke.</summary>
+    internal bool IsIdempotent { get; } = isIdempotent;
 
     internal RpcResultReader<TResult> ReadResult { get; } = readResult;
 
     internal RpcFaultKind[]? Faults { get; } = faults;
+
+    /// <summary>Whether the code that follows its answers is quick. Trusted at first, because it is this process's own code.</summary>
+    internal MethodTrust Trust { get; init; } = new(isQuick: true);
 }
 
-/// <summary>Turns the requests for one class or contract into calls of its methods. Stateless; one instance for each type.</summary>
+/// <summary>Turns requests for one class or contract into calls of its methods. Stateless; one instance for each type.</summary>
 [EditorBrowsable(EditorBrowsableState.Never)]
 public abstract class RpcDispatcher
 {
-    /// <summary>The names on the wire; the position is the method's index.</summary>
+    private MethodTrust[]? _trust;
+
+    /// <summary>The names on the wire; a method's index is its position.</summary>
     public abstract IReadOnlyList<string> Methods { get; }
 
-    /// <summary>Reads the arguments and returns the request, ready to run. Runs on the reader loop, so it runs no user code beyond the types' converters.</summary>
+    /// <summary>Whether the method's runs have been quick.</summary>
+    internal MethodTrust TrustOf(int method) => (Volatile.Read(ref _trust) ?? MakeTrust())[method];
+
+    private MethodTrust[] MakeTrust()
+    {
+        MethodTrust[] made = [.. Methods.Select(static _ => new MethodTrust(isQuick: false))];
+        return Interlocked.CompareExchange(ref _trust, made, null) ?? made;
+    }
+
+    /// <summary>
+    /// Reads the arguments and returns a request that is ready to run. Runs on the connection's read loop; the only user code it runs are the
+    /// types' converters.
+    /// </summary>
     /// <param name="method">Index into <see cref="Methods"/>.</param>
-    /// <param name="target">The object that is called.</param>
+    /// <param name="target">The object to call.</param>
     /// <param name="arguments">Positioned at the array of arguments.</param>
-    /// <param name="serializer">Reads what is no primitive.</param>
-    /// <param name="inbound">Reads what does not travel as a value.</param>
+    /// <param name="serializer">Serializes values that are no primitives.</param>
+    /// <param name="inbound">Reads streams and callbacks.</param>
     /// <returns>The request.</returns>
     public abstract RpcRequest Read(int method, object target, ref MessagePackReader arguments, RpcSerializer serializer, RpcInbound inbound);
 }
 
-/// <summary>Small things that generated code needs.</summary>
+/// <summary>Helpers for generated code.</summary>
 [EditorBrowsable(EditorBrowsableState.Never)]
 public static class RpcArguments
 {
-    /// <summary>Reads the head of the argument array.</summary>
+    /// <summary>Reads the header of the argument array.</summary>
     /// <param name="reader">Positioned at the array.</param>
-    /// <param name="required">How many arguments there must be.</param>
-    /// <param name="maximum">How many there may be.</param>
-    /// <returns>How many there are.</returns>
-    /// <exception cref="RpcException"><see cref="RpcError.BadArguments"/>: too few or too many.</exception>
+    /// <param name="required">The smallest number of arguments.</param>
+    /// <param name="maximum">The largest number of arguments.</param>
+    /// <returns>The number of arguments.</returns>
+    /// <exception cref="RpcException"><see cref="RpcError.BadArguments"/>: too few or too many arguments.</exception>
     public static int Begin(ref MessagePackReader reader, int required, int maximum)
     {
         int count = reader.ReadArrayHeader();
@@ -108,27 +127,27 @@ public static class RpcArguments
 
     /// <summary>Refuses null where the contract does not allow it.</summary>
     /// <typeparam name="T">The parameter's type.</typeparam>
-    /// <param name="value">What came.</param>
+    /// <param name="value">The argument.</param>
     /// <param name="parameter">The parameter's name.</param>
     /// <returns><paramref name="value"/>.</returns>
-    /// <exception cref="RpcException"><see cref="RpcError.BadArguments"/>: it is null.</exception>
+    /// <exception cref="RpcException"><see cref="RpcError.BadArguments"/>: the argument is null.</exception>
     public static T NotNull<T>(T? value, string parameter)
         where T : class =>
-        value ?? throw new RpcException(RpcError.BadArguments, $"argument '{parameter}' may not be null");
+        value ?? throw new RpcException(RpcError.BadArguments, $"argument '{parameter}' must not be null");
 }
 
-/// <summary>What the generated module initializers fill: which proxy and which dispatcher belongs to a type. Thread-safe.</summary>
+/// <summary>The proxies, dispatchers and shapes that generated module initializers register. Thread-safe.</summary>
 [EditorBrowsable(EditorBrowsableState.Never)]
 public static partial class RpcRegistry
 {
     /// <summary>Registers the proxy of a contract.</summary>
     /// <typeparam name="T">The contract.</typeparam>
-    /// <param name="create">Makes a proxy that calls through the given invoker.</param>
+    /// <param name="create">Creates a proxy that calls through the given invoker.</param>
     public static partial void AddProxy<T>(Func<RpcInvoker, T> create)
         where T : class;
 
-    /// <summary>Registers shapes that were generated: with them values are serialized without reflection.</summary>
-    /// <param name="provider">Gives the shapes of an assembly; called when one is needed.</param>
+    /// <summary>Registers generated shapes, so that their types are serialized without reflection.</summary>
+    /// <param name="provider">Returns the shapes of an assembly; called when the first one is needed.</param>
     public static partial void AddShapes(Func<ITypeShapeProvider> provider);
 
     /// <summary>Registers the dispatcher of a class or contract.</summary>

@@ -2,7 +2,7 @@ using System.ComponentModel;
 
 namespace GlooX.RpcRuntime;
 
-/// <summary>A detail that a method's failures may carry, as its contract says. Stateless.</summary>
+/// <summary>A detail that failures of a method may carry, as its contract declares. Stateless.</summary>
 [EditorBrowsable(EditorBrowsableState.Never)]
 public abstract class RpcFaultKind
 {
@@ -11,7 +11,7 @@ public abstract class RpcFaultKind
     /// <summary>The detail's type on the wire.</summary>
     internal string Name { get; }
 
-    /// <summary>The failure with its detail read; null: the detail does not fit.</summary>
+    /// <summary>The failure with its detail deserialized; null: the detail does not fit.</summary>
     internal abstract RpcException? Read(RpcException failure, RpcFaultDetail detail);
 }
 
@@ -20,7 +20,7 @@ public abstract class RpcFaultKind
 [EditorBrowsable(EditorBrowsableState.Never)]
 public sealed class RpcFaultKind<T> : RpcFaultKind
 {
-    /// <summary>Makes one.</summary>
+    /// <summary>Creates the description.</summary>
     public RpcFaultKind()
         : base(RpcFaultDetail.NameOf(typeof(T)))
     {
@@ -35,5 +35,6 @@ public sealed class RpcFaultKind<T> : RpcFaultKind
             RemoteType = failure.RemoteType,
             RemoteStack = failure.RemoteStack,
             RemoteDetail = detail,
+            InnerCode = failure.InnerCode,
         };
 }

@@ -31,8 +31,10 @@ public static partial class RpcRegistry
     /// The dispatcher of a class or contract, or of the nearest base class that has one, or of the contracts of a class that generated code
     /// cannot name; null if nothing of it is exposed.
     /// </summary>
+    /// <param name="type">The class or contract.</param>
+    /// <returns>The dispatcher, or null.</returns>
     [UnconditionalSuppressMessage("Trimming", "IL2070", Justification = "Only contracts matter, which generated code names: an object keeps the interfaces that somebody can cast it to.")]
-    internal static RpcDispatcher? FindDispatcher(Type type)
+    public static RpcDispatcher? FindDispatcher(Type type)
     {
         RpcDispatcher? found = null;
         Type? at = type;
@@ -53,6 +55,13 @@ public static partial class RpcRegistry
             .OfType<RpcDispatcher>()];
         return contracts.Length == 0 ? found : new ContractsDispatcher(found is null ? contracts : [found, .. contracts]);
     }
+
+    /// <summary>The dispatcher of a class or contract, as <see cref="FindDispatcher"/>.</summary>
+    /// <param name="type">The class or contract.</param>
+    /// <returns>The dispatcher.</returns>
+    /// <exception cref="ArgumentException">The type exposes nothing.</exception>
+    public static RpcDispatcher GetDispatcher(Type type) => FindDispatcher(type)
+        ?? throw new ArgumentException($"nothing of {type} can be called: no method has [Rpc], no interface has [RpcService], or its project does not run the GlooX source generator (it comes with the GlooX package)", nameof(type));
 
     private static RpcDispatcher? Registered(Type type)
     {

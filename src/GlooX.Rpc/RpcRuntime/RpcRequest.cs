@@ -1,6 +1,7 @@
 using System.ComponentModel;
 using GlooX.Interceptors;
 using GlooX.Protocol;
+using GlooX.Server;
 using GlooX.Streams;
 using Nerdbank.MessagePack;
 
@@ -9,11 +10,10 @@ using Nerdbank.MessagePack;
 namespace GlooX.RpcRuntime;
 
 /// <summary>
-/// A call that has arrived: its target and arguments. Runs on the thread pool, never on the reader loop, so that a handler that blocks
-/// blocks only itself. Whatever the handler does, exactly one answer is sent.
+/// A call that has arrived: its target and arguments. Whatever the handler does, exactly one answer is sent.
 /// </summary>
 [EditorBrowsable(EditorBrowsableState.Never)]
-public abstract class RpcRequest : IThreadPoolWorkItem
+public abstract class RpcRequest : IWork
 {
     private readonly bool _cancellable;
     private List<IncomingStream>? _streams;
@@ -22,10 +22,13 @@ public abstract class RpcRequest : IThreadPoolWorkItem
     private int _largeBytes;
     private long _deadline;
     private string _method = "";
+    private MethodTrust _trust = null!;
     private RpcCall? _call;
     private Pipeline? _pipeline;
 
     internal RpcRequest(bool cancellable) => _cancellable = cancellable;
+
+    MethodTrust IWork.Trust => _trust;
 
     internal RpcConnection Connection { get; private set; } = null!;
 
@@ -41,28 +44,50 @@ public abstract class RpcRequest : IThreadPoolWorkItem
     /// <summary>Whether somebody stands between the call and its handler.</summary>
     private protected bool IsIntercepted => _pipeline is not null;
 
-    void IThreadPoolWorkItem.Execute()
+    void IWork.Execute()
     {
         RpcRequest? outer = RpcCall.Running;
         RpcCall.Running = this;
-        Run();
-        RpcCall.Running = outer;
+        try
+        {
+            Run();
+        }
+        finally
+        {
+            RpcCall.Running = outer;
+        }
+    }
+
+    bool IWork.TryRefuse(int threads)
+    {
+        if (IsOneWay)
+        {
+            return false; // nobody would hear of it
+        }
+
+        var refusal = new RpcException(
+            RpcError.Overloaded, $"{_method}: all {threads} threads for handlers are busy (MaxHandlerThreads): call again later, or have the handlers wait without holding a thread");
+        RpcTelemetry.Refused(_method, Connection.ServedAt, refusal);
+        Fail(refusal);
+        return true;
     }
 
     /// <summary>Takes its place on a connection.</summary>
     /// <param name="connection">Where the answer goes.</param>
     /// <param name="id">The request's id.</param>
     /// <param name="method">What is called.</param>
+    /// <param name="trust">What is known of the method's runs.</param>
     /// <param name="timeout">Milliseconds the caller waits; 0: no limit.</param>
     /// <param name="isOneWay">Whether no answer is wanted.</param>
     /// <param name="largeBytes">How many bytes it takes up of <see cref="RpcServerOptions.MaxInFlightBytes"/>.</param>
     /// <param name="streams">What the caller sends besides; null: nothing.</param>
     /// <exception cref="RpcException"><see cref="RpcError.Protocol"/>: the id is taken.</exception>
-    internal void Attach(RpcConnection connection, uint id, string method, uint timeout, bool isOneWay, int largeBytes, List<IncomingStream>? streams)
+    internal void Attach(RpcConnection connection, uint id, string method, MethodTrust trust, uint timeout, bool isOneWay, int largeBytes, List<IncomingStream>? streams)
     {
         Connection = connection;
         Id = id;
         _method = method;
+        _trust = trust;
         IsOneWay = isOneWay;
         _largeBytes = largeBytes;
         _streams = streams;
@@ -135,7 +160,7 @@ public abstract class RpcRequest : IThreadPoolWorkItem
         }
         catch (RpcException e)
         {
-            Connection.SendError(Id, e);
+            Connection.SendError(Id, new RpcException(e.Code, e.Message)); // it is this call's own failure
         }
 
         End();
@@ -154,6 +179,10 @@ public abstract class RpcRequest : IThreadPoolWorkItem
         if (!IsOneWay)
         {
             Connection.SendError(Id, e);
+        }
+        else if (e is not RpcException { Code: RpcError.Cancelled })
+        {
+            Connection.LogOneWayFailed(_method, e);
         }
 
         End();

@@ -55,9 +55,6 @@ public sealed class RpcSerializer
     public T? Read<T>(ref MessagePackReader reader) =>
         typeof(T) == typeof(object) ? (T?)ReadUntyped(ref reader, 0) : _inner.Deserialize(ref reader, Shape<T>.Instance);
 
-    /// <summary>Reads a value of a type known only now.</summary>
-    internal object? Read(ref MessagePackReader reader, Type type) => _inner.DeserializeObject(ref reader, Shapes.Of(type));
-
     /// <summary>Writes a value by its own type: what an untyped call sends.</summary>
     /// <param name="writer">Where to.</param>
     /// <param name="value">Null, a primitive, a string, bytes, a dictionary, a sequence, or any record.</param>
@@ -81,6 +78,7 @@ public sealed class RpcSerializer
             case byte or sbyte or short or ushort or uint: writer.Write(Convert.ToInt64(value, null)); break;
             case ulong v: writer.Write(v); break;
             case float v: writer.Write(v); break;
+            case CancellationToken: throw new RpcException(RpcError.BadArguments, "a CancellationToken cannot be sent");
             case IDictionary map when value is IDictionary<string, object?> or Dictionary<string, string>:
                 writer.WriteMapHeader(map.Count);
                 foreach (DictionaryEntry entry in map)

@@ -8,28 +8,28 @@ namespace GlooX.RpcRuntime;
 
 /// <summary>Writes one item of a stream.</summary>
 /// <typeparam name="T">The item's type.</typeparam>
-/// <param name="writer">Where to.</param>
-/// <param name="item">What.</param>
-/// <param name="serializer">Writes what is no primitive.</param>
+/// <param name="writer">Receives the item.</param>
+/// <param name="item">The item.</param>
+/// <param name="serializer">Serializes values that are no primitives.</param>
 [EditorBrowsable(EditorBrowsableState.Never)]
 public delegate void RpcItemWriter<in T>(ref MessagePackWriter writer, T item, RpcSerializer serializer);
 
-/// <summary>A call that is about to be made: numbers what does not travel as a value. One for each attempt.</summary>
+/// <summary>A call that is about to be made: assigns numbers to its streams and callbacks. One instance for each attempt.</summary>
 [EditorBrowsable(EditorBrowsableState.Never)]
 public sealed class RpcOutgoing
 {
     private readonly RpcConnection _connection;
     private readonly CancellationTokenSource _ended = new();
     private readonly List<(OutgoingStream Stream, Func<OutgoingStream, Task> Send)> _uploads = [];
-    private List<int>? _lent;
+    private List<int>? _exported;
 
     internal RpcOutgoing(RpcConnection connection) => _connection = connection;
 
-    /// <summary>Sends the items once the call is under way.</summary>
+    /// <summary>Adds a stream, whose items are sent once the call was sent.</summary>
     /// <typeparam name="T">The item's type.</typeparam>
-    /// <param name="items">What to send.</param>
+    /// <param name="items">The items.</param>
     /// <param name="write">Writes an item.</param>
-    /// <returns>What stands for the stream among the arguments.</returns>
+    /// <returns>The number that represents the stream among the arguments.</returns>
     public int Stream<T>(IAsyncEnumerable<T> items, RpcItemWriter<T> write)
     {
         ArgumentNullException.ThrowIfNull(items);
@@ -38,55 +38,55 @@ public sealed class RpcOutgoing
         return (int)stream.Number;
     }
 
-    /// <summary>Lends an object, for the connection's life.</summary>
-    /// <typeparam name="T">Its contract.</typeparam>
-    /// <param name="target">What the other side may call.</param>
-    /// <returns>What stands for the object among the arguments.</returns>
-    public int Lend<T>(T target)
+    /// <summary>Exports an object, until the connection ends or the other side releases it.</summary>
+    /// <typeparam name="T">The object's contract.</typeparam>
+    /// <param name="target">The object that the other side may call.</param>
+    /// <returns>The number that represents the object among the arguments.</returns>
+    public int Export<T>(T target)
         where T : class
     {
         ArgumentNullException.ThrowIfNull(target);
-        return Keep(_connection.Callbacks.Lend(target, typeof(T)));
+        return Keep(_connection.Exports.Export(target, typeof(T)));
     }
 
-    /// <summary>Lends a delegate, for the connection's life.</summary>
-    /// <typeparam name="T">Its type.</typeparam>
-    /// <param name="target">What the other side may call.</param>
-    /// <param name="dispatcher">Serves the calls; the same one for each call of a method.</param>
-    /// <returns>What stands for the delegate among the arguments.</returns>
-    public int Lend<T>(T target, RpcDispatcher dispatcher)
+    /// <summary>Exports a delegate, until the connection ends or the other side releases it.</summary>
+    /// <typeparam name="T">The delegate's type.</typeparam>
+    /// <param name="target">The delegate that the other side may call.</param>
+    /// <param name="dispatcher">Serves the calls; the same instance for every call of a method.</param>
+    /// <returns>The number that represents the delegate among the arguments.</returns>
+    public int Export<T>(T target, RpcDispatcher dispatcher)
         where T : Delegate
     {
         ArgumentNullException.ThrowIfNull(target);
-        return Keep(_connection.Callbacks.Lend(target, dispatcher));
+        return Keep(_connection.Exports.Export(target, dispatcher));
     }
 
-    /// <summary>The call was never sent: nobody will give back what it lent.</summary>
+    /// <summary>The call was never sent: releases the objects that were exported for it.</summary>
     internal void Abort()
     {
-        foreach (int number in _lent ?? [])
+        foreach (int number in _exported ?? [])
         {
-            _connection.Callbacks.Release((uint)number);
+            _connection.Exports.Release((uint)number);
         }
     }
 
     private int Keep(int number)
     {
-        (_lent ??= []).Add(number);
+        (_exported ??= []).Add(number);
         return number;
     }
 
-    /// <summary>The call was sent under this id.</summary>
+    /// <summary>The call was sent with this id.</summary>
     internal void Start(uint call)
     {
         foreach ((OutgoingStream stream, Func<OutgoingStream, Task> send) in _uploads)
         {
             stream.Call = call;
-            _ = Task.Run(() => send(stream), CancellationToken.None); // reports to the other side; the call's result says the rest
+            _ = Task.Run(() => send(stream), CancellationToken.None); // a failure is sent to the other side as the end of the stream
         }
     }
 
-    /// <summary>The call is over: once this returns, nothing more is sent. Runs nobody's code.</summary>
+    /// <summary>The call has ended: once this returns, nothing more is sent. Runs no user code.</summary>
     internal void Stop()
     {
         if (_uploads.Count == 0)
@@ -118,14 +118,14 @@ public sealed class RpcOutgoing
         }
         catch (Exception e)
         {
-            failure = e; // whatever the caller's stream throws, the handler that reads it is to know
+            failure = e; // any exception of the caller's stream is sent to the handler that reads it
         }
 
         stream.End(failure);
     }
 }
 
-/// <summary>A call that has come and is being read. Used by one thread, the reader's.</summary>
+/// <summary>A request that is being read. Used by one thread, the read loop's.</summary>
 [EditorBrowsable(EditorBrowsableState.Never)]
 public sealed class RpcInbound
 {
@@ -135,17 +135,17 @@ public sealed class RpcInbound
 
     internal RpcInbound(RpcConnection connection) => _connection = connection;
 
-    /// <summary>Reads what stands for a stream.</summary>
+    /// <summary>Reads the number that represents a stream.</summary>
     /// <typeparam name="T">The item's type.</typeparam>
     /// <param name="reader">Positioned at the argument.</param>
     /// <param name="read">Reads an item.</param>
-    /// <returns>The stream; to be enumerated once.</returns>
+    /// <returns>The stream; it can be enumerated once.</returns>
     public IAsyncEnumerable<T> Stream<T>(ref MessagePackReader reader, RpcResultReader<T> read)
     {
         uint number = reader.ReadUInt32();
         if (number == 0 || _streams?.Exists(s => s.Number == number) == true)
         {
-            throw new RpcException(RpcError.BadArguments, $"no stream can have the number {number} here");
+            throw new RpcException(RpcError.BadArguments, $"{number} is not a valid number for a stream");
         }
 
         var stream = new IncomingStream<T>(number, read);
@@ -155,26 +155,26 @@ public sealed class RpcInbound
         return stream;
     }
 
-    /// <summary>Reads what stands for an object that the caller has lent.</summary>
-    /// <typeparam name="T">Its contract.</typeparam>
+    /// <summary>Reads the number that represents an object of the caller.</summary>
+    /// <typeparam name="T">The object's contract.</typeparam>
     /// <param name="reader">Positioned at the argument.</param>
     /// <returns>A proxy that works until the connection ends.</returns>
-    public T Borrow<T>(ref MessagePackReader reader)
+    public T Import<T>(ref MessagePackReader reader)
         where T : class =>
-        RpcRegistry.CreateProxy<T>(Borrow(ref reader));
+        RpcRegistry.CreateProxy<T>(Import(ref reader));
 
-    /// <summary>Reads what stands for a delegate that the caller has lent.</summary>
+    /// <summary>Reads the number that represents a delegate of the caller.</summary>
     /// <param name="reader">Positioned at the argument.</param>
-    /// <returns>Calls its one method, until the connection ends.</returns>
-    public RpcInvoker Borrow(ref MessagePackReader reader)
+    /// <returns>An invoker for its one method, which works until the connection ends.</returns>
+    public RpcInvoker Import(ref MessagePackReader reader)
     {
         uint number = reader.ReadUInt32();
-        return new RpcInvoker(_connection, "#" + number.ToString(CultureInfo.InvariantCulture), new Borrowed(_connection, number));
+        return new RpcInvoker(_connection, "#" + number.ToString(CultureInfo.InvariantCulture), new RemoteReference(_connection, number));
     }
 
     internal void Begin(uint call) => (_call, _streams) = (call, null);
 
-    /// <summary>The call's streams; null for none.</summary>
+    /// <summary>The request's streams; null: none.</summary>
     internal List<IncomingStream>? End()
     {
         List<IncomingStream>? streams = _streams;

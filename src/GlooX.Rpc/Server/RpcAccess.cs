@@ -4,17 +4,17 @@ using GlooX.Tls;
 
 namespace GlooX
 {
-    /// <summary>Who may call a service. Decided when a caller first names a method, before an argument of it is read. Immutable.</summary>
+    /// <summary>Who may call a service. Checked when a caller first names a method, before any argument is read. Immutable.</summary>
     public sealed record RpcAccess
     {
-        /// <summary>The roles that may call; one of them is enough. Default: agent, client and child.</summary>
+        /// <summary>The roles that may call; a caller needs one of them. Default: agent, client and child.</summary>
         public RpcRole Roles { get; init; } = RpcRole.Agent | RpcRole.Client | RpcRole.Child;
 
-        /// <summary>What differs for single methods, by their names on the wire.</summary>
+        /// <summary>Roles for single methods, by name on the wire, in place of <see cref="Roles"/>. Default empty.</summary>
         public IReadOnlyDictionary<string, RpcRole> Methods { get; init; } = new Dictionary<string, RpcRole>(StringComparer.Ordinal);
 
         /// <summary>
-        /// A secret that callers must give beside their certificate, in <see cref="RpcClientOptions.Tokens"/>. Null (default): none. Compared
+        /// A secret that callers must send in addition to their certificate, in <see cref="RpcClientOptions.Tokens"/>. Null (default): none. Compared
         /// in constant time.
         /// </summary>
         public string? Token { get; init; }
@@ -25,10 +25,10 @@ namespace GlooX
 
 namespace GlooX.Server
 {
-    /// <summary>Who calls on a connection: whom the certificate names, and the tokens given for services.</summary>
+    /// <summary>The caller of a connection: the identity in its certificate, and the tokens it sent for services.</summary>
     internal sealed record Caller(Peer Peer, IReadOnlyDictionary<string, string> Tokens)
     {
-        /// <summary>Null: the caller gave the service's token, or it needs none.</summary>
+        /// <summary>Why the caller may not call the service for want of its token; null: it may.</summary>
         public string? TokenRefusal(string service, RpcAccess access)
         {
             if (access.Token is not { } needed)
@@ -42,7 +42,7 @@ namespace GlooX.Server
             return given && right ? null : $"{Name(service)} needs a token, and {(given ? "the one given is wrong" : "none was given (RpcClientOptions.Tokens)")}";
         }
 
-        /// <summary>Null: the caller has a role that may call the method.</summary>
+        /// <summary>Why the caller's roles do not allow the method; null: they do.</summary>
         public string? RoleRefusal(string service, string method, RpcAccess access)
         {
             RpcRole allowed = access.RolesOf(method);

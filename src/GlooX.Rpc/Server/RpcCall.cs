@@ -5,10 +5,10 @@ using GlooX.Tls;
 
 namespace GlooX;
 
-/// <summary>What a handler or an interceptor can know about the call that it serves.</summary>
+/// <summary>The call that a handler or an interceptor serves.</summary>
 /// <remarks>
-/// <see cref="Current"/> is tied to the thread, so that calls which do not ask pay nothing: ask before the handler's first await, and keep
-/// what you get.
+/// <see cref="Current"/> is bound to the thread, so that calls which do not use it cost nothing: read it before the handler's first await, and
+/// keep the result.
 /// </remarks>
 public sealed class RpcCall
 {
@@ -31,15 +31,15 @@ public sealed class RpcCall
     }
 
     /// <summary>The call that this thread serves.</summary>
-    /// <exception cref="InvalidOperationException">This thread serves none, or no more since an await.</exception>
+    /// <exception cref="InvalidOperationException">This thread serves no call, or an await came before.</exception>
     public static RpcCall Current => t_running is { } running
         ? running.Call
         : throw new InvalidOperationException("this thread serves no call: ask for RpcCall.Current in a handler, before its first await");
 
-    /// <summary>What is called, as <c>service/method</c> or <c>method</c>.</summary>
+    /// <summary>The called method, as <c>service/method</c> or <c>method</c>.</summary>
     public string Method { get; }
 
-    /// <summary>How long the caller still waits; null: without a limit.</summary>
+    /// <summary>The time until the caller's deadline; null: no deadline.</summary>
     public TimeSpan? Remaining => _deadline == 0 ? null : TimeSpan.FromMilliseconds(Math.Max(0, _deadline - Environment.TickCount64));
 
     /// <summary>The caller, as <c>host:port</c>.</summary>
@@ -51,10 +51,29 @@ public sealed class RpcCall
     /// <summary>The roles in the caller's certificate.</summary>
     public RpcRole CallerRoles => _connection.Peer.Roles;
 
-    /// <summary>What the caller's interceptors sent with the call. The caller can write anything there: it proves nothing by itself.</summary>
+    /// <summary>What the caller's interceptors sent with the call. A caller can write anything there; it proves nothing.</summary>
     public IReadOnlyDictionary<string, string> Metadata { get; }
 
-    /// <summary>Where this process was called, as <c>host:port</c>; null where it does not listen.</summary>
+    /// <summary>Runs other work on this thread, which does not see the call that the thread serves: <see cref="Current"/> throws there.</summary>
+    /// <typeparam name="T">The state's type.</typeparam>
+    /// <param name="state">Passed to <paramref name="action"/>.</param>
+    /// <param name="action">The work.</param>
+    public static void RunDetached<T>(T state, Action<T> action)
+    {
+        ArgumentNullException.ThrowIfNull(action);
+        RpcRequest? serving = t_running;
+        t_running = null;
+        try
+        {
+            action(state);
+        }
+        finally
+        {
+            t_running = serving;
+        }
+    }
+
+    /// <summary>Where this process was called, as <c>host:port</c>; null: it does not listen.</summary>
     internal string? ServedAt => _connection.ServedAt;
 
     internal static RpcRequest? Running

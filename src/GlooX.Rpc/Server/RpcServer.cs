@@ -1,32 +1,33 @@
 using System.Collections.Concurrent;
+using System.ComponentModel;
 using System.Net.Security;
 using GlooX.Protocol;
 using GlooX.RpcRuntime;
 using GlooX.Tls;
-using GlooX.Transport;
+using GlooX.Tls.Join;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
 
 namespace GlooX.Server
 {
-    /// <summary>A service: an object and its dispatcher, with its methods by name.</summary>
+    /// <summary>A service: an object, its dispatcher, and its methods by name.</summary>
     internal sealed class Service
     {
         private readonly Dictionary<string, int> _methods = new(StringComparer.Ordinal);
-        private Offer? _offer;
+        private ServiceTarget? _target;
 
         public Service(object target, RpcDispatcher? dispatcher, RpcAccess access)
         {
             Access = access;
-            _offer = new Offer(target, dispatcher);
+            _target = new ServiceTarget(target, dispatcher);
             for (int i = 0; i < (dispatcher?.Methods.Count ?? 0); i++)
             {
                 _methods[dispatcher!.Methods[i]] = i;
             }
         }
 
-        /// <summary>What is called; null once it was taken back, so that connections that have called it keep nothing of it.</summary>
-        public Offer? Offered => Volatile.Read(ref _offer);
+        /// <summary>The object; null once the service was removed, so that connections which have called it keep no reference to it.</summary>
+        public ServiceTarget? Current => Volatile.Read(ref _target);
 
         public RpcAccess Access { get; }
 
@@ -34,11 +35,11 @@ namespace GlooX.Server
 
         public bool TryFind(string method, out int index) => _methods.TryGetValue(method, out index);
 
-        public void TakeBack() => Volatile.Write(ref _offer, null);
+        public void Withdraw() => Volatile.Write(ref _target, null);
     }
 
     /// <summary>An object and its dispatcher.</summary>
-    internal sealed record Offer(object Target, RpcDispatcher? Dispatcher);
+    internal sealed record ServiceTarget(object Target, RpcDispatcher? Dispatcher);
 }
 
 namespace GlooX
@@ -47,8 +48,8 @@ namespace GlooX
     using GlooX.Server;
 
     /// <summary>
-    /// Answers calls over mutual TLS on one port. Only what carries <see cref="RpcServiceAttribute"/> or <see cref="RpcAttribute"/> can be
-    /// called. All members are safe for concurrent use.
+    /// Answers calls over mutual TLS on one port. Only methods with <see cref="RpcAttribute"/> and methods of contracts
+    /// (<see cref="RpcServiceAttribute"/>) can be called. All members are thread-safe.
     /// </summary>
     /// <example><code>
     /// await using var server = new RpcServer();
@@ -60,58 +61,107 @@ namespace GlooX
         internal static readonly string Software = $"gloox/{typeof(RpcServer).Assembly.GetName().Version?.ToString(3)}";
 
         private readonly RpcServerOptions _options;
-        private readonly ILogger _logger;
         private readonly ConcurrentDictionary<string, Service> _services = new(StringComparer.Ordinal);
         private readonly ConcurrentDictionary<ServerConnection, bool> _connections = new();
         private readonly List<TlsRoute> _routes = [];
         private TlsListener? _listener;
-        private TlsListener? _door; // for connections that others accept
+        private TlsListener? _unbound; // for connections that were accepted elsewhere
+        private readonly CancellationTokenSource _stopping = new();
         private int _disposed;
 
-        /// <summary>Makes a server that does not listen yet.</summary>
+        /// <summary>Creates a server; it listens after <see cref="StartAsync"/>.</summary>
         /// <param name="options">Null: the defaults.</param>
+        /// <exception cref="ArgumentOutOfRangeException"><see cref="RpcServerOptions.MaxHandlerThreads"/> is less than 1.</exception>
         public RpcServer(RpcServerOptions? options = null)
         {
             _options = options ?? new RpcServerOptions();
             FrameMemory = new FrameMemory(_options.MaxFrameMemory);
+            ArgumentOutOfRangeException.ThrowIfLessThan(_options.MaxHandlerThreads, 1, nameof(options));
+            HandlerThreads = new HandlerThreads(_options.MaxHandlerThreads);
             Pace = PaceOf(_options);
-            _logger = (_options.LoggerFactory ?? NullLoggerFactory.Instance).CreateLogger("GlooX.Rpc");
+            Logger = (_options.LoggerFactory ?? NullLoggerFactory.Instance).CreateLogger("GlooX.Rpc");
         }
 
-        /// <summary>Where it listens, as <c>host:port</c> with the real port, or <c>unix:/path</c>.</summary>
-        /// <exception cref="InvalidOperationException">It does not listen.</exception>
+        /// <summary>Where the server listens, as <c>host:port</c> with the actual port, or <c>unix:/path</c>.</summary>
+        /// <exception cref="InvalidOperationException">The server was not started.</exception>
         public string Url => Listener.Endpoint.ToString();
 
-        /// <summary><see cref="Url"/>; null: it does not listen.</summary>
+        /// <summary><see cref="Url"/>; null: the server was not started.</summary>
         internal string? ListensAt => _listener is null ? null : Url;
 
         private ListenerLimits Limits => new(_options.MaxConnections, _options.MaxConnectionsPerPeer, _options.HandshakeTimeout);
 
         internal FrameMemory FrameMemory { get; }
 
-        /// <summary>How often its connections look at the clock, in ms: late by no more than a quarter of the shortest time that is watched.</summary>
+        internal HandlerThreads HandlerThreads { get; }
+
+        internal ILogger Logger { get; }
+
+        /// <summary>How often, in ms, its connections check their timeouts: a quarter of the shortest timeout.</summary>
         internal long Pace { get; }
+
+        /// <summary>Whether the server listens: true from <see cref="StartAsync"/> until it is disposed.</summary>
+        public bool IsListening => _listener is not null && !IsStopping;
 
         internal bool IsStopping => Volatile.Read(ref _disposed) != 0;
 
-        internal int ConnectionCount => _connections.Count;
+        /// <summary>How many callers are connected.</summary>
+        public int ConnectionCount => _connections.Count;
 
-        internal TlsListener Listener => _listener ?? throw new InvalidOperationException("the server does not listen: call StartAsync first");
+        internal TlsListener Listener => _listener ?? throw new InvalidOperationException("the server was not started: call StartAsync first");
 
-        /// <summary>Offers an object: all methods of its class with <see cref="RpcAttribute"/> and of its contracts.</summary>
-        /// <param name="target">The object; called from many threads at once.</param>
-        /// <param name="service">The service's name; empty (default) is what a caller reaches without naming a service.</param>
+        /// <summary>Offers an object: all methods of its class with <see cref="RpcAttribute"/>, and those of its contracts.</summary>
+        /// <param name="target">The object; its methods are called from many threads at once.</param>
+        /// <param name="service">The service's name; empty (default): the service that callers reach without a name.</param>
         /// <param name="access">Who may call it. Null: agents, clients and children, without a token.</param>
-        /// <exception cref="ArgumentException">The name is taken or malformed, or nothing of the object can be called.</exception>
+        /// <exception cref="ArgumentException">The name is taken or malformed, or the object has no callable method.</exception>
         public void Add(object target, string service = "", RpcAccess? access = null)
         {
             ArgumentNullException.ThrowIfNull(target);
-            AddService(service, new Service(target, DispatcherOf(target), access ?? new RpcAccess()));
+            AddDispatcher(RpcRegistry.GetDispatcher(target.GetType()), target, service, access);
         }
 
-        /// <summary>Takes a service back: its calls in flight go on, later ones fail with <see cref="RpcError.ServiceNotFound"/>. The name is free.</summary>
+        /// <summary>Offers an object through a dispatcher that was not generated for its class. For libraries.</summary>
+        /// <param name="dispatcher">Reads requests and calls <paramref name="target"/>.</param>
+        /// <param name="target">The object; its methods are called from many threads at once.</param>
+        /// <param name="service">The service's name; empty: the service that callers reach without a name.</param>
+        /// <param name="access">Who may call it. Null: agents, clients and children, without a token.</param>
+        /// <exception cref="ArgumentException">The name is taken or malformed.</exception>
+        [EditorBrowsable(EditorBrowsableState.Never)]
+        public void AddDispatcher(RpcDispatcher dispatcher, object target, string service, RpcAccess? access)
+        {
+            if (service.Contains('/', StringComparison.Ordinal))
+            {
+                throw new ArgumentException($"'{service}' is no name for a service: it may not contain '/'", nameof(service));
+            }
+
+            if (!_services.TryAdd(service, new Service(target, dispatcher, access ?? new RpcAccess())))
+            {
+                throw new ArgumentException(service.Length == 0 ? "a service without a name is offered already: give this one a name" : $"a service named '{service}' is offered already", nameof(service));
+            }
+        }
+
+        /// <summary>
+        /// Serves another protocol on the same port, for callers that ask for it in ALPN (see <see cref="RpcClient.OpenStreamAsync"/>). To be
+        /// called before <see cref="StartAsync"/>.
+        /// </summary>
+        /// <param name="protocol">The protocol's name in ALPN, for example <c>gloox-grid/1</c>.</param>
+        /// <param name="handler">
+        /// Serves one connection: the encrypted stream, which it owns, and who the caller is. The connection ends when its task completes; an
+        /// exception is logged.
+        /// </param>
+        /// <param name="role">The role that a caller must have. Null: open to all, also to callers without a trusted certificate.</param>
+        public void AddProtocol(string protocol, Func<Stream, RpcPeer, Task> handler, RpcRole? role)
+        {
+            ArgumentNullException.ThrowIfNull(handler);
+            Route(new SslApplicationProtocol(protocol), c => handler(c.Stream, new RpcPeer(c.Remote, c.LocalAddress, c.Peer)), role);
+        }
+
+        /// <summary>
+        /// Removes a service. Calls in flight complete; later calls fail with <see cref="RpcError.ServiceNotFound"/>. The name can be used again.
+        /// </summary>
         /// <param name="service">The service's name.</param>
-        /// <returns>False: there is none of that name.</returns>
+        /// <returns>False: there is no service of that name.</returns>
         public bool Remove(string service)
         {
             if (!_services.TryRemove(service, out Service? removed))
@@ -119,20 +169,21 @@ namespace GlooX
                 return false;
             }
 
-            removed.TakeBack();
+            removed.Withdraw();
             return true;
         }
 
-        /// <summary>Binds the port and begins to answer.</summary>
+        /// <summary>Binds the port and starts to answer.</summary>
         /// <param name="url">
-        /// <c>host:port</c>; port 0: any that is free, see <see cref="Url"/>. Or <c>unix:/path</c>: a UNIX-domain socket, which only this user
-        /// can reach; certificates are asked for all the same.
+        /// <c>host:port</c>; with port 0 any free port, see <see cref="Url"/>. Or <c>unix:/path</c>: a UNIX-domain socket that only this user can
+        /// reach; certificates are required there too.
         /// </param>
-        /// <param name="ct">Gives up.</param>
+        /// <param name="ct">Cancels the operation.</param>
         /// <returns>Completes when the port is bound.</returns>
-        /// <exception cref="ArgumentException">The URL is malformed.</exception>
-        /// <exception cref="RpcException">The port or path is in use, or the address is not this machine's.</exception>
-        /// <exception cref="IdentityException">The certificates cannot be used.</exception>
+        /// <exception cref="ArgumentException"><paramref name="url"/> or one of <see cref="RpcServerOptions.Names"/> is malformed.</exception>
+        /// <exception cref="RpcException">The port or path is in use, or the address is not one of this machine.</exception>
+        /// <exception cref="IdentityException">This process has no usable certificates.</exception>
+        /// <exception cref="InvalidOperationException">The server was started already.</exception>
         public async Task StartAsync(string url, CancellationToken ct = default)
         {
             if (_listener is not null)
@@ -142,9 +193,15 @@ namespace GlooX
 
             RpcEndpoint endpoint = RpcEndpoint.Parse(url);
             Identity identity = (_options.Identity ?? Identity.Load()).ReachedBy(endpoint.IsAny ? _options.Names : [endpoint.Host, .. _options.Names]);
-            identity.DenyForNow(_options.DeniedSerials);
+            identity.RevokeInMemory(_options.RevokedSerials);
+            if (_options.AcceptJoins)
+            {
+                var joins = new JoinServer(identity, (_options.LoggerFactory ?? NullLoggerFactory.Instance).CreateLogger("GlooX.Join"));
+                Route(TlsConnection.Join, connection => joins.ServeAsync(connection, _stopping.Token), null);
+            }
+
             SslApplicationProtocol[] protocols = [TlsConnection.Rpc, .. _routes.Select(r => r.Protocol)];
-            _listener = await TlsListener.BindAsync(endpoint, identity, Limits, protocols, _logger, ct).ConfigureAwait(false);
+            _listener = await TlsListener.BindAsync(endpoint, identity, Limits, protocols, Logger, ct).ConfigureAwait(false);
             _listener.Route(TlsConnection.Rpc, ServeAsync, RpcRole.None);
             _routes.ForEach(r => _listener.Route(r.Protocol, r.Handler, r.Role));
 
@@ -152,28 +209,28 @@ namespace GlooX
         }
 
         /// <summary>
-        /// Answers on a connection that somebody else has accepted, such as a web server. TLS is spoken over it as over the server's own port,
-        /// and callers are trusted by the same rule. The server need not listen.
+        /// Answers on a connection that was accepted elsewhere, for example by a web server, with the same TLS and the same rules of trust as on the
+        /// server's own port. The server need not listen.
         /// </summary>
-        /// <param name="transport">Reads and writes asynchronously, and ends a read when it is disposed. Owned by the server from now on.</param>
+        /// <param name="transport">A stream with asynchronous reads and writes, whose disposal ends a pending read. The server owns it from now on.</param>
         /// <param name="caller">The caller as <c>host:port</c>, for messages.</param>
-        /// <param name="ct">Breaks the connection.</param>
-        /// <returns>Completes when the connection has ended, whatever the reason.</returns>
-        /// <exception cref="ObjectDisposedException">The server was stopped.</exception>
-        /// <exception cref="IdentityException">The certificates cannot be used.</exception>
+        /// <param name="ct">Closes the connection.</param>
+        /// <returns>Completes when the connection has ended, for whatever reason.</returns>
+        /// <exception cref="ObjectDisposedException">The server was disposed.</exception>
+        /// <exception cref="IdentityException">This process has no usable certificates.</exception>
         public Task ServeAsync(Stream transport, string caller, CancellationToken ct = default)
         {
             ArgumentNullException.ThrowIfNull(transport);
             ArgumentNullException.ThrowIfNull(caller);
             ObjectDisposedException.ThrowIf(IsStopping, this);
-            return LazyInitializer.EnsureInitialized(ref _door, MakeDoor).ServeAsync(transport, caller, ct);
+            return LazyInitializer.EnsureInitialized(ref _unbound, MakeUnboundListener).ServeAsync(transport, caller, ct);
         }
 
         /// <summary>
-        /// Stops: the port closes, callers are told to go elsewhere, and calls that have come or are on the way are served for
-        /// <see cref="RpcServerOptions.DrainTimeout"/>. Another server may have the port at once.
+        /// Stops: closes the port, asks callers to connect elsewhere, and serves calls in flight for up to
+        /// <see cref="RpcServerOptions.DrainTimeout"/>. Another server can bind the port at once.
         /// </summary>
-        /// <returns>Completes when everything is closed.</returns>
+        /// <returns>Completes when all connections are closed.</returns>
         public async ValueTask DisposeAsync()
         {
             if (Interlocked.Exchange(ref _disposed, 1) != 0)
@@ -181,11 +238,13 @@ namespace GlooX
                 return;
             }
 
-            // First, for a caller that is told to go elsewhere must not be let in here again.
-            List<TlsListener> doors = [.. new[] { _listener, Volatile.Read(ref _door) }.OfType<TlsListener>()];
-            foreach (TlsListener door in doors)
+            await _stopping.CancelAsync().ConfigureAwait(false);
+
+            // Before callers are told: one that reconnects at once must not be accepted here again.
+            List<TlsListener> listeners = [.. new[] { _listener, Volatile.Read(ref _unbound) }.OfType<TlsListener>()];
+            foreach (TlsListener listener in listeners)
             {
-                await door.StopAcceptingAsync().ConfigureAwait(false);
+                await listener.StopAcceptingAsync().ConfigureAwait(false);
             }
 
             foreach (ServerConnection connection in _connections.Keys)
@@ -193,43 +252,26 @@ namespace GlooX
                 connection.AnnounceShutdown("the process is shutting down");
             }
 
-            // Callers close their connections when they have no more calls here; only they know when that is.
+            // A caller closes its connection after its last call; only the caller knows which one that is.
             await Task.WhenAll(_connections.Keys.Select(static c => c.Closed)).WaitAsync(_options.DrainTimeout).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
             await Task.WhenAll(_connections.Keys.Select(c => c.FinishAsync(ShuttingDown(), TimeSpan.FromSeconds(1)))).ConfigureAwait(false);
-            foreach (TlsListener door in doors)
+            foreach (TlsListener listener in listeners)
             {
-                await door.DisposeAsync().ConfigureAwait(false);
+                await listener.DisposeAsync().ConfigureAwait(false);
             }
         }
 
-        /// <summary>Another protocol on the same port, for callers of a role, or for all (null); before <see cref="StartAsync"/>.</summary>
+        /// <summary>Serves another protocol on the same port, for callers with a role, or for all (null).</summary>
         internal void Route(SslApplicationProtocol protocol, Func<TlsConnection, Task> handler, RpcRole? role) => _routes.Add(new TlsRoute(protocol, handler, role));
 
-        /// <exception cref="ArgumentException">Nothing of the object can be called.</exception>
-        internal static RpcDispatcher DispatcherOf(object target) => RpcRegistry.FindDispatcher(target.GetType())
-            ?? throw new ArgumentException($"nothing of {target.GetType()} can be called: no method has [Rpc], no interface has [RpcService], or its project does not run the GlooX source generator (it comes with the GlooX package)", nameof(target));
-
-        internal void AddService(string name, Service service)
-        {
-            if (name.Contains('/', StringComparison.Ordinal))
-            {
-                throw new ArgumentException($"'{name}' is no name for a service: it may not contain '/'", nameof(name));
-            }
-
-            if (!_services.TryAdd(name, service))
-            {
-                throw new ArgumentException(name.Length == 0 ? "a service without a name is offered already: give this one a name" : $"a service named '{name}' is offered already", nameof(name));
-            }
-        }
-
-        /// <summary>What <c>service/method</c> or <c>method</c> means here, to this caller.</summary>
+        /// <summary>Looks up <c>service/method</c> or <c>method</c> for a caller.</summary>
         /// <exception cref="RpcException"><see cref="RpcError.ServiceNotFound"/>, <see cref="RpcError.MethodNotFound"/> or <see cref="RpcError.Forbidden"/>.</exception>
         internal Definition Resolve(string name, Caller caller)
         {
             int slash = name.IndexOf('/', StringComparison.Ordinal);
             string serviceName = slash < 0 ? "" : name[..slash];
             string method = name[(slash + 1)..];
-            if (!_services.TryGetValue(serviceName, out Service? service) || service.Offered is not { } offered)
+            if (!_services.TryGetValue(serviceName, out Service? service) || service.Current is not { } target)
             {
                 string there = string.Join(", ", _services.Keys.Where(k => k.Length > 0).Order(StringComparer.Ordinal));
                 throw new RpcException(RpcError.ServiceNotFound, serviceName.Length == 0
@@ -245,7 +287,7 @@ namespace GlooX
             if (!service.TryFind(method, out int index))
             {
                 string methods = string.Join(", ", service.Methods.Order(StringComparer.Ordinal));
-                string where = serviceName.Length == 0 ? offered.Target.GetType().Name : serviceName;
+                string where = serviceName.Length == 0 ? target.Target.GetType().Name : serviceName;
                 throw new RpcException(RpcError.MethodNotFound, methods.Length == 0
                     ? $"{where} exposes no method '{method}'; in fact it exposes none (mark methods with [Rpc])"
                     : $"{where} exposes no method '{method}'; it exposes: {methods}");
@@ -269,13 +311,13 @@ namespace GlooX
 
         private static RpcException ShuttingDown() => new(RpcError.ShuttingDown, "the process is shutting down");
 
-        private TlsListener MakeDoor()
+        private TlsListener MakeUnboundListener()
         {
             Identity identity = (_options.Identity ?? Identity.Load()).ReachedBy(_options.Names);
-            identity.DenyForNow(_options.DeniedSerials);
-            TlsListener door = TlsListener.Unbound(identity, Limits, [TlsConnection.Rpc], _logger);
-            door.Route(TlsConnection.Rpc, ServeAsync, RpcRole.None);
-            return door;
+            identity.RevokeInMemory(_options.RevokedSerials);
+            TlsListener listener = TlsListener.Unbound(identity, Limits, [TlsConnection.Rpc], Logger);
+            listener.Route(TlsConnection.Rpc, ServeAsync, RpcRole.None);
+            return listener;
         }
 
         private async Task ServeAsync(TlsConnection tls)
@@ -287,7 +329,7 @@ namespace GlooX
             {
                 if (IsStopping)
                 {
-                    connection.Close(ShuttingDown()); // let in just before the port closed: nobody else may know of it
+                    connection.Close(ShuttingDown()); // accepted just before the port closed; the loop above may have missed it
                 }
 
                 await connection.ReadLoopAsync().ConfigureAwait(false);

@@ -2,6 +2,7 @@ using GlooX.Interceptors;
 using GlooX.Protocol;
 using GlooX.Streams;
 using GlooX.Tls;
+using Microsoft.Extensions.Logging;
 
 namespace GlooX.Server;
 
@@ -24,6 +25,10 @@ internal sealed class ServerConnection(RpcServer server, TlsConnection connectio
 
     protected override FrameMemory FrameMemory => server.FrameMemory;
 
+    protected override ILogger Logger => server.Logger;
+
+    protected override HandlerThreads Threads => server.HandlerThreads;
+
     public override string? ServedAt => server.ListensAt;
 
     protected override bool SendsStacks => options.SendStackTraces;
@@ -34,15 +39,15 @@ internal sealed class ServerConnection(RpcServer server, TlsConnection connectio
     /// <summary>From now on the clock is looked at.</summary>
     public void Begin()
     {
-        StartSweeping();
-        Sweeper.Shared.Expect(_opened + server.Pace);
+        StartDeadlineTimer();
+        DeadlineTimer.Shared.Expect(_opened + server.Pace);
     }
 
     /// <summary>Looks at the clock: for deadlines, a greeting that does not come, a caller that is gone, a connection that nobody uses.</summary>
-    public override long Sweep(long now)
+    public override long CheckDeadlines(long now)
     {
         Watch(now);
-        return Math.Min(base.Sweep(now), now + server.Pace);
+        return Math.Min(base.CheckDeadlines(now), now + server.Pace);
     }
 
     private void Watch(long now)
@@ -79,7 +84,7 @@ internal sealed class ServerConnection(RpcServer server, TlsConnection connectio
     public void AnnounceShutdown(string why)
     {
         FrameBuffer goAway = FrameBuffer.Begin(FrameType.GoAway, 0);
-        Bodies.WriteGoAway(goAway, RpcError.ShuttingDown, why);
+        FrameBodies.WriteGoAway(goAway, RpcError.ShuttingDown, why);
         Send(goAway);
     }
 
@@ -113,7 +118,7 @@ internal sealed class ServerConnection(RpcServer server, TlsConnection connectio
             throw new RpcException(RpcError.Protocol, "the first frame must be Hello");
         }
 
-        Hello hello = Bodies.ReadHello(body);
+        Hello hello = FrameBodies.ReadHello(body);
         if (hello.MinVersion > Hello.Version || hello.MaxVersion < Hello.Version)
         {
             throw new RpcException(RpcError.Protocol, $"{Bounded(hello.Software, 100)} speaks the protocol versions {hello.MinVersion} to {hello.MaxVersion}, this side speaks {Hello.Version}: update the older one");
@@ -124,7 +129,7 @@ internal sealed class ServerConnection(RpcServer server, TlsConnection connectio
         PeerWindow = hello.Window;
         _caller = _caller with { Tokens = hello.Tokens };
         FrameBuffer ack = FrameBuffer.Begin(FrameType.HelloAck, 0);
-        Bodies.WriteHello(ack, new Hello(Hello.Version, Hello.Version, options.MaxFrameBytes, options.MaxInFlight, RpcServer.Software, Streams.IncomingStream.Window));
+        FrameBodies.WriteHello(ack, new Hello(Hello.Version, Hello.Version, options.MaxFrameBytes, options.MaxInFlight, RpcServer.Software, Streams.IncomingStream.Window));
         Send(ack);
         Volatile.Write(ref _greeted, true);
     }

@@ -6,36 +6,36 @@ using Nerdbank.MessagePack;
 
 namespace GlooX.Streams;
 
-/// <summary>A stream that the other side sends: what has come and was not yet read, within the window that this side grants.</summary>
+/// <summary>A stream that the other side sends: the items that arrived and were not yet read, within the window that this side grants.</summary>
 internal abstract class IncomingStream(uint number)
 {
-    /// <summary>Bytes that the other side may have under way.</summary>
+    /// <summary>How many unread bytes the other side may send.</summary>
     public const int Window = 256 * 1024;
 
-    /// <summary>What an item costs besides its bytes: it takes memory on the other side however small it is.</summary>
+    /// <summary>The cost of an item in addition to its bytes, because even the smallest item takes memory.</summary>
     public const int ItemCost = 32;
 
     public uint Number { get; } = number;
 
-    /// <summary>Takes an item; on the reader loop.</summary>
-    /// <exception cref="RpcException"><see cref="RpcError.Protocol"/>: more than was allowed.</exception>
+    /// <summary>Receives an item; runs on the read loop.</summary>
+    /// <exception cref="RpcException"><see cref="RpcError.Protocol"/>: the item exceeds the window.</exception>
     public abstract void Item(ReadOnlyMemory<byte> item);
 
     public abstract void Complete();
 
-    /// <summary>The call's id is about to be free for another: from now on nothing is said in its name.</summary>
+    /// <summary>The call's id is about to be reused: from now on the stream sends nothing under it.</summary>
     public abstract void Detach();
 
     public abstract void Fail(Exception reason);
 }
 
 /// <summary>
-/// Enumerated once. Its reader takes all that has come with one look, and is woken when it had to wait; the reader loop never waits for it.
+/// Enumerated once. The consumer takes all items that arrived at once, and is woken when it had to wait; the read loop never waits for it.
 /// </summary>
 internal sealed class IncomingStream<T>(uint number, RpcResultReader<T> read) : IncomingStream(number), IAsyncEnumerable<T>
 {
-    private readonly Lock _gate = new(); // of the connection: what is said in the call's name
-    private readonly Lock _handover = new(); // of what has come
+    private readonly Lock _gate = new(); // guards frames sent under the call's id
+    private readonly Lock _handover = new(); // guards the items that arrived
     private (T Item, int Cost)[] _come = new (T Item, int Cost)[16];
     private int _count;
     private Exception? _failure;
@@ -48,7 +48,7 @@ internal sealed class IncomingStream<T>(uint number, RpcResultReader<T> read) : 
     private long _underWay;
     private int _enumerated;
 
-    /// <summary>Which call it belongs to; before it can be read. Called by the reader loop, again or not.</summary>
+    /// <summary>Sets the call that the stream belongs to, before it can be read. Called by the read loop, perhaps again.</summary>
     public void Attach(RpcConnection connection, uint call)
     {
         if (_isAttached)
@@ -68,7 +68,7 @@ internal sealed class IncomingStream<T>(uint number, RpcResultReader<T> read) : 
 
     public override void Item(ReadOnlyMemory<byte> item)
     {
-        // One item may overdraw.
+        // One item may exceed the window.
         int cost = item.Length + ItemCost;
         if (Interlocked.Add(ref _underWay, cost) - cost >= Window)
         {
@@ -83,7 +83,7 @@ internal sealed class IncomingStream<T>(uint number, RpcResultReader<T> read) : 
         }
         catch (Exception e)
         {
-            // Whatever a converter throws over bytes that do not fit concerns this stream only.
+            // Any exception of a converter over malformed bytes concerns this stream only.
             Fail(new RpcException(RpcError.BadArguments, $"an item of the stream is no {typeof(T).Name}: {ExceptionText.Message(e)}", e));
             return;
         }
@@ -124,7 +124,7 @@ internal sealed class IncomingStream<T>(uint number, RpcResultReader<T> read) : 
     public IAsyncEnumerator<T> GetAsyncEnumerator(CancellationToken cancellationToken = default) =>
         Interlocked.Exchange(ref _enumerated, 1) == 0
             ? new Reader(this, cancellationToken)
-            : throw new InvalidOperationException("a stream that comes over the network can be enumerated once");
+            : throw new InvalidOperationException("a stream from the network can be enumerated once");
 
     private void End(Exception? reason)
     {
@@ -163,7 +163,7 @@ internal sealed class IncomingStream<T>(uint number, RpcResultReader<T> read) : 
         }
     }
 
-    /// <summary>What only the reader touches, apart from what the reader loop does: no two processors share it.</summary>
+    /// <summary>The state of the consumer alone, apart from that of the read loop, so that two processors do not share cache lines.</summary>
     private sealed class Reader : IAsyncEnumerator<T>, IValueTaskSource<bool>
     {
         private readonly IncomingStream<T> _stream;
@@ -207,7 +207,7 @@ internal sealed class IncomingStream<T>(uint number, RpcResultReader<T> read) : 
                         return new ValueTask<bool>(this, _more.Version);
                     }
 
-                    _stream._waiting = null; // it was cancelled before there was anybody to wake
+                    _stream._waiting = null; // cancelled before the consumer waited
                     return ValueTask.FromCanceled<bool>(_ct);
                 }
             }
@@ -238,7 +238,7 @@ internal sealed class IncomingStream<T>(uint number, RpcResultReader<T> read) : 
             (_taken, _have, _next) = ([], 0, 0);
             if (_stream.Number != 0 && !isComplete)
             {
-                _stream.SendCredit(0); // no more is wanted
+                _stream.SendCredit(0); // the consumer wants no more items
             }
 
             return default;
@@ -255,7 +255,7 @@ internal sealed class IncomingStream<T>(uint number, RpcResultReader<T> read) : 
         void IValueTaskSource<bool>.OnCompleted(Action<object?> continuation, object? state, short token, ValueTaskSourceOnCompletedFlags flags) =>
             _more.OnCompleted(continuation, state, token, flags);
 
-        // Takes the first of all that has come. False: it has ended; woken for neither: it was cancelled.
+        // Takes the next item. False: the stream has ended. Woken for neither: it was cancelled.
         private bool Refill()
         {
             Array.Clear(_taken, 0, _have);

@@ -17,7 +17,7 @@ internal sealed class OutgoingStream(RpcConnection connection, uint number)
 
     public uint Number { get; } = number;
 
-    /// <summary>The other side has read so much more; 0: it wants no more.</summary>
+    /// <summary>The other side has read this many more bytes; 0: it wants no more items.</summary>
     public void Grant(uint bytes)
     {
         if (bytes == 0)
@@ -42,7 +42,7 @@ internal sealed class OutgoingStream(RpcConnection connection, uint number)
         }
     }
 
-    /// <summary>Nothing is sent any more once this returns.</summary>
+    /// <summary>Once this returns, nothing more is sent.</summary>
     public void Stop()
     {
         lock (_gate)
@@ -53,11 +53,11 @@ internal sealed class OutgoingStream(RpcConnection connection, uint number)
         }
     }
 
-    /// <summary>Sends all items, as fast as the other side takes them. False: it wants no more, or is gone.</summary>
+    /// <summary>Sends all items, as fast as the other side reads them. False: it wants no more, or is gone.</summary>
     /// <exception cref="OperationCanceledException">Cancelled.</exception>
     public async Task<bool> SendAsync<T>(IAsyncEnumerable<T> items, RpcItemWriter<T> write, CancellationToken ct)
     {
-        connection.Offer(this);
+        connection.ServiceTarget(this);
         try
         {
             await foreach (T item in items.WithCancellation(ct).ConfigureAwait(false))
@@ -82,7 +82,7 @@ internal sealed class OutgoingStream(RpcConnection connection, uint number)
         }
     }
 
-    /// <summary>Says that all has been sent, or why not.</summary>
+    /// <summary>Sends the end of the stream, with the failure if there was one.</summary>
     public void End(Exception? failure)
     {
         FrameBuffer end = FrameBuffer.Begin(FrameType.StreamEnd, Call);
@@ -112,7 +112,14 @@ internal sealed class OutgoingStream(RpcConnection connection, uint number)
         lock (_gate)
         {
             _credit -= frame.Length - head + IncomingStream.ItemCost;
-            return !_stopped && connection.Send(frame, isUrgent: false);
+            try
+            {
+                return !_stopped && connection.Send(frame, isUrgent: false);
+            }
+            catch (RpcException e)
+            {
+                throw new RpcException(e.Code, e.Message); // it is this call's own failure, and not that of a call that its handler makes
+            }
         }
     }
 
@@ -120,7 +127,7 @@ internal sealed class OutgoingStream(RpcConnection connection, uint number)
     {
         if (Volatile.Read(ref _credit) > 0)
         {
-            return default; // only this side's sending makes it less
+            return default; // only sending on this side reduces it
         }
 
         lock (_gate)

@@ -4,7 +4,7 @@ using GlooX.RpcRuntime;
 
 namespace GlooX.Streams;
 
-/// <summary>A call whose result is a stream. Disposing it ends the call, here and there.</summary>
+/// <summary>A call whose result is a stream. Disposal ends the call on both sides.</summary>
 internal sealed class PendingStream<T> : PendingCall, IDisposable
 {
     private readonly IncomingStream<T> _items;
@@ -15,6 +15,7 @@ internal sealed class PendingStream<T> : PendingCall, IDisposable
         Method = name;
         Deadline = deadline;
         Faults = method.Faults;
+        Trust = method.Trust;
         _items = new IncomingStream<T>(0, method.ReadResult);
     }
 

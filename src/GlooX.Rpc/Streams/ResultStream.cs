@@ -1,11 +1,11 @@
 namespace GlooX.Streams;
 
 /// <summary>
-/// The result of a method that streams. Each enumeration is a call of its own, made with the first look; it ends with the enumeration, or the
-/// other way round. Written by hand, as an iterator around the stream that comes would cost as much for each item as the stream.
+/// The result of a method that streams. Each enumeration is a call of its own, which starts with the first item and ends with the enumeration.
+/// Written by hand, because an iterator around the incoming stream would double the cost of each item.
 /// </summary>
 /// <param name="begin">Makes the call.</param>
-/// <param name="declared">Cancels all of them.</param>
+/// <param name="declared">Cancels all calls.</param>
 internal sealed class ResultStream<T>(Func<CancellationToken, ValueTask<PendingStream<T>>> begin, CancellationToken declared) : IAsyncEnumerable<T>
 {
     public IAsyncEnumerator<T> GetAsyncEnumerator(CancellationToken cancellationToken = default) => new Enumerator(begin, declared, cancellationToken);

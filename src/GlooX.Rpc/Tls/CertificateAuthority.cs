@@ -3,28 +3,28 @@ using System.Security.Cryptography.X509Certificates;
 
 namespace GlooX.Tls;
 
-/// <summary>What a certificate is to be.</summary>
-/// <param name="Name">Its common name, for people.</param>
+/// <summary>The contents of a certificate to be issued.</summary>
+/// <param name="Name">The common name, for people.</param>
 /// <param name="Node">The node's identity.</param>
-/// <param name="Hosts">Names and addresses by which the holder is reached.</param>
-/// <param name="Roles">What the holder may do.</param>
-/// <param name="Use">What the certificate is shown for.</param>
+/// <param name="Hosts">Host names and addresses of the holder.</param>
+/// <param name="Roles">The roles of the holder.</param>
+/// <param name="Use">What the certificate may be used for.</param>
 internal sealed record CertificateOrder(string Name, string Node, IReadOnlyCollection<string> Hosts, RpcRole Roles, CertificateUse Use);
 
 [Flags]
 internal enum CertificateUse
 {
-    /// <summary>The holder answers.</summary>
+    /// <summary>The holder answers calls.</summary>
     Server = 1,
 
-    /// <summary>The holder calls.</summary>
+    /// <summary>The holder makes calls.</summary>
     Client = 2,
 
-    /// <summary>The holder makes certificates for its children: for its own names and roles, and for nothing else.</summary>
+    /// <summary>The holder issues certificates for its child processes, within its own names and roles.</summary>
     Children = 4,
 }
 
-/// <summary>Makes certificates: a private authority, and what it signs. ECDSA on P-256, SHA-256 throughout.</summary>
+/// <summary>A private authority, and the certificates it issues: ECDSA on P-256 with SHA-256.</summary>
 internal static class CertificateAuthority
 {
     private const string ServerAuth = "1.3.6.1.5.5.7.3.1";
@@ -33,18 +33,18 @@ internal static class CertificateAuthority
     // Clocks of two machines differ: a certificate is valid from an hour before it is made.
     private static readonly TimeSpan s_clockSkew = TimeSpan.FromHours(1);
 
-    /// <summary>A new authority, valid for ten years. The caller owns the certificate, which holds its private key.</summary>
+    /// <summary>Creates an authority, valid for ten years. The result includes the private key; the caller disposes it.</summary>
     public static X509Certificate2 Create(string name, DateTimeOffset now)
     {
         using ECDsa key = ECDsa.Create(ECCurve.NamedCurves.nistP256);
         var request = new CertificateRequest($"CN={name}", key, HashAlgorithmName.SHA256);
-        request.CertificateExtensions.Add(new X509BasicConstraintsExtension(true, true, 1, true)); // one level below: the makers of children's certificates
+        request.CertificateExtensions.Add(new X509BasicConstraintsExtension(true, true, 1, true)); // one level below: issuers of children's certificates
         request.CertificateExtensions.Add(new X509KeyUsageExtension(X509KeyUsageFlags.KeyCertSign | X509KeyUsageFlags.CrlSign, true));
         request.CertificateExtensions.Add(new X509SubjectKeyIdentifierExtension(request.PublicKey, false));
         return request.CreateSelfSigned(now - s_clockSkew, now.AddYears(10));
     }
 
-    /// <summary>A certificate with a new key, valid for one year, or as long as the authority if that is less.</summary>
+    /// <summary>Issues a certificate with a new key, valid for one year, or until the authority ends.</summary>
     public static X509Certificate2 Issue(X509Certificate2 authority, CertificateOrder order, DateTimeOffset now)
     {
         using ECDsa key = ECDsa.Create(ECCurve.NamedCurves.nistP256);
@@ -52,7 +52,7 @@ internal static class CertificateAuthority
         return bare.CopyWithPrivateKey(key);
     }
 
-    /// <summary>A certificate for somebody else's key.</summary>
+    /// <summary>Issues a certificate for a given public key.</summary>
     public static X509Certificate2 Issue(X509Certificate2 authority, CertificateOrder order, PublicKey key, DateTimeOffset now)
     {
         bool signs = order.Use.HasFlag(CertificateUse.Children);
@@ -94,7 +94,7 @@ internal static class CertificateAuthority
             SerialNumber());
     }
 
-    /// <summary>Whether <paramref name="certificate"/> is valid now, signed by <paramref name="authority"/> and made for this use. Null: it is; else why not.</summary>
+    /// <summary>Why the certificate is not acceptable: not valid now, not signed by the authority, or not made for this use. Null: it is acceptable.</summary>
     public static string? Refusal(X509Certificate2 certificate, X509Certificate2 authority, bool server, IEnumerable<X509Certificate2>? intermediates = null)
     {
         using var chain = new X509Chain { ChainPolicy = Policy(authority, server) };
@@ -106,7 +106,7 @@ internal static class CertificateAuthority
         return chain.Build(certificate) ? null : Refusal(certificate, authority, chain);
     }
 
-    /// <summary>Whether a certificate is valid now and signed by the authority, for whatever use.</summary>
+    /// <summary>Whether a certificate is valid now and signed by the authority, for any use.</summary>
     public static bool IsSignedBy(X509Certificate2 certificate, X509Certificate2 authority)
     {
         using var chain = new X509Chain { ChainPolicy = Policy(authority, null) };
@@ -123,9 +123,9 @@ internal static class CertificateAuthority
         return $"the certificate '{certificate.Subject}' is not accepted: {why} (this side trusts {Describe(authority)})";
     }
 
-    /// <summary>Exactly one trusted authority; no system roots, no downloads, no revocation servers.</summary>
+    /// <summary>Trusts exactly one authority: no system roots, no downloads, no revocation servers.</summary>
     /// <param name="authority">The authority.</param>
-    /// <param name="server">For answering or for calling; null: whatever the use.</param>
+    /// <param name="server">True: for answering; false: for calling; null: for any use.</param>
     public static X509ChainPolicy Policy(X509Certificate2 authority, bool? server)
     {
         var policy = new X509ChainPolicy
@@ -143,7 +143,7 @@ internal static class CertificateAuthority
         return policy;
     }
 
-    /// <summary>Whether a certificate may be shown for calling as well as for answering.</summary>
+    /// <summary>Whether a certificate may be used for calling.</summary>
     public static bool IsForCalling(X509Certificate2 certificate) =>
         certificate.Extensions.OfType<X509EnhancedKeyUsageExtension>().FirstOrDefault() is not { } uses
         || uses.EnhancedKeyUsages.Cast<Oid>().Any(o => o.Value == ClientAuth);
@@ -159,7 +159,7 @@ internal static class CertificateAuthority
         _ => status.StatusInformation.Trim(),
     };
 
-    // Positive and without a leading zero, so that its spelling in hexadecimal is one (RFC 5280, 4.1.2.2).
+    // Positive and without a leading zero, so that it has one spelling in hexadecimal (RFC 5280, 4.1.2.2).
     private static byte[] SerialNumber()
     {
         byte[] serial = RandomNumberGenerator.GetBytes(16);
@@ -167,6 +167,6 @@ internal static class CertificateAuthority
         return serial;
     }
 
-    // A user's or machine's name is put between quotes, for it may hold what means something in a distinguished name.
+    // Quoted, because the name of a user or machine may contain characters with a meaning in a distinguished name.
     private static string Escaped(string name) => $"\"{name.Replace("\"", "'", StringComparison.Ordinal)}\"";
 }

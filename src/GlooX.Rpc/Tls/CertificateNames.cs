@@ -8,7 +8,7 @@ using System.Security.Cryptography.X509Certificates;
 namespace GlooX.Tls;
 
 /// <summary>
-/// What a certificate says of its holder, all in its subject alternative names (RFC 5280, 4.2.1.6): hosts and addresses, and as URIs the
+/// What a certificate states about its holder, all in its subject alternative names (RFC 5280, 4.2.1.6): hosts and addresses, and as URIs the
 /// node (<c>gloox://node/ID</c>) and the roles (<c>gloox://role/NAME</c>).
 /// </summary>
 internal static class CertificateNames
@@ -61,14 +61,14 @@ internal static class CertificateNames
     /// <inheritdoc cref="Hosts(X509Certificate2)"/>
     public static IReadOnlyList<string> Hosts(IEnumerable<X509Extension> extensions) => [.. Read(extensions).Where(n => !n.IsUri).Select(n => n.Name)];
 
-    /// <summary>Null: the certificate carries no role at all.</summary>
+    /// <summary>The roles; null: the certificate states none.</summary>
     public static RpcRole? Roles(X509Certificate2 certificate)
     {
         string[] carried = [.. Read(certificate.Extensions).Where(n => n.IsUri && n.Name.StartsWith(RolePrefix, StringComparison.Ordinal)).Select(n => n.Name[RolePrefix.Length..])];
         return carried.Length == 0 ? null : carried.Aggregate(RpcRole.None, (all, name) => all | s_roles.FirstOrDefault(r => r.Name == name).Role);
     }
 
-    /// <summary>The node's identity; null: the certificate carries none.</summary>
+    /// <summary>The node's identity; null: the certificate states none.</summary>
     public static string? Node(X509Certificate2 certificate) =>
         Read(certificate.Extensions).FirstOrDefault(n => n.IsUri && n.Name.StartsWith(NodePrefix, StringComparison.Ordinal)).Name?[NodePrefix.Length..];
 
@@ -82,23 +82,23 @@ internal static class CertificateNames
 
         try
         {
-            // The common name counts only where there are no alternative names, as in old certificates of people's own authorities.
+            // The common name counts only without alternative names, as in old certificates of private authorities.
             return certificate.MatchesHostname(name, allowWildcards: true, allowCommonName: true);
         }
         catch (ArgumentException)
         {
-            return false; // no host name in the sense of DNS, so no certificate is made for it
+            return false; // not a DNS name, so no certificate carries it
         }
     }
 
-    /// <summary>As words for a message: <c>agent, client</c>.</summary>
+    /// <summary>The roles as text for a message: <c>agent, client</c>.</summary>
     public static string Describe(RpcRole roles) =>
         roles == RpcRole.None ? "none" : string.Join(", ", s_roles.Where(r => roles.HasFlag(r.Role)).Select(r => r.Name));
 
-    /// <summary>The inverse of <see cref="Describe"/>, for one role.</summary>
+    /// <summary>The inverse of <see cref="Describe"/>, for one role; null: no role of that name.</summary>
     public static RpcRole? Parse(string name) => s_roles.FirstOrDefault(r => r.Name == name) is { Role: not RpcRole.None and var role } ? role : null;
 
-    /// <summary>By what this machine can be reached: localhost, its name, and the addresses that it has now.</summary>
+    /// <summary>The names of this machine: localhost, its host name, and its current addresses.</summary>
     public static IReadOnlyList<string> OfThisMachine() =>
     [
         .. new[] { "localhost", Normal(Environment.MachineName), "127.0.0.1", "::1" }
@@ -111,13 +111,13 @@ internal static class CertificateNames
             .Distinct(StringComparer.Ordinal),
     ];
 
-    /// <summary>Whether an address means this machine to others too: link-local IPv6 ones need a scope, which no certificate has.</summary>
+    /// <summary>Whether other machines can use the address too. A link-local IPv6 address needs a scope, which certificates do not have.</summary>
     public static bool IsStable(IPAddress address) =>
         address.AddressFamily is AddressFamily.InterNetwork or AddressFamily.InterNetworkV6 && !address.IsIPv6LinkLocal;
 
     public static bool IsHost(string name) => Uri.CheckHostName(name) is UriHostNameType.Dns or UriHostNameType.IPv4 or UriHostNameType.IPv6;
 
-    /// <summary>In the spelling of <see cref="Hosts(X509Certificate2)"/>.</summary>
+    /// <summary>The spelling that <see cref="Hosts(X509Certificate2)"/> returns.</summary>
     public static string Normal(string host) => IPAddress.TryParse(host, out IPAddress? address)
         ? (address.IsIPv4MappedToIPv6 ? address.MapToIPv4() : address).ToString()
         : host.ToLowerInvariant();

@@ -1,11 +1,11 @@
 namespace GlooX.Tls;
 
 /// <summary>
-/// Places for callers who are still at their handshake. When all are taken, whoever has had one for longest gives way, if that was long
-/// enough: callers who never finish delay others a little and keep nobody out. Thread-safe.
+/// Limits the handshakes in progress. When all slots are taken, the oldest handshake is cancelled if it had the fair time: callers that never
+/// finish delay others a little and block none. Thread-safe.
 /// </summary>
-/// <param name="count">How many there are.</param>
-/// <param name="fairTime">What everybody has.</param>
+/// <param name="count">The number of slots.</param>
+/// <param name="fairTime">How long every handshake may take.</param>
 /// <param name="time">The clock.</param>
 internal sealed class HandshakeSlots(int count, TimeSpan fairTime, TimeProvider time)
 {
@@ -52,7 +52,7 @@ internal sealed class HandshakeSlots(int count, TimeSpan fairTime, TimeProvider 
             }
             catch (TimeoutException)
             {
-                // somebody has had the time that is fair
+                // the oldest handshake has had its fair time
             }
         }
     }
@@ -67,14 +67,14 @@ internal sealed class HandshakeSlots(int count, TimeSpan fairTime, TimeProvider 
         }
     }
 
-    /// <summary>A place, given back when disposed.</summary>
+    /// <summary>A slot, released by disposal.</summary>
     internal sealed class Slot(HandshakeSlots slots, long since) : IDisposable
     {
-        private readonly CancellationTokenSource _late = new(); // without a timer it holds nothing that would have to be disposed
+        private readonly CancellationTokenSource _late = new(); // without a timer it needs no disposal
 
         public long Since => since;
 
-        /// <summary>Cancelled when another caller is to have the place.</summary>
+        /// <summary>Cancelled when another caller takes the slot.</summary>
         public CancellationToken Late => _late.Token;
 
         public void GiveWay() => _late.Cancel();

@@ -10,14 +10,14 @@ using GlooX.Tls.Join;
 namespace GlooX;
 
 /// <summary>
-/// Who this process is to others and whom it trusts: one authority, a certificate for answering, one for calling.
-/// Safe for concurrent use; share one for the life of the process.
+/// The certificates of this process and the authority it trusts: one authority, one certificate for answering, one for calling. Thread-safe;
+/// share one instance for the life of the process.
 /// </summary>
 /// <remarks>
-/// Without explicit certificates they come from the seven variables <c>RAKTR_TLS_*</c> if any of them is set, else from the user's
-/// own store in <c>$GLOOX_HOME</c> (default <c>~/.gloox</c>), which is made on first use with a private authority. An identity that was
-/// loaded follows its files: when they change, or a certificate of the store is about to end, new connections use the new certificates;
-/// those that are open live on. Files that cannot be used leave it as it was.
+/// Without explicit certificates, <see cref="Load"/> takes them from the seven variables <c>RAKTR_TLS_*</c> if one of them is set, else from the
+/// user's store in <c>$GLOOX_HOME</c> (by default <c>~/.gloox</c>), which is created on first use with a private authority. A loaded identity
+/// follows its files: when they change, or a certificate of the store is about to end, new connections use the new certificates, and open
+/// connections continue. Unusable files leave the identity unchanged.
 /// </remarks>
 public sealed class Identity
 {
@@ -33,13 +33,13 @@ public sealed class Identity
     private string _stamp = "";
     private long _checkedAt;
 
-    /// <summary>An identity from certificates at hand; both must hold their private keys.</summary>
+    /// <summary>Creates an identity from certificates; both must include their private keys.</summary>
     /// <param name="authority">The one authority that this process trusts.</param>
-    /// <param name="server">Shown to those who connect to this process.</param>
-    /// <param name="client">Shown to those that this process connects to.</param>
+    /// <param name="server">Shown to processes that connect to this one.</param>
+    /// <param name="client">Shown to processes that this one connects to.</param>
     /// <exception cref="IdentityException">A private key is missing, or a certificate is not signed by the authority or not valid now.</exception>
     public Identity(X509Certificate2 authority, X509Certificate2 server, X509Certificate2 client)
-        : this(new IdentityParts(authority, server, client, [], null, new Denials()).Checked("server certificate", "client certificate"))
+        : this(new IdentityParts(authority, server, client, [], null, new RevokedSerials()).Checked("server certificate", "client certificate"))
     {
     }
 
@@ -54,49 +54,49 @@ public sealed class Identity
     {
         _source = source;
         _stamp = source.Stamp();
-        _parts = source.Load(hosts, new Denials());
+        _parts = source.Load(hosts, new RevokedSerials());
         _checkedAt = source.Time.GetTimestamp();
     }
 
     /// <summary>The authority that this process trusts.</summary>
     public X509Certificate2 Authority => Current.Authority;
 
-    /// <summary>Shown to those who connect to this process.</summary>
+    /// <summary>Shown to processes that connect to this one.</summary>
     public X509Certificate2 Server => Current.Server;
 
-    /// <summary>Shown to those that this process connects to.</summary>
+    /// <summary>Shown to processes that this one connects to.</summary>
     public X509Certificate2 Client => Current.Client;
 
-    /// <summary>The serial numbers that <see cref="Deny"/> was told, here or by others of the grid.</summary>
-    public IReadOnlyCollection<string> DeniedSerials => Current.Denials.Serials;
+    /// <summary>The revoked serial numbers, from <see cref="Revoke"/> here or elsewhere in the grid.</summary>
+    public IReadOnlyCollection<string> RevokedSerials => Current.RevokedSerials.Serials;
 
-    /// <summary>The certificates as they are now.</summary>
+    /// <summary>The certificates of this moment.</summary>
     internal IdentityParts Current => For(null);
 
-    /// <summary>The store that it follows; null: it has other sources.</summary>
+    /// <summary>The store that the identity follows; null: it has another source.</summary>
     internal IdentityStore? Store => _agentOf is null ? _source as IdentityStore : _agentOf.Store;
 
-    /// <summary>Why the files could not be followed when they were last looked at; null: they could.</summary>
+    /// <summary>Why the files could not be used at the last check; null: they could.</summary>
     internal IdentityException? Problem { get; private set; }
 
-    /// <summary>The identity of this process: of a spawned process, what it was given; else from the seven variables, else from the user's store.</summary>
-    /// <param name="names">Host names and addresses, beside this machine's own, by which this process is reached: the store's certificate will carry them.</param>
-    /// <returns>The identity; the same one each time.</returns>
-    /// <exception cref="IdentityException">A variable or file is unusable; the message names it and the cure.</exception>
+    /// <summary>The identity of this process: of a spawned process, the one it was given; else from the seven variables, else from the user's store.</summary>
+    /// <param name="names">Host names and addresses by which this process is reached, in addition to those of this machine; the store's certificate will carry them.</param>
+    /// <returns>The identity; the same instance each time.</returns>
+    /// <exception cref="IdentityException">A variable or file is unusable; the message names it and what to do.</exception>
     /// <exception cref="ArgumentException">A name is no host name or address.</exception>
     public static Identity Load(params IEnumerable<string> names) =>
         Volatile.Read(ref s_process) ?? Follow((IIdentitySource?)RaktrVariables.Source() ?? IdentityStore.Open(), names);
 
     /// <summary>The identity of this user from the store in <c>$GLOOX_HOME</c>, whatever the variables say and however this process was started.</summary>
     /// <param name="names">As for <see cref="Load"/>.</param>
-    /// <returns>The identity; the same one each time.</returns>
-    /// <exception cref="IdentityException">A file is unusable; the message names it and the cure.</exception>
+    /// <returns>The identity; the same instance each time.</returns>
+    /// <exception cref="IdentityException">A file is unusable; the message names it and what to do.</exception>
     /// <exception cref="ArgumentException">A name is no host name or address.</exception>
     public static Identity LoadStore(params IEnumerable<string> names) => Follow(IdentityStore.Open(), names);
 
     /// <summary>
-    /// Makes a token with which another machine joins the authority of this user's store, at any agent of this store. The token works once
-    /// and is a secret while it lasts.
+    /// Creates a token with which another machine joins the authority of this user's store, at any agent that uses the store. The token works once,
+    /// and is a secret until it expires.
     /// </summary>
     /// <param name="options">Null: the defaults.</param>
     /// <returns>The token, for <see cref="JoinAsync"/> or <c>gloox join</c>.</returns>
@@ -106,64 +106,85 @@ public sealed class Identity
     public static string CreateJoinToken(JoinTokenOptions? options = null) => IdentityStore.Open().CreateToken(options ?? new JoinTokenOptions());
 
     /// <summary>
-    /// Joins the authority of an agent's store: keys are made here, certificates come from there, and from then on this machine's processes
-    /// and that one's trust each other. What this store had is kept in a folder beside it. The token is sent only to the agent that it was
-    /// made for.
+    /// Joins the authority of an agent's store: this machine creates the keys, the agent issues the certificates, and from then on the processes of
+    /// both machines trust each other. The files that the store had are kept in a folder beside it. The token is sent only to the agent that it
+    /// was created for.
     /// </summary>
-    /// <param name="url">An agent where the token was made, as <c>host:port</c>.</param>
-    /// <param name="token">What <see cref="CreateJoinToken"/> or <c>gloox token</c> gave there.</param>
+    /// <param name="url">An agent on the machine where the token was created, as <c>host:port</c>.</param>
+    /// <param name="token">A token from <see cref="CreateJoinToken"/> or <c>gloox token</c> there.</param>
     /// <param name="options">Null: the defaults.</param>
-    /// <param name="ct">Gives up; the store is as it was.</param>
-    /// <returns>This machine's identity now.</returns>
-    /// <exception cref="JoinException">It did not work; <see cref="JoinException.Failure"/> says why.</exception>
+    /// <param name="ct">Cancels the operation; the store stays as it was.</param>
+    /// <returns>The new identity of this machine.</returns>
+    /// <exception cref="JoinException">Joining failed; <see cref="JoinException.Failure"/> says why.</exception>
     /// <exception cref="RpcException">The agent cannot be reached.</exception>
     /// <exception cref="ArgumentException">The URL or a name is malformed.</exception>
     /// <exception cref="IdentityException">The store cannot be used.</exception>
     public static async Task<JoinResult> JoinAsync(string url, string token, JoinOptions? options = null, CancellationToken ct = default)
     {
-        IReadOnlyList<string> withheld = await Tls.Join.JoinClient.JoinAsync(IdentityStore.Open(), url, token, options ?? new JoinOptions(), ct).ConfigureAwait(false);
+        IReadOnlyList<string> withheld = await JoinClient.JoinAsync(IdentityStore.Open(), url, token, options ?? new JoinOptions(), ct).ConfigureAwait(false);
         return new JoinResult(LoadStore(), withheld);
     }
 
     /// <summary>
-    /// Refuses a certificate from now on although it is valid, and ends the connections that were made with it. An agent tells its grid;
-    /// an identity that was loaded remembers it on disk.
+    /// Asks the agent where this machine joined for new certificates, if those of the store are about to end. Nothing happens for an identity
+    /// that did not come from joining.
+    /// </summary>
+    /// <param name="ct">Cancels the operation; the store stays as it was.</param>
+    /// <returns>The agent that issued new certificates; null: none were due.</returns>
+    /// <exception cref="JoinException">The agent refused; <see cref="JoinException.Failure"/> says why.</exception>
+    /// <exception cref="RpcException">The agent cannot be reached.</exception>
+    /// <exception cref="IdentityException">The store cannot be used.</exception>
+    public async Task<string?> RenewAsync(CancellationToken ct = default)
+    {
+        IdentityParts parts = Current;
+        if (Store is not { } store || !store.ShouldRenew(parts))
+        {
+            return null;
+        }
+
+        await JoinClient.RenewAsync(store, this, [.. parts.Hosts], ct).ConfigureAwait(false);
+        return store.JoinedAt;
+    }
+
+    /// <summary>
+    /// Revokes certificates: they are refused from now on although they are valid, and connections made with them are closed. An agent spreads this
+    /// to its grid; a loaded identity also saves it to disk.
     /// </summary>
     /// <param name="serials">Serial numbers in hexadecimal, as <c>gloox certs</c> and <c>openssl x509 -serial</c> show them.</param>
-    /// <exception cref="ArgumentException">One is no serial number.</exception>
-    /// <exception cref="IdentityException">They cannot be written to disk; they are refused nonetheless, until the process ends.</exception>
-    public void Deny(params IEnumerable<string> serials)
+    /// <exception cref="ArgumentException">A text is no serial number.</exception>
+    /// <exception cref="IdentityException">The serial numbers cannot be saved; they are refused until this process ends.</exception>
+    public void Revoke(params IEnumerable<string> serials)
     {
         if (_agentOf is not null)
         {
-            _agentOf.Deny(serials);
+            _agentOf.Revoke(serials);
             return;
         }
 
         IdentityParts parts = Current;
-        IReadOnlyList<string> added = parts.Denials.Add(serials);
+        IReadOnlyList<string> added = parts.RevokedSerials.Add(serials);
         if (added.Count > 0)
         {
-            EndDenied(parts.Denials);
+            CloseRevoked(parts.RevokedSerials);
             _source?.Remember(added);
         }
     }
 
-    /// <summary>The certificates of this identity, and those that its store's authority has made for other machines.</summary>
-    /// <returns>One entry for each.</returns>
+    /// <summary>The certificates of this identity, and those that its store's authority issued for other machines.</summary>
+    /// <returns>One entry for each certificate.</returns>
     /// <exception cref="IdentityException">The store cannot be read.</exception>
     public IReadOnlyList<CertificateInfo> Certificates()
     {
         IdentityParts parts = Current;
-        CertificateInfo Own(string kind, X509Certificate2 c) => new(
-            kind, Denials.Normal(c.SerialNumber), CertificateNames.Node(c) ?? "", CertificateNames.Roles(c) ?? RpcRole.Any, c.NotAfter.ToUniversalTime(), CertificateNames.Hosts(c), parts.Denials.Contains(Denials.Normal(c.SerialNumber)), Own: true);
-        IEnumerable<CertificateInfo> others = (Store?.Issued.Read() ?? []).Select(i => new CertificateInfo(
-            i.Kind, i.Serial, i.Node, i.Role, i.Until.ToDateTime(TimeOnly.MaxValue, DateTimeKind.Utc), i.Hosts, parts.Denials.Contains(i.Serial), Own: false));
+        CertificateInfo Own(string kind, X509Certificate2 c) => CertificateInfo.Of(kind, c, parts.RevokedSerials);
+        IEnumerable<CertificateInfo> others = (Store?.Issued.Read() ?? []).Select(i => CertificateInfo.Of(i, parts.RevokedSerials));
         return [Own("server", parts.Server), Own("client", parts.Client), .. parts.Children is { } children ? [Own("children", children)] : Array.Empty<CertificateInfo>(), .. others];
     }
 
-    /// <summary>An identity that nobody else has: its own authority, gone with the process. For tests and for warming up.</summary>
-    internal static Identity Ephemeral(string name)
+    /// <summary>Creates an identity with an authority of its own, which exists in this process alone. For tests.</summary>
+    /// <param name="name">A name for its certificates.</param>
+    /// <returns>The identity; trusted by processes that <see cref="Import"/> it, or a child's, and by no others.</returns>
+    public static Identity Ephemeral(string name)
     {
         DateTimeOffset now = DateTimeOffset.UtcNow;
         X509Certificate2 authority = CertificateAuthority.Create(name, now);
@@ -175,34 +196,51 @@ public sealed class Identity
             Issue("client", RpcRole.Client, CertificateUse.Client),
             [],
             Issue("children", RpcRole.Child | RpcRole.Client, CertificateUse.Children),
-            new Denials()));
+            new RevokedSerials()));
     }
 
-    /// <summary>As <see cref="Deny"/>, for as long as the process runs.</summary>
-    internal void DenyForNow(IEnumerable<string> serials)
+    /// <summary>As <see cref="Revoke"/>, without saving.</summary>
+    internal void RevokeInMemory(IEnumerable<string> serials)
     {
-        Denials denials = Current.Denials;
-        if (denials.Add(serials).Count > 0)
+        RevokedSerials revoked = Current.RevokedSerials;
+        if (revoked.Add(serials).Count > 0)
         {
-            EndDenied(denials);
+            CloseRevoked(revoked);
         }
     }
 
-    /// <summary>This one is what <see cref="Load"/> gives in this process from now on.</summary>
-    internal void UseForProcess() => Volatile.Write(ref s_process, this);
+    /// <summary>Makes this identity what <see cref="Load"/> returns in this process from now on.</summary>
+    public void UseForProcess() => Volatile.Write(ref s_process, this);
 
-    /// <summary>This identity as it calls other agents: with the certificate of the role agent, where it has one for calling.</summary>
-    internal Identity AsAgent() => new(this);
-
-    /// <summary>For handing to a child over its private line.</summary>
-    internal byte[][] Export() => Current.Export();
-
-    /// <summary>What <see cref="Export"/> gave.</summary>
-    internal static Identity Import(byte[][] parts) => new(IdentityParts.Import(parts));
+    /// <summary>This identity as an agent calls others: with the server certificate, which has the role agent, if it is made for calling too.</summary>
+    /// <returns>An identity that follows this one.</returns>
+    public Identity AsAgent() => new(this);
 
     /// <summary>
-    /// The certificates as they are now, for a connection that reached this machine at an address. An address that this machine did not
-    /// have when its certificate was made gets into a new one now.
+    /// Creates an identity for a process that this one starts: a certificate and key of its own, for the names of this process, with no more
+    /// than its roles.
+    /// </summary>
+    /// <param name="roles">The child's roles.</param>
+    /// <param name="url">Where the child will listen; an address of this machine there is added to its certificate. Null: not known.</param>
+    /// <returns>The child's identity; null: this identity holds no certificate that may sign others.</returns>
+    public Identity? TryCreateChild(RpcRole roles, string? url = null)
+    {
+        IdentityParts mine = For(url is null ? null : OwnAddress(url));
+        return mine.Children is null ? null : new Identity(mine.ForChild(roles, DateTimeOffset.UtcNow));
+    }
+
+    /// <summary>The certificates and private keys, to be handed to another process over a private channel and given to <see cref="Import"/> there.</summary>
+    /// <returns>Opaque parts. They are secret.</returns>
+    public byte[][] Export() => Current.Export();
+
+    /// <summary>The identity that another process exported; its certificates are not verified again.</summary>
+    /// <param name="parts">What <see cref="Export"/> returned.</param>
+    /// <returns>The identity.</returns>
+    public static Identity Import(byte[][] parts) => new(IdentityParts.Import(parts));
+
+    /// <summary>
+    /// The certificates of this moment, for a connection that reached this machine at an address. If the certificate lacks that address, a new
+    /// certificate is issued with it.
     /// </summary>
     internal IdentityParts For(IPAddress? reachedAt)
     {
@@ -230,9 +268,9 @@ public sealed class Identity
         }
     }
 
-    /// <summary>This identity, whose certificate now carries these names too, where its source can make such a one.</summary>
+    /// <summary>This identity, whose certificate now carries these names too if its source can issue one.</summary>
     /// <exception cref="ArgumentException">A name is no host name or address.</exception>
-    /// <exception cref="IdentityException">The source cannot be used (any more).</exception>
+    /// <exception cref="IdentityException">The source cannot be used, or no longer.</exception>
     internal Identity ReachedBy(IEnumerable<string> names)
     {
         string[] hosts = [.. names.Select(CertificateNames.Normal)];
@@ -253,7 +291,7 @@ public sealed class Identity
         }
     }
 
-    /// <summary>A connection that is ended when the other side's certificate is denied.</summary>
+    /// <summary>Registers a connection, which is closed when the other side's certificate is revoked.</summary>
     internal void Watch(SslStream stream, Peer peer)
     {
         if (_agentOf is not null)
@@ -263,9 +301,25 @@ public sealed class Identity
         }
 
         _connections.Add(stream, peer);
-        if (Volatile.Read(ref _parts).Denials.Refusal(peer) is not null)
+        if (Volatile.Read(ref _parts).RevokedSerials.Refusal(peer) is not null)
         {
-            stream.Dispose(); // denied just now
+            stream.Dispose(); // revoked just now
+        }
+    }
+
+    // Only an address of this machine: nobody gets another machine's address into a certificate by starting a process.
+    private static IPAddress? OwnAddress(string url)
+    {
+        try
+        {
+            return IPAddress.TryParse(RpcEndpoint.Parse(url).Host, out IPAddress? address)
+                && (IPAddress.IsLoopback(address) || CertificateNames.OfThisMachine().Contains(CertificateNames.Normal(address.ToString()), StringComparer.Ordinal))
+                ? address
+                : null;
+        }
+        catch (ArgumentException)
+        {
+            return null; // the process says so, with the reason
         }
     }
 
@@ -279,7 +333,7 @@ public sealed class Identity
         return identity.ReachedBy(names);
     }
 
-    /// <summary>Under the lock: looks at the files, and adds hosts to the certificate where it can.</summary>
+    /// <summary>Under the lock: checks the files, and adds hosts to the certificate where possible.</summary>
     private IdentityParts Refresh(IReadOnlyCollection<string> hosts)
     {
         string stamp = _source!.Stamp();
@@ -287,10 +341,10 @@ public sealed class Identity
         {
             try
             {
-                IdentityParts parts = _source.Load(hosts, _parts.Denials);
+                IdentityParts parts = _source.Load(hosts, _parts.RevokedSerials);
                 Volatile.Write(ref _parts, parts);
                 Problem = null;
-                EndDenied(parts.Denials);
+                CloseRevoked(parts.RevokedSerials);
             }
             catch (IdentityException e)
             {
@@ -303,72 +357,14 @@ public sealed class Identity
         return _parts;
     }
 
-    private void EndDenied(Denials denials)
+    private void CloseRevoked(RevokedSerials revoked)
     {
         foreach ((SslStream stream, Peer peer) in _connections)
         {
-            if (denials.Refusal(peer) is not null)
+            if (revoked.Refusal(peer) is not null)
             {
                 stream.Dispose();
             }
         }
     }
-}
-
-/// <summary>A certificate, as it is shown to people.</summary>
-/// <param name="Kind">server: shown to callers; client: shown when calling; children: makes those of spawned processes.</param>
-/// <param name="Serial">Its serial number, for <see cref="Identity.Deny"/>.</param>
-/// <param name="Node">The node that it is for.</param>
-/// <param name="Role">What its holder may do.</param>
-/// <param name="ValidUntil">When it ends (UTC).</param>
-/// <param name="Names">The hosts and addresses that it is made for.</param>
-/// <param name="Denied">Whether it is denied.</param>
-/// <param name="Own">Whether it is this machine's own.</param>
-public sealed record CertificateInfo(string Kind, string Serial, string Node, RpcRole Role, DateTime ValidUntil, IReadOnlyList<string> Names, bool Denied, bool Own);
-
-/// <summary>Where an identity's certificates come from, again and again.</summary>
-internal interface IIdentitySource
-{
-    /// <summary>Tells sources apart.</summary>
-    string Key { get; }
-
-    TimeProvider Time { get; }
-
-    /// <summary>Whether it can make certificates for hosts that are asked for.</summary>
-    bool Issues { get; }
-
-    /// <summary>Changes when a file does.</summary>
-    string Stamp();
-
-    /// <summary>Whether a certificate should be renewed by now.</summary>
-    bool IsDue(IdentityParts parts);
-
-    /// <exception cref="IdentityException">It cannot be used.</exception>
-    IdentityParts Load(IReadOnlyCollection<string> hosts, Denials denials);
-
-    /// <summary>Keeps denied serial numbers for the next process.</summary>
-    /// <exception cref="IdentityException">It cannot be written.</exception>
-    void Remember(IReadOnlyList<string> serials);
-}
-
-/// <summary>Files that are followed.</summary>
-internal static class FileStamp
-{
-    /// <summary>Changes when one of the files does; a missing file is one of the states.</summary>
-    public static string Of(IEnumerable<string> files, Func<string, string> path) => Of(files.Select(path));
-
-    /// <inheritdoc cref="Of(IEnumerable{string}, Func{string, string})"/>
-    public static string Of(IEnumerable<string> paths) => string.Join(';', paths.Select(path =>
-    {
-        try
-        {
-            var file = new FileInfo(path);
-            FileSystemInfo real = file.LinkTarget is null ? file : file.ResolveLinkTarget(returnFinalTarget: true) ?? file;
-            return real is FileInfo { Exists: true } there ? $"{there.FullName}:{there.LastWriteTimeUtc.Ticks}:{there.Length}" : "";
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-        {
-            return ""; // loading says what is wrong
-        }
-    }));
 }

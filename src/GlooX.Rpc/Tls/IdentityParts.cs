@@ -5,25 +5,26 @@ using System.Security.Cryptography.X509Certificates;
 
 namespace GlooX.Tls;
 
-/// <summary>The certificates of an identity at one moment. Immutable: a renewal makes new ones, and connections keep what they began with.</summary>
+/// <summary>The certificates of an identity at one moment. Immutable: a renewal creates a new instance, and connections keep the one they started with.</summary>
 internal sealed class IdentityParts
 {
     private readonly Lazy<SslStreamCertificateContext> _serverContext;
     private readonly Lazy<SslStreamCertificateContext> _clientContext;
     private readonly Lazy<IdentityParts> _asAgent;
 
-    /// <param name="authority">The one authority trusted.</param>
+    /// <summary>Creates the parts, unverified.</summary>
+    /// <param name="authority">The one trusted authority.</param>
     /// <param name="server">For answering, with its key.</param>
     /// <param name="client">For calling, with its key.</param>
-    /// <param name="intermediates">What stands between these and the authority.</param>
-    /// <param name="children">Makes the certificates of spawned processes, with its key; null: there is none.</param>
-    /// <param name="denials">Refused although valid.</param>
-    public IdentityParts(X509Certificate2 authority, X509Certificate2 server, X509Certificate2 client, IReadOnlyList<X509Certificate2> intermediates, X509Certificate2? children, Denials denials)
+    /// <param name="intermediates">The certificates between these and the authority.</param>
+    /// <param name="children">Signs the certificates of spawned processes, with its key; null: none.</param>
+    /// <param name="revoked">Refused although valid.</param>
+    public IdentityParts(X509Certificate2 authority, X509Certificate2 server, X509Certificate2 client, IReadOnlyList<X509Certificate2> intermediates, X509Certificate2? children, RevokedSerials revoked)
     {
-        (Authority, Server, Client, Intermediates, Children, Denials) = (authority, server, client, intermediates, children, denials);
+        (Authority, Server, Client, Intermediates, Children, RevokedSerials) = (authority, server, client, intermediates, children, revoked);
         _serverContext = new(() => Context(Server));
         _clientContext = new(() => Context(Client));
-        _asAgent = new(() => CertificateAuthority.IsForCalling(Server) ? new(Authority, Server, Server, Intermediates, Children, Denials) : this);
+        _asAgent = new(() => CertificateAuthority.IsForCalling(Server) ? new(Authority, Server, Server, Intermediates, Children, RevokedSerials) : this);
         Hosts = CertificateNames.Hosts(server).ToFrozenSet(StringComparer.Ordinal);
     }
 
@@ -37,16 +38,16 @@ internal sealed class IdentityParts
 
     public X509Certificate2? Children { get; }
 
-    public Denials Denials { get; }
+    public RevokedSerials RevokedSerials { get; }
 
-    /// <summary>The hosts and addresses that the server certificate is made for.</summary>
+    /// <summary>The hosts and addresses of the server certificate.</summary>
     public FrozenSet<string> Hosts { get; }
 
     public SslStreamCertificateContext ServerContext => _serverContext.Value;
 
     public SslStreamCertificateContext ClientContext => _clientContext.Value;
 
-    /// <summary>Checks that the certificates can be used together.</summary>
+    /// <summary>Verifies that the certificates can be used together.</summary>
     /// <exception cref="IdentityException">Names the source at fault.</exception>
     public IdentityParts Checked(string serverSource, string clientSource)
     {
@@ -55,26 +56,26 @@ internal sealed class IdentityParts
         return this;
     }
 
-    /// <summary>As an agent is to others: it calls with the certificate that it answers with, where that is made for both.</summary>
+    /// <summary>The parts for calls between agents: they call with the server certificate, if that is made for calling too.</summary>
     public IdentityParts AsAgent => _asAgent.Value;
 
-    /// <summary>What a spawned process is given: a certificate and key of its own, made for it alone.</summary>
-    /// <param name="roles">What it may do.</param>
-    /// <param name="now">The time.</param>
+    /// <summary>Parts for a spawned process: a certificate and key issued for it alone.</summary>
+    /// <param name="roles">The child's roles.</param>
+    /// <param name="now">The current time.</param>
     public IdentityParts ForChild(RpcRole roles, DateTimeOffset now)
     {
         X509Certificate2 own = CertificateAuthority.Issue(
             Children!,
             new CertificateOrder("gloox child", CertificateNames.Node(Server) ?? "unknown", Hosts, roles, CertificateUse.Server | CertificateUse.Client),
             now);
-        return new IdentityParts(Authority, own, own, [X509CertificateLoader.LoadCertificate(Children!.RawData)], null, Denials);
+        return new IdentityParts(Authority, own, own, [X509CertificateLoader.LoadCertificate(Children!.RawData)], null, RevokedSerials);
     }
 
     /// <summary>DER of authority, certificates and intermediates; PKCS#8 of the keys.</summary>
     public byte[][] Export() =>
         [Authority.RawData, Server.RawData, Key(Server), Client.RawData, Key(Client), .. Intermediates.Select(i => i.RawData)];
 
-    /// <summary>What <see cref="Export"/> gave; not checked, since it comes from a process that checked it.</summary>
+    /// <summary>The parts that <see cref="Export"/> returned; not verified, because the exporting process did.</summary>
     public static IdentityParts Import(byte[][] parts)
     {
         X509Certificate2 server = WithKey(parts[1], parts[2]);
@@ -84,7 +85,7 @@ internal sealed class IdentityParts
             parts[1].AsSpan().SequenceEqual(parts[3]) ? server : WithKey(parts[3], parts[4]),
             [.. parts[5..].Select(p => X509CertificateLoader.LoadCertificate(p))],
             null,
-            new Denials());
+            new RevokedSerials());
     }
 
     private static byte[] Key(X509Certificate2 certificate)

@@ -5,10 +5,9 @@ using GlooX.Tls.Join;
 namespace GlooX.Tls;
 
 /// <summary>
-/// The user's own certificates on disk, made on first use: the authority (<c>ca</c>), what agents answer and call with (<c>server</c>),
-/// what users call with (<c>client</c>), and what makes the certificates of spawned processes (<c>children</c>); each as <c>.crt</c> and
-/// <c>.key</c>, the folder 0700 and the keys 0600. Safe against two processes that open it at once; a crash in the middle leaves nothing
-/// half-made.
+/// The user's own certificates on disk, created on first use: the authority (<c>ca</c>), the certificate of agents (<c>server</c>), the one of
+/// users (<c>client</c>), and the one that signs those of spawned processes (<c>children</c>), each as <c>.crt</c> and <c>.key</c>. The folder
+/// has mode 0700, keys 0600. Two processes may open it at once; a crash leaves no partial file.
 /// </summary>
 internal sealed class IdentityStore : IIdentitySource
 {
@@ -17,10 +16,10 @@ internal sealed class IdentityStore : IIdentitySource
     private const UnixFileMode OwnerFile = UnixFileMode.UserRead | UnixFileMode.UserWrite;
     private const UnixFileMode OthersMask = (UnixFileMode)0b000_111_111;
 
-    // Laptops and containers collect addresses; the oldest go first.
+    // Laptops and containers collect addresses; the oldest are dropped first.
     private const int MaxHosts = 64;
 
-    // Made anew this long before it ends, so that a long-running process never holds a certificate that is about to end.
+    // Renewed this long before the end, so that a long-running process never holds a certificate that is about to end.
     private static readonly TimeSpan s_renewBefore = TimeSpan.FromDays(30);
     private static readonly TimeSpan s_lockTimeout = TimeSpan.FromSeconds(20);
     private static readonly (string Name, RpcRole Roles, CertificateUse Use)[] s_pairs =
@@ -31,15 +30,15 @@ internal sealed class IdentityStore : IIdentitySource
     ];
 
     private readonly string _folder;
-    private readonly DeniedFile _denied;
+    private readonly RevokedFile _revoked;
 
     internal IdentityStore(string folder, TimeProvider? time = null)
     {
         _folder = folder;
-        _denied = new DeniedFile(Path(DeniedFile.Name));
+        _revoked = new RevokedFile(Path(RevokedFile.Name));
         Time = time ?? TimeProvider.System;
-        Permits = new JoinPermits(Path("tokens"), Time);
-        Issued = new IssuedBook(Path("issued"), Time);
+        Tokens = new JoinTokenStore(Path("tokens"), Time);
+        Issued = new IssuedCertificates(Path("issued"), Time);
     }
 
     public string Key => _folder;
@@ -48,32 +47,32 @@ internal sealed class IdentityStore : IIdentitySource
 
     public bool Issues => File.Exists(Path("ca.key"));
 
-    /// <summary>The tokens for joining that were given out.</summary>
-    public JoinPermits Permits { get; }
+    /// <summary>The join tokens that were created and not yet used.</summary>
+    public JoinTokenStore Tokens { get; }
 
-    /// <summary>The certificates that were made for other machines.</summary>
-    public IssuedBook Issued { get; }
+    /// <summary>The certificates that were issued for other machines.</summary>
+    public IssuedCertificates Issued { get; }
 
-    /// <summary>The agent whose authority this machine joined, as <c>host:port</c>; null: the store has its own.</summary>
+    /// <summary>The agent whose authority this machine joined, as <c>host:port</c>; null: the store has its own authority.</summary>
     public string? JoinedAt => File.Exists(Path(JoinedFile)) ? File.ReadAllText(Path(JoinedFile)).Trim() : null;
 
     /// <summary>The store in <see cref="GlooXHome.Path"/>.</summary>
     public static IdentityStore Open() => new(GlooXHome.Path);
 
-    /// <summary>The identity in the store as it is now; made if it is not there, renewed if it is about to end.</summary>
-    /// <exception cref="IdentityException">A file is unreadable, open to others, or not what it should be.</exception>
-    public Identity Load() => new(Load([], new Denials()));
+    /// <summary>The current identity of the store; created if missing, renewed if about to end.</summary>
+    /// <exception cref="IdentityException">A file is unreadable, readable by others, or invalid.</exception>
+    public Identity Load() => new(Load([], new RevokedSerials()));
 
-    public IdentityParts Load(IReadOnlyCollection<string> hosts, Denials denials)
+    public IdentityParts Load(IReadOnlyCollection<string> hosts, RevokedSerials revoked)
     {
         try
         {
             GlooXHome.CreateFolder(_folder);
             using FileStream held = Lock();
-            denials.Add(_denied.Read());
+            revoked.Add(_revoked.Read());
             if (JoinedAt is { } url)
             {
-                return LoadJoined(url, denials);
+                return LoadJoined(url, revoked);
             }
 
             X509Certificate2 authority = ReadPair("ca") is { } pair && CanDelegate(pair)
@@ -83,7 +82,7 @@ internal sealed class IdentityStore : IIdentitySource
             string node = old.OfType<X509Certificate2>().Select(CertificateNames.Node).FirstOrDefault(n => n is not null) ?? NewNode();
             string[] needed = [.. CertificateNames.OfThisMachine().Union(hosts, StringComparer.Ordinal)];
             X509Certificate2[] all = [.. s_pairs.Zip(old, (p, o) => ReadOrIssue(authority, p.Name, p.Roles, p.Use, node, needed, o))];
-            return new IdentityParts(X509CertificateLoader.LoadCertificate(authority.RawData), all[0], all[1], [], all[2], denials)
+            return new IdentityParts(X509CertificateLoader.LoadCertificate(authority.RawData), all[0], all[1], [], all[2], revoked)
                 .Checked(Path("server.crt"), Path("client.crt"));
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
@@ -105,7 +104,7 @@ internal sealed class IdentityStore : IIdentitySource
 
         if (options.ValidFor <= TimeSpan.Zero || options.ValidFor > TimeSpan.FromDays(1))
         {
-            throw new ArgumentException($"a token is valid for more than nothing and at most a day, not {options.ValidFor}", nameof(options));
+            throw new ArgumentException($"ValidFor must be more than zero and at most one day, not {options.ValidFor}", nameof(options));
         }
 
         if (options.Names.FirstOrDefault(n => !CertificateNames.IsHost(n)) is { } bad)
@@ -116,24 +115,24 @@ internal sealed class IdentityStore : IIdentitySource
         Identity identity = Load();
         if (!Issues)
         {
-            throw new JoinException(JoinFailure.NoAuthority, $"this machine joined at {JoinedAt} and does not hold the authority's key; make the token there");
+            throw new JoinException(JoinFailure.NoAuthority, $"this machine joined at {JoinedAt} and does not hold the authority's key; create the token there");
         }
 
         var token = JoinToken.Create(identity.Authority.RawData);
-        Permits.Add(token, new JoinPermit(options.Role, options.Names), options.ValidFor);
+        Tokens.Add(token, new JoinGrant(options.Role, options.Names), options.ValidFor);
         return token.ToString();
     }
 
-    /// <summary>Certificates for another machine.</summary>
-    /// <exception cref="JoinException">It does not get them.</exception>
-    public JoinReply IssueFor(string node, JoinPermit permit, byte[][] requests)
+    /// <summary>Issues certificates for another machine.</summary>
+    /// <exception cref="JoinException">They are not granted.</exception>
+    public JoinReply IssueFor(string node, JoinGrant grant, byte[][] requests)
     {
         using FileStream held = Lock();
-        var denials = new Denials();
-        denials.Add(_denied.Read());
-        using X509Certificate2 authority = ReadPair("ca") ?? throw new JoinException(JoinFailure.NoAuthority, "the authority's key is gone");
+        var revoked = new RevokedSerials();
+        revoked.Add(_revoked.Read());
+        using X509Certificate2 authority = ReadPair("ca") ?? throw new JoinException(JoinFailure.NoAuthority, "the authority's key is missing");
         using X509Certificate2? own = ReadPair("server");
-        return JoinIssuer.Issue(authority, own is null ? [] : CertificateNames.Hosts(own), Issued, denials, node, permit, requests, Time.GetUtcNow());
+        return JoinIssuer.Issue(authority, own is null ? [] : CertificateNames.Hosts(own), Issued, revoked, node, grant, requests, Time.GetUtcNow());
     }
 
     /// <exception cref="JoinException"><see cref="JoinFailure.OwnAuthority"/>.</exception>
@@ -141,13 +140,13 @@ internal sealed class IdentityStore : IIdentitySource
     {
         if (!replace && Issues && Issued.Read().Count > 0)
         {
-            throw new JoinException(JoinFailure.OwnAuthority, $"the authority in {_folder} has made certificates for other machines, which would lose touch with this one. If that is meant: gloox join --replace");
+            throw new JoinException(JoinFailure.OwnAuthority, $"the authority in {_folder} has issued certificates for other machines, which this machine could no longer reach. To join nevertheless: gloox join --replace");
         }
     }
 
-    /// <summary>Takes the place of what was there, which is kept in a folder.</summary>
+    /// <summary>Replaces the contents, which are kept in a folder.</summary>
     /// <exception cref="JoinException"><see cref="JoinFailure.OwnAuthority"/>.</exception>
-    /// <exception cref="IdentityException">It cannot be written.</exception>
+    /// <exception cref="IdentityException">The files cannot be written.</exception>
     public void Adopt(X509Certificate2 authority, X509Certificate2?[] pairs, string url, IReadOnlyList<string> withheld, bool replace)
     {
         try
@@ -182,20 +181,20 @@ internal sealed class IdentityStore : IIdentitySource
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            throw new IdentityException(_folder, $"what came from joining cannot be kept: {e.Message}", e);
+            throw new IdentityException(_folder, $"the certificates from joining cannot be saved: {e.Message}", e);
         }
     }
 
-    public string Stamp() => FileStamp.Of(["ca.crt", "server.crt", "server.key", "client.crt", "client.key", "children.crt", "children.key", DeniedFile.Name], Path);
+    public string Stamp() => FileStamp.Of(["ca.crt", "server.crt", "server.key", "client.crt", "client.key", "children.crt", "children.key", RevokedFile.Name], Path);
 
     public bool IsDue(IdentityParts parts) => Issues && new[] { parts.Server, parts.Client, parts.Children! }.Any(c => IsOld(c, parts.Authority));
 
-    public void Remember(IReadOnlyList<string> serials) => _denied.Add(serials);
+    public void Remember(IReadOnlyList<string> serials) => _revoked.Add(serials);
 
     private static bool CanDelegate(X509Certificate2 authority) =>
         authority.Extensions.OfType<X509BasicConstraintsExtension>().FirstOrDefault() is { CertificateAuthority: true, PathLengthConstraint: > 0 };
 
-    /// <summary>Whether certificates that came from joining are about to end, or lack an address that this machine has by now.</summary>
+    /// <summary>Whether certificates that came from joining are about to end, or lack a current address of this machine.</summary>
     public bool ShouldRenew(IdentityParts parts)
     {
         if (JoinedAt is null)
@@ -208,7 +207,7 @@ internal sealed class IdentityStore : IIdentitySource
             || CertificateNames.OfThisMachine().Except(withheld, StringComparer.Ordinal).Any(h => !parts.Hosts.Contains(h));
     }
 
-    private IdentityParts LoadJoined(string url, Denials denials)
+    private IdentityParts LoadJoined(string url, RevokedSerials revoked)
     {
         IdentityException Unusable(string file, string why) => new(Path(file), $"{why}. Join again: gloox join {url} TOKEN (the token comes from there: gloox token)");
         try
@@ -224,7 +223,7 @@ internal sealed class IdentityStore : IIdentitySource
                 }
             }
 
-            return new IdentityParts(authority, server, client, [], ReadPair("children"), denials);
+            return new IdentityParts(authority, server, client, [], ReadPair("children"), revoked);
         }
         catch (CryptographicException e)
         {
@@ -234,7 +233,7 @@ internal sealed class IdentityStore : IIdentitySource
 
     private string Path(string file) => System.IO.Path.Combine(_folder, file);
 
-    // One that ends with its authority would not last longer if it were made anew.
+    // A certificate that ends with its authority would not last longer after renewal.
     private bool IsOld(X509Certificate2 certificate, X509Certificate2 authority) =>
         new DateTimeOffset(certificate.NotAfter) - Time.GetUtcNow() < s_renewBefore && certificate.NotAfter < authority.NotAfter;
 
@@ -248,7 +247,7 @@ internal sealed class IdentityStore : IIdentitySource
             return old!;
         }
 
-        // Addresses that were are kept as long as the certificate would have lasted: other processes of the store may be on other networks.
+        // Former addresses are kept: other processes of the store may be on other networks.
         string[] hosts = use == CertificateUse.Client ? [] : [.. needed.Union(had, StringComparer.Ordinal).Take(Math.Max(MaxHosts, needed.Length))];
         var order = new CertificateOrder($"gloox {name} of {Environment.UserName} on {Environment.MachineName}", node, hosts, roles, use);
         return Make(name, () => CertificateAuthority.Issue(authority, order, Time.GetUtcNow()));
@@ -265,7 +264,7 @@ internal sealed class IdentityStore : IIdentitySource
 
         if (!OperatingSystem.IsWindows() && (File.GetUnixFileMode(key) & OthersMask) != UnixFileMode.None)
         {
-            throw new IdentityException(key, $"the private key is open to others. Run: chmod 600 {key}");
+            throw new IdentityException(key, $"the private key is readable by others. Run: chmod 600 {key}");
         }
 
         try
@@ -274,7 +273,7 @@ internal sealed class IdentityStore : IIdentitySource
         }
         catch (CryptographicException e)
         {
-            throw new IdentityException(certificate, $"unreadable ({e.Message}). Delete {name}.crt and {name}.key in {_folder} to have them made anew", e);
+            throw new IdentityException(certificate, $"unreadable ({e.Message}). Delete {name}.crt and {name}.key in {_folder} to have them created again", e);
         }
     }
 
@@ -288,12 +287,12 @@ internal sealed class IdentityStore : IIdentitySource
     private void Keep(string name, X509Certificate2 made)
     {
         using ECDsa key = made.GetECDsaPrivateKey()!;
-        File.Delete(Path(name + ".crt")); // a new key beside the old certificate would be no pair
+        File.Delete(Path(name + ".crt")); // a new key does not match the old certificate
         Write(Path(name + ".key"), key.ExportPkcs8PrivateKeyPem());
-        Write(Path(name + ".crt"), made.ExportCertificatePem()); // last: a pair without its certificate is made anew
+        Write(Path(name + ".crt"), made.ExportCertificatePem()); // last: a pair without its certificate is created again
     }
 
-    /// <summary>As a whole or not at all, for this user only.</summary>
+    /// <summary>Writes a file atomically, readable by this user only.</summary>
     internal static void Write(string path, string text)
     {
         string temporary = $"{path}.{Environment.ProcessId}.tmp";
@@ -322,23 +321,25 @@ internal sealed class IdentityStore : IIdentitySource
             }
             catch (IOException) when (Environment.TickCount64 < until)
             {
-                Thread.Sleep(20); // another process is making the certificates: at most a few hundred milliseconds, once in its life
+                Thread.Sleep(20); // another process is creating the certificates: a few hundred milliseconds, once
             }
         }
     }
 }
 
-/// <summary>Denied serial numbers, one a line; only appended to.</summary>
-internal sealed class DeniedFile(string path)
+/// <summary>Revoked serial numbers, one a line; only appended to. The file <c>denied</c> of earlier versions is read too.</summary>
+internal sealed class RevokedFile(string path)
 {
-    public const string Name = "denied";
+    public const string Name = "revoked";
 
-    /// <exception cref="IdentityException">A line is no serial number: nothing may be taken for allowed by mistake.</exception>
+    private readonly string[] _files = [path, Path.Combine(Path.GetDirectoryName(path)!, "denied")];
+
+    /// <exception cref="IdentityException">A line is no serial number. Skipping it could accept a revoked certificate.</exception>
     public IEnumerable<string> Read()
     {
         try
         {
-            return File.Exists(path) ? [.. File.ReadLines(path).Where(l => l.Trim().Length > 0).Select(Denials.Normal)] : [];
+            return [.. _files.Where(File.Exists).SelectMany(File.ReadLines).Where(l => l.Trim().Length > 0).Select(RevokedSerials.Normal)];
         }
         catch (ArgumentException e)
         {
@@ -346,7 +347,7 @@ internal sealed class DeniedFile(string path)
         }
     }
 
-    /// <exception cref="IdentityException">It cannot be written.</exception>
+    /// <exception cref="IdentityException">The files cannot be written.</exception>
     public void Add(IEnumerable<string> serials)
     {
         try
@@ -356,42 +357,7 @@ internal sealed class DeniedFile(string path)
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            throw new IdentityException(path, $"denied serial numbers cannot be kept: {e.Message}", e);
+            throw new IdentityException(path, $"revoked serial numbers cannot be saved: {e.Message}", e);
         }
-    }
-}
-
-/// <summary>Where GlooX keeps what outlives a process: <c>$GLOOX_HOME</c>, default <c>~/.gloox</c>.</summary>
-internal static class GlooXHome
-{
-    public static string Path
-    {
-        get
-        {
-            if (Environment.GetEnvironmentVariable("GLOOX_HOME") is { Length: > 0 } home)
-            {
-                return System.IO.Path.GetFullPath(home);
-            }
-
-            string user = Environment.GetFolderPath(Environment.SpecialFolder.UserProfile);
-            return user.Length > 0
-                ? System.IO.Path.Combine(user, ".gloox")
-                : throw new IdentityException("GLOOX_HOME", "this user has no home folder. Set GLOOX_HOME to a folder that this user owns");
-        }
-    }
-
-    /// <summary>Creates a folder that only this user can enter.</summary>
-    public static string CreateFolder(string path)
-    {
-        if (OperatingSystem.IsWindows())
-        {
-            Directory.CreateDirectory(path);
-        }
-        else
-        {
-            Directory.CreateDirectory(path, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
-        }
-
-        return path;
     }
 }

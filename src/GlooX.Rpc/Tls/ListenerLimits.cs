@@ -1,32 +1,32 @@
 namespace GlooX.Tls;
 
-/// <summary>What a listener allows.</summary>
-/// <param name="Connections">Most connections at once.</param>
-/// <param name="ConnectionsPerPeer">Most connections at once for one certificate.</param>
+/// <summary>The limits of a listener.</summary>
+/// <param name="Connections">The largest number of connections.</param>
+/// <param name="ConnectionsPerPeer">The largest number of connections with one certificate.</param>
 /// <param name="Handshake">How long a handshake may take.</param>
 internal sealed record ListenerLimits(int Connections, int ConnectionsPerPeer, TimeSpan Handshake);
 
-/// <summary>Counts the connections that were let in, in all and by certificate. Thread-safe.</summary>
-internal sealed class Turnstile(int total, int perPeer)
+/// <summary>Counts open connections, in total and by certificate. Thread-safe.</summary>
+internal sealed class ConnectionLimiter(int total, int perPeer)
 {
     private readonly Lock _gate = new();
     private readonly Dictionary<string, int> _peers = new(StringComparer.Ordinal);
     private int _inside;
 
-    /// <summary>Lets a connection in. Null: it is in, and must <see cref="Leave"/>. Else why not.</summary>
+    /// <summary>Admits a connection. Null: it is admitted, and must <see cref="Leave"/>; otherwise the reason for the refusal.</summary>
     public string? Enter(string peer)
     {
         lock (_gate)
         {
             if (_inside >= total)
             {
-                return $"{total} connections are open, more this process does not take (MaxConnections)";
+                return $"{total} connections are open, the limit of this process (MaxConnections)";
             }
 
             int own = _peers.GetValueOrDefault(peer);
             if (own >= perPeer)
             {
-                return $"{own} connections are open with this certificate, more this process does not take (MaxConnectionsPerPeer)";
+                return $"{own} connections are open with this certificate, the limit of this process (MaxConnectionsPerPeer)";
             }
 
             _inside++;
@@ -47,7 +47,7 @@ internal sealed class Turnstile(int total, int perPeer)
             }
             else
             {
-                _peers.Remove(peer); // or every certificate ever seen would be kept
+                _peers.Remove(peer); // else the table would grow with every certificate ever seen
             }
         }
     }

@@ -31,7 +31,7 @@ internal sealed class RaktrVariables : IIdentitySource
     ];
 
     private readonly Func<string, string?> _variable;
-    private readonly Lazy<DeniedFile> _denied = new(() => new DeniedFile(Path.Combine(GlooXHome.Path, DeniedFile.Name)));
+    private readonly Lazy<RevokedFile> _revoked = new(() => new RevokedFile(Path.Combine(GlooXHome.Path, RevokedFile.Name)));
 
     private RaktrVariables(Func<string, string?> variable, TimeProvider time) => (_variable, Time) = (variable, time);
 
@@ -56,9 +56,9 @@ internal sealed class RaktrVariables : IIdentitySource
 
     public bool IsDue(IdentityParts parts) => false;
 
-    public void Remember(IReadOnlyList<string> serials) => _denied.Value.Add(serials);
+    public void Remember(IReadOnlyList<string> serials) => _revoked.Value.Add(serials);
 
-    public IdentityParts Load(IReadOnlyCollection<string> hosts, Denials denials)
+    public IdentityParts Load(IReadOnlyCollection<string> hosts, RevokedSerials revoked)
     {
         string[] missing = [.. new[] { Ca, ServerCertificate, ClientCertificate, ServerPrivateKey, ClientPrivateKey }.Where(IsMissing)];
         if (missing.Length > 0)
@@ -85,8 +85,8 @@ internal sealed class RaktrVariables : IIdentitySource
             }
         }
 
-        denials.Add(_denied.Value.Read());
-        return new IdentityParts(authority, server, client, intermediates, children, denials).Checked(ServerCertificate, ClientCertificate);
+        revoked.Add(_revoked.Value.Read());
+        return new IdentityParts(authority, server, client, intermediates, children, revoked).Checked(ServerCertificate, ClientCertificate);
     }
 
     private string? Value(string variable) => _variable(variable) is { Length: > 0 } value ? value : null;

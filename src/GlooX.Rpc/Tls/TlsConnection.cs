@@ -7,12 +7,12 @@ using GlooX.Transport.Linux;
 
 namespace GlooX.Tls;
 
-/// <summary>A stream past its TLS handshake, with what messages need to name the other side.</summary>
-/// <param name="Stream">Owned by whoever holds the connection.</param>
-/// <param name="Transport">What <paramref name="Stream"/> reads from.</param>
+/// <summary>A connection after its TLS handshake.</summary>
+/// <param name="Stream">The encrypted stream; the holder of the connection disposes it.</param>
+/// <param name="Transport">The stream below <paramref name="Stream"/>.</param>
 /// <param name="Remote">The other side as <c>host:port</c>.</param>
 /// <param name="LocalAddress">The address of this machine that the connection uses.</param>
-/// <param name="Peer">Who the other side is.</param>
+/// <param name="Peer">The verified other side.</param>
 internal sealed record TlsConnection(SslStream Stream, Stream Transport, string Remote, IPAddress? LocalAddress, Peer Peer) : IAsyncDisposable
 {
     public static readonly SslApplicationProtocol Rpc = new("gloox/1");
@@ -21,14 +21,14 @@ internal sealed record TlsConnection(SslStream Stream, Stream Transport, string 
 
     public ValueTask DisposeAsync() => Stream.DisposeAsync();
 
-    /// <summary>Dials, and verifies that the other side's certificate is made for what was dialled and has a role.</summary>
-    /// <param name="endpoint">Where.</param>
-    /// <param name="protocol">What to speak there.</param>
-    /// <param name="identity">Who dials.</param>
-    /// <param name="serverName">The host, address or node that the certificate must carry; null: the host dialled.</param>
-    /// <param name="serverRole">The role that it must have.</param>
-    /// <param name="ct">Gives up.</param>
-    /// <param name="how">Null: as usual.</param>
+    /// <summary>Dials, and verifies that the server's certificate carries the dialled name and has a role.</summary>
+    /// <param name="endpoint">The server.</param>
+    /// <param name="protocol">The ALPN protocol to speak.</param>
+    /// <param name="identity">The identity of this process.</param>
+    /// <param name="serverName">The host, address or node that the certificate must carry; null: the dialled host.</param>
+    /// <param name="serverRole">The roles that the certificate must have.</param>
+    /// <param name="ct">Cancels the operation.</param>
+    /// <param name="how">Null: the defaults.</param>
     /// <exception cref="RpcException"><see cref="RpcError.Connection"/> (inner: the <see cref="SocketException"/> or <see cref="IOException"/>) or <see cref="RpcError.Tls"/>.</exception>
     public static Task<TlsConnection> DialAsync(
         RpcEndpoint endpoint, SslApplicationProtocol protocol, Identity identity, string? serverName, RpcRole serverRole, CancellationToken ct, DialOptions? how = null)
@@ -43,7 +43,7 @@ internal sealed record TlsConnection(SslStream Stream, Stream Transport, string 
             CertificateChainPolicy = CertificateAuthority.Policy(mine.Authority, server: true),
             RemoteCertificateValidationCallback = (_, certificate, chain, errors) =>
             {
-                refusal = Trust.Judge(certificate, chain, errors, mine.Authority, mine.Denials, serverName ?? endpoint.Host, out peer);
+                refusal = PeerVerifier.Verify(certificate, chain, errors, mine.Authority, mine.RevokedSerials, serverName ?? endpoint.Host, out peer);
                 if (peer is not null && (peer.Roles & serverRole) != serverRole)
                 {
                     refusal ??= $"the certificate '{peer.Subject}' has the role {CertificateNames.Describe(peer.Roles)}, not {CertificateNames.Describe(serverRole)}";
@@ -55,14 +55,14 @@ internal sealed record TlsConnection(SslStream Stream, Stream Transport, string 
         return DialAsync(endpoint, protocol, options, () => (refusal, peer), ct, identity, how);
     }
 
-    /// <summary>Dials with a judgement of the caller's own.</summary>
-    /// <param name="endpoint">Where.</param>
-    /// <param name="protocol">What to speak there.</param>
-    /// <param name="options">All but the target and the protocol.</param>
-    /// <param name="verdict">Asked after the handshake.</param>
-    /// <param name="ct">Gives up.</param>
-    /// <param name="identity">Ends the connection when the other side is denied; null: nobody does.</param>
-    /// <param name="how">Null: as usual.</param>
+    /// <summary>Dials with the caller's own verification.</summary>
+    /// <param name="endpoint">The server.</param>
+    /// <param name="protocol">The ALPN protocol to speak.</param>
+    /// <param name="options">All TLS options except the target and the protocol.</param>
+    /// <param name="verdict">Returns the outcome of the verification after the handshake.</param>
+    /// <param name="ct">Cancels the operation.</param>
+    /// <param name="identity">Closes the connection when the server's certificate is revoked; null: revocation has no effect.</param>
+    /// <param name="how">Null: the defaults.</param>
     /// <exception cref="RpcException"><see cref="RpcError.Connection"/> (inner: the <see cref="SocketException"/> or <see cref="IOException"/>) or <see cref="RpcError.Tls"/>.</exception>
     public static async Task<TlsConnection> DialAsync(
         RpcEndpoint endpoint, SslApplicationProtocol protocol, SslClientAuthenticationOptions options, Func<(string? Refusal, Peer? Peer)> verdict, CancellationToken ct, Identity? identity = null, DialOptions? how = null)
@@ -80,10 +80,10 @@ internal sealed record TlsConnection(SslStream Stream, Stream Transport, string 
             await stream.AuthenticateAsClientAsync(options, ct).ConfigureAwait(false);
             if (stream.NegotiatedApplicationProtocol != protocol)
             {
-                throw new RpcException(RpcError.Protocol, $"{remote} does not speak {protocol}: is it a GlooX process?") { Url = remote };
+                throw new RpcException(RpcError.Protocol, $"{remote} does not speak {protocol}. Is it a GlooX process?") { Url = remote };
             }
 
-            Peer peer = verdict().Peer ?? Peer.Nobody;
+            Peer peer = verdict().Peer ?? Peer.Anonymous;
             identity?.Watch(stream, peer);
             return new TlsConnection(stream, transport, remote, local, peer);
         }
@@ -96,7 +96,7 @@ internal sealed record TlsConnection(SslStream Stream, Stream Transport, string 
 
             throw e switch
             {
-                SocketException { SocketErrorCode: SocketError.ConnectionRefused } => new RpcException(RpcError.Connection, $"cannot connect to {remote}: nobody listens there. Is the agent running?", e) { Url = remote },
+                SocketException { SocketErrorCode: SocketError.ConnectionRefused } => new RpcException(RpcError.Connection, $"cannot connect to {remote}: nothing listens there. Is the agent running?", e) { Url = remote },
                 SocketException => new RpcException(RpcError.Connection, $"cannot connect to {remote}: {e.Message}", e) { Url = remote },
                 AuthenticationException => new RpcException(RpcError.Tls, $"{remote} is not trusted: {verdict().Refusal ?? e.InnerException?.Message ?? e.Message}", e) { Url = remote },
                 IOException => new RpcException(RpcError.Connection, $"{remote} ended the TLS handshake: {e.InnerException?.Message ?? e.Message}. Is it a GlooX process?", e) { Url = remote },
@@ -113,7 +113,7 @@ internal sealed record TlsConnection(SslStream Stream, Stream Transport, string 
         }
 
         IPAddress[] addresses = IPAddress.TryParse(endpoint.Host, out IPAddress? only) ? [only] : await how.Resolve(endpoint.Host, ct).ConfigureAwait(false);
-        return await AddressRace.RunAsync(AddressRace.Interleave(addresses), (address, end) => ConnectAsync(new IPEndPoint(address, endpoint.Port), end), TimeProvider.System, ct).ConfigureAwait(false);
+        return await HappyEyeballs.RunAsync(HappyEyeballs.Interleave(addresses), (address, end) => ConnectAsync(new IPEndPoint(address, endpoint.Port), end), TimeProvider.System, ct).ConfigureAwait(false);
     }
 
     private static async Task<Connected> ConnectAsync(IPEndPoint endpoint, CancellationToken ct)
@@ -132,7 +132,7 @@ internal sealed record TlsConnection(SslStream Stream, Stream Transport, string 
         }
     }
 
-    // Such a socket connects at once, or its server has no room: then the kernel offers nothing to wait for.
+    // Such a socket connects at once, unless the server's backlog is full; the kernel offers no event for that.
     private static async Task<Stream> ConnectUnixAsync(string path, CancellationToken ct)
     {
         while (true)
@@ -158,15 +158,15 @@ internal sealed record TlsConnection(SslStream Stream, Stream Transport, string 
     }
 }
 
-/// <summary>How to get to the other side, as far as TLS.</summary>
+/// <summary>How to reach the server, before TLS.</summary>
 internal sealed record DialOptions
 {
     public static readonly DialOptions Standard = new();
 
-    /// <summary>Knows the addresses of a host, the best first.</summary>
+    /// <summary>Resolves a host name; the best address first.</summary>
     public Func<string, CancellationToken, Task<IPAddress[]>> Resolve { get; init; } = static (host, ct) => Dns.GetHostAddressesAsync(host, ct);
 
-    /// <summary>Called when the other side's machine has answered, before TLS.</summary>
+    /// <summary>Called when the server's machine has accepted the connection, before TLS.</summary>
     public Action? OnConnected { get; init; }
 }
 
@@ -177,14 +177,14 @@ internal readonly record struct Connected(Stream Transport, IPAddress? Local) : 
 }
 
 /// <summary>
-/// Settings of every socket. Not TCP's keep-alive: beside a shorter user timeout Linux ends the connection when one of its probes is lost
-/// (tcp_keepalive_timer). Who is silent is asked by the protocol above, whose questions TCP repeats.
+/// Settings of every socket. TCP keep-alive stays off: with a shorter user timeout Linux ends the connection when one probe is lost
+/// (tcp_keepalive_timer). The protocol above sends its own probes, which TCP repeats.
 /// </summary>
 internal static class SocketTuning
 {
     private const int LinuxTcpUserTimeout = 18;
 
-    // Unacknowledged data breaks the connection after this long; else recovery after a cut waits for TCP's own backoff, minutes at worst.
+    // Unacknowledged data ends the connection after this long. Without it, recovery after a cut waits for TCP's backoff, minutes at worst.
     private const int UserTimeoutMilliseconds = 10_000;
 
     public static void Apply(Socket socket)

@@ -13,19 +13,19 @@ using Microsoft.Extensions.Logging;
 namespace GlooX.Tls;
 
 /// <summary>
-/// The one port of a process: TLS 1.3, a client certificate always asked for, every connection routed by its ALPN.
+/// The one port of a process: TLS 1.3, a client certificate always requested, and every connection routed by its ALPN protocol.
 /// </summary>
 /// <remarks>
-/// TLS itself accepts any certificate; trust is decided right after the handshake, before a byte is read, so that a refused caller can be
-/// told why in a GoAway frame instead of seeing a broken connection; so is one who comes when there are too many. Handshakes are limited in
-/// number and time, so those that are not let in cost little.
+/// TLS itself accepts any certificate. Trust is decided right after the handshake, before any byte is read, so that a refused caller receives
+/// the reason in a GoAway frame instead of a broken connection; the same holds for a caller beyond a limit. Handshakes are limited in number
+/// and time, so that refused callers cost little.
 /// </remarks>
 internal sealed partial class TlsListener : IAsyncDisposable
 {
     private const int MaxHandshakes = 256;
     private const int Backlog = 1024;
 
-    // What everybody has for the handshake however many wait; on a busy machine a good one takes a while.
+    // Each handshake may take this long even when others wait; on a busy machine a good one takes a while.
     private static readonly TimeSpan s_fairTime = TimeSpan.FromSeconds(2);
     private static readonly TimeSpan s_linger = TimeSpan.FromSeconds(1);
 
@@ -33,7 +33,7 @@ internal sealed partial class TlsListener : IAsyncDisposable
     private readonly UnixSocketFile? _file;
     private readonly Identity _identity;
     private readonly ListenerLimits _limits;
-    private readonly Turnstile _turnstile;
+    private readonly ConnectionLimiter _limiter;
     private readonly ILogger _logger;
     private readonly List<SslApplicationProtocol> _protocols;
     private readonly HandshakeSlots _handshakes = new(MaxHandshakes, s_fairTime, TimeProvider.System);
@@ -49,21 +49,21 @@ internal sealed partial class TlsListener : IAsyncDisposable
         _file = file;
         _identity = identity;
         _limits = limits;
-        _turnstile = new Turnstile(limits.Connections, limits.ConnectionsPerPeer);
+        _limiter = new ConnectionLimiter(limits.Connections, limits.ConnectionsPerPeer);
         _logger = logger;
         Endpoint = socket?.LocalEndPoint is IPEndPoint bound ? new RpcEndpoint(bound.Address.ToString(), bound.Port) : endpoint;
         _protocols = [.. protocols];
     }
 
-    /// <summary>Where it listens, with the real port.</summary>
+    /// <summary>Where it listens, with the actual port.</summary>
     public RpcEndpoint Endpoint { get; }
 
-    /// <summary>One without a port: serves what others accept, see <see cref="ServeAsync(Stream, string, CancellationToken)"/>.</summary>
+    /// <summary>A listener without a port, for connections accepted elsewhere: see <see cref="ServeAsync(Stream, string, CancellationToken)"/>.</summary>
     public static TlsListener Unbound(Identity identity, ListenerLimits limits, IEnumerable<SslApplicationProtocol> protocols, ILogger logger) =>
-        new(default, null, null, identity, limits, protocols, logger);
+        new(new RpcEndpoint("", 0), null, null, identity, limits, protocols, logger);
 
-    /// <summary>Binds; nothing is accepted before <see cref="Start"/>.</summary>
-    /// <exception cref="RpcException"><see cref="RpcError.Connection"/>: the port is in use or the address is not this machine's.</exception>
+    /// <summary>Binds the port; accepts nothing before <see cref="Start"/>.</summary>
+    /// <exception cref="RpcException"><see cref="RpcError.Connection"/>: the port is in use, or the address is not one of this machine.</exception>
     public static async Task<TlsListener> BindAsync(
         RpcEndpoint endpoint, Identity identity, ListenerLimits limits, IEnumerable<SslApplicationProtocol> protocols, ILogger logger, CancellationToken ct)
     {
@@ -96,20 +96,20 @@ internal sealed partial class TlsListener : IAsyncDisposable
             {
                 SocketError.AddressAlreadyInUse when endpoint.Path is not null => "another process listens there",
                 SocketError.AddressAlreadyInUse => "another process listens on that port. Choose another one, or port 0 for any that is free",
-                SocketError.AddressNotAvailable => "that address is not one of this machine's. 0.0.0.0 means all of them",
-                SocketError.AccessDenied => "this user may not listen on that port. Ports from 1024 up are free to all",
+                SocketError.AddressNotAvailable => "that is not an address of this machine. 0.0.0.0 means all its addresses",
+                SocketError.AccessDenied => "this user may not listen on that port. Choose a port from 1024 up",
                 _ => e.Message,
             };
             throw new RpcException(RpcError.Connection, $"cannot listen on {endpoint}: {why}", e) { Url = endpoint.ToString() };
         }
     }
 
-    /// <summary>Who serves the connections of a protocol; see <see cref="TlsRoute"/>.</summary>
+    /// <summary>Sets the handler of a protocol's connections; see <see cref="TlsRoute"/>.</summary>
     public void Route(SslApplicationProtocol protocol, Func<TlsConnection, Task> handler, RpcRole? role) => _routes.Enqueue(new TlsRoute(protocol, handler, role));
 
     public void Start() => _accepting = Task.Run(AcceptAsync);
 
-    /// <summary>Closes the port; connections that were let in go on.</summary>
+    /// <summary>Closes the port; open connections continue.</summary>
     public async Task StopAcceptingAsync()
     {
         await _stop.CancelAsync().ConfigureAwait(false);
@@ -155,7 +155,7 @@ internal sealed partial class TlsListener : IAsyncDisposable
             }
             catch (SocketException e)
             {
-                // The caller went away before it was accepted, or the process is out of descriptors: others must still get in.
+                // The caller went away before it was accepted, or the process is out of descriptors: keep accepting others.
                 LogAccept(_logger, e.Message);
                 if (e.SocketErrorCode is SocketError.TooManyOpenSockets or SocketError.NoBufferSpaceAvailable)
                 {
@@ -165,7 +165,7 @@ internal sealed partial class TlsListener : IAsyncDisposable
         }
     }
 
-    /// <summary>Serves a connection that somebody else accepted, and owns it from now on. Completes when it has ended; never throws.</summary>
+    /// <summary>Serves a connection that was accepted elsewhere, and owns it. Completes when the connection has ended; never throws.</summary>
     public async Task ServeAsync(Stream transport, string remote, CancellationToken ct)
     {
         using CancellationTokenRegistration ending = ct.UnsafeRegister(static s => ((Stream)s!).Dispose(), transport);
@@ -195,7 +195,7 @@ internal sealed partial class TlsListener : IAsyncDisposable
         Task serving;
         using (ExecutionContext.SuppressFlow())
         {
-            serving = Task.Run(() => ServeAsync(open, owner, slot)); // handlers are not to see what flows here
+            serving = Task.Run(() => ServeAsync(open, owner, slot)); // handlers must not see the context of this method
         }
 
         _connections[serving] = true;
@@ -222,16 +222,16 @@ internal sealed partial class TlsListener : IAsyncDisposable
                 string? refusal = null;
                 Peer? peer = null;
                 await stream.AuthenticateAsServerAsync(
-                    Options(mine, (certificate, chain, errors) => refusal = Trust.Judge(certificate, chain, errors, mine.Authority, mine.Denials, null, out peer)), limit.Token).ConfigureAwait(false);
+                    Options(mine, (certificate, chain, errors) => refusal = PeerVerifier.Verify(certificate, chain, errors, mine.Authority, mine.RevokedSerials, null, out peer)), limit.Token).ConfigureAwait(false);
                 if (_routes.LastOrDefault(r => r.Protocol == stream.NegotiatedApplicationProtocol) is not { } route)
                 {
-                    LogRefused(_logger, remote, $"it asks for the protocol '{stream.NegotiatedApplicationProtocol}', which is not served here");
+                    LogRefused(_logger, remote, $"the protocol '{stream.NegotiatedApplicationProtocol}' is not served here");
                     return;
                 }
 
                 if (route.Role is null)
                 {
-                    peer = refusal is null ? peer ?? Peer.Nobody : Peer.Nobody;
+                    peer = refusal is null ? peer ?? Peer.Anonymous : Peer.Anonymous;
                     refusal = null;
                 }
                 else if (peer is not null && (peer.Roles & route.Role) != route.Role)
@@ -242,13 +242,13 @@ internal sealed partial class TlsListener : IAsyncDisposable
                 if (refusal is not null || peer is null)
                 {
                     refusal ??= "its certificate was not checked";
-                    LogRefused(_logger, remote, refusal); // before the caller knows: it may be gone before it is told
+                    LogRefused(_logger, remote, refusal); // first, because the caller may be gone before it can be told
                     await RefuseAsync(stream, RpcError.Unauthorized, refusal, limit.Token).ConfigureAwait(false);
                     return;
                 }
 
                 string certificate = stream.RemoteCertificate?.GetCertHashString(HashAlgorithmName.SHA256) ?? "";
-                if (_turnstile.Enter(certificate) is { } full)
+                if (_limiter.Enter(certificate) is { } full)
                 {
                     LogFull(_logger, remote, full);
                     await RefuseAsync(stream, RpcError.Overloaded, full, limit.Token).ConfigureAwait(false);
@@ -285,12 +285,12 @@ internal sealed partial class TlsListener : IAsyncDisposable
             owner.Dispose();
             if (inside is not null)
             {
-                _turnstile.Leave(inside);
+                _limiter.Leave(inside);
             }
         }
     }
 
-    /// <summary>The certificates as they are now; says so once when the files cannot be followed.</summary>
+    /// <summary>The current certificates; logs once when their files cannot be used.</summary>
     private IdentityParts Identity(IPAddress? local)
     {
         IdentityParts now = _identity.For(local);
@@ -303,7 +303,7 @@ internal sealed partial class TlsListener : IAsyncDisposable
         return now;
     }
 
-    private SslServerAuthenticationOptions Options(IdentityParts mine, Action<X509Certificate?, X509Chain?, SslPolicyErrors> judge) => new()
+    private SslServerAuthenticationOptions Options(IdentityParts mine, Action<X509Certificate?, X509Chain?, SslPolicyErrors> verify) => new()
     {
         ServerCertificateContext = mine.ServerContext,
         ApplicationProtocols = _protocols,
@@ -312,10 +312,10 @@ internal sealed partial class TlsListener : IAsyncDisposable
         CertificateRevocationCheckMode = X509RevocationMode.NoCheck,
         AllowTlsResume = false, // a resumed session could arrive without a certificate
         CertificateChainPolicy = CertificateAuthority.Policy(mine.Authority, server: false),
-#pragma warning disable CA5359 // a refusal is told after the handshake, in words
+#pragma warning disable CA5359 // refused after the handshake, with the reason
         RemoteCertificateValidationCallback = (_, certificate, chain, errors) =>
         {
-            judge(certificate, chain, errors);
+            verify(certificate, chain, errors);
             return true;
         },
 #pragma warning restore CA5359
@@ -324,12 +324,12 @@ internal sealed partial class TlsListener : IAsyncDisposable
     private static async Task RefuseAsync(SslStream stream, RpcError code, string refusal, CancellationToken ct)
     {
         FrameBuffer goAway = FrameBuffer.Begin(FrameType.GoAway, 0);
-        Bodies.WriteGoAway(goAway, code, refusal);
+        FrameBodies.WriteGoAway(goAway, code, refusal);
         byte[] last = goAway.End().ToArray();
         await stream.WriteAsync(last, ct).ConfigureAwait(false);
         await stream.ShutdownAsync().WaitAsync(ct).ConfigureAwait(false);
 
-        // Closing with unread bytes would send a reset that overtakes the refusal: read until the caller has hung up.
+        // Closing with unread bytes would send a reset that overtakes the refusal: read until the caller closes.
         using var linger = CancellationTokenSource.CreateLinkedTokenSource(ct);
         linger.CancelAfter(s_linger);
         byte[] sink = new byte[4096];
@@ -341,7 +341,7 @@ internal sealed partial class TlsListener : IAsyncDisposable
         }
         catch (Exception e) when (e is IOException or OperationCanceledException)
         {
-            // it hung up, or it does not: either way it has had its chance to read
+            // the caller has closed, or had enough time to read the refusal
         }
     }
 
@@ -351,12 +351,12 @@ internal sealed partial class TlsListener : IAsyncDisposable
     [LoggerMessage(1002, LogLevel.Information, "The TLS handshake with {Remote} failed: {Reason}")]
     private static partial void LogHandshake(ILogger logger, string remote, string reason);
 
-    [LoggerMessage(1003, LogLevel.Warning, "{Remote} was not let in: {Reason}")]
+    [LoggerMessage(1003, LogLevel.Warning, "{Remote} was not admitted: {Reason}")]
     private static partial void LogFull(ILogger logger, string remote, string reason);
 
     [LoggerMessage(1004, LogLevel.Warning, "Accepting a connection failed: {Reason}")]
     private static partial void LogAccept(ILogger logger, string reason);
 
-    [LoggerMessage(1005, LogLevel.Error, "The certificates were not renewed, those in use stay: {Reason}")]
+    [LoggerMessage(1005, LogLevel.Error, "The changed certificate files cannot be used; the previous certificates stay in use: {Reason}")]
     private static partial void LogNotRenewed(ILogger logger, string reason);
 }

@@ -3,31 +3,48 @@ using System.Net;
 using System.Net.Sockets;
 using System.Text;
 
-namespace GlooX.Transport;
+namespace GlooX;
 
 /// <summary>
 /// Where a process listens or is dialled: <c>host:port</c>, <c>[ipv6]:port</c>, <c>:port</c> (any address), a bare port, or
 /// <c>unix:/path</c>.
 /// </summary>
-/// <param name="Host">Name or address, without brackets; <c>localhost</c> for a UNIX-domain socket.</param>
-/// <param name="Port">0 to 65535; 0 means that the system chooses, for listening only.</param>
-/// <param name="Path">The file of a UNIX-domain socket; null for TCP.</param>
-internal readonly record struct RpcEndpoint(string Host, int Port, string? Path = null)
+public sealed class RpcEndpoint
 {
     private const string Unix = "unix:";
 
     // sun_path with its final zero: 108 bytes on Linux and Windows, 104 on macOS.
-    private static readonly int MaxPath = OperatingSystem.IsMacOS() ? 103 : 107;
+    private static readonly int s_maxPath = OperatingSystem.IsMacOS() ? 103 : 107;
 
-    /// <summary>Whether it can be called: TCP needs a port.</summary>
-    public bool IsDialable => Path is not null || Port != 0;
+    internal RpcEndpoint(string host, int port, string? path = null) => (Host, Port, Path) = (host, port, path);
 
+    /// <summary>Name or address, without brackets; <c>localhost</c> for a UNIX-domain socket.</summary>
+    public string Host { get; }
+
+    /// <summary>0 to 65535; 0 means that the system chooses, for listening only.</summary>
+    public int Port { get; }
+
+    /// <summary>The file of a UNIX-domain socket; null for TCP.</summary>
+    public string? Path { get; }
+
+    /// <summary>Whether it can be dialled: TCP needs a port.</summary>
+    internal bool IsDialable => Path is not null || Port != 0;
+
+    /// <summary>Whether the host means all addresses of this machine, such as 0.0.0.0.</summary>
     public bool IsAny => Host is "0.0.0.0" or "::" or "*";
 
-    /// <summary>The form to dial: an "any" address means this machine.</summary>
-    public RpcEndpoint Dialable => Host == "::" ? this with { Host = "::1" } : IsAny ? this with { Host = "127.0.0.1" } : this;
+    /// <summary>The endpoint to dial: an "any" address means this machine.</summary>
+    public RpcEndpoint Dialable => Host == "::" ? new("::1", Port) : IsAny ? new("127.0.0.1", Port) : this;
 
-    /// <exception cref="ArgumentException">Not a URL; the message says what one looks like.</exception>
+    /// <summary>The same host with another port.</summary>
+    /// <param name="port">0 to 65535.</param>
+    /// <returns>The endpoint.</returns>
+    public RpcEndpoint WithPort(int port) => new(Host, port, Path);
+
+    /// <summary>Parses a URL.</summary>
+    /// <param name="url">The text.</param>
+    /// <returns>The endpoint.</returns>
+    /// <exception cref="ArgumentException">The text is no URL; the message says what one looks like.</exception>
     public static RpcEndpoint Parse(string url)
     {
         ArgumentException Bad(string why) => new($"'{url}' is no URL of an agent: {why}. Write host:port, for example 127.0.0.1:9999 or 0.0.0.0:9999, or unix:/path", nameof(url));
@@ -41,7 +58,7 @@ internal readonly record struct RpcEndpoint(string Host, int Port, string? Path 
         {
             string path = text[Unix.Length..];
             return !System.IO.Path.IsPathFullyQualified(path) ? throw Bad("the path of the socket must begin at the root, as in unix:/run/my.sock")
-                : Encoding.UTF8.GetByteCount(path) > MaxPath ? throw Bad($"a socket's path may take {MaxPath} bytes")
+                : Encoding.UTF8.GetByteCount(path) > s_maxPath ? throw Bad($"a socket's path may take {s_maxPath} bytes")
                 : new RpcEndpoint("localhost", 0, path);
         }
 
@@ -79,10 +96,12 @@ internal readonly record struct RpcEndpoint(string Host, int Port, string? Path 
         return new RpcEndpoint(host == "*" ? "0.0.0.0" : host, number);
     }
 
+    /// <summary>The URL.</summary>
+    /// <returns>As <see cref="Parse"/> takes it.</returns>
     public override string ToString() => Path is not null ? Unix + Path : Host.Contains(':', StringComparison.Ordinal) ? $"[{Host}]:{Port}" : $"{Host}:{Port}";
 
-    /// <summary>The addresses to bind.</summary>
-    public async Task<IPEndPoint> ResolveForBindAsync(CancellationToken ct)
+    /// <summary>The address to bind.</summary>
+    internal async Task<IPEndPoint> ResolveForBindAsync(CancellationToken ct)
     {
         if (IPAddress.TryParse(Host, out IPAddress? address))
         {

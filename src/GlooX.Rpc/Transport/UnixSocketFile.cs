@@ -3,12 +3,12 @@ using System.Net.Sockets;
 namespace GlooX.Transport;
 
 /// <summary>
-/// The file of a listening UNIX-domain socket: 0600 before anybody can connect. What a process that died left behind is replaced, but never
-/// a file that is no socket, nor a socket on which somebody listens.
+/// The file of a listening UNIX-domain socket, with mode 0600 before the first connection. A stale file of a dead process is replaced; a file that
+/// is no socket, or a socket on which a process listens, never is.
 /// </summary>
 /// <remarks>
-/// The kernel binds no socket over a file, and to find a stale file and remove it takes two steps. So a second file, locked for as long as
-/// this one is used, lets only one process at a time take them; the lock goes with its process.
+/// The kernel does not bind a socket over an existing file, and replacing a stale file takes two steps. A second file, locked while this one is
+/// in use, lets only one process at a time take these steps; the lock ends with its process.
 /// </remarks>
 internal sealed class UnixSocketFile : IDisposable
 {
@@ -17,10 +17,10 @@ internal sealed class UnixSocketFile : IDisposable
 
     private UnixSocketFile(string path) => _lock = Lock(path + ".lock");
 
-    /// <summary>Binds and listens. Dispose the socket, which removes its file, before this.</summary>
-    /// <exception cref="SocketException"><see cref="SocketError.AddressAlreadyInUse"/>: somebody listens there.</exception>
-    /// <exception cref="IOException">The file is no socket, or cannot be made.</exception>
-    /// <exception cref="UnauthorizedAccessException">This user may not make files there.</exception>
+    /// <summary>Binds and listens. Dispose the socket before this object, which removes the file.</summary>
+    /// <exception cref="SocketException"><see cref="SocketError.AddressAlreadyInUse"/>: a process listens there.</exception>
+    /// <exception cref="IOException">The file is no socket, or cannot be created.</exception>
+    /// <exception cref="UnauthorizedAccessException">This user may not create files there.</exception>
     public static (Socket Socket, UnixSocketFile File) Listen(string path, int backlog)
     {
         var file = new UnixSocketFile(path);
@@ -32,7 +32,7 @@ internal sealed class UnixSocketFile : IDisposable
             socket.Bind(new UnixDomainSocketEndPoint(path));
             if (!OperatingSystem.IsWindows())
             {
-                File.SetUnixFileMode(path, UnixFileMode.UserRead | UnixFileMode.UserWrite); // nobody can connect before Listen
+                File.SetUnixFileMode(path, UnixFileMode.UserRead | UnixFileMode.UserWrite); // no connection is possible before Listen
             }
 
             socket.Listen(backlog);
@@ -53,7 +53,7 @@ internal sealed class UnixSocketFile : IDisposable
             return;
         }
 
-        File.Delete(_lock.Name); // while it is locked: the next one makes its own
+        File.Delete(_lock.Name); // still locked: the next process creates its own
         _lock.Dispose();
     }
 
@@ -92,7 +92,7 @@ internal sealed class UnixSocketFile : IDisposable
         }
         catch (SocketException e) when (e.SocketErrorCode == SocketError.ConnectionRefused)
         {
-            // nobody listens: the file is left over, or it is no socket
+            // no process listens: the file is stale, or it is no socket
             if (!OperatingSystem.IsWindows() && !IsSocket(path))
             {
                 throw new IOException($"{path} exists and is no socket");
@@ -103,13 +103,13 @@ internal sealed class UnixSocketFile : IDisposable
         }
         catch (SocketException e) when (e.SocketErrorCode == SocketError.WouldBlock)
         {
-            // its queue is full: somebody listens
+            // a process listens, and its backlog is full
         }
 
         throw new SocketException((int)SocketError.AddressAlreadyInUse);
     }
 
-    /// <summary>A socket cannot be opened as a file, whoever one is (open(2): ENXIO).</summary>
+    /// <summary>No user can open a socket as a file (open(2): ENXIO).</summary>
     private static bool IsSocket(string path)
     {
         if (File.GetAttributes(path).HasFlag(FileAttributes.Directory) || File.ResolveLinkTarget(path, returnFinalTarget: false) is not null)
@@ -120,7 +120,7 @@ internal sealed class UnixSocketFile : IDisposable
         const int NoSuchDeviceOrAddress = 6;
         try
         {
-            File.OpenHandle(path, access: FileAccess.ReadWrite).Dispose(); // reading alone would wait for the writer of a pipe
+            File.OpenHandle(path, access: FileAccess.ReadWrite).Dispose(); // read access alone would block on a pipe
             return false;
         }
         catch (UnauthorizedAccessException)

@@ -14,23 +14,23 @@ public sealed partial class GlooXClient
     /// <param name="className">As of the spawn.</param>
     /// <param name="path">As of the spawn.</param>
     /// <param name="options">As of the spawn; its command and its progress count. Null: the defaults.</param>
-    /// <param name="ct">Gives up; what was sent stays there.</param>
+    /// <param name="ct">Cancels the operation; what was sent stays there.</param>
     /// <returns>The nodes that have the files now, by URL; their processes get warm in the background. A node that does not answer or has no room is left out.</returns>
     /// <exception cref="SpawnException">The file is missing or faulty, or does not get to the agent.</exception>
-    /// <exception cref="RpcException">The agent does not answer, or is none.</exception>
+    /// <exception cref="RpcException">The agent does not answer, or the other side is not an agent.</exception>
     public Task<IReadOnlyList<string>> PrepareAsync(string className, string path, SpawnOptions? options = null, CancellationToken ct = default)
     {
         ArgumentNullException.ThrowIfNull(className);
         return PrepareNamedAsync(className, path, options ?? new SpawnOptions(), ct);
     }
 
-    /// <summary>As the other, for the only class of a payload, a program in source, or an executable, whose files are got to the nodes.</summary>
+    /// <summary>Overload that infers the class when the payload has exactly one, and for programs, whose files are sent to the nodes.</summary>
     /// <param name="path">As of the spawn.</param>
     /// <param name="options">As of the spawn; its command and its progress count. Null: the defaults.</param>
-    /// <param name="ct">Gives up; what was sent stays there.</param>
+    /// <param name="ct">Cancels the operation; what was sent stays there.</param>
     /// <returns>The nodes that have the files now, by URL.</returns>
     /// <exception cref="SpawnException">The file is missing or faulty, or does not get to the agent.</exception>
-    /// <exception cref="RpcException">The agent does not answer, or is none.</exception>
+    /// <exception cref="RpcException">The agent does not answer, or the other side is not an agent.</exception>
     public Task<IReadOnlyList<string>> PrepareAsync(string path, SpawnOptions? options = null, CancellationToken ct = default) =>
         PrepareNamedAsync(null, path, options ?? new SpawnOptions(), ct);
 

@@ -4,7 +4,6 @@ using GlooX.Channels;
 using GlooX.Contracts;
 using GlooX.Payloads;
 using GlooX.Slots;
-using GlooX.Tls;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
 
@@ -32,7 +31,11 @@ public sealed partial class GlooXClient : IAsyncDisposable
     private readonly BundleUpload _bundles;
     private int _isDisposed;
 
-    private GlooXClient(string url, RpcClientOptions? options)
+    /// <summary>Makes a client; nothing is sent before the first call.</summary>
+    /// <param name="url">An agent or a worker, as <c>host:port</c>; 0.0.0.0 means this machine.</param>
+    /// <param name="options">Null: the defaults.</param>
+    /// <exception cref="ArgumentException">The URL is malformed.</exception>
+    public GlooXClient(string url, RpcClientOptions? options = null)
     {
         _nodes = new NodeConnections(options);
         _rpc = _nodes.Acquire(url);
@@ -46,13 +49,6 @@ public sealed partial class GlooXClient : IAsyncDisposable
     public string Url => _rpc.Url;
 
     internal IAgentService Service => _agent;
-
-    /// <summary>Makes a client; nothing is sent before the first call.</summary>
-    /// <param name="url"><c>host:port</c>; 0.0.0.0 means this machine.</param>
-    /// <param name="options">Null: the defaults.</param>
-    /// <returns>The client.</returns>
-    /// <exception cref="ArgumentException">The URL is malformed.</exception>
-    public static GlooXClient Connect(string url, RpcClientOptions? options = null) => new(url, options);
 
     /// <summary>Asks whether the other side answers.</summary>
     /// <param name="ct">Cancels the operation.</param>
@@ -71,7 +67,7 @@ public sealed partial class GlooXClient : IAsyncDisposable
     }
 
     /// <summary>How the node describes itself.</summary>
-    /// <param name="ct">Gives up.</param>
+    /// <param name="ct">Cancels the operation.</param>
     /// <returns>Its description.</returns>
     /// <exception cref="RpcException">It does not answer.</exception>
     public ValueTask<NodeInfo> InfoAsync(CancellationToken ct = default) => _agent.InfoAsync(ct);
@@ -84,11 +80,11 @@ public sealed partial class GlooXClient : IAsyncDisposable
     /// A <c>.cs</c> file or a <c>.csproj</c>, built here when it has changed; a <c>.dll</c>; a folder; or an executable. See <c>docs/bundles.md</c>.
     /// </param>
     /// <param name="options">Null: the defaults.</param>
-    /// <param name="ct">Gives up; a process that was starting is killed.</param>
+    /// <param name="ct">Cancels the operation; a process that was starting is killed.</param>
     /// <returns>The process, which answers; an executable has just started.</returns>
     /// <exception cref="SpawnException">The file is missing or faulty, it fits nowhere, or the process did not start.</exception>
     /// <exception cref="ArgumentException">An option is out of its range.</exception>
-    /// <exception cref="RpcException">The agent does not answer, or is none.</exception>
+    /// <exception cref="RpcException">The agent does not answer, or the other side is not an agent.</exception>
     public Task<SpawnedProcess> SpawnAsync(string className, string path, SpawnOptions? options = null, CancellationToken ct = default)
     {
         ArgumentNullException.ThrowIfNull(className);
@@ -98,11 +94,11 @@ public sealed partial class GlooXClient : IAsyncDisposable
     /// <summary>Spawns an executable, a program in source, or the only class of a payload that derives from <see cref="Worker"/>.</summary>
     /// <param name="path">As of <see cref="SpawnAsync(string, string, SpawnOptions?, CancellationToken)"/>.</param>
     /// <param name="options">Null: the defaults.</param>
-    /// <param name="ct">Gives up; a process that was starting is killed.</param>
+    /// <param name="ct">Cancels the operation; a process that was starting is killed.</param>
     /// <returns>The process, which answers; an executable has just started.</returns>
     /// <exception cref="SpawnException">The file is missing or faulty, it fits nowhere, or the process did not start.</exception>
     /// <exception cref="ArgumentException">An option is out of its range.</exception>
-    /// <exception cref="RpcException">The agent does not answer, or is none.</exception>
+    /// <exception cref="RpcException">The agent does not answer, or the other side is not an agent.</exception>
     /// <example><code>await using var job = await client.SpawnAsync("count.py", new SpawnOptions { Provision = new("200MB", "0") });
     /// ExitStatus end = await job.WaitForExitAsync();</code></example>
     public Task<SpawnedProcess> SpawnAsync(string path, SpawnOptions? options = null, CancellationToken ct = default) =>
@@ -118,12 +114,12 @@ public sealed partial class GlooXClient : IAsyncDisposable
     public Task<ExitStatus> RunAsync(string executable, params string[] arguments) =>
         RunAsync(executable, arguments, static line => (line.Stream == OutputStream.Error ? Console.Error : Console.Out).WriteLine(line.Text));
 
-    /// <summary>As the other; what it writes is given to a callback.</summary>
+    /// <summary>Runs a program to its end; a callback receives each line that it writes.</summary>
     /// <param name="executable">What to run.</param>
     /// <param name="arguments">Its arguments.</param>
     /// <param name="output">Called for each line, one after the other; an exception ends the process and comes out here.</param>
     /// <param name="options">Null: the defaults. Its command must be empty.</param>
-    /// <param name="ct">Gives up: the process is asked to end and killed two seconds later.</param>
+    /// <param name="ct">Cancels the operation: the process is asked to end and killed two seconds later.</param>
     /// <returns>How it ended.</returns>
     /// <exception cref="SpawnException">It could not be started, or it is a class, which does not end by itself.</exception>
     /// <exception cref="ArgumentException">The options have a command.</exception>
@@ -160,9 +156,9 @@ public sealed partial class GlooXClient : IAsyncDisposable
 
     /// <summary>A process of the grid, wherever it runs, by its id; also one that has ended not long ago.</summary>
     /// <param name="id">As <see cref="ProcessInfo.Id"/> or <see cref="SpawnedProcess.Id"/>.</param>
-    /// <param name="ct">Gives up.</param>
+    /// <param name="ct">Cancels the operation.</param>
     /// <returns>The process; null: no node that answers knows it.</returns>
-    /// <exception cref="RpcException">The agent does not answer, or is none.</exception>
+    /// <exception cref="RpcException">The agent does not answer, or the other side is not an agent.</exception>
     public async Task<SpawnedProcess?> AttachAsync(string id, CancellationToken ct = default)
     {
         ArgumentNullException.ThrowIfNull(id);
@@ -308,22 +304,22 @@ public sealed partial class GlooXClient : IAsyncDisposable
 
     /// <summary>How many processes of a kind the agent has room for.</summary>
     /// <param name="provision">What one of them needs.</param>
-    /// <param name="ct">Gives up.</param>
+    /// <param name="ct">Cancels the operation.</param>
     /// <returns>The numbers at this moment, of this node alone; they promise nothing.</returns>
-    /// <exception cref="RpcException">The agent does not answer, or is none.</exception>
+    /// <exception cref="RpcException">The agent does not answer, or the other side is not an agent.</exception>
     public ValueTask<SlotCount> SlotsAsync(Provision provision, CancellationToken ct = default)
     {
         ArgumentNullException.ThrowIfNull(provision);
         return _agent.SlotsAsync(provision.MemoryBytes, provision.DiskBytes, new(provision.Amounts, StringComparer.Ordinal), provision.MaxPerNode, provision.Kind, ct);
     }
 
-    /// <summary>As the other, for a class that is not loaded here: what it needs is read from its file, none of whose code is run.</summary>
+    /// <summary>Overload for a class that is not loaded here: its provision is read from its file, and no code of the file is run.</summary>
     /// <param name="className">A class that derives from <see cref="Worker"/>, with or without its namespace.</param>
     /// <param name="path">A <c>.cs</c> file, built on first use, or a <c>.dll</c>.</param>
-    /// <param name="ct">Gives up.</param>
+    /// <param name="ct">Cancels the operation.</param>
     /// <returns>The numbers at this moment, of this node alone; they promise nothing.</returns>
     /// <exception cref="SpawnException">The file is missing or faulty, or has no such class.</exception>
-    /// <exception cref="RpcException">The agent does not answer, or is none.</exception>
+    /// <exception cref="RpcException">The agent does not answer, or the other side is not an agent.</exception>
     public async Task<SlotCount> SlotsAsync(string className, string path, CancellationToken ct = default)
     {
         using Payload payload = await Payload.PrepareAsync(className, path, new SpawnOptions(), ct).ConfigureAwait(false);
@@ -331,7 +327,7 @@ public sealed partial class GlooXClient : IAsyncDisposable
     }
 
     /// <summary>The processes of all nodes of the grid; a node that does not answer is left out.</summary>
-    /// <param name="ct">Gives up.</param>
+    /// <param name="ct">Cancels the operation.</param>
     /// <returns>The processes that run, by node and start.</returns>
     /// <exception cref="RpcException">The agent itself does not answer.</exception>
     public async Task<IReadOnlyList<ProcessInfo>> ProcessesAsync(CancellationToken ct = default)
@@ -362,10 +358,10 @@ public sealed partial class GlooXClient : IAsyncDisposable
     /// <param name="id">Of this process alone, wherever it runs; one that has ended is told of at once. Null (default): of all.</param>
     /// <param name="ct">Ends the stream.</param>
     /// <returns>
-    /// The events, those of a node in order. A watcher who is so slow that more than 1,024 wait for him loses the oldest of them; how many, says
-    /// <see cref="ProcessEvent.Missed"/> of the next. Nobody is held up by it. The stream ends also when the asked agent stops in order.
+    /// The events, those of a node in order. A watcher for which more than 1,024 events wait loses the oldest of them; their number is in
+    /// <see cref="ProcessEvent.Missed"/> of the next. A slow watcher never delays others. The stream ends also when the asked agent stops in order.
     /// </returns>
-    /// <exception cref="RpcException">The agent does not answer, is none, or goes away; or no node that answers knows such a process.</exception>
+    /// <exception cref="RpcException">The agent does not answer or goes away, the other side is not an agent, or no node that answers knows such a process.</exception>
     public async IAsyncEnumerable<ProcessEvent> WatchProcessesAsync(string? id = null, [EnumeratorCancellation] CancellationToken ct = default)
     {
         await foreach (ProcessEvent[] some in _agent.WatchAsync(id, ct).ConfigureAwait(false))
@@ -379,7 +375,7 @@ public sealed partial class GlooXClient : IAsyncDisposable
 
     /// <summary>Ends a process for good, wherever in the grid it runs, with all that it started.</summary>
     /// <param name="id">As <see cref="ProcessInfo.Id"/> or <see cref="SpawnedProcess.Id"/>.</param>
-    /// <param name="ct">Gives up.</param>
+    /// <param name="ct">Cancels the operation.</param>
     /// <returns>True if it ran or was to be started again, which it is not any more; false if there is no such process.</returns>
     /// <exception cref="RpcException">The agent does not answer.</exception>
     public async Task<bool> KillAsync(string id, CancellationToken ct = default)
@@ -394,17 +390,17 @@ public sealed partial class GlooXClient : IAsyncDisposable
 
     /// <summary>Has certificates refused by the whole grid from now on, although they are valid, and the connections ended that were made with them.</summary>
     /// <param name="serials">Serial numbers in hexadecimal, as <c>gloox certs</c> shows them.</param>
-    /// <param name="ct">Gives up.</param>
-    /// <returns>Completes when the agent has denied them; the others hear of it within seconds, or as soon as they are reachable.</returns>
+    /// <param name="ct">Cancels the operation.</param>
+    /// <returns>Completes when the agent has revoked them; the others hear of it within seconds, or as soon as they are reachable.</returns>
     /// <exception cref="RpcException">The agent does not answer, or one is no serial number.</exception>
-    public async Task DenyAsync(IEnumerable<string> serials, CancellationToken ct = default)
+    public async Task RevokeAsync(IEnumerable<string> serials, CancellationToken ct = default)
     {
         await RequireAgentAsync(ct).ConfigureAwait(false);
-        await _agent.DenyAsync([.. serials], ct).ConfigureAwait(false);
+        await _agent.RevokeAsync([.. serials], ct).ConfigureAwait(false);
     }
 
     /// <summary>The add-ons of the node.</summary>
-    /// <param name="ct">Gives up.</param>
+    /// <param name="ct">Cancels the operation.</param>
     /// <returns>Their names.</returns>
     /// <exception cref="RpcException">The node does not answer.</exception>
     public async Task<IReadOnlyList<string>> AddonsAsync(CancellationToken ct = default) => await _agent.AddonsAsync(ct).ConfigureAwait(false);
@@ -413,10 +409,10 @@ public sealed partial class GlooXClient : IAsyncDisposable
     /// <param name="name">The name by which it is called.</param>
     /// <param name="source">Where its code lies on the node's machine.</param>
     /// <param name="options">Null: the defaults.</param>
-    /// <param name="ct">Gives up.</param>
+    /// <param name="ct">Cancels the operation.</param>
     /// <returns>Completes when it can be called.</returns>
     /// <exception cref="AddonException">It cannot be attached; nothing was changed.</exception>
-    /// <exception cref="RpcException">The node does not answer, or is no agent.</exception>
+    /// <exception cref="RpcException">The node does not answer, or the other side is not an agent.</exception>
     public async Task AttachAddonAsync(string name, AddonSource source, AddonOptions? options = null, CancellationToken ct = default)
     {
         await RequireAgentAsync(ct).ConfigureAwait(false);
@@ -425,7 +421,7 @@ public sealed partial class GlooXClient : IAsyncDisposable
 
     /// <summary>Has the node detach an add-on; its calls in flight go on.</summary>
     /// <param name="name">Its name.</param>
-    /// <param name="ct">Gives up.</param>
+    /// <param name="ct">Cancels the operation.</param>
     /// <returns>Completes when it has ended.</returns>
     /// <exception cref="AddonException">There is none of that name.</exception>
     /// <exception cref="RpcException">The node does not answer.</exception>
@@ -435,10 +431,10 @@ public sealed partial class GlooXClient : IAsyncDisposable
     /// <param name="name">The name by which it is called.</param>
     /// <param name="source">Where its code lies on the agent's machine.</param>
     /// <param name="options">Null: the defaults.</param>
-    /// <param name="ct">Gives up waiting.</param>
+    /// <param name="ct">Cancels the wait.</param>
     /// <returns>Completes when all reachable nodes have it.</returns>
     /// <exception cref="AddonException">It cannot be attached, or a node does not have it after a minute.</exception>
-    /// <exception cref="RpcException">The agent does not answer, or is none.</exception>
+    /// <exception cref="RpcException">The agent does not answer, or the other side is not an agent.</exception>
     public async Task AttachAddonEverywhereAsync(string name, AddonSource source, AddonOptions? options = null, CancellationToken ct = default)
     {
         await RequireAgentAsync(ct).ConfigureAwait(false);
@@ -447,7 +443,7 @@ public sealed partial class GlooXClient : IAsyncDisposable
 
     /// <summary>Has all nodes detach an add-on that was attached to all.</summary>
     /// <param name="name">Its name.</param>
-    /// <param name="ct">Gives up waiting.</param>
+    /// <param name="ct">Cancels the wait.</param>
     /// <returns>Completes when no reachable node has it any more.</returns>
     /// <exception cref="AddonException">There is none of that name on all nodes, or a node still has it after a minute.</exception>
     /// <exception cref="RpcException">The agent does not answer.</exception>
@@ -456,15 +452,17 @@ public sealed partial class GlooXClient : IAsyncDisposable
     /// <summary>Calls an add-on that is a delegate, or a method of another.</summary>
     /// <typeparam name="T">What it returns; with <see cref="object"/> whatever comes.</typeparam>
     /// <param name="name">Its name, or <c>name/method</c>.</param>
-    /// <param name="arguments">Its arguments.</param>
+    /// <param name="arguments">Its arguments. A <see cref="CancellationToken"/> at the end is none of them: it cancels the call.</param>
     /// <returns>The result.</returns>
+    /// <exception cref="ArgumentException">A <see cref="CancellationToken"/> is among the arguments, and not at the end.</exception>
     /// <exception cref="RpcException">The call failed; <see cref="RpcError.ServiceNotFound"/>: there is no such add-on.</exception>
-    public ValueTask<T?> CallAddonAsync<T>(string name, params object?[] arguments)
-    {
-        ArgumentNullException.ThrowIfNull(name);
-        int slash = name.IndexOf('/', StringComparison.Ordinal);
-        return _rpc.CallAsync<T>(AddonRequest.ServiceOf(slash < 0 ? $"{name}/{AddonRequest.DelegateMethod}" : name), arguments);
-    }
+    public ValueTask<T?> CallAddonAsync<T>(string name, params object?[] arguments) => _rpc.CallAsync<T>(MethodOfAddon(name), arguments);
+
+    /// <inheritdoc cref="CallAddonAsync{T}(string, object?[])"/>
+    /// <param name="name">Its name, or <c>name/method</c>.</param>
+    /// <param name="arguments">Its arguments.</param>
+    /// <param name="ct">Cancels the operation.</param>
+    public ValueTask<T?> CallAddonAsync<T>(string name, object?[] arguments, CancellationToken ct) => _rpc.CallAsync<T>(MethodOfAddon(name), arguments, ct);
 
     /// <summary>An add-on as a contract.</summary>
     /// <typeparam name="T">An interface with <see cref="RpcServiceAttribute"/>.</typeparam>
@@ -474,19 +472,19 @@ public sealed partial class GlooXClient : IAsyncDisposable
         where T : class => _rpc.As<T>(AddonRequest.ServiceOf(name));
 
     /// <summary>The names of all channels of the grid.</summary>
-    /// <param name="ct">Gives up.</param>
+    /// <param name="ct">Cancels the operation.</param>
     /// <returns>The names, as far as the agent has heard.</returns>
-    /// <exception cref="RpcException">The agent does not answer, or is none.</exception>
+    /// <exception cref="RpcException">The agent does not answer, or the other side is not an agent.</exception>
     public async Task<IReadOnlyList<string>> ChannelsAsync(CancellationToken ct = default) => await _channels.NamesAsync(ct).ConfigureAwait(false);
 
     /// <summary>Creates a channel in the whole grid; does nothing if it exists.</summary>
     /// <param name="name">Its name: 1 to 1,024 bytes of UTF-8.</param>
     /// <param name="options">Fixed for good. Null: the defaults, or whatever it has if it exists.</param>
-    /// <param name="ct">Gives up waiting; it may exist all the same.</param>
+    /// <param name="ct">Cancels the wait; it may exist all the same.</param>
     /// <returns>The channel, once all reachable nodes have it.</returns>
     /// <exception cref="ChannelException">It exists with other options, or a reachable node has not confirmed it within 5 s.</exception>
     /// <exception cref="ArgumentException">An option is out of its range.</exception>
-    /// <exception cref="RpcException">The agent does not answer, or is none.</exception>
+    /// <exception cref="RpcException">The agent does not answer, or the other side is not an agent.</exception>
     public async Task<IChannel<object?>> CreateChannelAsync(string name, ChannelOptions? options = null, CancellationToken ct = default)
     {
         (await _channels.CreateAsync(name, options?.Checked(), ct).ConfigureAwait(false)).OrThrow(name);
@@ -495,10 +493,10 @@ public sealed partial class GlooXClient : IAsyncDisposable
 
     /// <summary>Removes a channel in the whole grid, with all that is in it.</summary>
     /// <param name="name">Its name.</param>
-    /// <param name="ct">Gives up waiting; it may be removed all the same.</param>
+    /// <param name="ct">Cancels the wait; it may be removed all the same.</param>
     /// <returns>False: there was none.</returns>
     /// <exception cref="ChannelException">It is the built-in one, or a reachable node has not confirmed within 5 s.</exception>
-    /// <exception cref="RpcException">The agent does not answer, or is none.</exception>
+    /// <exception cref="RpcException">The agent does not answer, or the other side is not an agent.</exception>
     public async Task<bool> RemoveChannelAsync(string name, CancellationToken ct = default) =>
         (await _channels.RemoveAsync(name, ct).ConfigureAwait(false)).OrThrow(name).Number != 0;
 
@@ -521,13 +519,22 @@ public sealed partial class GlooXClient : IAsyncDisposable
     /// <inheritdoc cref="RpcClient.CallAsync{T}(string, object?[])"/>
     public ValueTask<T?> CallAsync<T>(string method, params object?[] arguments) => _rpc.CallAsync<T>(method, arguments);
 
+    /// <inheritdoc cref="RpcClient.CallAsync{T}(string, object?[], CancellationToken)"/>
+    public ValueTask<T?> CallAsync<T>(string method, object?[] arguments, CancellationToken ct) => _rpc.CallAsync<T>(method, arguments, ct);
+
+    private static string MethodOfAddon(string name)
+    {
+        ArgumentNullException.ThrowIfNull(name);
+        return AddonRequest.ServiceOf(name.Contains('/', StringComparison.Ordinal) ? name : $"{name}/{AddonRequest.DelegateMethod}");
+    }
+
     // What is spawned may hold secrets: a child that took its agent's port must not get them.
     private async Task RequireAgentAsync(CancellationToken ct)
     {
-        Peer peer = (await _rpc.ConnectionAsync(ct).ConfigureAwait(false)).Peer;
+        RpcPeer peer = await _rpc.OpenAsync(ct).ConfigureAwait(false);
         if (!peer.Roles.HasFlag(RpcRole.Agent))
         {
-            throw new RpcException(RpcError.Tls, $"{Url} is no agent: its certificate '{peer.Subject}' has the role {CertificateNames.Describe(peer.Roles)}") { Url = Url };
+            throw new RpcException(RpcError.Tls, $"{Url} is no agent: its certificate '{peer.Subject}' has the role {peer.Roles}") { Url = Url };
         }
     }
 

@@ -17,7 +17,7 @@ internal sealed class NodeConnections(RpcClientOptions? options)
     {
         lock (_gate)
         {
-            (RpcClient client, int uses) = _nodes.TryGetValue(url, out (RpcClient, int) known) ? known : (RpcClient.Connect(url, options), 0);
+            (RpcClient client, int uses) = _nodes.TryGetValue(url, out (RpcClient, int) known) ? known : (new RpcClient(url, options), 0);
             _nodes[url] = (client, uses + 1);
             return client;
         }

@@ -6,7 +6,7 @@ public enum RestartMode
     /// <summary>Never.</summary>
     Never,
 
-    /// <summary>If it failed: it ended with an exit code other than 0, by a signal, or nobody knows how.</summary>
+    /// <summary>After a failure: an exit code other than 0, a signal, or an unknown end.</summary>
     OnFailure,
 
     /// <summary>However it ended.</summary>

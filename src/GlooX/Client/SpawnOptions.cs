@@ -17,11 +17,11 @@ public sealed record SpawnOptions
 
     /// <summary>
     /// Whether the process may itself spawn and kill, anywhere in the grid. Default false: its certificate has the role child alone. With it,
-    /// it has the role client too, and whoever gets into the process can run code on every node.
+    /// it has the role client too, so an intruder in the process can run code on every node.
     /// </summary>
     public bool AllowSpawn { get; init; }
 
-    /// <summary>What the process needs. Null (default): what its class's <see cref="ProvisionAttribute"/> says, else the file's manifest (<see cref="GlooX.Slots.ProvisionManifest"/>), else nothing.</summary>
+    /// <summary>What the process needs. Null (default): what its class's <see cref="ProvisionAttribute"/> says, else the payload's manifest (<c>gloox.json</c>), else nothing.</summary>
     public Provision? Provision { get; init; }
 
     /// <summary>The user's own values, which the process finds in its <see cref="Worker.Options"/>; they travel by pipe and never show in a process list.</summary>
@@ -59,7 +59,7 @@ public sealed record SpawnOptions
     public RestartPolicy Restart { get; init; } = RestartPolicy.Never;
 
     /// <summary>
-    /// Whether the process's own folder (<see cref="ProcessOptions.TmpDir"/>) stays on its node's machine when it has ended; whoever wants that removes
+    /// Whether the process's own folder (<see cref="ProcessOptions.TmpDir"/>) stays on its node's machine when it has ended; the caller then removes
     /// it some day. Default false: it goes with the process. See <see cref="SpawnedProcess.TmpDir"/>.
     /// </summary>
     public bool KeepTmpDir { get; init; }

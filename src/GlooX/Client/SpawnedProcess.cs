@@ -64,6 +64,9 @@ public sealed class SpawnedProcess : IAsyncDisposable
     /// <inheritdoc cref="RpcClient.CallAsync{T}(string, object?[])"/>
     public ValueTask<T?> CallAsync<T>(string method, params object?[] arguments) => Line.CallAsync<T>(method, arguments);
 
+    /// <inheritdoc cref="RpcClient.CallAsync{T}(string, object?[], CancellationToken)"/>
+    public ValueTask<T?> CallAsync<T>(string method, object?[] arguments, CancellationToken ct) => Line.CallAsync<T>(method, arguments, ct);
+
     /// <summary>The process as a contract.</summary>
     /// <typeparam name="T">An interface with <see cref="RpcServiceAttribute"/>.</typeparam>
     /// <returns>A proxy; keep it.</returns>
@@ -71,13 +74,13 @@ public sealed class SpawnedProcess : IAsyncDisposable
         where T : class => Line.As<T>();
 
     /// <summary>Asks its node about it.</summary>
-    /// <param name="ct">Gives up.</param>
+    /// <param name="ct">Cancels the operation.</param>
     /// <returns>The process; null: the node has forgotten it.</returns>
     /// <exception cref="RpcException">The node does not answer.</exception>
     public async Task<ProcessInfo?> InfoAsync(CancellationToken ct = default) => await _agent.FindHereAsync(Id, ct).ConfigureAwait(false);
 
     /// <summary>Kills the process and all that it started, for good: it is not started again, also if it waits for that.</summary>
-    /// <param name="ct">Gives up.</param>
+    /// <param name="ct">Cancels the operation.</param>
     /// <returns>How it ended.</returns>
     /// <exception cref="RpcException">The node does not answer, or knows no such process.</exception>
     public async Task<ExitStatus> KillAsync(CancellationToken ct = default)
@@ -88,9 +91,9 @@ public sealed class SpawnedProcess : IAsyncDisposable
 
     /// <summary>Asks the process and all that it started to end for good (SIGTERM), and kills them if it still runs after the grace; its node sees to it.</summary>
     /// <param name="grace">0 to 10 minutes.</param>
-    /// <param name="ct">Gives up waiting; the process is ended all the same.</param>
+    /// <param name="ct">Cancels the wait; the process is ended all the same.</param>
     /// <returns>How it ended; a class that is asked closes its port, lets calls in flight finish for two seconds, and ends with code 143.</returns>
-    /// <exception cref="ArgumentOutOfRangeException">The grace is none.</exception>
+    /// <exception cref="ArgumentOutOfRangeException">`grace` is out of its range.</exception>
     /// <exception cref="RpcException">The node does not answer, or knows no such process.</exception>
     public async Task<ExitStatus> KillAsync(TimeSpan grace, CancellationToken ct = default)
     {
@@ -104,7 +107,7 @@ public sealed class SpawnedProcess : IAsyncDisposable
     }
 
     /// <summary>Waits until the process has ended for good.</summary>
-    /// <param name="ct">Gives up.</param>
+    /// <param name="ct">Cancels the operation.</param>
     /// <returns>How it ended.</returns>
     /// <exception cref="RpcException">The node does not answer, or knows no such process.</exception>
     public async Task<ExitStatus> WaitForExitAsync(CancellationToken ct = default)

@@ -68,8 +68,8 @@ internal interface IAgentService
     IAsyncEnumerable<ProcessEvent[]> WatchHereAsync(string? id, CancellationToken ct = default);
 
     /// <summary>Certificates that are refused from now on, in the whole grid.</summary>
-    [Rpc("deny")]
-    ValueTask DenyAsync(string[] serials, CancellationToken ct = default);
+    [Rpc("revoke")]
+    ValueTask RevokeAsync(string[] serials, CancellationToken ct = default);
 
     /// <summary>The names of this node's add-ons.</summary>
     [Rpc("addons")]

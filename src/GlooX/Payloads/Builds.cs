@@ -1,4 +1,3 @@
-using GlooX.Tls;
 using GlooX.Workers;
 
 namespace GlooX.Payloads;

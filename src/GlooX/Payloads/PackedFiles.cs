@@ -22,7 +22,7 @@ internal sealed class PackedFiles
     /// <summary>Looks at every file; reads those that have changed since they were read last.</summary>
     /// <param name="files">Path in the bundle, and where it lies.</param>
     /// <param name="runnable">Path in the bundle of a file that is to be run whatever its mode says; null: none.</param>
-    /// <param name="ct">Gives up.</param>
+    /// <param name="ct">Cancels the operation.</param>
     /// <exception cref="BundleException">A file cannot be read or its name cannot travel.</exception>
     public static async Task<PackedFiles> PackAsync(IEnumerable<(string Path, string Source)> files, string? runnable, CancellationToken ct)
     {

@@ -1,6 +1,5 @@
 using System.Collections.Concurrent;
 using GlooX.Slots;
-using GlooX.Tls;
 
 namespace GlooX.Payloads;
 
@@ -27,7 +26,7 @@ internal sealed record Payload(PackedFiles Files, string Name, string Assembly, 
     /// <param name="name">A class, or what a process is to be called; null: the payload's only class, or it is a program.</param>
     /// <param name="path">A file or a folder.</param>
     /// <param name="options">Of the spawn.</param>
-    /// <param name="ct">Gives up.</param>
+    /// <param name="ct">Cancels the operation.</param>
     /// <exception cref="SpawnException">The file is missing, does not compile, has no such class, or is nothing that can be run.</exception>
     public static async Task<Payload> PrepareAsync(string? name, string path, SpawnOptions options, CancellationToken ct)
     {

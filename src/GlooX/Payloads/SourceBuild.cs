@@ -25,7 +25,7 @@ internal static class SourceBuild
     /// <param name="source">A <c>.cs</c> file or a project, as a full path.</param>
     /// <param name="program">Whether it is more likely a program than a library: the other is tried after.</param>
     /// <param name="building">Told when there is something to build.</param>
-    /// <param name="ct">Gives up; the compiler is ended.</param>
+    /// <param name="ct">Cancels the operation; the compiler is ended.</param>
     /// <exception cref="SpawnException">It does not compile.</exception>
     public static async Task<BuildLease> RunAsync(string source, bool program, Action? building, CancellationToken ct)
     {

@@ -42,7 +42,7 @@ public abstract class Worker : IAsyncDisposable
     /// <summary>Makes a client of the agent that <see cref="ProcessOptions.ParentUrl"/> names; the caller disposes the client.</summary>
     /// <returns>The client; it connects on the first call.</returns>
     /// <exception cref="InvalidOperationException">The worker is not started.</exception>
-    public GlooXClient ConnectToParent() => GlooXClient.Connect(
+    public GlooXClient ConnectToParent() => new GlooXClient(
         Options.ParentUrl, new RpcClientOptions { Identity = _identity ?? throw new InvalidOperationException("The worker is not started: an agent starts it.") });
 
     /// <summary>Stops serving; calls in flight may finish for two seconds. The process ends when its agent ends it.</summary>

@@ -14,6 +14,7 @@ public sealed class SimulationTests
 
     /// <summary>GLOOX_SIMULATIONS sets how many; GLOOX_SIMULATION_FIRST the first seed.</summary>
     [Fact]
+    [Trait("Category", "Slow")]
     public void In_the_end_all_are_equal_and_nothing_is_lost()
     {
         int first = Number("GLOOX_SIMULATION_FIRST", 10_000), count = Number("GLOOX_SIMULATIONS", 200);

@@ -12,6 +12,7 @@ namespace GlooX.Cli.Tests.Chaos;
 /// <remarks>
 /// <c>GLOOX_CHAOS_SECONDS</c> says for how long (default 40), <c>GLOOX_CHAOS_SEED</c> repeats the choices of a run; its timing it cannot repeat.
 /// </remarks>
+[Trait("Category", "Slow")]
 public sealed class ChaosTests : IAsyncLifetime
 {
     private const int Workers = 4;
@@ -136,7 +137,7 @@ public sealed class ChaosTests : IAsyncLifetime
         ChaosNode node = _nodes[0];
         await node.StartAsync();
         string id;
-        await using (GlooXClient client = GlooXClient.Connect(node.Url))
+        await using (GlooXClient client = new GlooXClient(node.Url))
         {
             string script = Path.Combine(_folder, "job-0.sh");
             await using SpawnedProcess kid = await client.SpawnAsync("Good", ChaosWorker.Payload);
@@ -164,7 +165,7 @@ public sealed class ChaosTests : IAsyncLifetime
         }
 
         await node.StartAsync();
-        await using (GlooXClient client = GlooXClient.Connect(node.Url))
+        await using (GlooXClient client = new GlooXClient(node.Url))
         {
             await using SpawnedProcess? daemon = await client.AttachAsync(id);
             Assert.StartsWith("0 ", (await daemon!.LogsAsync().FirstAsync()).Text, StringComparison.Ordinal);
@@ -203,10 +204,10 @@ public sealed class ChaosTests : IAsyncLifetime
 
     private async Task AllIsKilledAsync()
     {
-        await using GlooXClient client = GlooXClient.Connect(_nodes[0].Url);
+        await using GlooXClient client = new GlooXClient(_nodes[0].Url);
         await EventuallyAsync("all agents see each other", async () => string.Join(" ", await Task.WhenAll(_nodes.Select(async n =>
         {
-            await using GlooXClient at = GlooXClient.Connect(n.Url);
+            await using GlooXClient at = new GlooXClient(n.Url);
             return (await at.InfoAsync()).Peers.Length == _nodes.Count - 1 ? "" : n.Url;
         }))));
         HashSet<string> asked = new(StringComparer.Ordinal);
@@ -221,7 +222,7 @@ public sealed class ChaosTests : IAsyncLifetime
 
             NodeInfo[] infos = await Task.WhenAll(_nodes.Select(async n =>
             {
-                await using GlooXClient at = GlooXClient.Connect(n.Url);
+                await using GlooXClient at = new GlooXClient(n.Url);
                 return await at.InfoAsync();
             }));
             return string.Join("; ", [.. all.Select(static p => $"{p.Class} {p.Id} is {p.State}"), .. infos.Where(static i => i.Utilization != 0 || i.FreeSlots != ChaosNode.Slots).Select(static i => $"{i.Url} has {i.FreeSlots} free slots, {i.Utilization:P1} is in use")]);

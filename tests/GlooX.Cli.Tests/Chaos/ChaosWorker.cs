@@ -57,7 +57,7 @@ internal sealed class ChaosWorker(
         long start = Stopwatch.GetTimestamp();
         string outcome = "done";
         using var limit = new CancellationTokenSource(s_patience);
-        await using GlooXClient client = GlooXClient.Connect(node.Url);
+        await using GlooXClient client = new GlooXClient(node.Url);
         try
         {
             await action(client, limit.Token).WaitAsync(s_hanging, CancellationToken.None);
@@ -78,7 +78,7 @@ internal sealed class ChaosWorker(
 
     private async Task SpawnAsync(GlooXClient client, string name, SpawnOptions options, CancellationToken ct)
     {
-        await using SpawnedProcess process = await client.SpawnAsync(name, Payload, options, Strategy(), ct);
+        await using SpawnedProcess process = await client.SpawnAsync(name, Payload, options with { Strategy = Strategy() }, ct);
         Know(process, options);
         if (name == "Good" && !options.Daemonize)
         {
@@ -89,7 +89,7 @@ internal sealed class ChaosWorker(
     private async Task ScriptAsync(GlooXClient client, string name, SpawnOptions options, CancellationToken ct)
     {
         string script = Path.Combine(folder, $"{name}-{random.Next(3)}.sh");
-        await using SpawnedProcess process = await client.SpawnAsync(script, options with { Provision = new Provision("10MB", "1MB") }, Strategy(), ct);
+        await using SpawnedProcess process = await client.SpawnAsync(script, options with { Provision = new Provision("10MB", "1MB"), Strategy = Strategy() }, ct);
         Know(process, options);
     }
 

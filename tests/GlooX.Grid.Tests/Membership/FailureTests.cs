@@ -46,6 +46,7 @@ public sealed class FailureTests
     }
 
     [Fact]
+    [Trait("Category", "Slow")]
     public async Task A_silent_member_is_shown_unreachable_and_comes_back()
     {
         await using var grid = new TestGrid();
@@ -61,6 +62,7 @@ public sealed class FailureTests
     }
 
     [Fact]
+    [Trait("Category", "Slow")]
     public async Task A_member_joins_while_another_is_silent()
     {
         await using var grid = new TestGrid();
@@ -75,6 +77,7 @@ public sealed class FailureTests
     }
 
     [Fact]
+    [Trait("Category", "Slow")]
     public async Task A_member_that_was_silent_for_too_long_is_forgotten_and_merges_back()
     {
         await using var grid = new TestGrid();
@@ -89,6 +92,7 @@ public sealed class FailureTests
     }
 
     [Fact]
+    [Trait("Category", "Slow")]
     public async Task A_refusal_without_a_witness_waits_when_it_needs_one()
     {
         await using var grid = new TestGrid();

@@ -27,7 +27,7 @@ public sealed class BackoffTests
         });
 }
 
-public sealed class LaneTests
+public sealed class ConnectionSlotTests
 {
     private static readonly TimeSpan s_max = TimeSpan.FromSeconds(1);
 
@@ -37,7 +37,7 @@ public sealed class LaneTests
         using var stop = new CancellationTokenSource();
         var time = new StillTime();
         int dials = 0;
-        var lane = new Lane(
+        var slot = new ConnectionSlot(
             _ =>
             {
                 dials++;
@@ -46,14 +46,14 @@ public sealed class LaneTests
             s_max,
             time,
             stop.Token);
-        await Assert.ThrowsAsync<RpcException>(lane.ConnectAsync);
+        await Assert.ThrowsAsync<RpcException>(slot.ConnectAsync);
         Assert.Equal(1, dials);
 
         for (int failures = 1; failures < 10; failures++)
         {
-            Task next = lane.ConnectAsync();
+            Task next = slot.ConnectAsync();
             await Wait.UntilAsync(() => time.IsAwaited, "a pause");
-            Assert.Same(next, lane.ConnectAsync());
+            Assert.Same(next, slot.ConnectAsync());
             time.Advance((Backoff.Pause(failures, s_max, 0) - TimeSpan.FromMilliseconds(1)));
             Assert.False(next.IsCompleted);
             Assert.Equal(failures, dials);
@@ -63,7 +63,7 @@ public sealed class LaneTests
         }
 
         time.Advance(s_max);
-        await Assert.ThrowsAsync<RpcException>(lane.ConnectAsync); // the pause is over: at once
+        await Assert.ThrowsAsync<RpcException>(slot.ConnectAsync); // the pause is over: at once
     }
 
     [Fact]
@@ -71,12 +71,12 @@ public sealed class LaneTests
     {
         using var stop = new CancellationTokenSource();
         var time = new StillTime();
-        var lane = new Lane(static _ => throw new RpcException(RpcError.Connection, "nobody there"), s_max, time, stop.Token);
-        await Assert.ThrowsAsync<RpcException>(lane.ConnectAsync);
-        Task next = lane.ConnectAsync();
+        var slot = new ConnectionSlot(static _ => throw new RpcException(RpcError.Connection, "nobody there"), s_max, time, stop.Token);
+        await Assert.ThrowsAsync<RpcException>(slot.ConnectAsync);
+        Task next = slot.ConnectAsync();
         await Wait.UntilAsync(() => time.IsAwaited, "a pause");
         await stop.CancelAsync();
-        await lane.SettleAsync().WaitAsync(Wait.Deadline, TestContext.Current.CancellationToken);
+        await slot.SettleAsync().WaitAsync(Wait.Deadline, TestContext.Current.CancellationToken);
         Assert.True(next.IsCanceled);
     }
 

@@ -150,6 +150,42 @@ public sealed class CallTests
     }
 
     [Fact]
+    public async Task A_token_at_the_end_of_an_untyped_call_cancels_it_and_is_no_argument()
+    {
+        await using Harness it = await Harness.StartAsync();
+        Assert.Equal(3, await it.Client.CallAsync<int>("Add", 1, 2, Ct));
+        Assert.Equal(3, await it.Client.CallAsync<int>("Add", [1, 2], Ct));
+        using var stop = new CancellationTokenSource();
+        Task<string?> call = it.Client.CallAsync<string>("Hang", "x", stop.Token).AsTask();
+        await it.Calculator.Entered.Task;
+        await stop.CancelAsync();
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => call);
+        await it.Calculator.Ended.Task;
+    }
+
+    [Fact]
+    public async Task A_value_that_makes_a_call_while_it_is_written_is_sent_whole()
+    {
+        await using Harness it = await Harness.StartAsync();
+        await it.Client.OpenAsync(Ct);
+        Task<int>? inner = null;
+        var tags = new Calling(() => inner ??= it.Remote.AddAsync(1, 2).AsTask()) { "a" };
+        Order? order = await it.Client.CallAsync<Order>("Double", new Dictionary<string, object?> { ["Name"] = "outer", ["Amount"] = 2, ["Tags"] = tags, ["Part"] = null });
+        Assert.Equal(("outer", 4, "a"), (order!.Name, order.Amount, Assert.Single(order.Tags)));
+        Assert.Equal(3, await inner!);
+    }
+
+    [Fact]
+    public async Task A_token_elsewhere_among_the_arguments_is_refused_before_anything_is_sent()
+    {
+        await using Harness it = await Harness.StartAsync();
+        Assert.Contains("last", (await Assert.ThrowsAsync<ArgumentException>(async () => await it.Client.CallAsync<int>("Add", Ct, 2))).Message, StringComparison.Ordinal);
+        await Assert.ThrowsAsync<ArgumentException>(async () => await it.Client.CallAsync<int>("Add", [1, Ct], Ct));
+        RpcException nested = await Assert.ThrowsAsync<RpcException>(async () => await it.Client.CallAsync<int>("Size", new object[] { new object[] { Ct } }));
+        Assert.Equal((RpcError.BadArguments, true), (nested.Code, nested.Method is null));
+    }
+
+    [Fact]
     public async Task A_caller_that_is_gone_cancels_its_handlers()
     {
         await using Harness it = await Harness.StartAsync();
@@ -249,5 +285,14 @@ public sealed class CallTests
         Assert.Equal(RpcError.Overloaded, error.Code);
         await stop.CancelAsync();
         await Assert.ThrowsAnyAsync<OperationCanceledException>(() => first);
+    }
+}
+
+internal sealed class Calling(Action call) : List<object?>, IEnumerable<object?>
+{
+    IEnumerator<object?> IEnumerable<object?>.GetEnumerator()
+    {
+        call();
+        return GetEnumerator();
     }
 }

@@ -48,10 +48,10 @@ public sealed class ConnectionTests
         await using (Harness gone = await Harness.StartAsync())
             url = gone.Server.Url;
 
-        await using RpcClient client = RpcClient.Connect(url, new RpcClientOptions { Identity = Harness.Shared });
+        await using RpcClient client = new RpcClient(url, new RpcClientOptions { Identity = Harness.Shared });
         var error = await Assert.ThrowsAsync<RpcException>(() => client.OpenAsync(Ct));
         Assert.Equal(RpcError.Connection, error.Code);
-        Assert.Contains($"cannot connect to {url}: nobody listens there", error.Message, StringComparison.Ordinal);
+        Assert.Contains($"cannot connect to {url}: nothing listens there", error.Message, StringComparison.Ordinal);
         Assert.IsType<SocketException>(error.InnerException);
     }
 
@@ -126,7 +126,7 @@ public sealed class ConnectionTests
         await using (Harness gone = await Harness.StartAsync(url: Harness.KeptUrl()))
             url = gone.Server.Url;
 
-        await using RpcClient client = RpcClient.Connect(url, new RpcClientOptions { Identity = Harness.Shared, RetryConnectFor = TimeSpan.FromMinutes(1) });
+        await using RpcClient client = new RpcClient(url, new RpcClientOptions { Identity = Harness.Shared, RetryConnectFor = TimeSpan.FromMinutes(1) });
         Task opening = client.OpenAsync(Ct);
         await using Harness back = await Harness.StartAsync(url: url);
         await opening;
@@ -138,7 +138,7 @@ public sealed class ConnectionTests
     {
         using var other = new TcpListener(System.Net.IPAddress.Loopback, 0);
         other.Start();
-        await using RpcClient client = RpcClient.Connect(other.LocalEndpoint.ToString()!, new RpcClientOptions { Identity = Harness.Shared });
+        await using RpcClient client = new RpcClient(other.LocalEndpoint.ToString()!, new RpcClientOptions { Identity = Harness.Shared });
         Task opening = client.OpenAsync(Ct);
         using (Socket accepted = await other.AcceptSocketAsync(Ct))
             await accepted.SendAsync("HTTP/1.1 400 Bad Request\r\n\r\n"u8.ToArray(), Ct);
@@ -157,7 +157,7 @@ public sealed class ConnectionTests
     [InlineData("127.0.0.1:0", "it has no port")]
     public void A_malformed_URL_is_refused_with_the_reason(string url, string why)
     {
-        var error = Assert.Throws<ArgumentException>(() => RpcClient.Connect(url));
+        var error = Assert.Throws<ArgumentException>(() => new RpcClient(url));
         Assert.Contains(why, error.Message, StringComparison.Ordinal);
     }
 
@@ -167,11 +167,11 @@ public sealed class ConnectionTests
     [InlineData("*:9", "127.0.0.1:9")]
     [InlineData("[::]:9", "[::1]:9")]
     [InlineData("example.org:9", "example.org:9")]
-    public void An_any_address_is_dialled_as_this_machine(string url, string dialled) => Assert.Equal(dialled, RpcClient.Connect(url).Url);
+    public void An_any_address_is_dialled_as_this_machine(string url, string dialled) => Assert.Equal(dialled, new RpcClient(url).Url);
 
     // Trusts the server, but shows a certificate of an authority that the server does not know.
     private static Identity WithForeignClient() =>
-        new(new IdentityParts(Harness.Shared.Authority, Harness.Shared.Server, Identity.Ephemeral("stranger").Client, [], null, new Denials()));
+        new(new IdentityParts(Harness.Shared.Authority, Harness.Shared.Server, Identity.Ephemeral("stranger").Client, [], null, new RevokedSerials()));
 }
 
 [RpcService]

@@ -1,7 +1,6 @@
 using GlooX.Protocol;
 using GlooX.Rpc.Tests.Protocol.Fuzzing;
 using GlooX.Tls;
-using GlooX.Transport;
 using Microsoft.Extensions.Logging.Abstractions;
 using Nerdbank.MessagePack;
 
@@ -103,7 +102,7 @@ public sealed class HostileServerTests
             _listener = await TlsListener.BindAsync(RpcEndpoint.Parse("127.0.0.1:0"), Harness.Shared, new ListenerLimits(100, 100, TimeSpan.FromSeconds(10)), [TlsConnection.Rpc], NullLogger.Instance, TestContext.Current.CancellationToken);
             _listener.Route(TlsConnection.Rpc, ServeAsync, RpcRole.None);
             _listener.Start();
-            _client = RpcClient.Connect($"127.0.0.1:{_listener.Endpoint.Port}", (options ?? new RpcClientOptions()) with { Identity = Harness.Shared });
+            _client = new RpcClient($"127.0.0.1:{_listener.Endpoint.Port}", (options ?? new RpcClientOptions()) with { Identity = Harness.Shared });
             return _client.As<ICalculator>();
         }
 

@@ -136,7 +136,7 @@ public sealed class LifeTests
         var fault = new NestedFault();
         it.Server.Add(fault, "nested");
         RpcException error = await Assert.ThrowsAsync<RpcException>(() => it.Client.As<INested>("nested").CallAsync());
-        Assert.Equal(RpcError.Connection, error.Code); // of the handler's own call
+        Assert.Equal((RpcError.Remote, RpcError.Connection), (error.Code, error.InnerCode)); // of the handler's own call
         Assert.Equal(1, fault.Calls);
     }
 
@@ -146,7 +146,7 @@ public sealed class LifeTests
         await using Scene it = await Scene.StartAsync();
         Task<int> call = it.Remote.HoldAgainAsync(1);
         await it.UntilExecutedAsync(1);
-        await using RpcClient other = RpcClient.Connect(it.Relay.Url, new RpcClientOptions { Identity = Harness.Shared });
+        await using RpcClient other = new RpcClient(it.Relay.Url, new RpcClientOptions { Identity = Harness.Shared });
         it.Relay.Freeze();
         Task<int> waiting = other.As<IRegistrar>().NoteAsync(2).AsTask();
         await it.Relay.UntilAcceptedAsync(2);
@@ -187,7 +187,7 @@ public sealed class LifeTests
         var options = new RpcServerOptions { Identity = Harness.Shared, DrainTimeout = drains ? TimeSpan.FromMinutes(10) : TimeSpan.Zero };
         var target = new Registrar();
         RpcServer server = await StartAsync("127.0.0.1:0", target, options);
-        await using RpcClient client = RpcClient.Connect(server.Url, new RpcClientOptions { Identity = Harness.Shared, RetryConnectFor = TimeSpan.FromMinutes(10), CallTimeout = TimeSpan.FromMinutes(10) });
+        await using RpcClient client = new RpcClient(server.Url, new RpcClientOptions { Identity = Harness.Shared, RetryConnectFor = TimeSpan.FromMinutes(10), CallTimeout = TimeSpan.FromMinutes(10) });
         var remote = client.As<IRegistrar>("r");
         var failures = new ConcurrentDictionary<int, RpcException>();
         int calls = 0;
@@ -268,7 +268,7 @@ public sealed class LifeTests
 
     [Fact]
     public void A_client_without_connections_is_refused() =>
-        Assert.Throws<ArgumentOutOfRangeException>(static () => RpcClient.Connect("127.0.0.1:1", new RpcClientOptions { Connections = 0 }));
+        Assert.Throws<ArgumentOutOfRangeException>(static () => new RpcClient("127.0.0.1:1", new RpcClientOptions { Connections = 0 }));
 
     private static async Task<RpcServer> StartAsync(string url, Registrar target, RpcServerOptions options)
     {
@@ -330,7 +330,7 @@ public sealed class LifeTests
             started.Add(target);
             await started.StartAsync("127.0.0.1:0", Ct);
             var relay = new Relay(started.Url);
-            return new Scene(started, target, relay, RpcClient.Connect(relay.Url, (client ?? new RpcClientOptions()) with { Identity = Harness.Shared }));
+            return new Scene(started, target, relay, new RpcClient(relay.Url, (client ?? new RpcClientOptions()) with { Identity = Harness.Shared }));
         }
 
         public async Task LoseConnectionAsync()

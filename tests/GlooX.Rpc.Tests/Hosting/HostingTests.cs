@@ -35,7 +35,7 @@ public sealed class HostingTests
         using IHost host = builder.Build();
         await host.StartAsync(Ct);
 
-        await using RpcClient client = RpcClient.Connect(Url(host), s_client);
+        await using RpcClient client = new RpcClient(Url(host), s_client);
         Assert.Equal(5, await client.As<ICalculator>().AddAsync(2, 3));
         Assert.Equal("hello you", await client.CallAsync<string>("greeter/Greet", "you"));
         RpcException refused = await Assert.ThrowsAsync<RpcException>(async () => await client.CallAsync<string>("Name"));
@@ -59,7 +59,7 @@ public sealed class HostingTests
         using IHost host = builder.Build();
         await host.StartAsync(Ct);
         Calculator calculator = host.Services.GetRequiredService<Calculator>(); // the one that serves
-        await using RpcClient client = RpcClient.Connect(Url(host), s_client);
+        await using RpcClient client = new RpcClient(Url(host), s_client);
         Task<string?> slow = client.CallAsync<string>("deaf").AsTask();
         Assert.Equal("calculator", await client.CallAsync<string>("Name")); // so the one before has begun
 
@@ -154,7 +154,7 @@ public sealed class HostingTests
     public async Task Beside_a_web_application_in_one_process()
     {
         await using WebApplication app = await StartWebAsync(static o => o.Url = "127.0.0.1:0", static _ => { });
-        await using RpcClient client = RpcClient.Connect(Url(app), s_client);
+        await using RpcClient client = new RpcClient(Url(app), s_client);
         Assert.Equal(5, await client.As<ICalculator>().AddAsync(2, 3));
         using var http = new HttpClient();
         Assert.Equal("hello", await http.GetStringAsync(new Uri(app.Urls.Single()), Ct).WaitAsync(s_limit, Ct));
@@ -169,7 +169,7 @@ public sealed class HostingTests
         using var http = new HttpClient();
         Assert.Equal("hello", await http.GetStringAsync(new Uri(app.Urls.First()), Ct).WaitAsync(s_limit, Ct));
 
-        await using RpcClient client = RpcClient.Connect(url, s_client);
+        await using RpcClient client = new RpcClient(url, s_client);
         Assert.Equal(5, await client.As<ICalculator>().AddAsync(2, 3));
         Assert.Equal(100_000, await client.As<IFeed>("feed").CountAsync(100_000, Ct).CountAsync(Ct));
         byte[] large = new byte[4_000_000];
@@ -188,7 +188,7 @@ public sealed class HostingTests
 
         // It trusts the server, which does not trust it.
         byte[][] stranger = [.. Harness.Shared.Export()[..3], .. Identity.Ephemeral("stranger").Export()[3..]];
-        await using RpcClient refused = RpcClient.Connect(url, new RpcClientOptions { Identity = Identity.Import(stranger) });
+        await using RpcClient refused = new RpcClient(url, new RpcClientOptions { Identity = Identity.Import(stranger) });
         RpcException e = await Assert.ThrowsAsync<RpcException>(() => refused.OpenAsync(Ct));
         Assert.Equal(RpcError.Unauthorized, e.Code);
         Assert.Contains("stranger", e.Message, StringComparison.Ordinal);
@@ -202,25 +202,25 @@ public sealed class HostingTests
         {
         }
 
-        await using RpcClient friend = RpcClient.Connect(url, s_client);
+        await using RpcClient friend = new RpcClient(url, s_client);
         Assert.Equal(5, await friend.As<ICalculator>().AddAsync(2, 3));
     }
 
     [Fact]
-    public async Task On_an_endpoint_of_the_web_server_a_denied_certificate_is_refused()
+    public async Task On_an_endpoint_of_the_web_server_a_revoked_certificate_is_refused()
     {
-        var identity = Identity.Ephemeral("denying");
+        var identity = Identity.Ephemeral("revoking");
         await using WebApplication app = await StartWebAsync(
-            o => o.Server = o.Server with { Identity = identity, DeniedSerials = [identity.Client.SerialNumber] },
+            o => o.Server = o.Server with { Identity = identity, RevokedSerials = [identity.Client.SerialNumber] },
             static o => o.Listen(IPAddress.Loopback, 0, static l => l.UseGlooXRpc()));
-        await using RpcClient client = RpcClient.Connect(new Uri(app.Urls.ElementAt(1)).Authority, new RpcClientOptions { Identity = identity });
+        await using RpcClient client = new RpcClient(new Uri(app.Urls.ElementAt(1)).Authority, new RpcClientOptions { Identity = identity });
         RpcException e = await Assert.ThrowsAsync<RpcException>(() => client.OpenAsync(Ct));
         Assert.Equal(RpcError.Unauthorized, e.Code);
     }
 
     private static async Task AssertGoneAsync(string url)
     {
-        await using RpcClient late = RpcClient.Connect(url, s_client);
+        await using RpcClient late = new RpcClient(url, s_client);
         RpcException gone = await Assert.ThrowsAsync<RpcException>(() => late.OpenAsync(Ct));
         Assert.Equal(RpcError.Connection, gone.Code);
     }

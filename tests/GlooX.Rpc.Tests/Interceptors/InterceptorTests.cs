@@ -60,7 +60,7 @@ public sealed class InterceptorTests
         Assert.Equal("Add: say the word", error.Message);
 
         RpcClientOptions knowing = new() { Identity = Harness.Shared, Interceptors = [new Stamp("word", "open sesame")] };
-        await using RpcClient friend = RpcClient.Connect(it.Server.Url, knowing);
+        await using RpcClient friend = new RpcClient(it.Server.Url, knowing);
         Assert.Equal(5, await friend.As<ICalculator>().AddAsync(2, 3));
     }
 

@@ -45,7 +45,7 @@ public sealed class ConversationTests : IDisposable
     {
         using var listener = new TcpListener(IPAddress.Loopback, 0);
         listener.Start();
-        await using RpcClient client = RpcClient.Connect(listener.LocalEndpoint.ToString()!, new RpcClientOptions { Identity = Harness.Shared });
+        await using RpcClient client = new RpcClient(listener.LocalEndpoint.ToString()!, new RpcClientOptions { Identity = Harness.Shared });
         using var stop = new CancellationTokenSource();
         Task playing = PlayServerAsync(listener, beforeCancel: stop);
 
@@ -81,7 +81,7 @@ public sealed class ConversationTests : IDisposable
         await stream.WriteAsync(frame, Ct);
         byte[] last = await ReadFrameAsync(stream);
         Assert.True(Frame.TryRead(last, 1 << 20, out int offset, out _, out FrameType type, out _, out _));
-        Assert.Equal((FrameType.GoAway, RpcError.Protocol), (type, Bodies.ReadError(last.AsMemory(offset)).Code));
+        Assert.Equal((FrameType.GoAway, RpcError.Protocol), (type, FrameBodies.ReadError(last.AsMemory(offset)).Code));
         Assert.Equal(0, await stream.ReadAsync(new byte[1], Ct));
     }
 
@@ -151,7 +151,7 @@ public sealed class ConversationTests : IDisposable
     private static byte[] Greeting(uint oldest, uint newest)
     {
         FrameBuffer frame = FrameBuffer.Begin(FrameType.Hello, 0);
-        Bodies.WriteHello(frame, new Hello(oldest, newest, 1 << 20, 100, "raw/1", 1 << 16));
+        FrameBodies.WriteHello(frame, new Hello(oldest, newest, 1 << 20, 100, "raw/1", 1 << 16));
         return frame.End().ToArray();
     }
 
@@ -179,7 +179,7 @@ public sealed class ConversationTests : IDisposable
         if (step.Text("type").StartsWith("Hello", StringComparison.Ordinal))
         {
             Assert.Equal(step.Text("type"), ((FrameType)frame[1]).ToString());
-            Hello said = Bodies.ReadHello(frame.AsMemory(3));
+            Hello said = FrameBodies.ReadHello(frame.AsMemory(3));
             Assert.Equal((1u, 1u, 16 << 20), (said.MinVersion, said.MaxVersion, said.MaxFrame));
         }
         else

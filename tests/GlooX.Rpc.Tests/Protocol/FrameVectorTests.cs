@@ -68,7 +68,7 @@ public sealed class FrameVectorTests
         switch (type)
         {
             case FrameType.Hello or FrameType.HelloAck:
-                Bodies.WriteHello(frame, Greeting(vector));
+                FrameBodies.WriteHello(frame, Greeting(vector));
                 break;
             case FrameType.Define:
                 frame.Append(Encoding.UTF8.GetBytes(vector.Text("method")));
@@ -121,12 +121,12 @@ public sealed class FrameVectorTests
         switch (type)
         {
             case FrameType.Hello or FrameType.HelloAck:
-                (Hello expected, Hello said) = (Greeting(vector), Bodies.ReadHello(body));
+                (Hello expected, Hello said) = (Greeting(vector), FrameBodies.ReadHello(body));
                 Assert.Equal(expected.Tokens, said.Tokens);
                 Assert.Equal(expected with { Tokens = Hello.NoTokens }, said with { Tokens = Hello.NoTokens });
                 break;
             case FrameType.Define:
-                Assert.Equal(vector.Text("method"), Bodies.ReadName(body));
+                Assert.Equal(vector.Text("method"), FrameBodies.ReadName(body));
                 break;
             case FrameType.Request:
                 Assert.Equal((vector.Number("method"), vector.Number("flags")), (Frame.ReadVarint(ref rest), Frame.ReadVarint(ref rest)));
@@ -183,7 +183,9 @@ public sealed class FrameVectorTests
     };
 
     private static void WriteError(FrameBuffer frame, JsonElement vector) =>
-        Bodies.WriteError(frame, (RpcError)vector.Number("code"), vector.Text("message"), vector.Text("remoteType"), vector.Text("stack"), Detail(vector));
+        FrameBodies.WriteError(frame, (RpcError)vector.Number("code"), vector.Text("message"), vector.Text("remoteType"), vector.Text("stack"), Detail(vector), InnerCode(vector));
+
+    private static RpcError? InnerCode(JsonElement vector) => vector.TryGetProperty("innerCode", out JsonElement code) ? (RpcError)code.GetUInt32() : null;
 
     private static RpcFaultDetail? Detail(JsonElement vector)
     {
@@ -201,8 +203,9 @@ public sealed class FrameVectorTests
 
     private static void AssertError(JsonElement vector, ReadOnlyMemory<byte> body)
     {
-        Assert.Equal(((RpcError)vector.Number("code"), vector.Text("message"), vector.Text("remoteType"), vector.Text("stack")), Bodies.ReadError(body)!);
-        RpcFaultDetail? read = Bodies.ReadFailure(body).Detail;
+        Assert.Equal(((RpcError)vector.Number("code"), vector.Text("message"), vector.Text("remoteType"), vector.Text("stack")), FrameBodies.ReadError(body)!);
+        Assert.Equal(InnerCode(vector), FrameBodies.ReadFailure(body).Inner);
+        RpcFaultDetail? read = FrameBodies.ReadFailure(body).Detail;
         RpcFaultDetail? expected = Detail(vector);
         Assert.Equal((expected?.Type, expected is null), (read?.Type, read is null));
         Assert.Equal(expected?.MessagePack.ToArray(), read?.MessagePack.ToArray());

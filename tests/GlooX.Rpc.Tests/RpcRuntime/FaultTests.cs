@@ -105,7 +105,7 @@ public sealed class FaultTests : IAsyncLifetime
         Assert.Equal((RpcError.Remote, null), (e.Code, e.RemoteDetail));
         Assert.StartsWith("too deep (its detail cannot be sent: ", e.Message, StringComparison.Ordinal);
 
-        await using RpcClient small = RpcClient.Connect(_pair.Server.Url, new RpcClientOptions { Identity = Harness.Shared, MaxFrameBytes = 2000 });
+        await using RpcClient small = new RpcClient(_pair.Server.Url, new RpcClientOptions { Identity = Harness.Shared, MaxFrameBytes = 2000 });
         e = await Assert.ThrowsAsync<RpcException>(() => small.As<IWarehouse>().TakeAsync("large", 1));
         Assert.Equal((RpcError.Remote, null), (e.Code, e.RemoteDetail));
     }

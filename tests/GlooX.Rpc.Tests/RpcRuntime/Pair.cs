@@ -14,7 +14,7 @@ internal sealed class Pair : IAsyncDisposable
         var server = new RpcServer((options ?? new RpcServerOptions()) with { Identity = Harness.Shared, DrainTimeout = TimeSpan.Zero });
         server.Add(target);
         await server.StartAsync("127.0.0.1:0", TestContext.Current.CancellationToken);
-        return new Pair(server, RpcClient.Connect(server.Url, (client ?? new RpcClientOptions()) with { Identity = Harness.Shared }));
+        return new Pair(server, new RpcClient(server.Url, (client ?? new RpcClientOptions()) with { Identity = Harness.Shared }));
     }
 
     public async ValueTask DisposeAsync()

@@ -35,7 +35,7 @@ public sealed class FrameMemoryTests
         Assert.Equal(RpcError.Overloaded, refusal);
         Assert.InRange(holding.Count, 2, 20);
         await bystander.IsServedAsync();
-        await using RpcClient large = RpcClient.Connect(it.Server.Url, new RpcClientOptions { Identity = Harness.Shared });
+        await using RpcClient large = new RpcClient(it.Server.Url, new RpcClientOptions { Identity = Harness.Shared });
         RpcException error = await Assert.ThrowsAsync<RpcException>(() => large.As<ICalculator>().SizeAsync(new byte[2_000_000]));
         Assert.Equal(RpcError.Overloaded, error.Code);
         Assert.Contains("MaxFrameMemory", error.Message, StringComparison.Ordinal);

@@ -53,7 +53,7 @@ public sealed class HostileCallerTests
         await using Harness it = await Harness.StartAsync();
         await using RawPeer peer = await RawPeer.DialAsync(it.Server.Url);
         var hello = new FrameBuffer(64);
-        Bodies.WriteHello(hello, new Hello(9, 9, 0, 0, new string('x', 1_000_000), 0));
+        FrameBodies.WriteHello(hello, new Hello(9, 9, 0, 0, new string('x', 1_000_000), 0));
         await peer.SayAsync(new Piece(FrameType.Hello, 0, hello.Written.ToArray()));
         Assert.Equal(RpcError.Protocol, await peer.HearEndAsync());
     }
@@ -82,7 +82,7 @@ public sealed class HostileCallerTests
     public Task A_name_that_is_no_text_ends_the_connection() => EndsAsync(RpcError.Protocol, new Piece(FrameType.Define, 1, [0xC3, 0x28]).ToBytes());
 
     [Fact]
-    public Task A_name_without_end_ends_the_connection() => EndsAsync(RpcError.Protocol, new Piece(FrameType.Define, 1, new byte[Bodies.MaxName + 1]).ToBytes());
+    public Task A_name_without_end_ends_the_connection() => EndsAsync(RpcError.Protocol, new Piece(FrameType.Define, 1, new byte[FrameBodies.MaxName + 1]).ToBytes());
 
     [Fact]
     public Task Names_without_end_end_the_connection() =>
@@ -93,7 +93,7 @@ public sealed class HostileCallerTests
     {
         await using Harness it = await Harness.StartAsync();
         await using Bystander bystander = await Bystander.OfAsync(it);
-        var error = await Assert.ThrowsAsync<RpcException>(async () => await it.Client.CallAsync<int>(new string('x', Bodies.MaxName + 1)));
+        var error = await Assert.ThrowsAsync<RpcException>(async () => await it.Client.CallAsync<int>(new string('x', FrameBodies.MaxName + 1)));
         Assert.Equal(RpcError.MethodNotFound, error.Code);
         Assert.Equal(3, await it.Remote.AddAsync(1, 2));
     }
@@ -407,6 +407,6 @@ public sealed class HostileCallerTests
     {
         Piece answer = Assert.IsType<Piece>(await peer.HearAsync());
         Assert.Equal((FrameType.Error, id), (answer.Type, answer.Id));
-        return Bodies.ReadError(answer.Body).Code;
+        return FrameBodies.ReadError(answer.Body).Code;
     }
 }

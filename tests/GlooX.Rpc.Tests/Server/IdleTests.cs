@@ -33,6 +33,7 @@ public sealed class IdleTests
 
     /// <summary>Each end is a process of its own, for both in one need more descriptors than many systems give it.</summary>
     [Fact]
+    [Trait("Category", "Slow")]
     public async Task Ten_thousand_idle_connections_are_kept_and_others_served()
     {
         const int Count = 10_000;

@@ -48,7 +48,7 @@ public sealed class LimitTests
     [Fact]
     public void Each_certificate_has_its_own_share()
     {
-        var turnstile = new Turnstile(total: 3, perPeer: 2);
+        var turnstile = new ConnectionLimiter(total: 3, perPeer: 2);
         Assert.Null(turnstile.Enter("a"));
         Assert.Null(turnstile.Enter("a"));
         Assert.Contains("PerPeer", turnstile.Enter("a"), StringComparison.Ordinal);
@@ -230,7 +230,7 @@ public sealed class LimitTests
     }
 
     private static RpcClient Connect(string url, RpcClientOptions? options = null) =>
-        RpcClient.Connect(url, (options ?? new RpcClientOptions()) with { Identity = Harness.Shared });
+        new RpcClient(url, (options ?? new RpcClientOptions()) with { Identity = Harness.Shared });
 }
 
 /// <summary>Makes bytes, and counts how often.</summary>

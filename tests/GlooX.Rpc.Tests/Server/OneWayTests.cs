@@ -58,7 +58,7 @@ public sealed class OneWayTests
         var target = new Chatter();
         it.Server.Add(target, "chatter");
         await using var relay = new Relay(it.Server.Url);
-        await using RpcClient client = RpcClient.Connect(relay.Url, new RpcClientOptions { Identity = Harness.Shared });
+        await using RpcClient client = new RpcClient(relay.Url, new RpcClientOptions { Identity = Harness.Shared });
         IChatter remote = client.As<IChatter>("chatter");
         for (int i = 0; i < 20; i++)
         {

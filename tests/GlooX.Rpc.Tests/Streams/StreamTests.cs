@@ -57,7 +57,7 @@ public sealed class StreamTests : IAsyncLifetime
         _server = new RpcServer(new RpcServerOptions { Identity = Harness.Shared, DrainTimeout = TimeSpan.Zero });
         _server.Add(_feed);
         await _server.StartAsync("127.0.0.1:0");
-        _client = RpcClient.Connect(_server.Url, new RpcClientOptions { Identity = Harness.Shared });
+        _client = new RpcClient(_server.Url, new RpcClientOptions { Identity = Harness.Shared });
     }
 
     public async ValueTask DisposeAsync()

@@ -3,7 +3,6 @@ using System.Net.Sockets;
 using System.Security.Authentication;
 using GlooX.Protocol;
 using GlooX.Tls;
-using GlooX.Transport;
 
 namespace GlooX.Rpc.Tests.Tls;
 
@@ -94,7 +93,7 @@ public sealed class IdentityStoreTests : IDisposable
         int length = await stream.ReadAtLeastAsync(answer, 20, throwOnEndOfStream: false);
         Assert.True(Frame.TryRead(answer.AsSpan(0, length), answer.Length, out int offset, out int body, out FrameType type, out _, out _));
         Assert.Equal(FrameType.GoAway, type);
-        (RpcError code, string message, _, _) = Bodies.ReadError(answer.AsMemory(offset, body));
+        (RpcError code, string message, _, _) = FrameBodies.ReadError(answer.AsMemory(offset, body));
         Assert.Equal(RpcError.Unauthorized, code);
         Assert.Contains("no client certificate", message, StringComparison.Ordinal);
         Assert.Contains(log.Lines, l => l.Text.Contains("no client certificate", StringComparison.Ordinal));

@@ -1,6 +1,5 @@
 using System.Security.Cryptography.X509Certificates;
 using GlooX.Tls;
-using GlooX.Transport;
 
 namespace GlooX.Rpc.Tests.Tls;
 

@@ -37,7 +37,7 @@ public sealed class RotationTests : IDisposable
         _time.Pass(s_aLook);
         Assert.Equal(3, await it.Remote.AddAsync(1, 2));
         Assert.Same(first, await it.Client.ConnectionAsync(Ct));
-        await using RpcClient second = RpcClient.Connect(it.Server.Url, new RpcClientOptions { Identity = identity });
+        await using RpcClient second = new RpcClient(it.Server.Url, new RpcClientOptions { Identity = identity });
         ClientConnection after = await second.ConnectionAsync(Ct);
         Assert.NotEqual(first.Peer.Serials[0], after.Peer.Serials[0]);
         Assert.Equal(Serial(files["server.crt"]), after.Peer.Serials[0]);
@@ -52,7 +52,7 @@ public sealed class RotationTests : IDisposable
         await it.Client.OpenAsync(Ct);
         files.Authority("ca").Certificate("server", "ca", "serverAuth").Certificate("client", "ca", "clientAuth");
         _time.Pass(s_aLook);
-        await using RpcClient second = RpcClient.Connect(it.Server.Url, new RpcClientOptions { Identity = Follow(files) });
+        await using RpcClient second = new RpcClient(it.Server.Url, new RpcClientOptions { Identity = Follow(files) });
         await second.OpenAsync(Ct);
         Assert.Equal(3, await it.Remote.AddAsync(1, 2));
     }
@@ -111,26 +111,26 @@ public sealed class RotationTests : IDisposable
     }
 
     [Fact]
-    public async Task A_denied_caller_loses_its_connection_and_gets_no_other()
+    public async Task A_revoked_caller_loses_its_connection_and_gets_no_other()
     {
         var (server, caller) = Pair();
         await using Harness it = await Harness.StartAsync(new RpcServerOptions { Identity = server }, new RpcClientOptions { Identity = caller });
         ClientConnection open = await it.Client.ConnectionAsync(Ct);
-        server.Deny($"serial={caller.Client.SerialNumber.ToLowerInvariant()}");
+        server.Revoke($"serial={caller.Client.SerialNumber.ToLowerInvariant()}");
         await open.Closed.WaitAsync(TimeSpan.FromSeconds(30), Ct);
         var error = await Assert.ThrowsAsync<RpcException>(async () => await it.Remote.AddAsync(1, 2));
         Assert.Equal(RpcError.Unauthorized, error.Code);
-        Assert.Contains("was denied", error.Message, StringComparison.Ordinal);
-        Assert.Equal([Denials.Normal(caller.Client.SerialNumber)], server.DeniedSerials);
+        Assert.Contains("was revoked", error.Message, StringComparison.Ordinal);
+        Assert.Equal([RevokedSerials.Normal(caller.Client.SerialNumber)], server.RevokedSerials);
     }
 
     [Fact]
-    public async Task A_denied_server_is_not_called_any_more()
+    public async Task A_revoked_server_is_not_called_any_more()
     {
         var (server, caller) = Pair();
         await using Harness it = await Harness.StartAsync(new RpcServerOptions { Identity = server }, new RpcClientOptions { Identity = caller });
         ClientConnection open = await it.Client.ConnectionAsync(Ct);
-        caller.Deny(server.Server.SerialNumber);
+        caller.Revoke(server.Server.SerialNumber);
         await open.Closed.WaitAsync(TimeSpan.FromSeconds(30), Ct);
         Assert.Equal(RpcError.Tls, (await Assert.ThrowsAsync<RpcException>(async () => await it.Remote.AddAsync(1, 2))).Code);
     }
@@ -140,7 +140,7 @@ public sealed class RotationTests : IDisposable
     {
         var (server, caller) = Pair();
         await using Harness it = await Harness.StartAsync(
-            new RpcServerOptions { Identity = server, DeniedSerials = [caller.Client.SerialNumber] }, new RpcClientOptions { Identity = caller });
+            new RpcServerOptions { Identity = server, RevokedSerials = [caller.Client.SerialNumber] }, new RpcClientOptions { Identity = caller });
         Assert.Equal(RpcError.Unauthorized, (await Assert.ThrowsAsync<RpcException>(() => it.Client.OpenAsync(Ct))).Code);
     }
 
@@ -149,23 +149,23 @@ public sealed class RotationTests : IDisposable
     {
         Identity node = Identity.Ephemeral("node");
         IdentityParts child = node.Current.ForChild(RpcRole.Child, DateTimeOffset.UtcNow);
-        node.Deny(node.Current.Children!.SerialNumber);
+        node.Revoke(node.Current.Children!.SerialNumber);
         using var chain = new X509Chain { ChainPolicy = CertificateAuthority.Policy(node.Authority, server: true) };
         chain.ChainPolicy.ExtraStore.AddRange(child.Intermediates.ToArray());
         Assert.True(chain.Build(child.Server));
-        Assert.Contains("was denied", Trust.Judge(child.Server, chain, default, node.Authority, node.Current.Denials, "127.0.0.1", out _), StringComparison.Ordinal);
+        Assert.Contains("was revoked", PeerVerifier.Verify(child.Server, chain, default, node.Authority, node.Current.RevokedSerials, "127.0.0.1", out _), StringComparison.Ordinal);
     }
 
     [Fact]
-    public void Denied_serials_outlive_the_process_and_reach_others_of_the_store()
+    public void Revoked_serials_outlive_the_process_and_reach_others_of_the_store()
     {
         var one = new Identity(new IdentityStore(_folder, _time), []);
         var other = new Identity(new IdentityStore(_folder, _time), []);
-        one.Deny("0a:0b:0c");
-        Assert.Empty(other.DeniedSerials);
+        one.Revoke("0a:0b:0c");
+        Assert.Empty(other.RevokedSerials);
         _time.Pass(s_aLook);
-        Assert.Equal(["A0B0C"], other.DeniedSerials);
-        Assert.Equal(["A0B0C"], new IdentityStore(_folder).Load().DeniedSerials);
+        Assert.Equal(["A0B0C"], other.RevokedSerials);
+        Assert.Equal(["A0B0C"], new IdentityStore(_folder).Load().RevokedSerials);
     }
 
     [Theory]
@@ -174,7 +174,7 @@ public sealed class RotationTests : IDisposable
     [InlineData("not hex")]
     [InlineData("11111111112222222222333333333344444444445")]
     public void What_is_no_serial_number_is_refused(string serial) =>
-        Assert.Contains("is no serial number", Assert.Throws<ArgumentException>(() => Identity.Ephemeral("x").Deny(serial)).Message, StringComparison.Ordinal);
+        Assert.Contains("is no serial number", Assert.Throws<ArgumentException>(() => Identity.Ephemeral("x").Revoke(serial)).Message, StringComparison.Ordinal);
 
     private Identity Follow(OpenSsl files)
     {
@@ -198,6 +198,6 @@ public sealed class RotationTests : IDisposable
     private static string Serial(string file)
     {
         using X509Certificate2 certificate = X509CertificateLoader.LoadCertificateFromFile(file);
-        return Denials.Normal(certificate.SerialNumber);
+        return RevokedSerials.Normal(certificate.SerialNumber);
     }
 }

@@ -3,7 +3,6 @@ using System.Net.NetworkInformation;
 using System.Security.Cryptography.X509Certificates;
 using GlooX.Server;
 using GlooX.Tls;
-using GlooX.Transport;
 
 namespace GlooX.Rpc.Tests.Tls;
 
@@ -66,7 +65,7 @@ public sealed class ServerIdentityTests : IDisposable
             X509Certificate2.CreateFromPemFile(files["server.crt"], files["server.key"]),
             X509Certificate2.CreateFromPemFile(files["client.crt"], files["client.key"]));
         await using Harness it = await Harness.StartAsync(new RpcServerOptions { Identity = identity });
-        await using RpcClient client = RpcClient.Connect($"{host}:{RpcEndpoint.Parse(it.Server.Url).Port}", new RpcClientOptions { Identity = identity });
+        await using RpcClient client = new RpcClient($"{host}:{RpcEndpoint.Parse(it.Server.Url).Port}", new RpcClientOptions { Identity = identity });
         Exception? error = await Record.ExceptionAsync(() => client.OpenAsync(Ct));
         Assert.Equal(accepted ? null : RpcError.Tls, (error as RpcException)?.Code);
     }
@@ -131,14 +130,14 @@ public sealed class ServerIdentityTests : IDisposable
         X509Certificate2 maker = CertificateAuthority.Issue(_authority, new CertificateOrder("maker", "n", ["10.9.9.9"], RpcRole.Child, CertificateUse.Children), now);
         X509Certificate2 forged = CertificateAuthority.Issue(maker, new CertificateOrder("forged", "n", ["127.0.0.1", "10.9.9.9"], RpcRole.Agent, CertificateUse.Server | CertificateUse.Client), now);
         X509Certificate2 bareMaker = X509CertificateLoader.LoadCertificate(maker.RawData);
-        var identity = new Identity(new IdentityParts(_authority, forged, forged, [bareMaker], null, new Denials()));
+        var identity = new Identity(new IdentityParts(_authority, forged, forged, [bareMaker], null, new RevokedSerials()));
 
         await using Harness it = await Harness.StartAsync(new RpcServerOptions { Identity = identity }, Caller());
         Assert.Contains("'CN=maker' is made for 10.9.9.9, not for 127.0.0.1", (await Assert.ThrowsAsync<RpcException>(() => it.Client.OpenAsync(Ct))).Message, StringComparison.Ordinal);
 
-        await using RpcClient byName = RpcClient.Connect(it.Server.Url, Caller() with { ServerName = "10.9.9.9" });
+        await using RpcClient byName = new RpcClient(it.Server.Url, Caller() with { ServerName = "10.9.9.9" });
         await byName.OpenAsync(Ct);
-        await using RpcClient asAgent = RpcClient.Connect(it.Server.Url, Caller() with { ServerName = "10.9.9.9", ServerRole = RpcRole.Agent });
+        await using RpcClient asAgent = new RpcClient(it.Server.Url, Caller() with { ServerName = "10.9.9.9", ServerRole = RpcRole.Agent });
         Assert.Contains("has the role none, not agent", (await Assert.ThrowsAsync<RpcException>(() => asAgent.OpenAsync(Ct))).Message, StringComparison.Ordinal);
     }
 

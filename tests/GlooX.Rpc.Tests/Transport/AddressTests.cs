@@ -42,7 +42,7 @@ public sealed class AddressTests
         await using RpcClient client = Client(port, IPAddress.Loopback, IPAddress.Parse("127.0.0.3"));
         RpcException error = await Assert.ThrowsAsync<RpcException>(() => client.OpenAsync(Ct).WaitAsync(Wait.Deadline, Ct));
         Assert.Equal(RpcError.Connection, error.Code);
-        Assert.Contains("nobody listens there", error.Message, StringComparison.Ordinal);
+        Assert.Contains("nothing listens there", error.Message, StringComparison.Ordinal);
     }
 
     [Theory]
@@ -51,7 +51,7 @@ public sealed class AddressTests
     [InlineData("4a 4b", "4a 4b")]
     [InlineData("", "")]
     public void The_families_take_turns_in_the_resolvers_order(string given, string expected) =>
-        Assert.Equal(Addresses(expected), AddressRace.Interleave(Addresses(given)));
+        Assert.Equal(Addresses(expected), HappyEyeballs.Interleave(Addresses(given)));
 
     [Fact]
     public async Task The_next_attempt_begins_as_soon_as_the_last_has_failed()
@@ -97,7 +97,7 @@ public sealed class AddressTests
         Assert.True(race.IsEnded("4a") && race.IsEnded("4b"));
     }
 
-    private static RpcClient Client(int port, params IPAddress[] addresses) => RpcClient.Connect($"many.test:{port}", new RpcClientOptions
+    private static RpcClient Client(int port, params IPAddress[] addresses) => new RpcClient($"many.test:{port}", new RpcClientOptions
     {
         Identity = Harness.Shared,
         ServerName = "127.0.0.1",
@@ -177,7 +177,7 @@ public sealed class AddressTests
                 return _ended.Contains(name);
         }
 
-        public Task<Runner> RunAsync(string names, CancellationToken ct = default) => AddressRace.RunAsync(Addresses(names), ConnectAsync, Time, ct);
+        public Task<Runner> RunAsync(string names, CancellationToken ct = default) => HappyEyeballs.RunAsync(Addresses(names), ConnectAsync, Time, ct);
 
         public void Fail(string name, SocketError why)
         {

@@ -163,7 +163,7 @@ public sealed class BlockingTests
         return server;
     }
 
-    private static RpcClient Connect(RpcServer server) => RpcClient.Connect(server.Url, new RpcClientOptions { Identity = Harness.Shared });
+    private static RpcClient Connect(RpcServer server) => new RpcClient(server.Url, new RpcClientOptions { Identity = Harness.Shared });
 
     private static async Task CallManyAsync(IGate remote, int count)
     {

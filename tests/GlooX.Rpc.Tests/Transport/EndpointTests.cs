@@ -1,6 +1,5 @@
 using System.Net.Sockets;
 using GlooX.Rpc.Tests.Client;
-using GlooX.Transport;
 
 namespace GlooX.Rpc.Tests.Transport;
 
@@ -38,14 +37,14 @@ public sealed class EndpointTests : IDisposable
     {
         await using Harness it = await Harness.StartAsync();
         string url = $"localhost:{RpcEndpoint.Parse(it.Server.Url).Port}"; // which may be ::1 first, where nobody listens
-        await using RpcClient client = RpcClient.Connect(url, new RpcClientOptions { Identity = Harness.Shared });
+        await using RpcClient client = new RpcClient(url, new RpcClientOptions { Identity = Harness.Shared });
         Assert.Equal(5, await client.As<ICalculator>().AddAsync(2, 3));
     }
 
     [Fact]
     public async Task A_name_that_nobody_has_is_said_to_be_one()
     {
-        await using RpcClient client = RpcClient.Connect("nobody.invalid:9", new RpcClientOptions { Identity = Harness.Shared });
+        await using RpcClient client = new RpcClient("nobody.invalid:9", new RpcClientOptions { Identity = Harness.Shared });
         RpcException error = await Assert.ThrowsAsync<RpcException>(() => client.OpenAsync(Ct));
         Assert.Equal(RpcError.Connection, error.Code);
         Assert.Contains("cannot connect to nobody.invalid:9", error.Message, StringComparison.Ordinal);
@@ -68,7 +67,7 @@ public sealed class EndpointTests : IDisposable
     public async Task Strangers_are_refused_on_a_UNIX_domain_socket_too()
     {
         await using Harness it = await Harness.StartAsync(url: UnixUrl);
-        await using RpcClient stranger = RpcClient.Connect(UnixUrl, new RpcClientOptions { Identity = Identity.Ephemeral("stranger") });
+        await using RpcClient stranger = new RpcClient(UnixUrl, new RpcClientOptions { Identity = Identity.Ephemeral("stranger") });
         RpcException error = await Assert.ThrowsAsync<RpcException>(() => stranger.OpenAsync(Ct));
         Assert.Equal(RpcError.Tls, error.Code);
     }
@@ -160,15 +159,15 @@ public sealed class EndpointTests : IDisposable
     [InlineData("unix:relative.sock", "must begin at the root")]
     [InlineData("unix:", "must begin at the root")]
     public void A_malformed_path_is_refused_with_the_reason(string url, string why) =>
-        Assert.Contains(why, Assert.Throws<ArgumentException>(() => RpcClient.Connect(url)).Message, StringComparison.Ordinal);
+        Assert.Contains(why, Assert.Throws<ArgumentException>(() => new RpcClient(url)).Message, StringComparison.Ordinal);
 
     [Fact]
     public void A_path_that_is_too_long_is_refused() =>
-        Assert.Contains("bytes", Assert.Throws<ArgumentException>(static () => RpcClient.Connect($"unix:/{new string('x', 200)}")).Message, StringComparison.Ordinal);
+        Assert.Contains("bytes", Assert.Throws<ArgumentException>(static () => new RpcClient($"unix:/{new string('x', 200)}")).Message, StringComparison.Ordinal);
 
     private async Task<int> CallAsync()
     {
-        await using RpcClient client = RpcClient.Connect(UnixUrl, new RpcClientOptions { Identity = Harness.Shared });
+        await using RpcClient client = new RpcClient(UnixUrl, new RpcClientOptions { Identity = Harness.Shared });
         return await client.As<ICalculator>().AddAsync(1, 2);
     }
 

@@ -106,7 +106,7 @@ public sealed class ExecutableTests : IDisposable
         await using TestGrid grid = await TestGrid.StartAsync();
         await using SpawnedProcess nest = await grid.SpawnAsync("Nest");
         string script = Write("wait.sh", "#!/bin/sh\nsleep 600 & wait\n");
-        await using GlooXClient inner = GlooXClient.Connect(await nest.CallAsync<string>("agent") ?? "");
+        await using GlooXClient inner = new GlooXClient(await nest.CallAsync<string>("agent") ?? "");
         await using SpawnedProcess child = await inner.SpawnAsync(script, ct: Ct);
         await using SpawnedProcess daemon = await inner.SpawnAsync(script, new SpawnOptions { Daemonize = true }, ct: Ct);
         await nest.KillAsync(Ct);

@@ -40,7 +40,7 @@ public sealed class ShippingTests
         SpawnReply reply = await grid.Agents[1].PeerAt(third.Url).SpawnHereAsync(request, Ct);
         Assert.Equal("", reply.Error);
         Assert.Equal([id], Bundles(4));
-        await using GlooXClient child = GlooXClient.Connect(reply.Url);
+        await using GlooXClient child = new GlooXClient(reply.Url);
         Assert.Equal("yes!", await child.CallAsync<string>("all_well?"));
     }
 
@@ -105,7 +105,7 @@ public sealed class ShippingTests
         string folder = Store(3);
         SpawnedProcess daemon;
         await using (Agent agent = await Agent.StartAsync("127.0.0.1:0", options: new AgentOptions { WarmHosts = 0, BundleFolder = folder }))
-        await using (GlooXClient client = GlooXClient.Connect(agent.Url))
+        await using (GlooXClient client = new GlooXClient(agent.Url))
         {
             daemon = await client.SpawnAsync("Good", TestGrid.Payload, new SpawnOptions { Daemonize = true });
         }
@@ -142,7 +142,7 @@ public sealed class ShippingTests
     public async Task A_file_that_changes_or_vanishes_before_it_is_sent_is_named()
     {
         await using TestGrid grid = await TestGrid.StartAsync();
-        await using RpcClient rpc = RpcClient.Connect(grid.Agents[0].Url);
+        await using RpcClient rpc = new RpcClient(grid.Agents[0].Url);
         var upload = new BundleUpload(rpc.As<IBundleService>(IBundleService.ServiceName));
         string folder = Directory.CreateDirectory(Path.Combine(TestGrid.Home, $"changing-{Guid.NewGuid():N}")).FullName;
         string file = Path.Combine(folder, "file");

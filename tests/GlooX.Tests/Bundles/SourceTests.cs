@@ -3,6 +3,7 @@ using GlooX.Payloads;
 namespace GlooX.Tests.Bundles;
 
 /// <summary>Payloads in source: built once for each content, by whoever comes first.</summary>
+[Trait("Category", "Slow")]
 public sealed class SourceTests : IDisposable
 {
     private static readonly string s_repository = Above("GlooX.slnx");
@@ -33,7 +34,7 @@ public sealed class SourceTests : IDisposable
             """);
         int builds = 0;
         var options = new SpawnOptions { Progress = new Counter(() => Interlocked.Increment(ref builds)) };
-        await using GlooXClient other = GlooXClient.Connect(grid.Agents[0].Url);
+        await using GlooXClient other = new GlooXClient(grid.Agents[0].Url);
         SpawnedProcess[] kids = await Task.WhenAll(grid.Client.SpawnAsync("Kid", source, options, ct: Ct), other.SpawnAsync("Kid", source, options, ct: Ct), other.SpawnAsync(source, options, ct: Ct));
         foreach (SpawnedProcess kid in kids)
         {

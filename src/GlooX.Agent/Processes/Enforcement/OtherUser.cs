@@ -1,7 +1,6 @@
 using System.Globalization;
 using System.Runtime.InteropServices;
 using GlooX.Channels.Replication;
-using GlooX.Tls;
 
 namespace GlooX.Processes;
 

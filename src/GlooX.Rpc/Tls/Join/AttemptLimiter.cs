@@ -4,8 +4,8 @@ using System.Net.Sockets;
 namespace GlooX.Tls.Join;
 
 /// <summary>
-/// How often joining may fail: <see cref="PerAddress"/> times in a row from one address, then once each <see cref="Refill"/>; all addresses
-/// together may fail ten times as often. Guessing 128 bits needs no limit; this keeps the log and the processor quiet. Thread-safe.
+/// Limits failed joins: <see cref="PerAddress"/> in a row from one address, then one for each <see cref="Refill"/>; all addresses together may
+/// fail ten times as often. A secret of 128 bits needs no such limit; it keeps the log and the processor quiet. Thread-safe.
 /// </summary>
 internal sealed class AttemptLimiter(TimeProvider time)
 {
@@ -48,7 +48,7 @@ internal sealed class AttemptLimiter(TimeProvider time)
         }
     }
 
-    /// <summary>Who is counted as one: an IPv4 address, or the network that one owner of IPv6 addresses has.</summary>
+    /// <summary>The unit of counting: an IPv4 address, or the IPv6 network of one owner.</summary>
     public static string Key(string remote)
     {
         if (!IPEndPoint.TryParse(remote, out IPEndPoint? end))

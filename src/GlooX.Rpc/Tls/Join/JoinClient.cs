@@ -3,14 +3,13 @@ using System.Security.Authentication;
 using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
 using GlooX.Protocol;
-using GlooX.Transport;
 
 namespace GlooX.Tls.Join;
 
-/// <summary>The side of joining that asks. Keys are made here and never leave; nothing secret is sent before the other side is verified.</summary>
+/// <summary>The joining side. The keys are created here and never sent; no secret is sent before the other side is verified.</summary>
 internal static class JoinClient
 {
-    /// <exception cref="JoinException">It did not work; the store is as it was.</exception>
+    /// <exception cref="JoinException">Joining failed; the store is unchanged.</exception>
     /// <exception cref="RpcException">The agent cannot be reached.</exception>
     public static async Task<IReadOnlyList<string>> JoinAsync(IdentityStore store, string url, string text, JoinOptions options, CancellationToken ct)
     {
@@ -19,11 +18,11 @@ internal static class JoinClient
         return await AskAsync(store, url, token, null, options, ct).ConfigureAwait(false);
     }
 
-    /// <summary>New certificates in place of those in the store, from the agent that made them.</summary>
-    /// <exception cref="JoinException">It did not work; the store is as it was.</exception>
+    /// <summary>Replaces the certificates of the store with new ones from the agent that issued them.</summary>
+    /// <exception cref="JoinException">Joining failed; the store is unchanged.</exception>
     /// <exception cref="RpcException">The agent cannot be reached.</exception>
     public static Task<IReadOnlyList<string>> RenewAsync(IdentityStore store, Identity identity, IReadOnlyList<string> names, CancellationToken ct) =>
-        AskAsync(store, store.JoinedAt ?? throw new InvalidOperationException("the store did not join anybody"), null, identity, new JoinOptions { Names = names }, ct);
+        AskAsync(store, store.JoinedAt ?? throw new InvalidOperationException("the store did not join another authority"), null, identity, new JoinOptions { Names = names }, ct);
 
     private static async Task<IReadOnlyList<string>> AskAsync(IdentityStore store, string url, JoinToken? token, Identity? identity, JoinOptions options, CancellationToken ct)
     {
@@ -44,7 +43,7 @@ internal static class JoinClient
             {
                 shown = X509CertificateLoader.LoadCertificate(certificate.GetRawCertData());
                 between.AddRange(chain.ChainPolicy.ExtraStore.Select(c => X509CertificateLoader.LoadCertificate(c.RawData)));
-            }), static () => (null, Peer.Nobody), limit.Token).ConfigureAwait(false);
+            }), static () => (null, Peer.Anonymous), limit.Token).ConfigureAwait(false);
             await using (connection.ConfigureAwait(false))
             {
                 JoinOffer offer = await JoinMessages.ReadAsync<JoinOffer>(connection.Stream, limit.Token).ConfigureAwait(false);
@@ -77,7 +76,7 @@ internal static class JoinClient
         ClientCertificateContext = identity?.Current.AsAgent.ClientContext,
         EnabledSslProtocols = SslProtocols.Tls13,
         CertificateChainPolicy = new X509ChainPolicy { RevocationMode = X509RevocationMode.NoCheck, DisableCertificateDownloads = true, TrustMode = X509ChainTrustMode.CustomRootTrust },
-#pragma warning disable CA5359 // verified as soon as the authority is known and before anything is said
+#pragma warning disable CA5359 // verified as soon as the authority is known and before anything is sent
         RemoteCertificateValidationCallback = (_, certificate, chain, _) =>
         {
             if (certificate is not null && chain is not null)
@@ -90,12 +89,12 @@ internal static class JoinClient
 #pragma warning restore CA5359
     };
 
-    /// <summary>The authority, once it is the pinned one and has vouched for the other side as an agent of the dialled name.</summary>
+    /// <summary>The authority, after verification: it is the pinned one, and it signed the other side's certificate as that of an agent with the dialled name.</summary>
     private static X509Certificate2 Verified(JoinOffer offer, JoinToken? token, Identity? identity, X509Certificate2? shown, List<X509Certificate2> between, string name)
     {
         if (offer is not { Version: JoinMessages.Version, Authority.Length: > 0 } || shown is null)
         {
-            throw new JoinException(JoinFailure.Protocol, $"{name} speaks another version of joining");
+            throw new JoinException(JoinFailure.Protocol, $"{name} speaks another version of the join protocol");
         }
 
         bool pinned = token?.Pins(offer.Authority) ?? identity!.Authority.RawData.AsSpan().SequenceEqual(offer.Authority);
@@ -104,7 +103,7 @@ internal static class JoinClient
         {
             authority = pinned
                 ? X509CertificateLoader.LoadCertificate(offer.Authority)
-                : throw new JoinException(JoinFailure.WrongAuthority, $"{name} is of another authority than the token: it is the wrong agent, or somebody stands between. The token was not sent");
+                : throw new JoinException(JoinFailure.WrongAuthority, $"{name} belongs to another authority than the token: it is the wrong agent, or an attacker is in between. The token was not sent");
         }
         catch (CryptographicException e)
         {
@@ -114,10 +113,10 @@ internal static class JoinClient
         using var chain = new X509Chain { ChainPolicy = CertificateAuthority.Policy(authority, server: true) };
         chain.ChainPolicy.ExtraStore.AddRange(between.ToArray());
         SslPolicyErrors errors = chain.Build(shown) ? SslPolicyErrors.None : SslPolicyErrors.RemoteCertificateChainErrors;
-        string? refusal = Trust.Judge(shown, chain, errors, authority, new Denials(), name, out Peer? peer);
+        string? refusal = PeerVerifier.Verify(shown, chain, errors, authority, new RevokedSerials(), name, out Peer? peer);
         if (refusal is null && !peer!.Roles.HasFlag(RpcRole.Agent))
         {
-            refusal = $"the certificate '{peer.Subject}' is not that of an agent";
+            refusal = $"the certificate '{peer.Subject}' does not have the role agent";
         }
 
         return refusal is null ? authority : throw new JoinException(JoinFailure.WrongAuthority, $"{name} is not trusted: {refusal}. The token was not sent");
@@ -149,11 +148,11 @@ internal static class JoinClient
             })];
             return pairs is [{ } server, { } client, _] && new[] { server, client, pairs[2] }.OfType<X509Certificate2>().All(c => CertificateAuthority.IsSignedBy(c, authority))
                 ? pairs
-                : throw new JoinException(JoinFailure.Protocol, "the certificates that came are not those of the authority, or some are missing");
+                : throw new JoinException(JoinFailure.Protocol, "the received certificates are not signed by the authority, or some are missing");
         }
         catch (Exception e) when (e is CryptographicException or ArgumentException)
         {
-            throw new JoinException(JoinFailure.Protocol, $"the certificates that came cannot be used: {e.Message}", e);
+            throw new JoinException(JoinFailure.Protocol, $"the received certificates cannot be used: {e.Message}", e);
         }
     }
 }

@@ -6,13 +6,13 @@ using Nerdbank.MessagePack;
 
 namespace GlooX.Tls.Join;
 
-/// <summary>The agent's first word: the authority, which the joiner compares with its token before it says anything.</summary>
+/// <summary>The agent's first message: its authority, which the joiner compares with its token before it sends anything.</summary>
 internal sealed record JoinOffer(int Version, byte[] Authority);
 
-/// <summary>What the joiner asks for: certificates for its keys. Without a token it asks for new ones in place of those that it shows.</summary>
+/// <summary>The joiner's request: certificates for its keys. Without a token: new certificates in place of the shown ones.</summary>
 internal sealed record JoinRequest(int Version, byte[] Token, byte[] Secret, byte[][] Requests);
 
-/// <summary>What it gets, or why not. A certificate may be empty: none of that kind for its role.</summary>
+/// <summary>The agent's reply: certificates, or the failure. An empty certificate means that the role has none of that kind.</summary>
 internal sealed record JoinReply(JoinFailure Failure, string Message, byte[][] Certificates, string[] Withheld)
 {
     public static JoinReply Failed(JoinException e) => new(e.Failure, e.Message, [], []);
@@ -47,7 +47,7 @@ internal static class JoinMessages
         int length = BinaryPrimitives.ReadInt32LittleEndian(head);
         if (length is <= 0 or > MaxLength)
         {
-            throw new JoinException(JoinFailure.Protocol, $"a message of {length} bytes came; at most {MaxLength} are allowed");
+            throw new JoinException(JoinFailure.Protocol, $"received a message of {length} bytes; the limit is {MaxLength}");
         }
 
         byte[] body = new byte[length];
@@ -55,11 +55,11 @@ internal static class JoinMessages
         try
         {
             var reader = new MessagePackReader(body.AsMemory());
-            return RpcSerializer.Default.Read<T>(ref reader) ?? throw new JoinException(JoinFailure.Protocol, "an empty message came");
+            return RpcSerializer.Default.Read<T>(ref reader) ?? throw new JoinException(JoinFailure.Protocol, "received an empty message");
         }
         catch (Exception e) when (e is MessagePackSerializationException or EndOfStreamException or RpcException or OverflowException)
         {
-            throw new JoinException(JoinFailure.Protocol, $"a malformed message came: {e.Message}", e);
+            throw new JoinException(JoinFailure.Protocol, $"received a malformed message: {e.Message}", e);
         }
     }
 }

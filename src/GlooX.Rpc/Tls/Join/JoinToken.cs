@@ -4,8 +4,8 @@ using System.Security.Cryptography;
 namespace GlooX.Tls.Join;
 
 /// <summary>
-/// What one machine gives another so that it may join: it names a permission on disk, proves that the joiner was given it, and pins the
-/// authority, so that the joiner cannot be led to another one. As text <c>gloox1_…</c>, with a checksum against slips.
+/// A join token: it names a grant on disk, proves that the joiner received it, and pins the authority, so that the joiner cannot be diverted to
+/// another one. As text <c>gloox1_…</c>, with a checksum against typing errors.
 /// </summary>
 internal sealed record JoinToken(byte[] Id, byte[] Secret, byte[] AuthorityHash)
 {
@@ -28,13 +28,13 @@ internal sealed record JoinToken(byte[] Id, byte[] Secret, byte[] AuthorityHash)
         }
         catch (FormatException)
         {
-            // said below
+            // reported below
         }
 
         const int length = IdLength + SecretLength + SHA256.HashSizeInBytes;
         if (bytes.Length != length + CheckLength || !SHA256.HashData(bytes[..length])[..CheckLength].AsSpan().SequenceEqual(bytes.AsSpan(length)))
         {
-            throw new JoinException(JoinFailure.MalformedToken, $"this is no token, or not all of it: one begins with {Prefix} and comes from: gloox token");
+            throw new JoinException(JoinFailure.MalformedToken, $"this is no complete token: a token begins with {Prefix} and comes from: gloox token");
         }
 
         return new JoinToken(bytes[..IdLength], bytes[IdLength..(IdLength + SecretLength)], bytes[(IdLength + SecretLength)..length]);

@@ -38,11 +38,11 @@ internal sealed class EventLoop
     private static int s_monitorSleeps;
 
     [ThreadStatic]
-    private static Turn? t_turn;
+    private static LoopThread? t_current;
 
     private readonly int _epoll = Epoll.Create();
     private readonly ConcurrentDictionary<ulong, SocketStream> _streams = new();
-    private Turn _turn;
+    private LoopThread _thread;
     private long _progress;
     private long _progressSeen;
     private int _stalled;
@@ -50,8 +50,8 @@ internal sealed class EventLoop
 
     private EventLoop()
     {
-        _turn = new Turn(this);
-        _turn.Start();
+        _thread = new LoopThread(this);
+        _thread.Start();
     }
 
     /// <summary>The loop for one more socket.</summary>
@@ -82,37 +82,43 @@ internal sealed class EventLoop
     /// <param name="work">Whom to rescue if the work blocks.</param>
     public static bool TryBegin(IInlineWork work)
     {
-        if (t_turn is not { Work: null } turn)
+        if (t_current is not { Work: null } thread)
         {
             return false;
         }
 
-        Interlocked.Exchange(ref turn.Work, work); // before the look at the turn, as the monitor ends the turn before it looks at the work
-        if (Volatile.Read(ref s_monitorSleeps) != 0 && Interlocked.Exchange(ref s_monitorSleeps, 0) != 0)
-        {
-            s_wakeMonitor.Release();
-        }
+        Interlocked.Exchange(ref thread.Work, work); // before IsRetired is read: the monitor retires the thread before it reads Work
+        Watch();
 
-        if (!turn.IsOver)
+        if (!thread.IsRetired)
         {
             return true;
         }
 
-        turn.Work = null;
+        thread.Work = null;
         return false;
+    }
+
+    /// <summary>Users' code is about to run, here or elsewhere: the monitor is to watch.</summary>
+    public static void Watch()
+    {
+        if (Volatile.Read(ref s_monitorSleeps) != 0 && Interlocked.Exchange(ref s_monitorSleeps, 0) != 0)
+        {
+            s_wakeMonitor.Release();
+        }
     }
 
     /// <summary>Some work is done. False: the loop was taken over, and what this thread has not begun should go elsewhere.</summary>
     public static bool Progress()
     {
-        Turn turn = t_turn!;
-        EventLoop loop = turn.Loop;
+        LoopThread thread = t_current!;
+        EventLoop loop = thread.Loop;
         Volatile.Write(ref loop._progress, loop._progress + 1);
-        return !turn.IsOver;
+        return !thread.IsRetired;
     }
 
     /// <summary>The work begun by <see cref="TryBegin"/> is over.</summary>
-    public static void End() => Volatile.Write(ref t_turn!.Work, null);
+    public static void End() => Volatile.Write(ref t_current!.Work, null);
 
     public void Add(SocketStream stream, nint descriptor, ulong tag)
     {
@@ -132,16 +138,18 @@ internal sealed class EventLoop
 
     private static void Monitor()
     {
+        var pool = new ThreadPoolMonitor();
         int quiet = 0;
         while (true)
         {
-            bool busy = false;
+            bool isBusy = false;
             foreach (EventLoop? loop in s_loops)
             {
-                busy |= loop?.Look() == true;
+                isBusy |= loop?.Look() == true;
             }
 
-            quiet = busy ? 0 : quiet + 1;
+            pool.Look(Environment.TickCount64, isBusy: true);
+            quiet = isBusy ? 0 : quiet + 1;
             if (quiet < QuietTicks)
             {
                 Thread.Sleep(s_tick);
@@ -150,13 +158,18 @@ internal sealed class EventLoop
 
             quiet = 0;
             Interlocked.Exchange(ref s_monitorSleeps, 1);
-            if (Array.Exists(s_loops, static loop => loop is not null && Volatile.Read(ref loop._turn.Work) is not null))
+            if (Array.Exists(s_loops, static loop => loop is not null && Volatile.Read(ref loop._thread.Work) is not null))
             {
                 Interlocked.Exchange(ref s_monitorSleeps, 0);
                 continue;
             }
 
-            s_wakeMonitor.Wait();
+            // Once more, for what the loops have begun may come to block the thread pool a little later.
+            bool isWatched = true;
+            for (bool isFirst = true; !s_wakeMonitor.Wait(isWatched ? ThreadPoolMonitor.Pause : Timeout.Infinite); isFirst = false)
+            {
+                isWatched = pool.Look(Environment.TickCount64, isBusy: isFirst);
+            }
         }
     }
 
@@ -172,13 +185,13 @@ internal sealed class EventLoop
             return moved;
         }
 
-        // Only work that said it may block is taken from its thread; the rest is ours and only slow.
-        Turn blocked = _turn;
-        if (++_stalled >= Asleep && Volatile.Read(ref blocked.Work) is not null && (_stalled >= Computing || blocked.IsAsleep))
+        // A thread that computes is replaced only if it runs user code; the library's own code is merely slow.
+        LoopThread blocked = _thread;
+        if (++_stalled >= Asleep && ((_stalled >= Computing && Volatile.Read(ref blocked.Work) is not null) || blocked.IsAsleep))
         {
             _stalled = 0;
-            Turn next = new(this) { Events = blocked.Events };
-            _turn = next;
+            LoopThread next = new(this) { Events = blocked.Events };
+            _thread = next;
             blocked.Retire();
             Volatile.Read(ref blocked.Work)?.Rescue();
             next.Start();
@@ -215,17 +228,17 @@ internal sealed class EventLoop
     }
 
     /// <summary>One thread's time as the loop's own.</summary>
-    private sealed class Turn(EventLoop loop)
+    private sealed class LoopThread(EventLoop loop)
     {
         public IInlineWork? Work;
-        private int _thread;
-        private int _over;
+        private int _threadId;
+        private int _retired;
 
         public EventLoop Loop => loop;
 
-        public bool IsOver => Volatile.Read(ref _over) != 0;
+        public bool IsRetired => Volatile.Read(ref _retired) != 0;
 
-        /// <summary>The events at hand; at first, what the turn before has left.</summary>
+        /// <summary>The events at hand; at first, what the thread before it has left.</summary>
         public EventBatch? Events { get; set; }
 
         /// <summary>Whether the thread waits for something rather than for a core (proc(5): the state follows the name in brackets).</summary>
@@ -235,7 +248,7 @@ internal sealed class EventLoop
             {
                 try
                 {
-                    string stat = File.ReadAllText($"/proc/self/task/{Volatile.Read(ref _thread)}/stat");
+                    string stat = File.ReadAllText($"/proc/self/task/{Volatile.Read(ref _threadId)}/stat");
                     return stat[stat.LastIndexOf(')') + 2] != 'R';
                 }
                 catch (Exception e) when (e is IOException or UnauthorizedAccessException or IndexOutOfRangeException)
@@ -245,14 +258,14 @@ internal sealed class EventLoop
             }
         }
 
-        public void Retire() => Interlocked.Exchange(ref _over, 1);
+        public void Retire() => Interlocked.Exchange(ref _retired, 1);
 
         public void Start() => new Thread(Run, StackBytes) { IsBackground = true, Name = "GlooX sockets" }.UnsafeStart();
 
         private void Run()
         {
-            Volatile.Write(ref _thread, Epoll.ThreadId());
-            t_turn = this;
+            Volatile.Write(ref _threadId, Epoll.ThreadId());
+            t_current = this;
             if (Events is { } left)
             {
                 Handle(left);
@@ -260,12 +273,12 @@ internal sealed class EventLoop
 
             var events = new EventBatch();
             Events = events;
-            while (!IsOver)
+            while (!IsRetired)
             {
                 Interlocked.Exchange(ref loop._busy, 0);
                 events.Fill(loop._epoll);
                 Interlocked.Exchange(ref loop._busy, 1);
-                Handle(events); // all of them, even if the turn is over: they are said once
+                Handle(events); // all of them, even if the thread is retired: the kernel reports an edge once
             }
         }
 

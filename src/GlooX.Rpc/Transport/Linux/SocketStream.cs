@@ -9,7 +9,7 @@ namespace GlooX.Transport.Linux;
 /// A connected socket as a stream: one reader and one writer at a time, both asynchronous. On Linux it is served by an
 /// <see cref="EventLoop"/>; elsewhere use <see cref="NetworkStream"/> (see <see cref="Open"/>).
 /// </summary>
-/// <remarks>Edge-triggered: an operation is tried first, and waits for the next event only if the kernel had nothing.</remarks>
+/// <remarks>Edge-triggered: an operation is tried first, and waits for the next event only if the kernel was not ready.</remarks>
 internal sealed class SocketStream : Stream, IValueTaskSource<int>
 {
     // States of the reader.
@@ -50,7 +50,7 @@ internal sealed class SocketStream : Stream, IValueTaskSource<int>
         set => throw new NotSupportedException();
     }
 
-    /// <summary>A stream over a socket on which no asynchronous operation was ever begun; owns it.</summary>
+    /// <summary>A stream that owns a socket on which no asynchronous operation was started yet.</summary>
     /// <exception cref="System.ComponentModel.Win32Exception">The process is out of descriptors.</exception>
     public static Stream Open(Socket socket)
     {
@@ -66,7 +66,7 @@ internal sealed class SocketStream : Stream, IValueTaskSource<int>
     }
 
     /// <summary>Connects.</summary>
-    /// <exception cref="SocketException">Nobody listens there, or there is no way.</exception>
+    /// <exception cref="SocketException">Nothing listens there, or the address is unreachable.</exception>
     public static async Task<Stream> ConnectAsync(Socket socket, EndPoint endPoint, CancellationToken ct)
     {
         if (!OperatingSystem.IsLinux())
@@ -101,7 +101,7 @@ internal sealed class SocketStream : Stream, IValueTaskSource<int>
         }
     }
 
-    /// <summary>From now on, what waits for a read runs on the loop's thread. To be asked while no read is under way.</summary>
+    /// <summary>From now on the continuation of a read runs on the loop's thread. Call it while no read is in progress.</summary>
     public void ReadInline() => _read.RunContinuationsAsynchronously = false;
 
     public override ValueTask<int> ReadAsync(Memory<byte> buffer, CancellationToken cancellationToken = default)
@@ -113,7 +113,7 @@ internal sealed class SocketStream : Stream, IValueTaskSource<int>
 
         try
         {
-            // A read that did not fill its buffer has left nothing: only an event brings more.
+            // A read that did not fill its buffer has emptied the socket: the next data raises an event.
             if ((!_drained || _ended || Volatile.Read(ref _reader) == Signalled) && TryRead(buffer, out int read))
             {
                 return new ValueTask<int>(read);
@@ -145,11 +145,11 @@ internal sealed class SocketStream : Stream, IValueTaskSource<int>
         return task;
     }
 
-    /// <summary>What is written from now on is kept, and leaves as one with <see cref="UncorkAsync"/>: for writes that follow each other at once.</summary>
+    /// <summary>Collects what is written from now on, until <see cref="UncorkAsync"/> writes all of it at once.</summary>
     /// <param name="size">About how many bytes that will be.</param>
     public void Cork(int size) => _corked = ArrayPool<byte>.Shared.Rent(size);
 
-    /// <summary>Writes what was kept.</summary>
+    /// <summary>Writes what was collected.</summary>
     public async ValueTask UncorkAsync(CancellationToken ct)
     {
         byte[] corked = _corked!;
@@ -203,12 +203,12 @@ internal sealed class SocketStream : Stream, IValueTaskSource<int>
     void IValueTaskSource<int>.OnCompleted(Action<object?> continuation, object? state, short token, ValueTaskSourceOnCompletedFlags flags) =>
         _read.OnCompleted(continuation, state, token, flags);
 
-    /// <summary>On the loop's thread.</summary>
+    /// <summary>Handles an event; runs on the loop's thread.</summary>
     internal void OnEvent(uint what)
     {
         if ((what & (Epoll.Ended | Epoll.Broken)) != 0)
         {
-            _ended = true; // said once, and perhaps together with the last data
+            _ended = true; // reported once, perhaps together with the last data
         }
 
         if ((what & (Epoll.Writable | Epoll.Broken)) != 0)
@@ -237,10 +237,10 @@ internal sealed class SocketStream : Stream, IValueTaskSource<int>
 
     private static IOException Broken(SocketError error) => new(new SocketException((int)error).Message, new SocketException((int)error));
 
-    /// <summary>False: nothing is there, and the reader is <see cref="Idle"/> unless an event has come meanwhile.</summary>
+    /// <summary>False: no data, and the reader is <see cref="Idle"/> unless an event arrived meanwhile.</summary>
     private bool TryRead(Memory<byte> buffer, out int read)
     {
-        Interlocked.Exchange(ref _reader, Idle); // before the read: an event that comes after it counts
+        Interlocked.Exchange(ref _reader, Idle); // before the read, so that an event after it is not lost
         read = _socket.Receive(buffer.Span, SocketFlags.None, out SocketError error);
         switch (error)
         {
@@ -256,7 +256,7 @@ internal sealed class SocketStream : Stream, IValueTaskSource<int>
         }
     }
 
-    /// <summary>An event has come while the reader waited: it belongs to this thread until it waits again.</summary>
+    /// <summary>An event arrived while the reader waited: the reader belongs to this thread until it waits again.</summary>
     private void CompleteRead()
     {
         try
@@ -285,7 +285,7 @@ internal sealed class SocketStream : Stream, IValueTaskSource<int>
         }
     }
 
-    /// <summary>Ends a read that waits, if it is cancelled or the stream disposed. Its continuation does not run here.</summary>
+    /// <summary>Ends a waiting read when it is cancelled or the stream is disposed. The continuation does not run here.</summary>
     private void CancelRead()
     {
         CancellationToken token = _token;
@@ -308,7 +308,7 @@ internal sealed class SocketStream : Stream, IValueTaskSource<int>
         _registration = default;
     }
 
-    /// <summary>Writes what the kernel takes. False: <paramref name="buffer"/> is what it did not.</summary>
+    /// <summary>Writes what the kernel accepts. False: <paramref name="buffer"/> is the rest.</summary>
     private bool TryWrite(ref ReadOnlyMemory<byte> buffer)
     {
         while (!buffer.IsEmpty)
@@ -353,7 +353,7 @@ internal sealed class SocketStream : Stream, IValueTaskSource<int>
         {
             var writable = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
             Volatile.Write(ref _writable, writable);
-            if (TryWrite(ref rest)) // room may have come before the source was in place
+            if (TryWrite(ref rest)) // the socket may have become writable before the source was set
             {
                 return;
             }

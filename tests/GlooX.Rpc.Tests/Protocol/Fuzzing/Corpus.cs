@@ -128,21 +128,21 @@ internal static class Corpus
     private static Piece Greet(FrameType type)
     {
         var body = new FrameBuffer(64);
-        Bodies.WriteHello(body, new Hello(Hello.Version, Hello.Version, 1 << 20, 1000, "gloox/1.2.3", 1000));
+        FrameBodies.WriteHello(body, new Hello(Hello.Version, Hello.Version, 1 << 20, 1000, "gloox/1.2.3", 1000));
         return new Piece(type, 0, body.Written.ToArray());
     }
 
     private static Piece Error(uint id, string? type, string? stack)
     {
         var body = new FrameBuffer(64);
-        Bodies.WriteError(body, RpcError.Remote, "no luck", type, stack);
+        FrameBodies.WriteError(body, RpcError.Remote, "no luck", type, stack);
         return new Piece(FrameType.Error, id, body.Written.ToArray());
     }
 
     private static Piece GoAway()
     {
         var body = new FrameBuffer(64);
-        Bodies.WriteGoAway(body, RpcError.ShuttingDown, "bye");
+        FrameBodies.WriteGoAway(body, RpcError.ShuttingDown, "bye");
         return new Piece(FrameType.GoAway, 0, body.Written.ToArray());
     }
 }

@@ -78,7 +78,7 @@ internal static class FuzzTarget
             ReadOnlyMemory<byte> body = bytes.AsMemory(at + offset, length);
             if (type is FrameType.Error or FrameType.GoAway)
             {
-                Bodies.ReadFailure(body);
+                FrameBodies.ReadFailure(body);
             }
 
             frames.Add((type, body));
@@ -97,7 +97,7 @@ internal static class FuzzTarget
     }
 
     [UnsafeAccessor(UnsafeAccessorKind.Constructor)]
-    private static extern ClientConnection MakeClient(TlsConnection connection, RpcClientOptions options, int lane);
+    private static extern ClientConnection MakeClient(TlsConnection connection, RpcClientOptions options, int slotIndex);
 }
 
 /// <summary>A call that waits for its answer.</summary>

@@ -22,6 +22,7 @@ public sealed class FuzzTests
     }
 
     [Fact]
+    [Trait("Category", "Slow")]
     public async Task Spoiled_frames_crash_nothing_hang_nothing_and_fill_no_memory()
     {
         using var fuzzer = new Fuzzer(Seed, _ => { });

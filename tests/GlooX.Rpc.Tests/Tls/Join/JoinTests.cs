@@ -3,7 +3,6 @@ using System.Security.Cryptography.X509Certificates;
 using GlooX.Protocol;
 using GlooX.Tls;
 using GlooX.Tls.Join;
-using GlooX.Transport;
 using Microsoft.Extensions.Logging.Abstractions;
 
 namespace GlooX.Rpc.Tests.Tls.Join;
@@ -115,11 +114,11 @@ public sealed class JoinTests : IAsyncDisposable
         string url = await ServeAsync(_issuer);
         await JoinAsync(Store("other"), url, Token());
         string other = await ServeAsync(Store("other"));
-        _issuer.Load([ "issuer.example" ], new Denials());
+        _issuer.Load([ "issuer.example" ], new RevokedSerials());
         Assert.Equal(JoinFailure.WrongAuthority, await FailureAsync(() => JoinAsync(Store("careful"), other, Token(), new JoinOptions { ServerName = "issuer.example" })));
 
         var child = new Identity(_issuer.Load().Current.ForChild(RpcRole.Child, DateTimeOffset.UtcNow));
-        string impostor = await ServeAsync(child, c => new JoinDesk(child, NullLogger.Instance).ServeAsync(c, Ct));
+        string impostor = await ServeAsync(child, c => new JoinServer(child, NullLogger.Instance).ServeAsync(c, Ct));
         Assert.Equal(JoinFailure.WrongAuthority, await FailureAsync(() => JoinAsync(Store("careful"), impostor, Token())));
     }
 
@@ -172,7 +171,7 @@ public sealed class JoinTests : IAsyncDisposable
         Assert.False(CertificateNames.Carries(Store("two").Load().Server, "db.example"));
         Assert.True(CertificateNames.Carries(Store("two").Load().Server, "two.example"));
 
-        _issuer.Remember([Denials.Normal(Store("one").Load().Server.SerialNumber), Denials.Normal(Store("one").Load().Current.Children!.SerialNumber)]);
+        _issuer.Remember([RevokedSerials.Normal(Store("one").Load().Server.SerialNumber), RevokedSerials.Normal(Store("one").Load().Current.Children!.SerialNumber)]);
         Assert.DoesNotContain("db.example", await JoinAsync(Store("three"), url, Token(), new JoinOptions { Names = ["db.example"] }));
     }
 
@@ -226,25 +225,25 @@ public sealed class JoinTests : IAsyncDisposable
         Assert.True(CertificateNames.Carries(after.Server, "db.example"));
 
         // Neither what calls for its user nor what its children hold speaks for the node.
-        var asClient = new Identity(new IdentityParts(after.Authority, after.Client, after.Client, [], null, new Denials()));
+        var asClient = new Identity(new IdentityParts(after.Authority, after.Client, after.Client, [], null, new RevokedSerials()));
         var asChild = new Identity(after.Current.ForChild(RpcRole.Child, DateTimeOffset.UtcNow));
         foreach (Identity lesser in new[] { asClient, asChild, Identity.Ephemeral("stranger") })
         {
-            Identity shown = new(new IdentityParts(after.Authority, lesser.Server, lesser.Server, lesser.Current.Intermediates, null, new Denials()));
+            Identity shown = new(new IdentityParts(after.Authority, lesser.Server, lesser.Server, lesser.Current.Intermediates, null, new RevokedSerials()));
             Assert.Equal(JoinFailure.UnknownToken, await FailureAsync(() => JoinClient.RenewAsync(other, shown, [], Ct)));
         }
     }
 
     [Fact]
-    public async Task A_denied_certificate_buys_nothing()
+    public async Task A_revoked_certificate_buys_nothing()
     {
         string url = await ServeAsync(_issuer);
         IdentityStore other = Store("other");
         await JoinAsync(other, url, Token());
-        Identity denied = other.Load();
-        _issuer.Remember([Denials.Normal(denied.Server.SerialNumber)]);
+        Identity revoked = other.Load();
+        _issuer.Remember([RevokedSerials.Normal(revoked.Server.SerialNumber)]);
         _time.Pass(TimeSpan.FromSeconds(2)); // the server looks at its files
-        Assert.Equal(JoinFailure.UnknownToken, await FailureAsync(() => JoinClient.RenewAsync(other, denied, [], Ct)));
+        Assert.Equal(JoinFailure.UnknownToken, await FailureAsync(() => JoinClient.RenewAsync(other, revoked, [], Ct)));
     }
 
     [Fact]
@@ -271,9 +270,9 @@ public sealed class JoinTests : IAsyncDisposable
     public async Task Nothing_else_is_open_to_one_who_has_proven_nothing()
     {
         string url = await ServeAsync(_issuer);
-        await using RpcClient stranger = RpcClient.Connect(url, new RpcClientOptions
+        await using RpcClient stranger = new RpcClient(url, new RpcClientOptions
         {
-            Identity = new Identity(new IdentityParts(_issuer.Load().Authority, Identity.Ephemeral("x").Server, Identity.Ephemeral("x").Client, [], null, new Denials())),
+            Identity = new Identity(new IdentityParts(_issuer.Load().Authority, Identity.Ephemeral("x").Server, Identity.Ephemeral("x").Client, [], null, new RevokedSerials())),
         });
         Assert.Equal(RpcError.Unauthorized, (await Assert.ThrowsAsync<RpcException>(() => stranger.OpenAsync(Ct))).Code);
     }
@@ -298,7 +297,7 @@ public sealed class JoinTests : IAsyncDisposable
     private Task<string> ServeAsync(IdentityStore store)
     {
         var identity = new Identity(store, []);
-        var desk = new JoinDesk(identity, NullLogger.Instance, _time);
+        var desk = new JoinServer(identity, NullLogger.Instance, _time);
         return ServeAsync(identity, connection => desk.ServeAsync(connection, Ct));
     }
 
@@ -316,7 +315,7 @@ public sealed class JoinTests : IAsyncDisposable
 #pragma warning disable CA5359 // this one is not careful
         var options = new System.Net.Security.SslClientAuthenticationOptions { RemoteCertificateValidationCallback = (_, _, _, _) => true };
 #pragma warning restore CA5359
-        await using TlsConnection connection = await TlsConnection.DialAsync(RpcEndpoint.Parse(url), TlsConnection.Join, options, () => (null, Peer.Nobody), Ct);
+        await using TlsConnection connection = await TlsConnection.DialAsync(RpcEndpoint.Parse(url), TlsConnection.Join, options, () => (null, Peer.Anonymous), Ct);
         await JoinMessages.ReadAsync<JoinOffer>(connection.Stream, Ct);
         await ask(connection.Stream);
         return await JoinMessages.ReadAsync<JoinReply>(connection.Stream, Ct);

@@ -6,6 +6,7 @@ using GlooX.Server;
 namespace GlooX.Rpc.Tests.Transport.Network;
 
 /// <summary>A server and a caller in networks of their own, and what the link between them does.</summary>
+[Trait("Category", "Slow")]
 public sealed class LinkTests : IDisposable
 {
     // Who asks after half a second of silence whether the other side is there, and hangs up after another half, gives up a link with a

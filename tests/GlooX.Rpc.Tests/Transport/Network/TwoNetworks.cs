@@ -106,7 +106,7 @@ internal sealed class TwoNetworks : IAsyncDisposable
 
         if (wire is { } bad)
         {
-            string script = Path.Combine(AppContext.BaseDirectory, "Network", "wire.py");
+            string script = Path.Combine(AppContext.BaseDirectory, "Transport", "Network", "wire.py");
             foreach (string end in new[] { "near", "far" })
             {
                 await IpAsync("-n", Between, "link", "set", end, "up");

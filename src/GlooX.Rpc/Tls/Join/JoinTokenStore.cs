@@ -1,0 +1,69 @@
+using System.Globalization;
+using System.Security.Cryptography;
+
+namespace GlooX.Tls.Join;
+
+/// <summary>What a token grants.</summary>
+internal sealed record JoinGrant(RpcRole Role, IReadOnlyList<string> Names);
+
+/// <summary>
+/// The tokens that were created and not yet used: one file each, with a hash of the secret. A token is used by moving its file away, so it works
+/// once, at whichever agent of the store.
+/// </summary>
+internal sealed class JoinTokenStore(string folder, TimeProvider time)
+{
+    public void Add(JoinToken token, JoinGrant grant, TimeSpan validFor)
+    {
+        GlooXHome.CreateFolder(folder);
+        foreach (string old in Directory.GetFiles(folder).Where(f => Read(f) is not { } left || left.Until < time.GetUtcNow()))
+        {
+            File.Delete(old);
+        }
+
+        IdentityStore.Write(PathOf(token.Id), string.Join('\n',
+            Convert.ToHexString(SHA256.HashData(token.Secret)), (time.GetUtcNow() + validFor).ToUnixTimeMilliseconds().ToString(CultureInfo.InvariantCulture), CertificateNames.Describe(grant.Role), string.Join(',', grant.Names)));
+    }
+
+    /// <summary>Consumes a token, also when the secret is wrong.</summary>
+    /// <exception cref="JoinException"><see cref="JoinFailure.UnknownToken"/> or <see cref="JoinFailure.ExpiredToken"/>.</exception>
+    public JoinGrant Take(byte[] id, byte[] secret)
+    {
+        string taken = Path.Combine(folder, $"taken-{Guid.NewGuid():N}");
+        try
+        {
+            File.Move(PathOf(id), taken);
+        }
+        catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException)
+        {
+            throw Unknown();
+        }
+
+        try
+        {
+            if (Read(taken) is not { } grant || !CryptographicOperations.FixedTimeEquals(grant.SecretHash, SHA256.HashData(secret)))
+            {
+                throw Unknown();
+            }
+
+            return grant.Until >= time.GetUtcNow()
+                ? grant.Grant
+                : throw new JoinException(JoinFailure.ExpiredToken, $"the token expired at {grant.Until:yyyy-MM-dd HH:mm:ss} UTC; create another one with: gloox token");
+        }
+        finally
+        {
+            File.Delete(taken);
+        }
+    }
+
+    private static JoinException Unknown() => new(JoinFailure.UnknownToken, "the token is unknown here: it was used already, or belongs to another machine's agents; create another one with: gloox token");
+
+    private static (byte[] SecretHash, DateTimeOffset Until, JoinGrant Grant)? Read(string file)
+    {
+        string[] lines = File.ReadAllText(file).Split('\n');
+        return lines.Length == 4 && long.TryParse(lines[1], NumberStyles.None, CultureInfo.InvariantCulture, out long until) && CertificateNames.Parse(lines[2]) is { } role
+            ? (Convert.FromHexString(lines[0]), DateTimeOffset.FromUnixTimeMilliseconds(until), new JoinGrant(role, lines[3].Split(',', StringSplitOptions.RemoveEmptyEntries)))
+            : null;
+    }
+
+    private string PathOf(byte[] id) => Path.Combine(folder, Convert.ToHexStringLower(id));
+}

@@ -1,0 +1,75 @@
+using System.Net.Security;
+using System.Security.Cryptography;
+using System.Security.Cryptography.X509Certificates;
+
+namespace GlooX.Tls;
+
+/// <summary>The other side of a connection, as its certificate proves it.</summary>
+/// <param name="Subject">The certificate's subject, for messages.</param>
+/// <param name="Roles">The roles of the other side.</param>
+/// <param name="Serials">The serial numbers of its certificate and of the intermediate ones.</param>
+internal sealed record Peer(string Subject, RpcRole Roles, IReadOnlyList<string> Serials)
+{
+    /// <summary>A caller without a trusted certificate.</summary>
+    public static readonly Peer Anonymous = new("anonymous", RpcRole.None, []);
+}
+
+/// <summary>
+/// Decides whether to trust the other side of a TLS connection: its certificate must be signed by the one authority, valid now, made for this
+/// use, not revoked, and carry the dialled name. Pure.
+/// </summary>
+/// <remarks>
+/// A certificate signed by an intermediate one that states roles (the issuer of a node's children) has at most the roles and names of the
+/// intermediate one: a node can vouch for its own children only.
+/// </remarks>
+internal static class PeerVerifier
+{
+    /// <summary>Verifies the other side. Null: it is trusted, and <paramref name="peer"/> describes it; otherwise the reason.</summary>
+    /// <param name="certificate">The certificate that the other side showed.</param>
+    /// <param name="chain">Built by TLS with <see cref="CertificateAuthority.Policy"/>.</param>
+    /// <param name="errors">The findings of TLS; its check of the name is ignored.</param>
+    /// <param name="authority">The one trusted authority.</param>
+    /// <param name="revoked">Refused although valid.</param>
+    /// <param name="name">The dialled host, address or node; null: the other side is the caller.</param>
+    /// <param name="peer">The other side.</param>
+    public static string? Verify(X509Certificate? certificate, X509Chain? chain, SslPolicyErrors errors, X509Certificate2 authority, RevokedSerials revoked, string? name, out Peer? peer)
+    {
+        peer = null;
+        if (certificate is not X509Certificate2 shown || chain is null)
+        {
+            return name is null
+                ? $"no client certificate was shown; this side accepts those of {CertificateAuthority.Describe(authority)}"
+                : "it showed no certificate";
+        }
+
+        if (errors.HasFlag(SslPolicyErrors.RemoteCertificateChainErrors))
+        {
+            return CertificateAuthority.Refusal(shown, authority, chain);
+        }
+
+        // The last one is the authority, unless a self-signed certificate is its own.
+        X509Certificate2[] line = [.. chain.ChainElements.Select(e => e.Certificate).Take(Math.Max(1, chain.ChainElements.Count - 1))];
+        try
+        {
+            RpcRole roles = RpcRole.Any;
+            foreach (X509Certificate2 one in line)
+            {
+                RpcRole? own = CertificateNames.Roles(one);
+                roles &= own ?? RpcRole.Any;
+                if (name is not null && (one == line[0] || own is not null) && !CertificateNames.Carries(one, name))
+                {
+                    return $"the certificate '{one.Subject}' is made for {string.Join(", ", CertificateNames.Hosts(one))}, not for {name}. If the process is the right one, "
+                        + "give its certificate that name (gloox agent --name), or say which name to expect (RpcClientOptions.ServerName)";
+                }
+            }
+
+            peer = new Peer(shown.Subject, roles, [.. line.Select(c => RevokedSerials.Normal(c.SerialNumber))]);
+        }
+        catch (CryptographicException e)
+        {
+            return $"the certificate '{shown.Subject}' is not accepted: {e.Message}";
+        }
+
+        return revoked.Refusal(peer);
+    }
+}
