@@ -127,33 +127,41 @@ internal sealed class Retirement(Replicator owner, ReplicatorOptions options)
     }
 
     /// <summary>
-    /// Takes the shares of nodes that are gone into this node's part, and deletes their parts. A share that has been carried for as long
-    /// again, and that nobody else knows of any more, becomes this node's own. The first of the members does it; if two do at once, on
-    /// the two sides of a cut, a share still counts once.
+    /// Takes the shares of nodes that are gone into this node's part; their parts are deleted once everybody has the shares. A share that
+    /// has been carried for as long again, and that nobody else knows of any more, becomes this node's own. The first of the members
+    /// does it; if two do at once, on the two sides of a cut, a share still counts once.
     /// </summary>
     private void CarryGone(Replica replica, string key, Counter counter, Instant now)
     {
-        bool IsOver(Entry part) => IsGoneFor(options.CounterAge, part.Stamp.Node, now)
-            && owner.Peers.All(p => p.HasSeen(replica, part.Stamp.Node, part.Sequence));
-        Entry[] gone = [.. counter.Parts.Values.Where(IsOver)];
+        bool HasEverybody(Entry part) => owner.Peers.All(p => p.HasSeen(replica, part.Stamp.Node, part.Sequence));
+        Entry[] gone = [.. counter.Parts.Values.Where(p => IsGoneFor(options.CounterAge, p.Stamp.Node, now) && HasEverybody(p))];
         Entry? mine = counter.Parts.GetValueOrDefault(owner.Self);
         Dictionary<ulong, CounterShare> shares = counter.Shares();
-        HashSet<ulong> carried = [.. gone.Select(static p => p.Stamp.Node), .. gone.Append(mine).SelectMany(CounterKey.Carried).Select(static c => c.Origin)];
+        CounterShare[] before = [.. CounterKey.Carried(mine)];
+        foreach (Entry part in mine is not null && HasEverybody(mine) ? gone : [])
+        {
+            if (Array.Exists(before, s => s.Origin == part.Stamp.Node && s.Sequence >= part.Sequence))
+            {
+                owner.Write(replica, part.Key, null, EntryFlags.Counter, 0, wantsAcknowledgement: false, now);
+            }
+        }
+
+        HashSet<ulong> carried =
+        [
+            .. before.Select(static s => s.Origin),
+            .. gone.Select(static p => p.Stamp.Node),
+            .. gone.SelectMany(CounterKey.Carried).Select(static s => s.Origin),
+        ];
         carried.Remove(owner.Self);
-        HashSet<ulong> elsewhere = [.. counter.Parts.Values.Where(p => p != mine && !gone.Contains(p)).SelectMany(CounterKey.Carried).Select(static c => c.Origin)];
+        HashSet<ulong> elsewhere =
+            [.. counter.Parts.Values.Where(p => p != mine && !gone.Contains(p)).SelectMany(CounterKey.Carried).Select(static s => s.Origin)];
         bool IsSettled(ulong origin) => IsGoneFor(2 * options.CounterAge, origin, now)
             && !elsewhere.Contains(origin) && replica.Find(CounterKey.Of(key, origin)) is null;
         ulong[] settled = [.. carried.Where(IsSettled)];
-        if (gone.Length + settled.Length == 0)
+        if (settled.Length > 0 || carried.Count > before.Length)
         {
-            return;
-        }
-
-        long total = settled.Aggregate(shares.GetValueOrDefault(owner.Self).Total, (sum, o) => unchecked(sum + shares[o].Total));
-        owner.WritePart(replica, key, total, [.. carried.Except(settled).Select(o => shares[o])], wantsAcknowledgement: false, now);
-        foreach (Entry part in gone)
-        {
-            owner.Write(replica, part.Key, null, EntryFlags.Counter, 0, wantsAcknowledgement: false, now);
+            long total = settled.Aggregate(shares.GetValueOrDefault(owner.Self).Total, (sum, o) => unchecked(sum + shares[o].Total));
+            owner.WritePart(replica, key, total, [.. carried.Except(settled).Select(o => shares[o])], wantsAcknowledgement: false, now);
         }
     }
 }

@@ -6,7 +6,7 @@ namespace GlooX.Channels.Tests;
 public sealed class SimulationTests
 {
     /// <summary>Seeds that failed once.</summary>
-    public static TheoryData<int> Found => [1051, 1278, 1341, 1372, 6160, 6298, 11690, 15919];
+    public static TheoryData<int> Found => [1051, 1278, 1341, 1372, 6160, 6298, 10102, 11690, 15919];
 
     [Theory]
     [MemberData(nameof(Found))]
