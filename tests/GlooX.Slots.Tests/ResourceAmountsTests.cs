@@ -17,7 +17,7 @@ public sealed class ResourceAmountsTests
     }
 
     [Theory]
-    [InlineData("gpu", "'gpu' is not a resource with its amount")]
+    [InlineData("gpu", "'gpu' is not a resource with an amount")]
     [InlineData("gpu=1=2", "'gpu=1=2' is not")]
     [InlineData("gpu=a", "'gpu=a' is not")]
     [InlineData("gpu=1e3", "'gpu=1e3' is not")]
@@ -25,8 +25,8 @@ public sealed class ResourceAmountsTests
     [InlineData("gpu=0.00001", "0.00001 is not an amount of 'gpu'")]
     [InlineData("gpu=1000000001", "1000000001 is not an amount of 'gpu'")]
     [InlineData("gpu=1,gpu=2", "'gpu' is named twice")]
-    [InlineData("=1", "'' is no name")]
-    [InlineData("a b=1", "'a b' is no name")]
+    [InlineData("=1", "'' is not a resource name")]
+    [InlineData("a b=1", "'a b' is not a resource name")]
     [InlineData("memory=1", "Set Memory instead")]
     public void Nonsense_is_refused_by_name(string text, string complaint)
     {

@@ -23,7 +23,7 @@ public sealed class BadInputTests
 
         // With the mode of an executable, the system has the last word.
         File.SetUnixFileMode(file, UnixFileMode.UserRead | UnixFileMode.UserExecute);
-        Assert.Contains("the process cannot be started", await grid.FailAsync("Child", path: file), StringComparison.Ordinal);
+        Assert.Contains("cannot start the process", await grid.FailAsync("Child", path: file), StringComparison.Ordinal);
     }
 
     [Fact]
@@ -61,7 +61,7 @@ public sealed class BadInputTests
     public async Task A_class_that_is_no_agent_is_refused_with_the_cure()
     {
         await using TestGrid grid = await TestGrid.StartAsync();
-        Assert.Contains("derive it from GlooX.Agent", await grid.FailAsync("NoAgent"), StringComparison.Ordinal);
+        Assert.Contains("derive it from GlooX.Worker", await grid.FailAsync("NoAgent"), StringComparison.Ordinal);
     }
 
     [Fact]

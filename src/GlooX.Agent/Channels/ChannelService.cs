@@ -9,6 +9,7 @@ internal sealed class ChannelService(ChannelHub hub, ReplicationLoop loop) : ICh
 {
     /// <summary>How the names of channels begin that only agents themselves may write: callers are refused.</summary>
     public const string Reserved = "gloox.";
+    private static readonly TimeSpan s_syncTimeout = TimeSpan.FromSeconds(5);
     private const int MostItems = 512;
     private const int MostBytes = 64 * 1024;
 
@@ -78,6 +79,11 @@ internal sealed class ChannelService(ChannelHub hub, ReplicationLoop loop) : ICh
     public async IAsyncEnumerable<ChannelItem[]> WatchAsync(string channel, string? keys, bool isPrefix, bool follow, [EnumeratorCancellation] CancellationToken ct)
     {
         RefuseWhenStopping(follow);
+        if (follow && !loop.HasSynced && !loop.IsAlone)
+        {
+            await loop.SyncedAsync(s_syncTimeout, ct).ConfigureAwait(false); // a node that has just come would tell a follower that most keys are gone
+        }
+
         Keys wanted = Keys.Of(keys, isPrefix);
         var queue = new ChangeQueue(wanted, sets: true, deletes: true, onlyChanges: false);
         try

@@ -72,6 +72,11 @@ internal sealed partial class Spawner(ProcessStarter starter, Ledger ledger, IMa
         {
             (id, log, run) = starter.Start(request, lease, node, of => ExitFile(detached, of));
         }
+        catch (FileNotFoundException e)
+        {
+            ledger.Release(reservation);
+            return SpawnReply.Elsewhere(node, e.Message); // another node may have the command
+        }
         catch (Exception e) when (IsFault(e))
         {
             ledger.Release(reservation);

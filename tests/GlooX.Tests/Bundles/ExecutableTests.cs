@@ -86,7 +86,7 @@ public sealed class ExecutableTests : IDisposable
     [InlineData("""{ "comand": ["x"] }""", "comand")]
     [InlineData("""{ "command": "x" }""", "list of texts")]
     [InlineData("""{ "memory": "many" }""", "many")]
-    [InlineData("""{ "memory": [5] }""", "no size")]
+    [InlineData("""{ "memory": [5] }""", "a size")]
     [InlineData("""{ "files": ["../up"] }""", "not below")]
     [InlineData("""{ "files": ["nowhere"] }""", "nowhere")]
     [InlineData("[]", "no object")]
