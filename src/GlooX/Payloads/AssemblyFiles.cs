@@ -13,9 +13,9 @@ internal static class AssemblyFiles
 {
     private static readonly ConcurrentDictionary<string, (DateTime Folder, Seen[] Files)> s_known = new(StringComparer.Ordinal);
 
-    // What every agent has beside it, for GlooX needs it.
+    // What every agent has beside it: the closure of GlooX.Agent, or, in an application that only calls, of GlooX.
     private static readonly Lazy<FrozenSet<string>> s_provided = new(() => typeof(Worker).Assembly.Location is { Length: > 0 } own
-        ? Closure(own, static _ => false).Where(IsAssembly).Select(static f => Path.GetFileNameWithoutExtension(f)).ToFrozenSet(StringComparer.Ordinal)
+        ? Closure(AgentBeside(own) ?? own, static _ => false).Where(IsAssembly).Select(static f => Path.GetFileNameWithoutExtension(f)).ToFrozenSet(StringComparer.Ordinal)
         : FrozenSet<string>.Empty);
 
     /// <summary>The names of the assemblies that every agent has.</summary>
@@ -103,6 +103,9 @@ internal static class AssemblyFiles
             return []; // whoever loads it says so
         }
     }
+
+    private static string? AgentBeside(string own) =>
+        Path.Combine(Path.GetDirectoryName(own)!, "GlooX.Agent.dll") is var agent && File.Exists(agent) ? agent : null;
 
     private static bool IsAssembly(string file) => Path.GetExtension(file) == ".dll";
 

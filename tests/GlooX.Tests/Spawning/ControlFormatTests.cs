@@ -44,7 +44,7 @@ public sealed class ControlFormatTests
     [Fact]
     public void A_report_arrives_with_all_that_it_says()
     {
-        var report = new HostReport(true, "127.0.0.1:8888", "none") { HeapLimited = true };
+        var report = new HostReport(true, "127.0.0.1:8888", "none") { HeapLimited = true, TryElsewhere = true };
         HasAll(report);
         Assert.Equal(report, Sent(w => w.Write(report), ControlFormat.ReadReport));
         var empty = new HostReport(false, "", "");
