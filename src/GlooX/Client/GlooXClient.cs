@@ -534,7 +534,7 @@ public sealed partial class GlooXClient : IAsyncDisposable
         RpcPeer peer = await _rpc.OpenAsync(ct).ConfigureAwait(false);
         if (!peer.Roles.HasFlag(RpcRole.Agent))
         {
-            throw new RpcException(RpcError.Tls, $"{Url} is no agent: its certificate '{peer.Subject}' has the role {peer.Roles}") { Url = Url };
+            throw new RpcException(RpcError.Tls, $"{Url} is no agent: its certificate '{peer.Subject}' has the role {peer.Roles.ToString().ToLowerInvariant()}") { Url = Url };
         }
     }
 

@@ -11,7 +11,7 @@ using GlooX.Slots.Tests;
 namespace GlooX.Tests;
 
 /// <summary>
-/// Writes small assemblies, so that the inspector meets classes that derive from <c>GlooX.Agent</c> without the real one. Each class
+/// Writes small assemblies, so that the inspector meets classes that derive from <c>GlooX.Worker</c> without the real one. Each class
 /// has a static constructor that would end the process, if anybody ran it.
 /// </summary>
 internal sealed class EmittedAssembly
@@ -80,11 +80,11 @@ internal sealed class EmittedAssembly
         return path;
     }
 
-    /// <summary>An assembly called GlooX with a class Agent, as user code refers to it.</summary>
-    public static (EmittedAssembly Assembly, TypeBuilder Agent) GlooX()
+    /// <summary>An assembly called GlooX with a class Worker, as user code refers to it.</summary>
+    public static (EmittedAssembly Assembly, TypeBuilder Worker) GlooX()
     {
         var assembly = new EmittedAssembly("GlooX");
-        return (assembly, assembly.Class("GlooX.Agent", extra: TypeAttributes.Abstract));
+        return (assembly, assembly.Class("GlooX.Worker", extra: TypeAttributes.Abstract));
     }
 
     /// <summary>

@@ -19,7 +19,7 @@ public sealed class PayloadInspectorTests : IDisposable
     public void Dispose() => _folder.Dispose();
 
     [Fact]
-    public void A_class_that_derives_from_Agent_is_found_with_its_provision()
+    public void A_class_that_derives_from_Worker_is_found_with_its_provision()
     {
         _payload.Class("Child", _agent, memory: "1GB", disk: "1.5 GiB");
         _payload.Class("My.Space.Other", _agent);
@@ -117,9 +117,9 @@ public sealed class PayloadInspectorTests : IDisposable
     }
 
     [Fact]
-    public void A_class_may_derive_from_an_agent_that_GlooX_brings()
+    public void A_class_may_derive_from_a_worker_that_GlooX_brings()
     {
-        var kind = _gloox.Class("GlooX.SpecialAgent", _agent);
+        var kind = _gloox.Class("GlooX.SpecialWorker", _agent);
         _gloox.Save(_folder);
         _payload.Class("Child", kind);
 
@@ -127,11 +127,11 @@ public sealed class PayloadInspectorTests : IDisposable
     }
 
     [Fact]
-    public void An_Agent_of_somebody_else_does_not_count()
+    public void A_Worker_of_somebody_else_does_not_count()
     {
         var other = new EmittedAssembly("Other");
-        _payload.Class("Child", other.Class("GlooX.Agent"));
-        _payload.Class("Grandchild", _payload.Class("Agent", _gloox.Class("Agent")));
+        _payload.Class("Child", other.Class("GlooX.Worker"));
+        _payload.Class("Grandchild", _payload.Class("Worker", _gloox.Class("Worker")));
         other.Save(_folder);
         _gloox.Save(_folder);
 
@@ -194,7 +194,7 @@ public sealed class PayloadInspectorTests : IDisposable
     [InlineData(-1, null, "-1 is not an amount of 'cores'")]
     [InlineData(double.NaN, null, "NaN is not a number of cores")]
     [InlineData(0.00001, null, "0.00001 is not an amount of 'cores'")]
-    [InlineData(0, "gpu", "'gpu' is not a resource with its amount")]
+    [InlineData(0, "gpu", "'gpu' is not a resource with an amount")]
     [InlineData(0, "gpu=-1", "-1 is not an amount of 'gpu'")]
     [InlineData(0, "cores=1", "Set Cores instead")]
     public void An_invalid_amount_names_the_class_and_the_value(double cores, string? resources, string complaint)
