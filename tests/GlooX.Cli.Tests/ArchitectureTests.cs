@@ -15,6 +15,6 @@ public sealed partial class ArchitectureTests
         Assert.Equal(files.Distinct(StringComparer.Ordinal), files);
     }
 
-    [GeneratedRegex(@"src/[\w./]+\.cs", RegexOptions.ExplicitCapture)]
+    [GeneratedRegex(@"src/[\w./]+\.cs", RegexOptions.ExplicitCapture, matchTimeoutMilliseconds: 1000)]
     private static partial Regex FileName();
 }
