@@ -84,7 +84,7 @@ public sealed class ControlGroupsTests : IDisposable
     }
 
     [Theory]
-    [InlineData("", "mounted here")]
+    [InlineData("", "no mounted control group")]
     [InlineData(V2, "cannot enable memory")]
     public void Where_nothing_can_be_limited_that_is_said(string mounts, string complaint)
     {
