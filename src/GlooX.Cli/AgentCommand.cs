@@ -21,11 +21,13 @@ internal static class AgentCommand
         var maxWarm = new Option<int>("--max-warm") { Description = "How many of them at most, when there are many spawns", DefaultValueFactory = _ => new AgentOptions().MaxWarmHosts };
         var pass = new Option<string[]>("--pass-env") { Description = "A variable of this process that its processes get too, beside the usual ones; NAME* for all that begin so", HelpName = "NAME", AllowMultipleArgumentsPerToken = false };
         var users = new Option<string[]>("--allow-user") { Description = "A user of this machine as whom a spawn may ask for its process to run. Default: none but this agent's", HelpName = "NAME", AllowMultipleArgumentsPerToken = false };
+        var spawnUser = new Option<string?>("--spawn-user") { Description = "The user of this machine as whom a process runs for which no user was named. Default: this agent's", HelpName = "NAME" };
+        var onlyUsers = new Option<bool>("--only-users") { Description = "An agent of root starts nothing as root: a spawn names a user of --allow-user, or there is a --spawn-user" };
         var data = new Option<string?>("--data") { Description = "The folder in which durable channels are kept. Default: none, and this agent creates none", HelpName = "FOLDER" };
         var addon = new Option<string[]>("--addon") { Description = "An add-on to attach at the start: its name and its code, a .cs file or a .dll; and its class where there are several", HelpName = "NAME=FILE[,CLASS]", AllowMultipleArgumentsPerToken = false };
         var echo = new Option<bool>("--echo") { Description = "Prints what its processes write, as NAME | LINE; lines are left out while nobody reads" };
         Command command = Shared.Command("agent", "Runs an agent until Ctrl-C.", "gloox agent --url 0.0.0.0:9999 --peer other-machine:9999");
-        foreach (Option option in (Option[])[url, peer, advertise, name, memory, disk, resource, slots, group, weight, warm, maxWarm, pass, users, data, addon, echo])
+        foreach (Option option in (Option[])[url, peer, advertise, name, memory, disk, resource, slots, group, weight, warm, maxWarm, pass, users, spawnUser, onlyUsers, data, addon, echo])
         {
             command.Add(option);
         }
@@ -48,6 +50,8 @@ internal static class AgentCommand
                 MaxWarmHosts = parsed.GetValue(maxWarm),
                 PassEnvironment = parsed.GetValue(pass) ?? [],
                 AllowedUsers = parsed.GetValue(users) ?? [],
+                SpawnUser = parsed.GetValue(spawnUser),
+                RequireUser = parsed.GetValue(onlyUsers),
                 DataFolder = parsed.GetValue(data),
                 Addons = [.. (parsed.GetValue(addon) ?? []).Select(Addon)],
             },

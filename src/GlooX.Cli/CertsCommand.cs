@@ -18,8 +18,8 @@ internal static class CertsCommand
         Table table = new Table().Border(TableBorder.Simple).AddColumns("serial", "for", "kind", "role", "valid until (UTC)", "names");
         foreach (CertificateInfo c in Identity.Load().Certificates())
         {
-            table.AddRow(
-                c.Serial, c.Own ? $"this machine ({c.Node})" : c.Node, c.Kind, $"{c.Role}".ToLowerInvariant(), c.Revoked ? "revoked" : $"{c.ValidUntil:yyyy-MM-dd}", Markup.Escape(string.Join(' ', c.Names)));
+            Screen.Row(
+                table, c.Serial, c.Own ? $"this machine ({c.Node})" : c.Node, c.Kind, $"{c.Role}".ToLowerInvariant(), c.Revoked ? "revoked" : $"{c.ValidUntil:yyyy-MM-dd}", string.Join(' ', c.Names));
         }
 
         Screen.Write(table);

@@ -4,6 +4,7 @@ using System.Text.RegularExpressions;
 using GlooX;
 using GlooX.Cli;
 
+TerminalWriter.Use();
 ParseResult parsed = Commands.All().Parse(args);
 if (parsed.Errors.Count > 0)
 {

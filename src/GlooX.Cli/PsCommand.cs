@@ -28,7 +28,10 @@ internal static class PsCommand
         Table table = new Table().Border(TableBorder.Simple).AddColumns("id", "class", "node", "pid", "url", "memory", "disk", "resources", "held by", "daemon", "state", "restarts", "started (UTC)");
         foreach (ProcessInfo p in processes)
         {
-            table.AddRow(p.Id, Markup.Escape(p.Class), p.Node, $"{p.Pid}", p.Url, ByteSize.Format(p.MemoryBytes), ByteSize.Format(p.DiskBytes), ResourceAmounts.From(p.Resources).ToString(), $"{p.Enforced}", p.Daemonize ? "yes" : "no", $"{p.State}".ToLowerInvariant(), $"{p.Restarts}", $"{p.Started.UtcDateTime:yyyy-MM-dd HH:mm:ss}");
+            Screen.Row(
+                table, p.Id, p.Class, p.Node, $"{p.Pid}", p.Url, ByteSize.Format(p.MemoryBytes), ByteSize.Format(p.DiskBytes),
+                ResourceAmounts.From(p.Resources).ToString(), $"{p.Enforced}", p.Daemonize ? "yes" : "no",
+                $"{p.State}".ToLowerInvariant(), $"{p.Restarts}", $"{p.Started.UtcDateTime:yyyy-MM-dd HH:mm:ss}");
         }
 
         Screen.Write(table);

@@ -5,10 +5,14 @@ namespace GlooX.Cli;
 /// <summary>Shows on a terminal how far a spawn is.</summary>
 internal static class SpawnProgressBar
 {
-    public static Task<T> ShowAsync<T>(string name, Func<IProgress<SpawnProgress>, Task<T>> spawn) => AnsiConsole.Progress()
-        .AutoClear(true)
-        .Columns(new TaskDescriptionColumn(), new ProgressBarColumn(), new DownloadedColumn(), new SpinnerColumn())
-        .StartAsync(context => spawn(new Bar(context.AddTask(Markup.Escape(name), new ProgressTaskSettings { MaxValue = 1 }), Markup.Escape(name))));
+    public static Task<T> ShowAsync<T>(string name, Func<IProgress<SpawnProgress>, Task<T>> spawn)
+    {
+        string shown = Markup.Escape(TerminalWriter.Escape(name));
+        return AnsiConsole.Create(new AnsiConsoleSettings { Out = new AnsiConsoleOutput(TerminalWriter.Output) }).Progress()
+            .AutoClear(true)
+            .Columns(new TaskDescriptionColumn(), new ProgressBarColumn(), new DownloadedColumn(), new SpinnerColumn())
+            .StartAsync(context => spawn(new Bar(context.AddTask(shown, new ProgressTaskSettings { MaxValue = 1 }), shown)));
+    }
 
     // Called by whoever sends; the display reads it when it draws.
     private sealed class Bar(ProgressTask task, string name) : IProgress<SpawnProgress>

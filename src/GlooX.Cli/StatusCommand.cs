@@ -37,27 +37,12 @@ internal static class StatusCommand
         Table table = new Table().Border(TableBorder.Simple).AddColumns("node", "machine", "pid", "cores", "free memory", "free disk", "free resources", "used", "weight");
         foreach (NodeInfo node in nodes.OrderBy(n => n.Url, StringComparer.Ordinal))
         {
-            table.AddRow(node.Url, Markup.Escape(node.Machine), $"{node.Pid}", $"{node.Cores}", ByteSize.Format(node.FreeMemoryBytes), ByteSize.Format(node.FreeDiskBytes), string.Join(", ", node.FreeResources.OrderBy(r => r.Key, StringComparer.Ordinal).Select(r => $"{r.Key}={r.Value:0.####}")), $"{node.Utilization:P0}", $"{node.Weight:0.##}");
+            Screen.Row(table, node.Url, node.Machine, $"{node.Pid}", $"{node.Cores}", ByteSize.Format(node.FreeMemoryBytes), ByteSize.Format(node.FreeDiskBytes), string.Join(", ", node.FreeResources.OrderBy(r => r.Key, StringComparer.Ordinal).Select(r => $"{r.Key}={r.Value:0.####}")), $"{node.Utilization:P0}", $"{node.Weight:0.##}");
         }
 
-        silent.ForEach(url => table.AddRow(url, "does not answer"));
+        silent.ForEach(url => Screen.Row(table, url, "does not answer"));
         Screen.Write(table);
         Console.WriteLine($"{nodes.Count} node{(nodes.Count == 1 ? "" : "s")}");
         return ExitCode.Done;
-    }
-}
-
-/// <summary>Tables, as wide as they need to be where nobody looks at a screen.</summary>
-internal static class Screen
-{
-    public static void Write(Table table)
-    {
-        IAnsiConsole console = AnsiConsole.Create(new AnsiConsoleSettings { Out = new AnsiConsoleOutput(Console.Out) });
-        if (Console.IsOutputRedirected)
-        {
-            console.Profile.Width = 200;
-        }
-
-        console.Write(table);
     }
 }
