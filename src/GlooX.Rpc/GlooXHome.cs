@@ -21,6 +21,30 @@ public static class GlooXHome
         }
     }
 
+    /// <summary>Creates the folder, unless it exists, and checks that it is this user's and that nobody else can write to it, as ssh does with its own.</summary>
+    /// <returns>Its full path.</returns>
+    /// <exception cref="IdentityException">The folder is another user's, or others can write to it. The message says what to do.</exception>
+    /// <exception cref="IOException">The folder cannot be created.</exception>
+    /// <exception cref="UnauthorizedAccessException">This user may not create the folder.</exception>
+    public static string Create() => Create(Path);
+
+    internal static string Create(string home)
+    {
+        CreateFolder(home);
+        if (!OperatingSystem.IsWindows() && (File.GetUnixFileMode(home) & (UnixFileMode.GroupWrite | UnixFileMode.OtherWrite)) != UnixFileMode.None)
+        {
+            throw new IdentityException(home, $"others can write to this folder, and so replace the certificates in it. Run: chmod go-w {home}");
+        }
+
+        if (OperatingSystem.IsLinux() && UnixOwner.Of(home) is { } owner && owner != UnixOwner.Current)
+        {
+            throw new IdentityException(
+                home, $"this folder is not this user's: its owner has the id {owner}, this user {UnixOwner.Current}. Set GLOOX_HOME to a folder of this user, or run: chown -R {UnixOwner.Current} {home}");
+        }
+
+        return home;
+    }
+
     /// <summary>Creates a folder that only this user can enter, and those above it, unless it exists.</summary>
     /// <param name="path">The folder.</param>
     /// <returns><paramref name="path"/>.</returns>
@@ -31,9 +55,16 @@ public static class GlooXHome
         if (OperatingSystem.IsWindows())
         {
             Directory.CreateDirectory(path);
+            return path;
         }
-        else
+
+        if (!Directory.Exists(path))
         {
+            if (System.IO.Path.GetDirectoryName(System.IO.Path.TrimEndingDirectorySeparator(path)) is { Length: > 0 } above)
+            {
+                CreateFolder(above); // the system gives those above what the umask leaves
+            }
+
             Directory.CreateDirectory(path, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
         }
 

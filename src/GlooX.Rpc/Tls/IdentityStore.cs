@@ -67,7 +67,7 @@ internal sealed class IdentityStore : IIdentitySource
     {
         try
         {
-            GlooXHome.CreateFolder(_folder);
+            GlooXHome.Create(_folder);
             using FileStream held = Lock();
             revoked.Add(_revoked.Read());
             if (JoinedAt is { } url)
@@ -151,7 +151,7 @@ internal sealed class IdentityStore : IIdentitySource
     {
         try
         {
-            GlooXHome.CreateFolder(_folder);
+            GlooXHome.Create(_folder);
             using FileStream held = Lock();
             CheckMayJoin(replace);
             if (JoinedAt is null)

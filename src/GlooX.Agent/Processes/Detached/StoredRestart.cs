@@ -7,7 +7,7 @@ namespace GlooX.Processes;
 
 /// <summary>
 /// What an agent keeps of a process that outlives it and is to be started again, so that the agent after it can do that: what was asked, its
-/// values included, and the restarts that were. A file of its own, in a folder for this user alone.
+/// values included, and the restarts that were. A file of its own, which only this user can read.
 /// </summary>
 internal sealed record StoredRestart(SpawnRequest Request, int Restarts, long[] Times)
 {
@@ -19,7 +19,18 @@ internal sealed record StoredRestart(SpawnRequest Request, int Restarts, long[] 
         var writer = new MessagePackWriter(buffer);
         RpcSerializer.Default.Write(ref writer, new StoredRestart(child.Request, child.Restarts, [.. child.Rule.Restarts.Select(static t => t.Ticks)]));
         writer.Flush();
-        File.WriteAllBytes(file + ".new", buffer.WrittenSpan);
+        File.Delete(file + ".new"); // one that is left may have other permissions
+        var options = new FileStreamOptions { Mode = FileMode.CreateNew, Access = FileAccess.Write };
+        if (!OperatingSystem.IsWindows())
+        {
+            options.UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite;
+        }
+
+        using (FileStream stream = new(file + ".new", options))
+        {
+            stream.Write(buffer.WrittenSpan);
+        }
+
         File.Move(file + ".new", file, overwrite: true);
     }
 
