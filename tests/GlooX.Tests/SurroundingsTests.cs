@@ -130,7 +130,7 @@ public sealed class SurroundingsTests : IDisposable
         }
     }
 
-    private static void RequireRoot()
+    internal static void RequireRoot()
     {
         Assert.SkipUnless(Environment.UserName == "root", "only root can start processes of other users");
         for (string? folder = AppContext.BaseDirectory; folder is not null; folder = Path.GetDirectoryName(folder))

@@ -22,7 +22,7 @@ internal sealed record Host(string Id, string Log, string Folder, ChildProcess P
     {
         user?.Give(folder);
         string[] arguments = [.. Command(), .. warm ? [HostProcess.WarmArgument] : Array.Empty<string>()];
-        return new Host(id, log, folder, ChildProcess.Start(launching, DotnetPath.Muxer, arguments, log, [.. AgentWorkspace.Variables(folder), .. variables], user), warm, workspace);
+        return new Host(id, log, folder, ChildProcess.Start(launching, DotnetPath.Muxer, arguments, log, [.. AgentWorkspace.Variables(folder), new(LinuxMark.Variable, id), .. variables], user), warm, workspace);
     }
 
     /// <summary>Removes what a host that has ended leaves.</summary>

@@ -1,9 +1,9 @@
-using System.Globalization;
 using System.Text;
 using GlooX.Payloads;
 using GlooX.Slots;
 using GlooX.Workers;
 using Microsoft.Extensions.Logging;
+using Microsoft.Win32.SafeHandles;
 
 namespace GlooX.Processes;
 
@@ -16,6 +16,7 @@ internal sealed class AgentWorkspace : IDisposable
 {
     // The path of a socket may have 107 bytes, and the runtime makes one of this length in the temporary folder of its process.
     private const int MostBytes = 107 - 44;
+    private const string Prefix = "gloox-";
     private const string OuterVariable = "GLOOX_OUTER_TMPDIR";
     private static readonly TimeSpan s_soon = TimeSpan.FromSeconds(1);
     private static readonly TimeSpan s_late = TimeSpan.FromMinutes(1);
@@ -27,6 +28,7 @@ internal sealed class AgentWorkspace : IDisposable
     private readonly ILogger _logger;
     private readonly string _name = Guid.NewGuid().ToString("N")[..8];
     private FileStream? _mine;
+    private FolderOwner _folders;
     private bool _disposed;
 
     /// <param name="machine">This one.</param>
@@ -37,7 +39,7 @@ internal sealed class AgentWorkspace : IDisposable
 
     private string Logs => Path.Combine(Root, _name);
 
-    private string Folders => Path.Combine(Temporary, $"gloox-{_name}");
+    private string Folders => Path.Combine(Temporary, Prefix + _name);
 
     // What an agent that was spawned itself gives its processes must not go with it: it may be kept, or outlive it.
     private static string Temporary =>
@@ -51,15 +53,31 @@ internal sealed class AgentWorkspace : IDisposable
     /// <exception cref="UnauthorizedAccessException">It may not be made.</exception>
     public (string Id, string Log, string Folder) New(bool keepFolder)
     {
-        lock (_lock)
-        {
-            ObjectDisposedException.ThrowIf(_disposed, this);
-            _mine ??= Open();
-        }
-
+        Use();
         string id = Guid.NewGuid().ToString("N")[..12];
         string log = Path.Combine(GlooXHome.CreateFolder(Logs), id + ".log");
-        return (id, log, keepFolder ? GlooXHome.CreateFolder(Path.Combine(Temporary, $"kept-gloox-{id}-{_name[..3]}")) : GlooXHome.CreateFolder(Path.Combine(Folders, id)));
+        string folder = keepFolder ? Path.Combine(Temporary, $"kept-gloox-{id}-{_name[..3]}") : Path.Combine(Folders, id);
+        return PrivateFolder.TryMake(folder) ? (id, log, folder) : throw new IOException($"{folder} exists already");
+    }
+
+    /// <summary>
+    /// The folder of a process that is started again: made anew if the process has removed it. What would say that the process is ready is removed.
+    /// </summary>
+    /// <param name="folder">The folder.</param>
+    /// <param name="user">Whose the folder may be; null: this process's user's alone.</param>
+    /// <exception cref="IOException">The folder is somebody else's, or cannot be made.</exception>
+    public void Renew(string folder, OtherUser? user)
+    {
+        string above = Path.GetDirectoryName(folder)!;
+        if (Path.GetFileName(above).StartsWith(Prefix, StringComparison.Ordinal))
+        {
+            PrivateFolder.Require(above);
+        }
+
+        if (!PrivateFolder.TryMake(folder))
+        {
+            PrivateFolder.Clear(folder, Readiness.FileIn(""), user);
+        }
     }
 
     /// <summary>Removes a folder of a process; never throws: what stays is logged, and swept by the next agent of this home.</summary>
@@ -84,16 +102,15 @@ internal sealed class AgentWorkspace : IDisposable
         }
     }
 
-    /// <summary>Where the copy of a process's files may be that is another user's; others may then pass through the folder that holds those of all.</summary>
-    public string FilesOf(string id)
-    {
-        string folders = GlooXHome.CreateFolder(Folders);
-        if (!OperatingSystem.IsWindows())
-        {
-            File.SetUnixFileMode(folders, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute | UnixFileMode.GroupExecute | UnixFileMode.OtherExecute);
-        }
+    /// <summary>Where the copy of a process's files may be that is another user's.</summary>
+    public string FilesOf(string id) => Path.Combine(Folders, id + ".files");
 
-        return Path.Combine(Folders, id + ".files");
+    /// <summary>Lets other users pass through the folder that holds those of all processes, to what is given to them.</summary>
+    /// <exception cref="IOException">The folder is not this user's alone.</exception>
+    public void LetOthersThrough()
+    {
+        Use();
+        PrivateFolder.LetOthersThrough(Folders);
     }
 
     /// <summary>What a process is told of its folder: all that it puts where temporary files belong goes with it.</summary>
@@ -229,16 +246,38 @@ internal sealed class AgentWorkspace : IDisposable
     {
         GlooXHome.CreateFolder(Root);
         FileStream mine = FileLock.TryTake(Logs + ".lock") ?? throw new IOException($"{Logs} is another agent's");
-        new Note(Environment.ProcessId, _machine.FindProcess(Environment.ProcessId)?.Started ?? 0, Folders).Write(mine);
         return mine;
+    }
+
+    // The temporary folder is everybody's: which folder in it is this agent's is written down, and looked at again before each use.
+    private void Use()
+    {
+        lock (_lock)
+        {
+            ObjectDisposedException.ThrowIf(_disposed, this);
+            _mine ??= Open();
+            GlooXHome.CreateFolder(Temporary);
+            FolderOwner folders = PrivateFolder.Require(Folders);
+            if (folders != _folders)
+            {
+                new WorkspaceNote(Environment.ProcessId, _machine.FindProcess(Environment.ProcessId)?.Started ?? 0, Folders, folders.Device, folders.Inode).Write(_mine);
+                _folders = folders;
+            }
+        }
     }
 
     private bool Clear(string lockFile, FileStream held, HashSet<string> known, HashSet<string> written)
     {
         string logs = lockFile[..^".lock".Length];
-        Note? note = Note.Read(held);
+        WorkspaceNote? note = WorkspaceNote.Read(held);
         string[] files = Directory.Exists(logs) ? Directory.GetFiles(logs) : [];
-        string[] folders = Directory.Exists(note?.Folders) ? Directory.GetDirectories(note.Folders) : [];
+        using SafeFileHandle? opened = note?.OpenFolders();
+        if (opened is null && note is not null && Directory.Exists(note.Folders))
+        {
+            _logger.NotRemoved(note.Folders, "it is not the folder that an agent of this user made there");
+        }
+
+        string[] folders = opened is null ? [] : Directory.GetDirectories(LinuxFolder.PathOf(opened));
         foreach (string file in files.Where(f => !IsKept(IdOf(f))))
         {
             RemoveLog(file);
@@ -246,7 +285,10 @@ internal sealed class AgentWorkspace : IDisposable
 
         foreach (string folder in folders.Where(f => !IsKept(Path.GetFileName(f))))
         {
-            Remove(folder);
+            if (LinuxFolder.Remove(opened!, Path.GetFileName(folder)) is { } fault)
+            {
+                _logger.NotRemoved(Path.Combine(note!.Folders, Path.GetFileName(folder)), fault);
+            }
         }
 
         if (note is not null && _machine.FindProcess(note.Pid)?.Started != note.Started)
@@ -254,7 +296,7 @@ internal sealed class AgentWorkspace : IDisposable
             note.RemoveTraces();
         }
 
-        Leave(lockFile, note?.Folders);
+        Leave(lockFile, opened is null ? null : note?.Folders);
         return files.Any(f => written.Contains(IdOf(f)) && !known.Contains(IdOf(f)));
 
         bool IsKept(string id) => known.Contains(id) || written.Contains(id);
@@ -304,34 +346,6 @@ internal sealed class AgentWorkspace : IDisposable
                 {
                     yield return IdOf(target);
                 }
-            }
-        }
-    }
-
-    /// <summary>The content of the lock file of a workspace.</summary>
-    private sealed record Note(int Pid, long Started, string Folders)
-    {
-        public static Note? Read(FileStream file)
-        {
-            file.Position = 0;
-            using var reader = new StreamReader(file, leaveOpen: true);
-            return reader.ReadToEnd().Split('\n') is [var pid, var started, { Length: > 0 } folders]
-                ? new Note(int.Parse(pid, CultureInfo.InvariantCulture), long.Parse(started, CultureInfo.InvariantCulture), folders)
-                : null; // killed before it had anything
-        }
-
-        public void Write(FileStream file)
-        {
-            file.Write(Encoding.UTF8.GetBytes(string.Create(CultureInfo.InvariantCulture, $"{Pid}\n{Started}\n{Folders}")));
-            file.Flush();
-        }
-
-        // A runtime that is killed leaves these, by which tools would have reached it.
-        public void RemoveTraces()
-        {
-            foreach (string name in (string[])["clr-debug-pipe-{0}-{1}-in", "clr-debug-pipe-{0}-{1}-out", "dotnet-diagnostic-{0}-{1}-socket"])
-            {
-                File.Delete(Path.Combine(Path.GetDirectoryName(Folders)!, string.Format(CultureInfo.InvariantCulture, name, Pid, Started)));
             }
         }
     }

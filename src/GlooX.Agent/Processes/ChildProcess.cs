@@ -2,6 +2,7 @@ using System.ComponentModel;
 using System.Net.Sockets;
 using System.Runtime.InteropServices;
 using GlooX.Workers;
+using Microsoft.Win32.SafeHandles;
 
 namespace GlooX.Processes;
 
@@ -18,6 +19,9 @@ internal sealed record ProgramStart(string Folder, byte[] Input, IReadOnlyDictio
 {
     /// <summary>As whom it runs; null: as this process's user.</summary>
     public OtherUser? User { get; init; }
+
+    /// <summary>What it is in from its first instruction on; null: nothing of its own.</summary>
+    public ControlGroup? Group { get; init; }
 }
 
 /// <summary>
@@ -28,15 +32,18 @@ internal sealed class ChildProcess
 {
     private const string Shell = "/bin/sh";
 
-    // An executable does not watch this process. This does: it is told the executable's process id, and when the line breaks, it kills the session.
-    // If it breaks before that, the executable may be starting nevertheless, and is known by the name in its variables alone.
+    // An executable does not watch this process. This does: it is told the executable's process id, and when the line breaks, it kills the session and
+    // all that is known by the name in its variables. If it breaks before that, the executable may be starting nevertheless.
     private const string Guard = """
         read -r pid <&3 && read -r end <&3
-        if [ -n "$pid" ]; then kill -s KILL -- "-$pid"; exit; fi
+        [ -n "$pid" ] && kill -s KILL -- "-$pid"
         for look in 1 2 3 4 5 6 7 8 9 10; do
-            for process in /proc/[0-9]*; do
-                grep -qsaF "GLOOX_ID=$1" "$process/environ" && kill -s KILL -- "-${process#/proc/}"
+            found=
+            for file in $(grep -lsaF "GLOOX_ID=$1" /proc/[0-9]*/environ); do
+                process=${file#/proc/}
+                kill -s KILL "${process%/environ}" && found=1
             done
+            [ -n "$pid" ] && [ -z "$found" ] && exit
             sleep 0.1
         done
         """;
@@ -57,10 +64,10 @@ internal sealed class ChildProcess
 
     private readonly ILaunchedProcess _process;
 
-    private ChildProcess(ILaunchedProcess process, Control? control, ChildProcess? guard)
+    private ChildProcess(ILaunchedProcess process, string id, Control? control, ChildProcess? guard, ControlGroup? group = null)
     {
-        (_process, Control) = (process, control);
-        Exited = guard is null ? process.Exited : EndAsync(process, guard);
+        (_process, Control, Group) = (process, control, group);
+        Exited = EndAsync(id, guard);
     }
 
     public int Pid => _process.Pid;
@@ -68,14 +75,18 @@ internal sealed class ChildProcess
     /// <summary>The private line; an executable that ends with this process has none.</summary>
     public Control? Control { get; }
 
+    /// <summary>What is killed with the process; null: it has no control group.</summary>
+    public ControlGroup? Group { get; set; }
+
+    /// <summary>How it ended, once nothing that it started runs any more, whatever session that is in.</summary>
     public Task<ExitStatus> Exited { get; }
 
     /// <summary>A process that an agent before this one started, and that runs; null: it has ended.</summary>
-    public static ChildProcess? TakeOver(int pid, Func<bool> isThat, Func<ExitStatus> noted) =>
-        LinuxProcess.TakeOver(pid, isThat, noted) is { } process ? new ChildProcess(process, null, null) : null;
+    public static ChildProcess? TakeOver(int pid, string id, Func<bool> isThat, Func<ExitStatus> noted) =>
+        LinuxProcess.TakeOver(pid, isThat, noted) is { } process ? new ChildProcess(process, id, null, null) : null;
 
     /// <summary>A process that has ended while no agent was there.</summary>
-    public static ChildProcess Ended(int pid, ExitStatus exit) => new(LinuxProcess.Ended(pid, exit), null, null);
+    public static ChildProcess Ended(int pid, string id, ExitStatus exit) => new(LinuxProcess.Ended(pid, exit), id, null, null);
 
     /// <summary>Starts a host.</summary>
     /// <param name="rule">How.</param>
@@ -96,7 +107,8 @@ internal sealed class ChildProcess
             var control = new Control(new Socket(mine));
             try
             {
-                return new ChildProcess(Start(rule.Launcher, Launch(file, arguments, log, HostVariables(rule, variables)) with { Descriptors = new Dictionary<int, SafeHandle> { [Control.Descriptor] = its } }, user), control, null);
+                ProcessLaunch launch = Launch(file, arguments, log, HostVariables(rule, variables)) with { Descriptors = new Dictionary<int, SafeHandle> { [Control.Descriptor] = its } };
+                return new ChildProcess(Start(rule, launch, user, group: null), IdOf(launch), control, null);
             }
             catch
             {
@@ -122,8 +134,8 @@ internal sealed class ChildProcess
         using SafeHandle input = LinuxDescriptors.Input(program.Input);
         using SafeHandle held = LinuxDescriptors.Lock(program.LockFile);
         return program.ExitFile is null
-            ? StartTied(rule.Launcher, Launch(file, arguments, log, variables) with { Folder = program.Folder, Descriptors = new Dictionary<int, SafeHandle> { [0] = input, [Control.Descriptor] = held } }, program.User)
-            : StartFree(rule.Launcher, Launch(Shell, ["-c", Wrap, "gloox", program.ExitFile, file, .. arguments], log, variables) with { Folder = program.Folder }, input, held);
+            ? StartTied(rule, Launch(file, arguments, log, variables) with { Folder = program.Folder, Descriptors = new Dictionary<int, SafeHandle> { [0] = input, [Control.Descriptor] = held } }, program)
+            : StartFree(rule, Launch(Shell, ["-c", Wrap, "gloox", program.ExitFile, file, .. arguments], log, variables) with { Folder = program.Folder }, input, held);
     }
 
     /// <summary>Kills the process and all that it started.</summary>
@@ -132,15 +144,15 @@ internal sealed class ChildProcess
     /// <summary>Asks the process and all that it started to end.</summary>
     public void TerminateAll() => _process.Terminate();
 
-    private static ChildProcess StartTied(IProcessLauncher launcher, ProcessLaunch launch, OtherUser? user)
+    private static ChildProcess StartTied(LaunchRule rule, ProcessLaunch launch, ProgramStart program)
     {
-        ChildProcess guard = Start(LaunchRule.Plain, Shell, ["-c", Guard, "gloox", launch.Environment["GLOOX_ID"]], "/dev/null", []);
+        ChildProcess guard = Start(LaunchRule.Plain, Shell, ["-c", Guard, "gloox", IdOf(launch)], "/dev/null", []);
         ILaunchedProcess? process = null;
         try
         {
-            process = Start(launcher, launch, user);
+            process = Start(rule, launch, program.User, program.Group);
             guard.Control!.Send($"{process.Pid}\n"); // before anybody waits for its end, with which the guard ends
-            return new ChildProcess(process, null, guard);
+            return new ChildProcess(process, IdOf(launch), null, guard, program.Group);
         }
         catch
         {
@@ -150,7 +162,7 @@ internal sealed class ChildProcess
         }
     }
 
-    private static ChildProcess StartFree(IProcessLauncher launcher, ProcessLaunch launch, SafeHandle input, SafeHandle held)
+    private static ChildProcess StartFree(LaunchRule rule, ProcessLaunch launch, SafeHandle input, SafeHandle held)
     {
         (SafeSocketHandle mine, SafeSocketHandle its) = LinuxDescriptors.Line();
         using (its)
@@ -159,7 +171,7 @@ internal sealed class ChildProcess
             try
             {
                 Dictionary<int, SafeHandle> descriptors = new() { [0] = input, [Control.Descriptor] = its, [Control.Descriptor + 1] = held };
-                return new ChildProcess(Start(launcher, launch with { Descriptors = descriptors }), control, null);
+                return new ChildProcess(Start(rule, launch with { Descriptors = descriptors }, user: null, group: null), IdOf(launch), control, null);
             }
             catch
             {
@@ -169,17 +181,30 @@ internal sealed class ChildProcess
         }
     }
 
-    private static ILaunchedProcess Start(IProcessLauncher launcher, ProcessLaunch launch, OtherUser? user = null)
+    private static ILaunchedProcess Start(LaunchRule rule, ProcessLaunch launch, OtherUser? user, ControlGroup? group)
     {
+        SafeHandle? variables = null;
         try
         {
-            return launcher.Start(user?.Start(launch) ?? launch) ?? throw new IOException("it gave no process back");
+            if (rule.Outer(launch, user, group) is { } outer)
+            {
+                launch = LaunchPrelude.Before(launch, outer, user, group, out SafeFileHandle read);
+                variables = read;
+            }
+
+            return rule.Launcher.Start(launch) ?? throw new IOException("it gave no process back");
         }
-        catch (Exception e) when (launcher != ProcessLauncher.Local)
+        catch (Exception e) when (rule.Launcher != ProcessLauncher.Local)
         {
-            throw new IOException($"the launcher {launcher.GetType()} of this node could not start {launch.File}: {e.Message}", e);
+            throw new IOException($"the launcher {rule.Launcher.GetType()} of this node could not start {launch.File}: {e.Message}", e);
+        }
+        finally
+        {
+            variables?.Dispose();
         }
     }
+
+    private static string IdOf(ProcessLaunch launch) => launch.Environment.GetValueOrDefault(LinuxMark.Variable, "");
 
     private static ProcessLaunch Launch(string file, IReadOnlyList<string> arguments, string log, IReadOnlyDictionary<string, string> variables) =>
         new() { File = file, Arguments = arguments, Environment = variables, Output = log, Errors = ChildOutput.ErrorsOf(log) };
@@ -208,10 +233,17 @@ internal sealed class ChildProcess
         return variables;
     }
 
-    private static async Task<ExitStatus> EndAsync(ILaunchedProcess process, ChildProcess guard)
+    private async Task<ExitStatus> EndAsync(string id, ChildProcess? guard)
     {
-        ExitStatus exit = await process.Exited.ConfigureAwait(false);
-        guard.End();
+        ExitStatus exit = await _process.Exited.ConfigureAwait(false);
+        await Task.Yield();
+        Group?.KillAll();
+        if (id.Length > 0)
+        {
+            LinuxMark.KillAll(id);
+        }
+
+        guard?.End();
         return exit;
     }
 

@@ -2,6 +2,7 @@ using System.Globalization;
 using System.Text.Json;
 using GlooX.Contracts;
 using GlooX.Payloads;
+using GlooX.Workers;
 
 namespace GlooX.Processes;
 
@@ -17,19 +18,20 @@ internal static class Executable
     /// <param name="node">This node.</param>
     /// <param name="rule">How.</param>
     /// <param name="user">As whom; null: as this process's user.</param>
+    /// <param name="group">What it is in from its first instruction on; null: nothing of its own.</param>
     /// <param name="id">Names the process.</param>
     /// <param name="log">Where its standard output goes.</param>
     /// <param name="exitFile">Where it leaves its exit code if it outlives its agent.</param>
     /// <exception cref="FileNotFoundException">This node has no such command.</exception>
     /// <exception cref="IOException">It could not be started.</exception>
     /// <exception cref="System.ComponentModel.Win32Exception">The system could not start it.</exception>
-    public static ChildProcess Start(SpawnRequest request, string files, string lockFile, string node, LaunchRule rule, OtherUser? user, string id, string log, string exitFile)
+    public static ChildProcess Start(SpawnRequest request, string files, string lockFile, string node, LaunchRule rule, OtherUser? user, ControlGroup? group, string id, string log, string exitFile)
     {
         string program = Find(request.Command[0], files);
         ProcessOptions options = request.Options;
         Dictionary<string, string> variables = new(AgentWorkspace.Variables(options.TmpDir), StringComparer.Ordinal)
         {
-            ["GLOOX_ID"] = id,
+            [LinuxMark.Variable] = id,
             ["GLOOX_NODE"] = node,
             ["GLOOX_URL"] = options.Url,
             ["GLOOX_PARENT_URL"] = options.ParentUrl,
@@ -42,7 +44,7 @@ internal static class Executable
             variables[name] = value;
         }
 
-        var start = new ProgramStart(files, Input(id, node, options), variables, lockFile, options.Daemonize ? exitFile : null) { User = user };
+        var start = new ProgramStart(files, Input(id, node, options), variables, lockFile, options.Daemonize ? exitFile : null) { User = user, Group = group };
         return ChildProcess.Start(rule, program, request.Command[1..], log, start);
     }
 

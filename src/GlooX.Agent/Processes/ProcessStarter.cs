@@ -64,9 +64,8 @@ internal sealed class ProcessStarter(ChildIdentity identity, HostPool hosts, Age
     /// <exception cref="IOException">Its log cannot be written.</exception>
     public ProcessRun StartAgain(Child child, string node, string exitFile)
     {
-        GlooXHome.CreateFolder(child.Request.Options.TmpDir); // it may have removed it
-        File.Delete(Readiness.FileIn(child.Request.Options.TmpDir));
         OtherUser? user = UserOf(child.Request);
+        workspace.Renew(child.Request.Options.TmpDir, user);
         if (child.Request.Command.Length > 0)
         {
             return StartProgram(child.Request, child.Lease!, user, node, child.Id, child.Log, exitFile);
@@ -75,6 +74,9 @@ internal sealed class ProcessStarter(ChildIdentity identity, HostPool hosts, Age
         ChildProcess process = hosts.StartAgain(child.Id, child.Log, child.Request, user).Process;
         return Watched(process, child.Request, child.Id, child.Log, child.Request.Options.TmpDir, CopyFor(user, child.Lease!, child.Id));
     }
+
+    /// <summary>The same, with the user as whom the process runs here.</summary>
+    public SpawnRequest WithUser(SpawnRequest request) => hosts.Launching.WithUser(request);
 
     /// <summary>Why this node cannot start a process as it was asked to, though another may; null: it can.</summary>
     public string? Fault(SpawnRequest request) => hosts.Launching.Fault(request);
@@ -171,21 +173,36 @@ internal sealed class ProcessStarter(ChildIdentity identity, HostPool hosts, Age
         return await process.Exited.ConfigureAwait(false);
     }
 
-    private static OtherUser? UserOf(SpawnRequest request) => request.User.Length > 0
-        ? OtherUser.Find(request.User) ?? throw new IOException($"there is no user '{request.User}' any more")
-        : null;
+    private OtherUser? UserOf(SpawnRequest request)
+    {
+        if (Fault(request) is { } fault)
+        {
+            throw new IOException($"this node {fault}"); // it was started by an agent before this one, which allowed more
+        }
+
+        if (request.User.Length == 0)
+        {
+            return null;
+        }
+
+        workspace.LetOthersThrough();
+        return OtherUser.Find(request.User) ?? throw new IOException($"there is no user '{request.User}' any more");
+    }
 
     private ProcessRun StartProgram(SpawnRequest request, BundleLease lease, OtherUser? user, string node, string id, string log, string exitFile)
     {
         string? copy = CopyFor(user, lease, id);
+        ControlGroup? group = null;
         try
         {
             user?.Give(request.Options.TmpDir);
-            ChildProcess process = Executable.Start(request, copy ?? lease.Folder, lease.LockFile, node, hosts.Launching, user, id, log, exitFile);
-            return Watched(process, request, id, log, request.Options.TmpDir, copy);
+            group = request.Options.Daemonize ? null : groups?.Create(id, request.Need()); // what daemonizes waits for a word, and is moved before that
+            ChildProcess process = Executable.Start(request, copy ?? lease.Folder, lease.LockFile, node, hosts.Launching, user, group, id, log, exitFile);
+            return Watched(process, request, id, log, request.Options.TmpDir, copy, group: group);
         }
         catch
         {
+            group?.TryRemove();
             if (copy is not null)
             {
                 workspace.Remove(copy);
@@ -216,11 +233,11 @@ internal sealed class ProcessStarter(ChildIdentity identity, HostPool hosts, Age
         }
     }
 
-    private ProcessRun Watched(ChildProcess process, SpawnRequest request, string id, string log, string folder, string? files, Host? host = null)
+    private ProcessRun Watched(ChildProcess process, SpawnRequest request, string id, string log, string folder, string? files, Host? host = null, ControlGroup? group = null)
     {
         try
         {
-            return new ProcessRun(process, new ResourceEnforcer(process, request.Need(), id, log, groups, folder, adopted: false, logger), workspace) { Host = host, Files = files };
+            return new ProcessRun(process, new ResourceEnforcer(process, request.Need(), id, log, groups, group, folder, adopted: false, logger), workspace) { Host = host, Files = files };
         }
         catch
         {

@@ -52,6 +52,7 @@ internal sealed partial class Spawner(ProcessStarter starter, Ledger ledger, IMa
             return SpawnReply.Failed(node, faulty);
         }
 
+        request = starter.WithUser(request);
         if (starter.Fault(request) is { } unable)
         {
             return SpawnReply.Elsewhere(node, unable);

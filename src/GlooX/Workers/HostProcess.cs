@@ -20,6 +20,7 @@ public static class HostProcess
     public static async Task<int> RunAsync()
     {
         LinuxDescriptors.KeepFromChildren(Control.Descriptor);
+        string? id = Environment.GetEnvironmentVariable(LinuxMark.Variable);
         using var control = new Control(new Socket(new SafeSocketHandle(Control.Descriptor, ownsHandle: true)));
         if (Environment.GetCommandLineArgs().Contains(WarmArgument, StringComparer.Ordinal))
         {
@@ -100,7 +101,13 @@ public static class HostProcess
             RemoveFolder(assignment.Options.TmpDir);
         }
 
-        LinuxSignal.KillOwnSession(); // the agent is gone: so is this process, with all that it started
+        // The agent is gone: so is this process, with all that it started.
+        if (id is not null)
+        {
+            LinuxMark.KillAll(id);
+        }
+
+        LinuxSignal.KillOwnSession();
         return 0;
     }
 

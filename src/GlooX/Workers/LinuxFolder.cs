@@ -5,8 +5,9 @@ using Microsoft.Win32.SafeHandles;
 namespace GlooX.Workers;
 
 /// <summary>
-/// Removes folders by descriptors, so that neither a depth nor a name beyond PATH_MAX is in the way, and no link is followed. Two descriptors are
-/// enough for any depth: a folder within a folder is moved up to the root before it is emptied. Stateless.
+/// Makes, examines and removes folders by descriptors, so that neither a depth nor a name beyond PATH_MAX is in the way, and no link is followed: a
+/// process of root works so in folders that other users may change meanwhile. Two descriptors are enough to remove any depth: a folder within a
+/// folder is moved up to the root before it is emptied. Stateless.
 /// </summary>
 internal static class LinuxFolder
 {
@@ -15,7 +16,12 @@ internal static class LinuxFolder
     private const int RemoveFolder = 0x200; // AT_REMOVEDIR
     private const int CloseOnExec = 0x80000;
     private const int OwnerAll = 0x1C0;
+    private const int EmptyPath = 0x1000; // AT_EMPTY_PATH
     private const int NotFound = 2; // ENOENT
+    private const int Exists = 17; // EEXIST
+    private const int BasicStatistics = 0x7FF; // STATX_BASIC_STATS
+    private const int StatisticsBytes = 256; // struct statx
+    private const int OthersReadOrWrite = 0x36; // 0066
     private const int MostNested = 100; // where folders cannot be moved
     private const int BufferBytes = 32 * 1024;
     private const int LengthAt = 16; // in struct linux_dirent64
@@ -29,19 +35,58 @@ internal static class LinuxFolder
     /// <summary>A descriptor of a folder; null when the folder cannot be opened.</summary>
     public static SafeFileHandle? Open(string folder) => openat(CurrentFolder, Path(folder), s_openFolder) is >= 0 and int opened ? new(opened, ownsHandle: true) : null;
 
+    /// <summary>Makes a folder that only this user can enter.</summary>
+    /// <returns>False when something of that name exists, a link included.</returns>
+    /// <exception cref="IOException">The folder cannot be made.</exception>
+    public static bool TryMake(string folder) =>
+        mkdir(Path(folder), OwnerAll) == 0 || (Marshal.GetLastPInvokeError() == Exists ? false : throw new IOException($"The folder {folder} cannot be made: {Marshal.GetLastPInvokeErrorMessage()}"));
+
+    /// <summary>Whose folder it is, and which.</summary>
+    /// <exception cref="IOException">The system does not tell.</exception>
+    public static FolderOwner OwnerOf(SafeFileHandle folder)
+    {
+        byte[] told = new byte[StatisticsBytes];
+        return statx(folder, [0], EmptyPath, BasicStatistics, told) == 0
+            ? new FolderOwner(BitConverter.ToUInt32(told, 20), BitConverter.ToUInt16(told, 28), BitConverter.ToUInt64(told, 136), BitConverter.ToUInt64(told, 32))
+            : throw new IOException($"The owner of a folder is not known: {Marshal.GetLastPInvokeErrorMessage()}");
+    }
+
+    /// <summary>Whether it is this user's, and no other may list or change it.</summary>
+    public static bool IsPrivate(FolderOwner owner) => owner.User == geteuid() && (owner.Mode & OthersReadOrWrite) == 0;
+
+    /// <summary>Whether it is this user's.</summary>
+    public static bool IsMine(FolderOwner owner) => owner.User == geteuid();
+
+    /// <summary>Gives a folder itself to a user, not what is in it.</summary>
+    /// <exception cref="IOException">The folder cannot be given.</exception>
+    public static void Give(SafeFileHandle folder, uint user, uint group)
+    {
+        if (fchown(folder, user, group) != 0)
+        {
+            throw new IOException(Marshal.GetLastPInvokeErrorMessage());
+        }
+    }
+
+    /// <summary>The path of an open folder, which leads there whatever becomes of its name.</summary>
+    public static string PathOf(SafeFileHandle folder) => $"/proc/self/fd/{folder.DangerousGetHandle()}";
+
     /// <summary>Removes a folder with all that is in it, folders that their owner may not write included; a link is removed, not followed.</summary>
     /// <returns>Null when the folder is gone; otherwise why the first entry that stays could not be removed.</returns>
-    public static string? Remove(string folder)
+    public static string? Remove(string folder) => Remove(CurrentFolder, Path(folder));
+
+    /// <summary>Removes what is of a name in an open folder, as <see cref="Remove(string)"/>.</summary>
+    public static string? Remove(SafeFileHandle parent, string name) => Remove((int)parent.DangerousGetHandle(), Path(name));
+
+    private static string? Remove(int parent, byte[] path)
     {
-        byte[] path = Path(folder);
-        if (unlinkat(CurrentFolder, path, 0) == 0 || Marshal.GetLastPInvokeError() == NotFound)
+        if (unlinkat(parent, path, 0) == 0 || Marshal.GetLastPInvokeError() == NotFound)
         {
             return null; // it was a link or a file, or is gone
         }
 
         var removal = new Removal(TimeProvider.System.GetTimestamp());
-        _ = fchmodat(CurrentFolder, path, OwnerAll, NoFollow);
-        removal.Root = openat(CurrentFolder, path, s_openFolder);
+        Open(parent, path);
+        removal.Root = openat(parent, path, s_openFolder);
         if (removal.Root < 0)
         {
             return Marshal.GetLastPInvokeErrorMessage();
@@ -54,7 +99,7 @@ internal static class LinuxFolder
             {
                 removal.Fault = null;
                 progressed = removal.Empty(removal.Root, depth: 0);
-                if (unlinkat(CurrentFolder, path, RemoveFolder) == 0)
+                if (unlinkat(parent, path, RemoveFolder) == 0)
                 {
                     return null;
                 }
@@ -72,6 +117,15 @@ internal static class LinuxFolder
     }
 
     private static byte[] Path(string path) => [.. Encoding.UTF8.GetBytes(path), 0];
+
+    // Root gets in as it is; what root changed by name could be another file by then.
+    private static void Open(int parent, byte[] name)
+    {
+        if (geteuid() != 0)
+        {
+            _ = fchmodat(parent, name, OwnerAll, NoFollow);
+        }
+    }
 
     private sealed class Removal(long start)
     {
@@ -114,7 +168,7 @@ internal static class LinuxFolder
                 return true;
             }
 
-            _ = fchmodat(folder, name, OwnerAll, NoFollow);
+            Open(folder, name);
             if (folder != Root && renameat(folder, name, Root, Path($"{_prefix}{_moved++}")) == 0)
             {
                 return true;
@@ -155,6 +209,18 @@ internal static class LinuxFolder
     [DllImport("libc", SetLastError = true)]
     private static extern int fchmodat(int folder, byte[] path, int mode, int flags);
 
+    [DllImport("libc", SetLastError = true)]
+    private static extern int mkdir(byte[] path, int mode);
+
+    [DllImport("libc", SetLastError = true)]
+    private static extern int fchown(SafeFileHandle folder, uint user, uint group);
+
+    [DllImport("libc", SetLastError = true)]
+    private static extern int statx(SafeFileHandle folder, byte[] path, int flags, uint what, byte[] told);
+
+    [DllImport("libc")]
+    private static extern uint geteuid();
+
     [DllImport("libc")]
     private static extern long lseek(int descriptor, long offset, int from);
 
@@ -165,3 +231,10 @@ internal static class LinuxFolder
     private static extern int close(int descriptor);
 #pragma warning restore SYSLIB1054, CA2101, CA5392, IDE1006
 }
+
+/// <summary>Whose a folder is, and which.</summary>
+/// <param name="User">The owner's user id.</param>
+/// <param name="Mode">Its kind and its permissions, as in struct stat.</param>
+/// <param name="Device">The file system.</param>
+/// <param name="Inode">The folder in it.</param>
+internal readonly record struct FolderOwner(uint User, ushort Mode, ulong Device, ulong Inode);

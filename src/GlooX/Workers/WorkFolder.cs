@@ -1,3 +1,5 @@
+using Microsoft.Win32.SafeHandles;
+
 namespace GlooX.Workers;
 
 /// <summary>Removes the folder of a process that has ended, or what runtimes that were killed leave in it. Stateless.</summary>
@@ -8,9 +10,15 @@ internal static class WorkFolder
     {
         try
         {
+            using SafeFileHandle? opened = OperatingSystem.IsLinux() ? LinuxFolder.Open(folder) : null; // no link is followed
+            if (OperatingSystem.IsLinux() && opened is null)
+            {
+                return;
+            }
+
             foreach (string trace in (string[])["clr-debug-pipe-*", "dotnet-diagnostic-*"])
             {
-                Array.ForEach(Directory.GetFiles(folder, trace), File.Delete);
+                Array.ForEach(Directory.GetFiles(opened is null ? folder : LinuxFolder.PathOf(opened), trace), File.Delete);
             }
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)

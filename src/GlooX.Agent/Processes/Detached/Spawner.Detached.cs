@@ -155,11 +155,11 @@ internal sealed partial class Spawner
     {
         ExitStatus Noted() => ExitNote.Read(folder.ExitFile(record.Id), byShell: record.Url.Length == 0);
         bool isOfNow = IsOfNow(record);
-        ChildProcess? process = record.Ready ? ChildProcess.TakeOver(record.Pid, () => record.Runs(machine), Noted) : null;
+        ChildProcess? process = record.Ready ? ChildProcess.TakeOver(record.Pid, record.Id, () => record.Runs(machine), Noted) : null;
         if (process is null)
         {
             EndRest(record);
-            process = ChildProcess.Ended(record.Pid, Noted());
+            process = ChildProcess.Ended(record.Pid, record.Id, Noted());
         }
 
         BundleLease? lease = stored is null ? null : bundles(stored.Request.Bundle);
@@ -169,7 +169,7 @@ internal sealed partial class Spawner
             {
                 Resources = new(record.Provision.Amounts, StringComparer.Ordinal),
             };
-        var run = new ProcessRun(process, new ResourceEnforcer(process, record.Provision, record.Id, record.LogFile, groups, record.Folder, adopted: true, logger), workspace);
+        var run = new ProcessRun(process, new ResourceEnforcer(process, record.Provision, record.Id, record.LogFile, groups, joined: null, record.Folder, adopted: true, logger), workspace);
         var child = new Child(record.Id, record.LogFile, run, reservation, request, lease, new ChildOutput(record.LogFile, adopted: true))
         {
             Record = record,
@@ -206,6 +206,8 @@ internal sealed partial class Spawner
         {
             LinuxSignal.KillRest(record.Pid, record.Stamp.Started);
         }
+
+        LinuxMark.KillAll(record.Id);
     }
 
     private bool IsOfNow(ReservationRecord record) => record.Stamp.Boot == machine.FindProcess(Environment.ProcessId)?.Boot;

@@ -1,6 +1,7 @@
 using System.Globalization;
 
 using GlooX.Slots;
+using GlooX.Workers;
 
 namespace GlooX.Processes;
 
@@ -214,6 +215,7 @@ internal sealed class ControlGroups
 /// <summary>The control group of one process and its children. Thread-safe.</summary>
 internal sealed class ControlGroup
 {
+    private const int MostLooks = 100;
     private readonly string[] _folders;
 
     internal ControlGroup(string? memory, string? cpu)
@@ -235,6 +237,28 @@ internal sealed class ControlGroup
     /// <returns>False when the process has ended or the kernel refused.</returns>
     public bool Add(int pid) => Array.TrueForAll(
         _folders, folder => ControlGroups.Control.TryWrite(folder, "cgroup.procs", pid.ToString(CultureInfo.InvariantCulture)));
+
+    /// <summary>The files into which a process writes its id to join; its later children join too.</summary>
+    public IReadOnlyList<string> JoinFiles => [.. _folders.Select(static f => Path.Join(f, "cgroup.procs"))];
+
+    /// <summary>Kills all processes in the group, those too that are started meanwhile; a kernel from 5.14 on does that in one step.</summary>
+    public void KillAll()
+    {
+        if (Array.Exists(_folders, static f => File.Exists(Path.Join(f, "cgroup.kill")) && ControlGroups.Control.TryWrite(f, "cgroup.kill", "1")))
+        {
+            return;
+        }
+
+        for (int look = 0; look < MostLooks && Processes() is { Count: > 0 } left; look++)
+        {
+            foreach (int pid in left)
+            {
+                LinuxSignal.KillOne(pid);
+            }
+
+            Thread.Yield();
+        }
+    }
 
     /// <summary>Ids of the processes in the group; empty when the group no longer exists.</summary>
     public IReadOnlyList<int> Processes() =>

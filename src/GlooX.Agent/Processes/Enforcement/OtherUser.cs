@@ -1,12 +1,13 @@
 using System.Globalization;
 using System.Runtime.InteropServices;
-using GlooX.Channels.Replication;
+using GlooX.Workers;
+using Microsoft.Win32.SafeHandles;
 
 namespace GlooX.Processes;
 
 /// <summary>
-/// A user of this machine, not this process's own, as whom a process runs: by <c>setpriv</c> of util-linux, which becomes that user, with its
-/// groups, and then the program, so that the process id stays. Only root may do that.
+/// A user of this machine, not this process's own, as whom a process runs: <c>setpriv</c> of util-linux becomes that user, with its groups and without
+/// a way back, and then the program, so that the process id stays. Only root may do that. Root never works by path in what belongs to that user.
 /// </summary>
 internal sealed class OtherUser
 {
@@ -20,10 +21,25 @@ internal sealed class OtherUser
 
     private OtherUser(string name, in Entry entry) => (_name, _id, _group, _home, _shell) = (name, entry.Id, entry.Group, Text(entry.Home), Text(entry.Shell));
 
+    /// <summary>Whether this process is root's.</summary>
+    public static bool IsRoot => OperatingSystem.IsLinux() && geteuid() == 0;
+
+    /// <summary>Whether it is root after all, by whatever name.</summary>
+    public bool IsSuperuser => _id == 0;
+
+    /// <summary>
+    /// The command that becomes this user and then what follows. The kernel gives nothing back: no capability, no program that is another user's
+    /// by its mode (setuid).
+    /// </summary>
+    public IReadOnlyList<string> Command =>
+    [
+        Program, "--reuid", Number(_id), "--regid", Number(_group), "--init-groups", "--inh-caps", "-all", "--bounding-set", "-all", "--no-new-privs", "--",
+    ];
+
     /// <summary>Why this process cannot start one as that user; null: it can.</summary>
     public static string? Fault(string name) =>
         !OperatingSystem.IsLinux() ? "runs processes as other users on Linux only"
-        : geteuid() != 0 ? $"runs nothing as the user '{name}', as it is not root's itself"
+        : !IsRoot ? $"runs nothing as the user '{name}', as it is not root's itself"
         : !File.Exists(Program) ? $"runs nothing as the user '{name}', as {Program} is missing: install util-linux"
         : Find(name) is null ? $"knows no user '{name}'"
         : null;
@@ -38,46 +54,53 @@ internal sealed class OtherUser
         }
     }
 
-    /// <summary>The same, as this user.</summary>
-    public ProcessLaunch Start(ProcessLaunch launch)
-    {
-        string[] become = ["--reuid", Number(_id), "--regid", Number(_group), "--init-groups", "--inh-caps", "-all", "--", launch.File];
-        Dictionary<string, string> variables = new(launch.Environment.Where(static v => v.Key != "GLOOX_HOME" && !v.Key.StartsWith("XDG_", StringComparison.Ordinal)), StringComparer.Ordinal)
+    /// <summary>The variables of a process as this user has them.</summary>
+    public Dictionary<string, string> Variables(IReadOnlyDictionary<string, string> variables) =>
+        new(variables.Where(static v => v.Key != "GLOOX_HOME" && !v.Key.StartsWith("XDG_", StringComparison.Ordinal)), StringComparer.Ordinal)
         {
             ["HOME"] = _home,
             ["USER"] = _name,
             ["LOGNAME"] = _name,
             ["SHELL"] = _shell,
         };
-        return launch with { File = Program, Arguments = [.. become, .. launch.Arguments], Environment = variables };
-    }
 
-    /// <summary>Gives a folder and all that is in it to this user.</summary>
-    /// <exception cref="IOException">It cannot be given.</exception>
+    /// <summary>Whether an open folder is this user's.</summary>
+    public bool Owns(SafeFileHandle folder) => LinuxFolder.OwnerOf(folder).User == _id;
+
+    /// <summary>
+    /// Gives a folder to this user, once: when it is just made and empty. One that is this user's already is left as it is, and nothing in it is
+    /// looked at.
+    /// </summary>
+    /// <exception cref="IOException">The folder cannot be given, or is neither.</exception>
     public void Give(string folder)
     {
-        for (string? above = Path.GetDirectoryName(folder); above is not null; above = Path.GetDirectoryName(above))
+        RequirePassage(folder);
+        using SafeFileHandle opened = Open(folder);
+        if (Owns(opened))
         {
-            if (!OperatingSystem.IsWindows() && (File.GetUnixFileMode(above) & (UnixFileMode.GroupExecute | UnixFileMode.OtherExecute)) == UnixFileMode.None)
-            {
-                throw new IOException($"the user '{_name}' cannot get through {above} to its files: start the agent with a TMPDIR that others may pass through, such as /tmp");
-            }
+            return;
         }
 
-        foreach (string path in Directory.EnumerateFileSystemEntries(folder, "*", SearchOption.AllDirectories).Prepend(folder))
+        if (!LinuxFolder.IsMine(LinuxFolder.OwnerOf(opened)) || Directory.EnumerateFileSystemEntries(LinuxFolder.PathOf(opened)).Any())
         {
-            if (lchown(path, _id, _group) != 0)
-            {
-                throw new IOException($"{path} cannot be given to the user '{_name}': {Marshal.GetLastPInvokeErrorMessage()}");
-            }
+            throw new IOException($"{folder} is not given to the user '{_name}': it is neither that user's nor a new folder");
         }
+
+        LinuxFolder.Give(opened, _id, _group);
     }
 
     /// <summary>Copies a payload's files, which are only this agent's to read, and gives the copy to this user.</summary>
-    /// <exception cref="IOException">It cannot be made.</exception>
+    /// <param name="from">The files, which are this agent's.</param>
+    /// <param name="to">A folder that must not exist. It is root's alone until the copy is complete.</param>
+    /// <exception cref="IOException">The copy cannot be made.</exception>
     public void Copy(string from, string to)
     {
-        GlooXHome.CreateFolder(to);
+        if (!LinuxFolder.TryMake(to))
+        {
+            throw new IOException($"{to} is left from an earlier start, and could not be removed");
+        }
+
+        RequirePassage(to);
         foreach (string folder in Directory.EnumerateDirectories(from, "*", SearchOption.AllDirectories))
         {
             GlooXHome.CreateFolder(Path.Combine(to, Path.GetRelativePath(from, folder)));
@@ -85,10 +108,34 @@ internal sealed class OtherUser
 
         foreach (string file in Directory.EnumerateFiles(from, "*", SearchOption.AllDirectories))
         {
-            File.Copy(file, Path.Combine(to, Path.GetRelativePath(from, file)), overwrite: true);
+            File.Copy(file, Path.Combine(to, Path.GetRelativePath(from, file)));
         }
 
-        Give(to);
+        foreach (string path in Directory.EnumerateFileSystemEntries(to, "*", SearchOption.AllDirectories))
+        {
+            if (lchown(path, _id, _group) != 0)
+            {
+                throw new IOException($"{path} cannot be given to the user '{_name}': {Marshal.GetLastPInvokeErrorMessage()}");
+            }
+        }
+
+        using SafeFileHandle opened = Open(to);
+        LinuxFolder.Give(opened, _id, _group); // the last: from now on this user can change what is in it
+    }
+
+    private static SafeFileHandle Open(string folder) =>
+        LinuxFolder.Open(folder) ?? throw new IOException($"{folder} is no folder: {Marshal.GetLastPInvokeErrorMessage()}");
+
+    private void RequirePassage(string folder)
+    {
+        for (string? above = Path.GetDirectoryName(folder); above is not null; above = Path.GetDirectoryName(above))
+        {
+            if (!OperatingSystem.IsWindows() && (File.GetUnixFileMode(above) & (UnixFileMode.GroupExecute | UnixFileMode.OtherExecute)) == UnixFileMode.None)
+            {
+                throw new IOException(
+                    $"the user '{_name}' cannot get through {above} to its files: start the agent with a TMPDIR that others may pass through, such as /tmp");
+            }
+        }
     }
 
     private static string Number(uint id) => id.ToString(CultureInfo.InvariantCulture);

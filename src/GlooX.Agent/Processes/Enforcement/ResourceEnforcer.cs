@@ -29,15 +29,16 @@ internal sealed class ResourceEnforcer
     /// <param name="id">Names it at its agent.</param>
     /// <param name="log">Its output, where it is told why it is killed.</param>
     /// <param name="groups">Where its control group is made; null: it gets none.</param>
+    /// <param name="joined">The group in which it was started; null: it is moved into one now.</param>
     /// <param name="folder">Its folder.</param>
     /// <param name="adopted">An agent before this one has made its control group already.</param>
     /// <param name="logger">Receives what goes wrong.</param>
-    public ResourceEnforcer(ChildProcess process, Provision need, string id, string log, ControlGroups? groups, string folder, bool adopted, ILogger logger)
+    public ResourceEnforcer(ChildProcess process, Provision need, string id, string log, ControlGroups? groups, ControlGroup? joined, string folder, bool adopted, ILogger logger)
     {
         (_process, _need, _log, _logger) = (process, need, log, logger);
         Folder = folder;
-        _group = adopted ? groups?.Find(id) : groups?.Create(id, need);
-        if (_group is not null && (adopted || _group.Add(process.Pid)))
+        process.Group = _group = joined ?? (adopted ? groups?.Find(id) : groups?.Create(id, need));
+        if (_group is not null && (joined is not null || adopted || _group.Add(process.Pid)))
         {
             Enforced |= (_group.LimitsMemory ? Enforcement.MemoryGroup : Enforcement.None) | (_group.LimitsCores ? Enforcement.CpuGroup : Enforcement.None);
         }
@@ -73,11 +74,7 @@ internal sealed class ResourceEnforcer
         await StopWatchAsync().ConfigureAwait(false);
         for (int i = 0; i < Retries && _group is not null && !_group.TryRemove(); i++)
         {
-            foreach (int pid in _group.Processes())
-            {
-                LinuxSignal.KillOne(pid); // it had left the session of the process, not its group
-            }
-
+            _group.KillAll(); // what ended has not left it yet
             await Task.Delay(s_retry).ConfigureAwait(false);
         }
 
