@@ -84,6 +84,9 @@ public sealed class Agent : IAsyncDisposable
     /// <summary>How many of them have a payload loaded.</summary>
     internal int PreparedHosts => _hosts?.PreparedCount ?? 0;
 
+    /// <summary>Whether this agent of root runs no code of others as root; see <see cref="AgentOptions.RequireUser"/>.</summary>
+    internal bool RequiresUser { get; private set; }
+
     internal Spawner Spawner => _spawner ?? throw new InvalidOperationException("the agent is not started: it spawns nothing");
 
     internal ProcessWatch Watch => _watch ?? throw new InvalidOperationException("the agent is not started: it spawns nothing");
@@ -365,12 +368,13 @@ public sealed class Agent : IAsyncDisposable
         _ledger = new Ledger(AgentSetup.CapacityOf(options, _machine.Read()));
         _identity = identity;
         _weight = options.Weight;
+        RequiresUser = options.RequireUser;
         _board = new NodeStatusCache(Describe, () => Peers, Service, PeerAt);
         _upkeep = new CertificateMaintenance(identity, () => Peers, Service, (options.LoggerFactory ?? NullLoggerFactory.Instance).CreateLogger("GlooX.Trust"));
         ILogger spawning = (options.LoggerFactory ?? NullLoggerFactory.Instance).CreateLogger("GlooX.Spawning");
         ControlGroups? groups = AgentSetup.GroupsOf(options);
         _workspace = new AgentWorkspace(_machine, spawning);
-        _hosts = new HostPool(new PoolRule(options.WarmHosts, options.MaxWarmHosts), new LaunchRule(options.Launcher, options.PassEnvironment, options.AllowedUsers), _workspace, FreeMemory, spawning, TimeProvider.System);
+        _hosts = new HostPool(AgentSetup.PoolOf(options), AgentSetup.LaunchingOf(options), _workspace, FreeMemory, spawning, TimeProvider.System);
         _events = new ProcessEvents(() => Url);
         _watch = new ProcessWatch(this, _events);
         _spawner = new Spawner(new ProcessStarter(new ChildIdentity(identity, spawning), _hosts, _workspace, groups, spawning), _ledger, _machine, _workspace, groups, id => _bundles?.Store.TryLease(id), _events, _board.Changed, OutputEcho.Create(options.Output, spawning), spawning);
@@ -426,7 +430,11 @@ public sealed class Agent : IAsyncDisposable
             await JoinAsync(grid, peers, options, ct).ConfigureAwait(false);
         }
 
-        RunLoop("add-ons of the grid", _spread.RunAsync);
+        if (!options.RequireUser)
+        {
+            RunLoop("add-ons of the grid", _spread.RunAsync);
+        }
+
         foreach (AddonSpec addon in options.Addons)
         {
             await _addons.AttachAsync(addon.Name, addon.Source, addon.Options, ct).ConfigureAwait(false);

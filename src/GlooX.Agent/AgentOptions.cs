@@ -83,6 +83,19 @@ public sealed record AgentOptions
     /// </summary>
     public IReadOnlyList<string> AllowedUsers { get; init; } = [];
 
+    /// <summary>
+    /// As which user of this machine a process runs for which no user was named; that user may be named too. Null (default): as the agent's own.
+    /// Only an agent that runs as root, on Linux, can do it. Then no host is warm, and nothing can outlive the agent (<see cref="SpawnOptions.Daemonize"/>).
+    /// </summary>
+    public string? SpawnUser { get; init; }
+
+    /// <summary>
+    /// Whether an agent that runs as root starts nothing as root: a spawn must name a user of <see cref="AllowedUsers"/>, or there is a
+    /// <see cref="SpawnUser"/>. Clients can then attach no add-on to it either, and it takes none of the grid, since add-ons run in the agent itself.
+    /// Default: false.
+    /// </summary>
+    public bool RequireUser { get; init; }
+
     /// <summary>What the agent offers besides from its start; <see cref="Agent.StartAsync"/> fails when one cannot be attached. Default: nothing.</summary>
     public IReadOnlyList<AddonSpec> Addons { get; init; } = [];
 

@@ -1,4 +1,5 @@
 using GlooX.Bundles;
+using GlooX.Hosts;
 using GlooX.Processes;
 using GlooX.Slots;
 
@@ -8,8 +9,10 @@ namespace GlooX.Lifecycle;
 internal static class AgentSetup
 {
     /// <exception cref="ArgumentException">An option is out of its range.</exception>
+    /// <exception cref="IdentityException">The home is not this user's alone.</exception>
     public static void Check(AgentOptions options)
     {
+        GlooXHome.Create();
         if (!(options.Weight > 0 && double.IsFinite(options.Weight)))
         {
             throw new ArgumentException($"the weight {options.Weight} is not more than 0", nameof(options));
@@ -35,11 +38,25 @@ internal static class AgentSetup
             throw new ArgumentException(variable, nameof(options));
         }
 
-        if (options.AllowedUsers.Select(OtherUser.Fault).FirstOrDefault(static f => f is not null) is { } user)
+        if (options.RequireUser && !OtherUser.IsRoot)
+        {
+            throw new ArgumentException("the agent does not run as root: RequireUser (--only-users) is for agents that do", nameof(options));
+        }
+
+        LaunchRule launching = LaunchingOf(options);
+        IEnumerable<string> users = options.SpawnUser is { } one ? options.AllowedUsers.Append(one) : options.AllowedUsers;
+        if (users.Select(u => OtherUser.Fault(u) ?? launching.RootFault(u)).FirstOrDefault(static f => f is not null) is { } user)
         {
             throw new ArgumentException($"the agent {user}", nameof(options));
         }
     }
+
+    public static LaunchRule LaunchingOf(AgentOptions options) =>
+        new(options.Launcher, options.PassEnvironment, options.AllowedUsers, options.SpawnUser, options.RequireUser);
+
+    /// <summary>None is kept where no process would take it, as none runs as the agent's user.</summary>
+    public static PoolRule PoolOf(AgentOptions options) =>
+        options.SpawnUser is null && !options.RequireUser ? new PoolRule(options.WarmHosts, options.MaxWarmHosts) : new PoolRule(0, 0);
 
     public static ControlGroups? GroupsOf(AgentOptions options)
     {

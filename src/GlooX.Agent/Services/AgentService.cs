@@ -51,10 +51,10 @@ internal sealed class AgentService(Agent agent) : IAgentService
     public ValueTask<string[]> AddonsAsync(CancellationToken ct) => new([.. agent.Addons]);
 
     public ValueTask<AddonReply> AttachAddonAsync(AddonRequest request, CancellationToken ct) =>
-        AddonReply.OfAsync(() => agent.AttachAddonAsync(request.Name, request.Source, request.ToOptions(), ct));
+        AddonReply.OfAsync(() => Admitted().AttachAddonAsync(request.Name, request.Source, request.ToOptions(), ct));
 
     public ValueTask<AddonReply> SpreadAddonAsync(AddonRequest request, CancellationToken ct) =>
-        AddonReply.OfAsync(() => agent.AttachAddonEverywhereAsync(request.Name, request.Source, request.ToOptions(), ct));
+        AddonReply.OfAsync(() => Admitted().AttachAddonEverywhereAsync(request.Name, request.Source, request.ToOptions(), ct));
 
     public ValueTask<AddonReply> WithdrawAddonAsync(string name, CancellationToken ct) => AddonReply.OfAsync(() => agent.DetachAddonEverywhereAsync(name, ct));
 
@@ -64,6 +64,11 @@ internal sealed class AgentService(Agent agent) : IAgentService
         await agent.Spawner.WaitAsync(id, ct).ConfigureAwait(false) is { } exit
             ? [exit.Code, exit.Signal]
             : throw Missing(agent, id);
+
+    // What is attached runs in the agent itself, as its user.
+    private Agent Admitted() => !agent.RequiresUser
+        ? agent
+        : throw new AddonException(AddonError.StartFailed, $"the agent {agent.Url} runs no code of others as root (--only-users): have it attached at its start, with --addon");
 
     internal static ArgumentException Missing(Agent agent, string id) => new($"the agent {agent.Url} has no process {id}", nameof(id));
 }
