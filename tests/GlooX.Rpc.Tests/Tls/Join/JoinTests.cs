@@ -349,7 +349,7 @@ public sealed class JoinTests : IAsyncDisposable
         using ECDsa key = ECDsa.Create(ECCurve.NamedCurves.nistP256);
         var request = new CertificateRequest("CN=forged", key, HashAlgorithmName.SHA256);
         request.CertificateExtensions.Add(CertificateNames.Extension(["localhost"], null, RpcRole.Child));
-        using X509Certificate2 forged = request.Create(maker, maker.NotBefore, maker.NotAfter, Convert.FromHexString(victim.Load().Server.SerialNumber)).CopyWithPrivateKey(key);
+        using X509Certificate2 forged = request.Create(maker, new DateTimeOffset(maker.NotBefore), new DateTimeOffset(maker.NotAfter), Convert.FromHexString(victim.Load().Server.SerialNumber)).CopyWithPrivateKey(key);
         Identity shown = new(new IdentityParts(maker, forged, forged, [X509CertificateLoader.LoadCertificate(maker.RawData)], null, new RevokedSerials()));
         shown = new(new IdentityParts(thief.Load().Authority, forged, forged, shown.Current.Intermediates, null, new RevokedSerials()));
         Assert.Equal(JoinFailure.UnknownToken, await FailureAsync(() => JoinClient.RenewAsync(thief, shown, [], Ct)));
