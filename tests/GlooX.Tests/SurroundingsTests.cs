@@ -53,6 +53,18 @@ public sealed class SurroundingsTests : IDisposable
     }
 
     [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task A_variable_whose_name_is_none_for_a_shell_gets_through(bool daemonize)
+    {
+        await using TestGrid grid = await TestGrid.StartAsync();
+        SpawnOptions options = new() { Environment = new() { ["a.b"] = "it's odd" }, Daemonize = daemonize };
+        await using SpawnedProcess process = await grid.Client.SpawnAsync("/usr/bin/env", options, ct: Ct);
+        Assert.Equal(new ExitStatus(0, 0), await process.WaitForExitAsync(Ct));
+        Assert.Contains("a.b=it's odd", (await process.LogsAsync(ct: Ct).ToListAsync(Ct)).Select(static l => l.Text));
+    }
+
+    [Theory]
     [InlineData("", "x")]
     [InlineData("A=B", "x")]
     [InlineData("A", "x\0y")]

@@ -135,7 +135,7 @@ internal sealed class ChildProcess
         using SafeHandle held = LinuxDescriptors.Lock(program.LockFile);
         return program.ExitFile is null
             ? StartTied(rule, Launch(file, arguments, log, variables) with { Folder = program.Folder, Descriptors = new Dictionary<int, SafeHandle> { [0] = input, [Control.Descriptor] = held } }, program)
-            : StartFree(rule, Launch(Shell, ["-c", Wrap, "gloox", program.ExitFile, file, .. arguments], log, variables) with { Folder = program.Folder }, input, held);
+            : StartFree(rule, Launch(Shell, ["-c", Wrap, "gloox", program.ExitFile, .. LaunchPrelude.Setting(variables), file, .. arguments], log, variables) with { Folder = program.Folder }, input, held);
     }
 
     /// <summary>Kills the process and all that it started.</summary>

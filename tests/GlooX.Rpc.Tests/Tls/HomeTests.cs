@@ -1,6 +1,6 @@
 using System.Diagnostics;
 
-namespace GlooX.Tests.Tls;
+namespace GlooX.Rpc.Tests.Tls;
 
 /// <summary>The home with the certificates must be this user's, as the folder of ssh must.</summary>
 public sealed class HomeTests : IDisposable

@@ -44,12 +44,11 @@ internal static class LaunchPrelude
     {
         RequireInterpreter(launch.File);
         IReadOnlyDictionary<string, string> all = user?.Variables(launch.Environment) ?? launch.Environment;
-        string[] odd = [.. all.Where(static v => !IsSettable(v.Key)).Select(static v => $"{v.Key}={v.Value}")];
         string[] join = group is null ? [] : [Shell, "-c", Join, "gloox", .. group.JoinFiles, "--"];
         string[] command =
         [
             .. join, .. user?.Command ?? [], Shell, "-c", s_setVariables, "gloox",
-            .. odd.Length == 0 ? odd : ["/usr/bin/env", .. odd], launch.File, .. launch.Arguments,
+            .. Setting(all), launch.File, .. launch.Arguments,
         ];
         variables = LinuxDescriptors.Input(Encoding.UTF8.GetBytes(Script(all, outer)));
         return launch with
@@ -59,6 +58,13 @@ internal static class LaunchPrelude
             Environment = outer,
             Descriptors = new Dictionary<int, SafeHandle>(launch.Descriptors) { [Descriptor] = variables },
         };
+    }
+
+    /// <summary>The command that sets what no shell can set or passes on, and then becomes what follows; empty when there is nothing of that kind.</summary>
+    public static string[] Setting(IReadOnlyDictionary<string, string> variables)
+    {
+        string[] odd = [.. variables.Where(static v => !IsSettable(v.Key)).Select(static v => $"{v.Key}={v.Value}")];
+        return odd.Length == 0 ? odd : ["/usr/bin/env", .. odd];
     }
 
     private static string Script(IReadOnlyDictionary<string, string> all, IReadOnlyDictionary<string, string> outer)
