@@ -163,7 +163,7 @@ public sealed partial class GlooXClient : IAsyncDisposable
     {
         ArgumentNullException.ThrowIfNull(id);
         return await _agent.FindAsync(id, ct).ConfigureAwait(false) is { } found
-            ? new SpawnedProcess(found.Id, found.Pid, found.Node, found.Url, found.Started, found.TmpDir, _nodes)
+            ? new SpawnedProcess(found.Id, found.Pid, found.Node, found.Url, found.ProcessName, found.Started, found.TmpDir, _nodes)
             : null;
     }
 
@@ -201,7 +201,7 @@ public sealed partial class GlooXClient : IAsyncDisposable
         Provision need = options.Provision ?? payload.Provision ?? Provision.None;
         var process = new ProcessOptions
         {
-            Url = options.Url ?? (payload.Command.Length > 0 ? "" : "127.0.0.1:0"), ParentUrl = options.ParentUrl ?? "", Daemonize = options.Daemonize, KeepTmpDir = options.KeepTmpDir, Values = options.Values,
+            Url = options.Url ?? "", ParentUrl = options.ParentUrl ?? "", Daemonize = options.Daemonize, KeepTmpDir = options.KeepTmpDir, Values = options.Values,
         };
         var request = new SpawnRequest(payload.Assembly, payload.Name, need.MemoryBytes, need.DiskBytes, options.Strategy, process, (int)options.StartTimeout.TotalMilliseconds, options.AllowSpawn)
         {
@@ -222,7 +222,7 @@ public sealed partial class GlooXClient : IAsyncDisposable
             throw new SpawnException($"{payload.Name} was not spawned: {reply.Error}");
         }
 
-        var spawned = new SpawnedProcess(reply.Id, reply.Pid, reply.Node, reply.Url, reply.Started, reply.TmpDir, _nodes);
+        var spawned = new SpawnedProcess(reply.Id, reply.Pid, reply.Node, reply.Url, reply.ProcessName, reply.Started, reply.TmpDir, _nodes);
         if (ct.IsCancellationRequested)
         {
             await using (spawned.ConfigureAwait(false))

@@ -72,4 +72,10 @@ public sealed record ProcessInfo(
 
     /// <summary>Its own folder, on its node's machine; see <see cref="SpawnOptions.KeepTmpDir"/>.</summary>
     public string TmpDir { get; init; } = "";
+
+    /// <summary>
+    /// The name in its certificate, <c>gloox://process/NODE/ID</c>: with it as <see cref="RpcClientOptions.ServerName"/> no other process can answer for it.
+    /// Empty: it answers no calls, or has the certificate of its agent.
+    /// </summary>
+    public string ProcessName { get; init; } = "";
 }
