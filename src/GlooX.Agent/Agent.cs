@@ -368,7 +368,7 @@ public sealed class Agent : IAsyncDisposable
         _ledger = new Ledger(AgentSetup.CapacityOf(options, _machine.Read()));
         _identity = identity;
         _weight = options.Weight;
-        _board = new NodeStatusCache(Describe, () => Peers, Service, PeerAt);
+        _board = new NodeStatusCache(Describe, () => Peers, () => _grid?.Members ?? [], Service, PeerAt);
         _upkeep = new CertificateMaintenance(identity, () => Peers, Service, (options.LoggerFactory ?? NullLoggerFactory.Instance).CreateLogger("GlooX.Trust"));
         ILogger spawning = (options.LoggerFactory ?? NullLoggerFactory.Instance).CreateLogger("GlooX.Spawning");
         ControlGroups? groups = AgentSetup.GroupsOf(options);

@@ -11,6 +11,8 @@ internal sealed class AgentService(Agent agent) : IAgentService
 
     public ValueTask<NodeInfo> InfoAsync(CancellationToken ct) => new(Reached().Describe());
 
+    public async ValueTask<NodeInfo[]> NodesAsync(CancellationToken ct) => await Reached().Board.GridAsync(ct).ConfigureAwait(false);
+
     public ValueTask<ProcessInfo[]> ListAsync(CancellationToken ct) => new([.. agent.Spawner.List(Reached().Url)]);
 
     public ValueTask<SlotCount> SlotsAsync(long memoryBytes, long diskBytes, Dictionary<string, decimal> resources, int? maxPerNode, string kind, CancellationToken ct) =>

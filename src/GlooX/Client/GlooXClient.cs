@@ -72,6 +72,12 @@ public sealed partial class GlooXClient : IAsyncDisposable
     /// <exception cref="RpcException">It does not answer.</exception>
     public ValueTask<NodeInfo> InfoAsync(CancellationToken ct = default) => _agent.InfoAsync(ct);
 
+    /// <summary>All nodes of the grid as the asked agent knows them: each tells the others its state when it changes, and every five seconds.</summary>
+    /// <param name="ct">Cancels the operation.</param>
+    /// <returns>One entry for each member, by URL; one that the agent does not reach has the state <see cref="NodeState.Unreachable"/>.</returns>
+    /// <exception cref="RpcException">The agent does not answer, or the other side is not an agent.</exception>
+    public async Task<IReadOnlyList<NodeInfo>> NodesAsync(CancellationToken ct = default) => await _agent.NodesAsync(ct).ConfigureAwait(false);
+
     /// <summary>
     /// Spawns a process on the node of the grid that has the most room. Its files travel: the node needs neither them nor an SDK.
     /// </summary>

@@ -37,6 +37,9 @@ public enum NodeState
 
     /// <summary>The agent stops: it takes no more processes.</summary>
     Draining = 2,
+
+    /// <summary>The asked agent does not reach the node at the moment; the rest of the description is what the node said last.</summary>
+    Unreachable = 3,
 }
 
 /// <summary>A process that an agent spawned.</summary>
