@@ -427,6 +427,8 @@ public sealed class Agent : IAsyncDisposable
         grid.Start(peers);
         if (peers.Length > 0)
         {
+            ILogger joining = (options.LoggerFactory ?? NullLoggerFactory.Instance).CreateLogger(JoinReport.Category);
+            RunLoop("report on joining", new JoinReport(grid, joining, TimeProvider.System).RunAsync);
             await JoinAsync(grid, peers, options, ct).ConfigureAwait(false);
         }
 
