@@ -37,7 +37,8 @@ internal sealed partial class JoinReport(IMembership grid, ILogger logger, TimeP
     public static string Cure(RpcException refusal, string address) => refusal.Code switch
     {
         RpcError.Tls or RpcError.Unauthorized =>
-            $" If this machine has not joined that grid's authority as an agent: run 'gloox token' there, and here 'gloox join {address} TOKEN'",
+            $". If this machine has not joined that grid's authority: run 'gloox token' there, and here 'gloox join {address} TOKEN'",
+        RpcError.Forbidden => $". Only machines with the role agent are members: run 'gloox token' there, and here 'gloox join {address} TOKEN'",
         _ => "",
     };
 
