@@ -14,7 +14,7 @@ internal static class SpawnProgressBar
             .StartAsync(context => spawn(new Bar(context.AddTask(shown, new ProgressTaskSettings { MaxValue = 1 }), shown)));
     }
 
-    // Called by whoever sends; the display reads it when it draws.
+    // Called by the sender; the display reads it when it draws.
     private sealed class Bar(ProgressTask task, string name) : IProgress<SpawnProgress>
     {
         public void Report(SpawnProgress value)

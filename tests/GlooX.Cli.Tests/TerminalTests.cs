@@ -41,8 +41,10 @@ public sealed class TerminalTests
     {
         await using var shell = new Shell();
         string url = $"[::1]:{Shell.FreeUrl().Split(':')[1]}";
+        string sleeper = shell["sleeper.sh"];
+        await File.WriteAllTextAsync(sleeper, "#!/bin/sh\nexec sleep 100\n", TestContext.Current.CancellationToken);
         await shell.AgentAsync("--url", url);
-        Outcome spawned = await shell.GlooXAsync("spawn", "-a", url, "sleep", "100");
+        Outcome spawned = await shell.GlooXAsync("spawn", "-a", url, sleeper);
         Assert.True(spawned.Code == 0, spawned.Errors);
         foreach (string command in (string[])["status", "ps"])
         {

@@ -85,6 +85,11 @@ public sealed class EscapedProcessTests : IDisposable
 
         try
         {
+            if (Environment.UserName == "root")
+            {
+                SurroundingsTests.RequireRoot();
+            }
+
             await using TestGrid grid = await TestGrid.StartAsync(new AgentOptions { WarmHosts = 0, ControlGroup = group, AllowedUsers = Environment.UserName == "root" ? ["nobody"] : [] });
             foreach (string? user in Environment.UserName == "root" ? (string?[])[null, "nobody"] : [null])
             {
