@@ -22,6 +22,23 @@ internal sealed class ChannelHub(ReplicationLoop loop, ILogger logger)
         }
     }
 
+    /// <summary>Null: there is no such channel.</summary>
+    public ChannelSpec? TrySpec(string channel)
+    {
+        lock (loop.Gate)
+        {
+            return channel.Length == 0 ? null : loop.Core.Find(channel)?.Spec;
+        }
+    }
+
+    public IReadOnlyList<(string Name, ChannelSpec Spec)> Specs()
+    {
+        lock (loop.Gate)
+        {
+            return [.. loop.Core.Channels.Values.Select(static r => (r.Name, r.Spec))];
+        }
+    }
+
     public async Task CreateAsync(string channel, ChannelOptions? options, CancellationToken ct)
     {
         ChannelSpec spec = (options ?? new ChannelOptions()).ToSpec();
