@@ -157,12 +157,7 @@ internal sealed class ChannelHub(ReplicationLoop loop, ILogger logger)
         lock (loop.Gate)
         {
             replica = Find(channel);
-            ChannelLimits.CheckKey(key, replica.Spec, "a key", channel);
-            if (replica.Find(key) is { IsLive: true })
-            {
-                throw new ChannelException(ChannelError.WrongKind, channel, $"the key '{key}' holds a value and is no counter: delete it first");
-            }
-
+            ChannelLimits.CheckCounter(replica, key, loop.Core.Self);
             entry = loop.Core.Add(replica, key, delta, Level(replica, options) != AckLevel.Local, loop.Now);
             sum = replica.Counters[key].Sum;
             drained = loop.Drain();
@@ -214,6 +209,15 @@ internal sealed class ChannelHub(ReplicationLoop loop, ILogger logger)
             Replica replica = Find(channel);
             loop.Read(replica, queue);
             return withSnapshot ? Snapshot(replica, keys) : [];
+        }
+    }
+
+    /// <summary>Reads a channel page by page and, with a queue, what changes from then on; the caller disposes the reader, which ends the queue.</summary>
+    public ChannelReader Open(string channel, Keys keys, ChangeQueue? queue)
+    {
+        lock (loop.Gate)
+        {
+            return new ChannelReader(loop, Find(channel), keys, queue);
         }
     }
 

@@ -10,6 +10,7 @@ internal sealed class ChannelService(ChannelHub hub, ReplicationLoop loop) : ICh
     private static readonly TimeSpan s_syncTimeout = TimeSpan.FromSeconds(5);
     private const int MostItems = 512;
     private const int MostBytes = 64 * 1024;
+    private readonly ReadBudgets _budgets = new();
 
     public static RpcAccess Access { get; } = new()
     {
@@ -80,54 +81,50 @@ internal sealed class ChannelService(ChannelHub hub, ReplicationLoop loop) : ICh
     public ValueTask<ChannelReply> CountAsync(string channel, CancellationToken ct) => ReplyAsync(() => Task.FromResult(new ChannelReply(Number: hub.Count(Readable(channel)))));
 
     public IAsyncEnumerable<ChannelItem[]> WatchAsync(string channel, string? keys, bool isPrefix, bool follow, CancellationToken ct) =>
-        ReadAsync(Readable(channel), keys, isPrefix, follow, ct);
+        ReadAsync(Readable(channel), RpcCall.Current.CallerSerial, Keys.Of(keys, isPrefix), follow, ct);
 
-    private async IAsyncEnumerable<ChannelItem[]> ReadAsync(string channel, string? keys, bool isPrefix, bool follow, [EnumeratorCancellation] CancellationToken ct)
+    private async IAsyncEnumerable<ChannelItem[]> ReadAsync(string channel, string caller, Keys keys, bool follow, [EnumeratorCancellation] CancellationToken ct)
     {
         RefuseWhenStopping(follow);
-        if (follow && !loop.HasSynced && !loop.IsAlone)
-        {
-            await loop.SyncedAsync(s_syncTimeout, ct).ConfigureAwait(false); // a node that has just come would tell a follower that most keys are gone
-        }
-
-        Keys wanted = Keys.Of(keys, isPrefix);
-        var queue = new ChangeQueue(wanted, sets: true, deletes: true, onlyChanges: false);
+        ReadBudget budget = _budgets.Begin(caller);
+        ChangeQueue? queue = follow ? new ChangeQueue(keys, sets: true, deletes: true, onlyChanges: false) { Budget = budget } : null;
         try
         {
-            var items = new List<ChannelItem>();
-            int bytes = 0;
-            foreach (Change change in follow ? hub.Read(channel, wanted, queue, withSnapshot: true) : hub.Snapshot(channel, wanted))
+            if (follow && !loop.HasSynced && !loop.IsAlone)
             {
-                items.Add(Item(change));
-                bytes += change.Key.Length + change.Value.Length;
-                if (items.Count >= MostItems || bytes >= MostBytes)
-                {
-                    yield return [.. items];
-                    items.Clear();
-                    bytes = 0;
-                }
+                await loop.SyncedAsync(s_syncTimeout, ct).ConfigureAwait(false); // a node that has just come would tell a follower that most keys are gone
             }
 
-            if (items.Count > 0)
+            using ChannelReader reader = hub.Open(channel, keys, queue);
+            while (reader.Next() is { } page)
             {
-                yield return [.. items];
+                yield return [.. page.Select(Item)];
             }
 
             yield return [];
-            while (follow && await queue.WaitAsync(ct).ConfigureAwait(false))
+            while (queue is not null && await queue.WaitAsync(ct).ConfigureAwait(false))
             {
-                items.Clear();
-                for (bytes = 0; items.Count < MostItems && bytes < MostBytes && queue.TryTake(out Change change); bytes += change.Key.Length + change.Value.Length)
+                List<ChannelItem> items = [];
+                for (int bytes = 0; items.Count < MostItems && bytes < MostBytes && queue.TryTake(out Change change); bytes += change.Key.Length + change.Value.Length)
                 {
                     items.Add(Item(change));
                 }
 
-                yield return [.. items];
+                if (items.Count > 0)
+                {
+                    yield return [.. items];
+                }
             }
         }
         finally
         {
-            hub.Stop(queue);
+            queue?.Abandon();
+            _budgets.End(caller);
+        }
+
+        if (queue?.HasOverflowed == true)
+        {
+            throw new RpcException(RpcError.Overloaded, $"more than {ReadBudget.MostBytes} bytes of changes waited for this caller: follow the channel again, and take changes faster");
         }
 
         RefuseWhenStopping(follow); // else it was removed

@@ -51,6 +51,15 @@ public sealed class RpcCall
     /// <summary>The roles in the caller's certificate.</summary>
     public RpcRole CallerRoles => _connection.Peer.Roles;
 
+    /// <summary>The serial number of the caller's certificate, in hexadecimal digits. Another one after its holder has renewed it.</summary>
+    public string CallerSerial => _connection.Peer.Serials.FirstOrDefault() ?? "";
+
+    /// <summary>
+    /// The node in the caller's certificate (<c>gloox://node/ID</c>): the machine's store of certificates, which all agents, clients and spawned
+    /// processes of that store share. Null: the certificate states none, as those of your own authority may.
+    /// </summary>
+    public string? CallerNode => _connection.Peer.Node;
+
     /// <summary>What the caller's interceptors sent with the call. A caller can write anything there; it proves nothing.</summary>
     public IReadOnlyDictionary<string, string> Metadata { get; }
 
