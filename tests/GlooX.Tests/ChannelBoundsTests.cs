@@ -228,7 +228,12 @@ public sealed class ChannelBoundsTests
                     await channel.SetAsync("end", 1, ct: Ct);
                 }
 
-                isEnd |= change.Key == "end";
+                isEnd |= change is { Key: "end", Value: 2 };
+                if (change is { Key: "end", Value: 1 })
+                {
+                    await channel.SetAsync("end", 2, ct: Ct); // the last of the queue, where the first may be of a page
+                }
+
                 if (change.IsDelete)
                 {
                     told.Remove(change.Key);

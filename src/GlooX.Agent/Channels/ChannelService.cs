@@ -30,7 +30,8 @@ internal sealed class ChannelService(ChannelHub hub, ReplicationLoop loop) : ICh
 
     public ValueTask PushAsync(byte[] message, CancellationToken ct)
     {
-        loop.Receive(message, "another node");
+        RpcCall call = RpcCall.Current;
+        loop.Receive(message, call.Caller, call.CallerNode);
         return default;
     }
 

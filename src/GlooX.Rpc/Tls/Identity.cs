@@ -67,6 +67,9 @@ public sealed class Identity
     /// <summary>Shown to processes that this one connects to.</summary>
     public X509Certificate2 Client => Current.Client;
 
+    /// <summary>The node that the certificate for calling names (<c>gloox://node/ID</c>); null: it names none.</summary>
+    public string? Node => CertificateNames.Node(Client);
+
     /// <summary>The revoked serial numbers, from <see cref="Revoke"/> here or elsewhere in the grid.</summary>
     public IReadOnlyCollection<string> RevokedSerials => Current.RevokedSerials.Serials;
 

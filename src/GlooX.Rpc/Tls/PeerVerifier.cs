@@ -11,6 +11,9 @@ namespace GlooX.Tls;
 /// <param name="Node">The node that its certificate names, and those of the intermediate ones that name one; null: none, or not the same.</param>
 internal sealed record Peer(string Subject, RpcRole Roles, IReadOnlyList<string> Serials, string? Node = null)
 {
+    /// <summary>The host names and addresses in its certificate.</summary>
+    public IReadOnlyList<string> Hosts { get; init; } = [];
+
     /// <summary>A caller without a trusted certificate.</summary>
     public static readonly Peer Anonymous = new("anonymous", RpcRole.None, []);
 }
@@ -66,7 +69,7 @@ internal static class PeerVerifier
 
             string? node = CertificateNames.Node(shown);
             bool isOneNode = line.All(c => CertificateNames.Node(c) is not { } named || named == node);
-            peer = new Peer(shown.Subject, roles, [.. line.Select(c => RevokedSerials.Normal(c.SerialNumber))], isOneNode ? node : null);
+            peer = new Peer(shown.Subject, roles, [.. line.Select(c => RevokedSerials.Normal(c.SerialNumber))], isOneNode ? node : null) { Hosts = CertificateNames.Hosts(shown) };
         }
         catch (CryptographicException e)
         {
