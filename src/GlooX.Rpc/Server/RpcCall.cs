@@ -55,14 +55,11 @@ public sealed class RpcCall
     /// <summary>The roles in the caller's certificate.</summary>
     public RpcRole CallerRoles => _connection.Peer.Roles;
 
-    /// <summary>The serial number of the caller's certificate, in hexadecimal digits. Another one after its holder has renewed it.</summary>
-    public string CallerSerial => _connection.Peer.Serials.FirstOrDefault() ?? "";
-
-    /// <summary>
-    /// The node in the caller's certificate (<c>gloox://node/ID</c>): the machine's store of certificates, which all agents, clients and spawned
-    /// processes of that store share. Null: the certificate states none, as those of your own authority may.
-    /// </summary>
+    /// <summary>The node in the caller's certificate, and in that of the node that made it for a spawned process; null: it states none.</summary>
     public string? CallerNode => _connection.Peer.Node;
+
+    /// <summary>The serial number of the caller's certificate, in hexadecimal.</summary>
+    public string CallerSerial => _connection.Peer.Serials.Count > 0 ? _connection.Peer.Serials[0] : "";
 
     /// <summary>What the caller's interceptors sent with the call. A caller can write anything there; it proves nothing.</summary>
     public IReadOnlyDictionary<string, string> Metadata { get; }

@@ -53,7 +53,7 @@ public sealed class HostileMemberTests
             var gadget = new Gadget { Text = "x" };
             int before = s_made;
             var json = rogue.Serialization.FindSerializerFor(gadget);
-            Assert.IsType<Gadget>(json.FromBinary(json.ToBinary(gadget), typeof(Gadget)));
+            Assert.IsType<Gadget>(json.FromBinary<Gadget>(json.ToBinary(gadget)));
             Assert.Equal(before + 1, s_made);
             before = s_made;
 
