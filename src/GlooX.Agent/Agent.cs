@@ -26,7 +26,7 @@ namespace GlooX;
 public sealed class Agent : IAsyncDisposable
 {
     private static readonly TimeSpan s_look = TimeSpan.FromMilliseconds(20);
-    private readonly string _nodeId = Guid.NewGuid().ToString("N")[..12];
+    private string _nodeId = "";
     private readonly CancellationTokenSource _stop = new();
     private readonly IMachine _machine = Machine.Local(Path.GetTempPath());
     private RpcServer _server = null!;
@@ -370,6 +370,7 @@ public sealed class Agent : IAsyncDisposable
         _logger = (options.LoggerFactory ?? NullLoggerFactory.Instance).CreateLogger("GlooX.Agent");
         _ledger = new Ledger(AgentSetup.CapacityOf(options, _machine.Read()));
         _identity = identity;
+        _nodeId = AgentId.New(identity.AsAgent().Node);
         _weight = options.Weight;
         RequiresUser = options.RequireUser;
         _board = new NodeStatusCache(Describe, () => Peers, () => _grid?.Members ?? [], Service, PeerAt);
@@ -387,7 +388,7 @@ public sealed class Agent : IAsyncDisposable
         _link = new GridLink(identity.AsAgent(), () => _grid?.Members.Select(static m => m.Address) ?? [], TimeProvider.System);
         _server = new RpcServer(new RpcServerOptions { Identity = identity, Names = [.. names], AcceptJoins = true, LoggerFactory = options.LoggerFactory });
         _server.Add(new AgentService(this), IAgentService.ServiceName, AgentAccess.Table);
-        _server.Add(new PeerService(this), IPeerService.ServiceName, PeerService.Access);
+        _server.Add(new PeerService(this, _logger), IPeerService.ServiceName, PeerService.Access);
         _server.Add(new BundleService(_bundles), IBundleService.ServiceName, BundleService.Access);
         _addons = new AddonRegistry(this, _server, options.LoggerFactory ?? NullLoggerFactory.Instance, fault => AddonFaulted?.Invoke(this, fault));
         _spread = new GridAddons(this, _addons, (options.LoggerFactory ?? NullLoggerFactory.Instance).CreateLogger("GlooX.Addons"));
@@ -487,7 +488,8 @@ public sealed class Agent : IAsyncDisposable
     {
         if (_grid is { } grid)
         {
-            await grid.AcceptAsync(stream, System.Net.IPEndPoint.TryParse(peer.Address, out System.Net.IPEndPoint? remote) ? remote : null, _stop.Token).ConfigureAwait(false);
+            System.Net.IPEndPoint.TryParse(peer.Address, out System.Net.IPEndPoint? remote);
+            await grid.AcceptAsync(stream, new GridCaller(remote, peer.IsMadeFor), _stop.Token).ConfigureAwait(false);
         }
     }
 }

@@ -32,7 +32,12 @@ internal sealed class ChannelCreateOptions
     private readonly Option<string?> _key = Size("--max-key", "Longest key. Default: 1KB");
     private readonly Option<string?> _value = Size("--max-value", "Largest value. Default: 1MB");
 
-    public Option[] Options => [_durability, _acknowledge, _timeToLive, _entries, _size, _key, _value];
+    private readonly Option<string[]> _readers = Roles(
+        "--readers", "Which roles may read, agents in any case. Default: everybody", "agent", "client", "child", "observer");
+
+    private readonly Option<string[]> _writers = Roles("--writers", "Which roles may write, agents in any case. Default: agent, client, child", "agent", "client", "child");
+
+    public Option[] Options => [_durability, _acknowledge, _timeToLive, _entries, _size, _key, _value, _readers, _writers];
 
     /// <summary>Null: none of the options is given, and the channel may exist with any.</summary>
     /// <exception cref="ArgumentException">An option is not a size, or is out of its range.</exception>
@@ -48,8 +53,28 @@ internal sealed class ChannelCreateOptions
             MaxBytes = parsed.GetValue(_size) is { } size ? Needs.Size(size) : standard.MaxBytes,
             MaxKeyBytes = parsed.GetValue(_key) is { } key ? checked((int)Needs.Size(key)) : standard.MaxKeyBytes,
             MaxValueBytes = parsed.GetValue(_value) is { } value ? checked((int)Needs.Size(value)) : standard.MaxValueBytes,
+            Readers = parsed.GetValue(_readers) is { Length: > 0 } readers ? Roles(readers) : standard.Readers,
+            Writers = parsed.GetValue(_writers) is { Length: > 0 } writers ? Roles(writers) : standard.Writers,
         };
         return Array.Exists(Options, o => parsed.GetResult(o) is { Implicit: false }) ? read : null;
+    }
+
+    private static RpcRole Roles(string[] names) => names.Aggregate(RpcRole.None, static (all, name) => all | Enum.Parse<RpcRole>(name, ignoreCase: true));
+
+    private static Option<string[]> Roles(string name, string what, params string[] values)
+    {
+        var option = new Option<string[]>(name) { Description = what, HelpName = string.Join(',', values), AllowMultipleArgumentsPerToken = true };
+        option.CustomParser = result =>
+        {
+            string[] given = [.. result.Tokens.SelectMany(static t => t.Value.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries))];
+            if (Array.Find(given, g => !values.Contains(g, StringComparer.Ordinal)) is { } wrong)
+            {
+                result.AddError($"{name}: '{wrong}' is none of {string.Join(", ", values)}");
+            }
+
+            return given;
+        };
+        return option;
     }
 
     private static Option<string?> Size(string name, string what) => new(name) { Description = what, HelpName = "SIZE" };

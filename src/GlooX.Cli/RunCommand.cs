@@ -11,16 +11,17 @@ internal static class RunCommand
     {
         var what = new Argument<string[]>("PROGRAM [ARGUMENT]...") { Description = "A file or folder, which travels, or a command that the nodes have; write -- before it if its arguments begin with a dash", Arity = ArgumentArity.OneOrMore };
         var needs = new Needs();
+        var values = new ValueOptions();
         var surroundings = new Surroundings();
         Option<string> agent = Shared.Agent();
         Command command = Shared.Command("run", "Runs a program to its end on the node that suits best: its output comes here, its exit code is this one's (128 and the signal, if one ended it). Ctrl-C ends it.", "gloox run --memory 1GB -- ./render.sh --frames 100");
         command.Add(what);
-        foreach (Option option in (Option[])[.. needs.Options, .. surroundings.Options, agent])
+        foreach (Option option in (Option[])[.. needs.Options, .. values.Options, .. surroundings.Options, agent])
         {
             command.Add(option);
         }
 
-        command.SetAction((parsed, ct) => RunAsync(parsed.GetValue(agent)!, parsed.GetValue(what)!, new SpawnOptions { Provision = needs.Read(parsed), Environment = surroundings.Variables(parsed), User = surroundings.User(parsed) }, ct));
+        command.SetAction((parsed, ct) => RunAsync(parsed.GetValue(agent)!, parsed.GetValue(what)!, new SpawnOptions { Provision = needs.Read(parsed), Values = values.Read(parsed), Environment = surroundings.Variables(parsed), User = surroundings.User(parsed) }, ct));
         return command;
     }
 

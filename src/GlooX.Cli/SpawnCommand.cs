@@ -14,7 +14,7 @@ internal static class SpawnCommand
         var restart = new Option<string>("--restart") { Description = "Whether it is started again when it has ended: never, on-failure, always", DefaultValueFactory = _ => "never", HelpName = "WHEN" };
         var restarts = new Option<int?>("--max-restarts") { Description = "After how many restarts within 10 minutes it is given up. Default: 10", HelpName = "COUNT" };
         var keep = new Option<bool>("--keep-tmp") { Description = "Leave the process's own folder where it is when it has ended" };
-        var values = new Option<string[]>("--set") { Description = "A value for the process's Options.Values", HelpName = "KEY=VALUE", AllowMultipleArgumentsPerToken = false };
+        var values = new ValueOptions();
         var surroundings = new Surroundings();
         var command = new Option<string[]>("--command", "-c") { Description = "How an executable is run: once for the program, once for each argument. Default: the file itself", HelpName = "WORD", AllowMultipleArgumentsPerToken = false };
         var readyFile = new Option<bool>("--ready-file") { Description = "Wait until an executable has made the file that its GLOOX_READY_FILE names" };
@@ -23,7 +23,7 @@ internal static class SpawnCommand
         Option<string> agent = Shared.Agent();
         Command spawn = Shared.Command("spawn", "Spawns a process on the node of the grid that suits best. Its files travel: the node needs neither them nor an SDK.", "gloox spawn Child samples/demo/child.cs --set colour=blue\n  gloox spawn job.py --command python3 --command job.py");
         spawn.Add(what);
-        foreach (Option option in (Option[])[url, strategy, daemonize, restart, restarts, keep, .. needs.Options, values, .. surroundings.Options, command, readyFile, readyLine, agent])
+        foreach (Option option in (Option[])[url, strategy, daemonize, restart, restarts, keep, .. needs.Options, .. values.Options, .. surroundings.Options, command, readyFile, readyLine, agent])
         {
             spawn.Add(option);
         }
@@ -38,7 +38,7 @@ internal static class SpawnCommand
                 Restart = Policy(parsed.GetValue(restart)!, parsed.GetValue(restarts)),
                 KeepTmpDir = parsed.GetValue(keep),
                 Provision = needs.Read(parsed),
-                Values = Surroundings.Pairs(parsed.GetValue(values)),
+                Values = values.Read(parsed),
                 Environment = surroundings.Variables(parsed),
                 User = surroundings.User(parsed),
                 Command = parsed.GetValue(command) ?? [],

@@ -135,7 +135,7 @@ internal sealed class GridMembership : IMembership
     }
 
     /// <inheritdoc/>
-    public async Task AcceptAsync(Stream stream, EndPoint? remote, CancellationToken ct)
+    public async Task AcceptAsync(Stream stream, GridCaller caller, CancellationToken ct)
     {
         await using (stream.ConfigureAwait(false))
         {
@@ -150,16 +150,16 @@ internal sealed class GridMembership : IMembership
 
                 if (_local.Engine is { } engine && engine.Incarnation == wanted)
                 {
-                    await engine.AcceptAsync(stream, remote, ct).ConfigureAwait(false);
+                    await engine.AcceptAsync(stream, caller, ct).ConfigureAwait(false);
                 }
                 else
                 {
-                    _logger.StreamRefused(remote?.ToString(), $"the engine {wanted} does not run here");
+                    _logger.StreamRefused(caller.Remote?.ToString(), $"the engine {wanted} does not run here");
                 }
             }
             catch (Exception e) when (e is IOException or OperationCanceledException or ObjectDisposedException)
             {
-                _logger.StreamRefused(remote?.ToString(), e.Message);
+                _logger.StreamRefused(caller.Remote?.ToString(), e.Message);
             }
         }
     }

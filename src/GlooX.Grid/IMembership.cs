@@ -68,7 +68,7 @@ internal interface IMembership : IAsyncDisposable
     /// Serves an inbound grid stream, which it disposes at the end. Completes without an exception when the stream has ended: at once
     /// when the stream was meant for an engine that no longer runs.
     /// </summary>
-    Task AcceptAsync(Stream stream, EndPoint? remote, CancellationToken ct);
+    Task AcceptAsync(Stream stream, GridCaller caller, CancellationToken ct);
 
     /// <summary>
     /// Removes the member at <paramref name="address"/> from the list of all members, because it said goodbye or is known to be dead.

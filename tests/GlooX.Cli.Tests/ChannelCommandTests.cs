@@ -88,6 +88,24 @@ public sealed class ChannelCommandTests
     }
 
     [Fact]
+    public async Task A_channel_is_created_for_readers_and_writers()
+    {
+        await using var shell = new Shell();
+        string url = Shell.FreeUrl();
+        await shell.AgentAsync("--url", url);
+        Outcome created = await shell.GlooXAsync("channel", "create", "ballots", "--readers", "client,observer", "--writers", "child", "--agent", url);
+        Assert.Equal((0, ""), (created.Code, created.Errors));
+        Outcome written = await shell.GlooXAsync("channel", "set", "ballots", "a", "1", "--agent", url);
+        Assert.NotEqual(0, written.Code);
+        Assert.Contains("the channel 'ballots' may be written by", written.Errors, StringComparison.Ordinal);
+        Outcome read = await shell.GlooXAsync("channel", "get", "ballots", "--agent", url);
+        Assert.Equal((0, "{}"), (read.Code, read.Output.Trim()));
+        Outcome nonsense = await shell.GlooXAsync("channel", "create", "x", "--writers", "observer", "--agent", url);
+        Assert.Equal(2, nonsense.Code);
+        Assert.Contains("'observer' is none of agent, client, child", nonsense.Errors, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task An_agent_of_the_shell_has_the_add_ons_and_the_folder_that_it_is_given()
     {
         const string Payload = "tests/GlooX.Tests.Payload/bin/Release/net10.0/GlooX.Tests.Payload.dll";

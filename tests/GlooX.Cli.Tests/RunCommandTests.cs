@@ -20,6 +20,30 @@ public sealed class RunCommandTests
     }
 
     [Fact]
+    public async Task A_secret_comes_from_a_file_or_the_input_and_is_in_no_list_of_processes()
+    {
+        await using var shell = new Shell();
+        string agent = Shell.FreeUrl();
+        await shell.AgentAsync("--url", agent);
+        await File.WriteAllTextAsync(shell["secret"], "hunter2\n");
+        await File.WriteAllTextAsync(shell["job.sh"], "#!/bin/sh\ncat\n"); // the options come on the standard input
+        string[] run = ["run", "--agent", agent, "--set", $"file=@{shell["secret"]}", "--set", "input=-", "--set", "text=@@x", "--", shell["job.sh"]];
+        Outcome given = await shell.RunAsync("sh", ["-c", "printf 'from the input\\n' | dotnet \"$@\"", "sh", Shell.Tool, .. run]);
+        Assert.Equal((0, ""), (given.Code, given.Errors));
+        foreach (string expected in new[] { "\"file\":\"hunter2\"", "\"input\":\"from the input\"", "\"text\":\"@x\"" })
+        {
+            Assert.Contains(expected, given.Output.Replace(": ", ":", StringComparison.Ordinal), StringComparison.Ordinal);
+        }
+
+        foreach ((string[] values, string why) in new (string[], string)[] { (["--set", "a=@/no/such/file"], "--set a=@/no/such/file"), (["--set", "a=-", "--set", "b=-"], "give --set KEY=- once") })
+        {
+            Outcome refused = await shell.GlooXAsync(["spawn", shell["job.sh"], .. values, "--agent", agent]);
+            Assert.NotEqual(0, refused.Code);
+            Assert.Contains(why, refused.Errors, StringComparison.Ordinal);
+        }
+    }
+
+    [Fact]
     public async Task An_agent_whose_console_nobody_reads_runs_kills_and_stops()
     {
         await using var shell = new Shell { Reads = false };

@@ -30,6 +30,9 @@ internal sealed class TcpWire : IGridTransport, IAsyncDisposable
 
     public int Port { get; }
 
+    /// <summary>What callers may be; null: anything.</summary>
+    public Predicate<string>? MayBe { get; set; }
+
     public Gate Gate { get; } = new();
 
     /// <summary>A port below the range from which the system takes the ports of outgoing connections, so that nobody else gets it.</summary>
@@ -153,7 +156,7 @@ internal sealed class TcpWire : IGridTransport, IAsyncDisposable
             await stream.ReadExactlyAsync(kind, _stop.Token);
             if (kind[0] == Grid)
             {
-                await membership.AcceptAsync(stream, socket.RemoteEndPoint, _stop.Token);
+                await membership.AcceptAsync(stream, new GridCaller(socket.RemoteEndPoint, MayBe), _stop.Token);
             }
             else
             {

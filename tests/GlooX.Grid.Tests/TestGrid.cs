@@ -109,6 +109,8 @@ internal sealed class TestNode : ILogger, IAsyncDisposable
 
     public string Address { get; }
 
+    public TcpWire Wire => _wire;
+
     public int Port => _wire.Port;
 
     public GridState State => Membership.State;

@@ -371,6 +371,60 @@ public sealed class AddonTests
     }
 
     [Fact]
+    public async Task The_settings_and_the_token_of_an_add_on_for_the_whole_grid_are_read_by_agents_alone_and_the_token_by_nobody()
+    {
+        await using TestGrid grid = await TestGrid.StartAsync(new AgentOptions { WarmHosts = 0 }, new AgentOptions { WarmHosts = 0 });
+        const string Secret = "s3cret-of-the-vault";
+        var options = new AddonOptions { Values = new Dictionary<string, string> { ["greeting"] = "hunter2" }, Token = Secret };
+        await grid.Client.AttachAddonEverywhereAsync("vault", new AddonSource(TestGrid.Payload, nameof(Greeter)), options, Ct);
+
+        Identity child = Identity.Load().TryCreateChild(RpcRole.Child)!;
+        foreach (RpcClientOptions caller in new[] { new RpcClientOptions(), new RpcClientOptions { Identity = child } })
+        {
+            await using GlooXClient other = new GlooXClient(grid.Agents[1].Url, caller);
+            IChannel<object?> channel = other.Channel("gloox.addons");
+            await ForbiddenAsync(async () => await channel.TryGetAsync("vault", Ct));
+            await ForbiddenAsync(async () => await channel.SumAsync("vault", Ct));
+            await ForbiddenAsync(async () => await channel.CountAsync(Ct));
+            await ForbiddenAsync(async () => await channel.OptionsAsync(Ct));
+            await ForbiddenAsync(async () => await channel.ToDictionaryAsync(Ct));
+            await ForbiddenAsync(async () => await channel.WaitForAsync("vault", ct: Ct));
+            Assert.DoesNotContain("gloox.addons", await other.ChannelsAsync(Ct));
+        }
+
+        // What lies in the channel does not hold the token, and yet the token opens the add-on, on the node that was told of it too.
+        Assert.True(grid.Agents[1].Hub.TryGet("gloox.addons", "vault", out byte[] kept, out _));
+        Assert.True(kept.AsSpan().IndexOf("hunter2"u8) > 0);
+        Assert.True(kept.AsSpan().IndexOf(System.Text.Encoding.UTF8.GetBytes(Secret)) < 0);
+        foreach (Agent agent in grid.Agents)
+        {
+            await using GlooXClient knows = new GlooXClient(agent.Url, new RpcClientOptions { Tokens = new Dictionary<string, string> { ["addon.vault"] = Secret } });
+            Assert.Equal("hunter2, Ada, from vault", await knows.CallAddonAsync<string>("vault/Greet", "Ada"));
+            await using GlooXClient guesses = new GlooXClient(agent.Url, new RpcClientOptions { Tokens = new Dictionary<string, string> { ["addon.vault"] = RpcAccess.HashOf(Secret) } });
+            Assert.Equal(RpcError.Forbidden, (await FailAsync(guesses.CallAddonAsync<string>("vault/Greet", "Ada"))).Code);
+        }
+    }
+
+    [Fact]
+    public async Task The_channel_of_an_add_on_is_written_by_agents_alone()
+    {
+        await using TestGrid grid = await TestGrid.StartAsync();
+        await ForbiddenAsync(async () => await grid.Client.CreateChannelAsync("addon.early", ct: Ct));
+        await grid.Agents[0].AttachAddonAsync("keeper", async (AddonContext context, string key, int value) => await (await context.ChannelAsync()).SetAsync(key, value));
+        await grid.Client.CallAddonAsync<object>("keeper", "a", 7);
+        IChannel<int> channel = grid.Client.Channel<int>("addon.keeper");
+        Assert.Equal(7, await channel.GetAsync("a", Ct));
+        await ForbiddenAsync(async () => await channel.SetAsync("a", 8, ct: Ct));
+        await ForbiddenAsync(async () => await channel.SetManyAsync([new("a", 8)], ct: Ct));
+        await ForbiddenAsync(async () => await channel.AddAsync("n", ct: Ct));
+        await ForbiddenAsync(async () => await channel.DeleteAsync("a", ct: Ct));
+        await ForbiddenAsync(async () => await grid.Client.RemoveChannelAsync("addon.keeper", Ct));
+        Assert.Equal(7, await channel.GetAsync("a", Ct));
+    }
+
+    private static async Task ForbiddenAsync(Func<Task> act) => Assert.Equal(RpcError.Forbidden, (await Assert.ThrowsAsync<RpcException>(act)).Code);
+
+    [Fact]
     public async Task An_add_on_has_a_channel_of_its_own()
     {
         await using TestGrid grid = await TestGrid.StartAsync(new AgentOptions { WarmHosts = 0 }, new AgentOptions { WarmHosts = 0 });

@@ -315,6 +315,39 @@ public sealed class ChannelTests
     }
 
     [Fact]
+    public async Task A_channel_is_read_and_written_by_the_roles_that_its_options_name()
+    {
+        await using var grid = await TestGrid.StartAsync(Plain, Plain);
+        var options = new ChannelOptions { Readers = RpcRole.Client, Writers = RpcRole.Child };
+        await grid.Client.CreateChannelAsync("ballots", options);
+        Assert.Equal(options, await grid.Agents[1].Channel("ballots").OptionsAsync());
+        await using var child = new GlooXClient(grid.Agents[1].Url, new RpcClientOptions { Identity = Identity.Load().TryCreateChild(RpcRole.Child) });
+        await using var client = new GlooXClient(grid.Agents[1].Url);
+        await child.Channel<int>("ballots").SetAsync("a", 1, ToAll);
+        Assert.Equal(1, await client.Channel<int>("ballots").GetAsync("a"));
+        Assert.Equal(1, await grid.Agents[0].Channel<int>("ballots").GetAsync("a"));
+        Func<Task>[] refused =
+        [
+            async () => await child.Channel<int>("ballots").GetAsync("a"),
+            async () => await child.Channel<int>("ballots").CountAsync(),
+            async () => await child.Channel<int>("ballots").ToDictionaryAsync(),
+            async () => await client.Channel<int>("ballots").SetAsync("a", 2),
+            async () => await client.Channel<int>("ballots").AddAsync("n"),
+            async () => await client.RemoveChannelAsync("ballots"),
+        ];
+        foreach (Func<Task> act in refused)
+        {
+            RpcException error = await Assert.ThrowsAsync<RpcException>(act);
+            Assert.Equal(RpcError.Forbidden, error.Code);
+            Assert.Contains("the channel 'ballots' may be", error.Message, StringComparison.Ordinal);
+        }
+
+        Assert.Contains("ballots", await child.ChannelsAsync());
+        await Assert.ThrowsAsync<ArgumentException>(() => grid.Agents[0].CreateChannelAsync("x", new ChannelOptions { Writers = RpcRole.Observer }));
+        await Assert.ThrowsAsync<ArgumentException>(() => grid.Agents[0].CreateChannelAsync("x", new ChannelOptions { Readers = RpcRole.None }));
+    }
+
+    [Fact]
     public async Task Scripts_name_channels_and_keys_as_members()
     {
         await using var grid = await TestGrid.StartAsync(Plain);

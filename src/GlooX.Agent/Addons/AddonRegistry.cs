@@ -93,7 +93,7 @@ internal sealed class AddonRegistry(Agent node, RpcServer server, ILoggerFactory
                 await StartAsync(addon, context, ct).ConfigureAwait(false);
             }
 
-            server.AddDispatcher(dispatcher, target, AddonRequest.ServiceOf(name), new RpcAccess { Roles = options.Roles, Token = options.Token });
+            server.AddDispatcher(dispatcher, target, AddonRequest.ServiceOf(name), new RpcAccess { Roles = options.Roles, Token = options.Token, TokenHash = options.TokenHash });
             _attached[name] = attached;
         }
         catch

@@ -10,7 +10,7 @@ namespace GlooX.Addons;
 /// </summary>
 internal sealed partial class GridAddons(Agent node, AddonRegistry desk, ILogger logger)
 {
-    public const string ChannelName = ChannelService.Reserved + "addons";
+    public const string ChannelName = ChannelAccess.AgentsOnly + "addons";
     private static readonly TimeSpan s_look = TimeSpan.FromMilliseconds(500);
     private static readonly TimeSpan s_sweep = TimeSpan.FromSeconds(5);
     private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(60);

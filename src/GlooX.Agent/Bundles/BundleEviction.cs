@@ -14,16 +14,19 @@ internal sealed class BundleEviction(StoreFolders folders, long maxBytes)
     // Files that came for a bundle that is not laid out yet are nobody's; after this long, nobody waits for them.
     private static readonly TimeSpan s_unclaimed = TimeSpan.FromMinutes(10);
 
-    /// <summary>Returns when so much more fits.</summary>
+    /// <summary>
+    /// Makes room for so much more, and reserves it: nobody else who makes room, in whichever process, counts on it until the reservation is
+    /// disposed. What has come is taken off the reservation, since it counts as what is there.
+    /// </summary>
     /// <param name="bytes">How much.</param>
     /// <param name="keep">Whose files stay.</param>
     /// <param name="ct">Cancels the operation.</param>
     /// <exception cref="BundleException">It does not, even without all that may go.</exception>
-    public async Task MakeAsync(long bytes, BundleManifest keep, CancellationToken ct)
+    public async Task<BundleReservation> ReserveAsync(long bytes, BundleManifest keep, CancellationToken ct)
     {
         if (bytes == 0)
         {
-            return;
+            return BundleReservation.Nothing;
         }
 
         FileStream alone = await FileLock.TakeAsync(folders.RoomLock, ct).ConfigureAwait(false);
@@ -31,7 +34,7 @@ internal sealed class BundleEviction(StoreFolders folders, long maxBytes)
         {
             List<Laid> laid = [.. Directory.EnumerateDirectories(folders.Bundles).Select(Read).OfType<Laid>().OrderBy(static l => l.Used)];
             Dictionary<string, int> claims = new(StringComparer.Ordinal);
-            long total = 0;
+            long total = folders.Reserved();
             foreach (Laid bundle in laid)
             {
                 total += bundle.Copies;
@@ -62,9 +65,9 @@ internal sealed class BundleEviction(StoreFolders folders, long maxBytes)
 
             foreach (Laid oldest in laid)
             {
-                if (total + bytes <= maxBytes)
+                if (total <= maxBytes - bytes)
                 {
-                    return;
+                    break;
                 }
 
                 if (oldest.Id != keep.Id && Remove(oldest.Id))
@@ -78,10 +81,12 @@ internal sealed class BundleEviction(StoreFolders folders, long maxBytes)
                 }
             }
 
-            if (total + bytes > maxBytes)
+            if (total > maxBytes - bytes)
             {
                 throw new BundleException($"there is no room for {bytes} bytes among the bundles in {folders.Root}: {total} bytes of {maxBytes} are in use by what runs or is on its way. Raise AgentOptions.MaxBundleBytes, or end processes");
             }
+
+            return new BundleReservation(folders.NewReservation(), bytes);
         }
     }
 

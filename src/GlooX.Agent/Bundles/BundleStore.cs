@@ -98,13 +98,14 @@ internal sealed class BundleStore : IDisposable
             throw new BundleException("the files that are sent are not those of the manifest, each once and in order");
         }
 
-        await _room.MakeAsync(indexes.Sum(i => manifest.Files[i].Size), manifest, ct).ConfigureAwait(false);
+        using BundleReservation reserved = await _room.ReserveAsync(indexes.Sum(i => manifest.Files[i].Size), manifest, ct).ConfigureAwait(false);
         var source = new FileSplitter(content, ct);
         await using (source.ConfigureAwait(false))
         {
             foreach (BundleFile file in indexes.Select(i => manifest.Files[i]))
             {
                 await ReceiveAsync(file, source).ConfigureAwait(false);
+                reserved.Reduce(file.Size);
             }
 
             await source.EndAsync().ConfigureAwait(false);
@@ -121,7 +122,8 @@ internal sealed class BundleStore : IDisposable
             return true;
         }
 
-        await _room.MakeAsync(manifest.Files.Where(static f => f.Executable).Sum(static f => f.Size), manifest, ct).ConfigureAwait(false);
+        long copies = manifest.Files.Where(static f => f.Executable).Sum(static f => f.Size);
+        using BundleReservation reserved = await _room.ReserveAsync(copies, manifest, ct).ConfigureAwait(false);
         string unfinished = GlooXHome.CreateFolder(_folders.NewIncoming());
         try
         {

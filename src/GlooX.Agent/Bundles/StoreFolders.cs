@@ -9,6 +9,7 @@ namespace GlooX.Bundles;
 /// </summary>
 internal sealed class StoreFolders : IDisposable
 {
+    private const string ReservationSuffix = ".reserved";
     private static readonly TimeSpan s_keepLock = TimeSpan.FromDays(1);
     private readonly FileStream _mine;
 
@@ -18,8 +19,9 @@ internal sealed class StoreFolders : IDisposable
         Files = GlooXHome.CreateFolder(Path.Combine(root, "files"));
         Bundles = GlooXHome.CreateFolder(Path.Combine(root, "bundles"));
         Locks = GlooXHome.CreateFolder(Path.Combine(root, "locks"));
-        string incoming = GlooXHome.CreateFolder(Path.Combine(root, "incoming"));
+        string incoming = AllIncoming = GlooXHome.CreateFolder(Path.Combine(root, "incoming"));
         Sweep(incoming);
+        SweepLocks();
 
         // Its lock first: a folder without one is a leftover.
         Incoming = Path.Combine(incoming, Guid.NewGuid().ToString("N"));
@@ -38,6 +40,8 @@ internal sealed class StoreFolders : IDisposable
     /// <summary>This store's own.</summary>
     public string Incoming { get; }
 
+    private string AllIncoming { get; }
+
     /// <summary>Taken by whoever makes room.</summary>
     public string RoomLock => Path.Combine(Root, "room.lock");
 
@@ -52,6 +56,17 @@ internal sealed class StoreFolders : IDisposable
     public string Lock(string id) => Path.Combine(Locks, id);
 
     public string NewIncoming() => Path.Combine(Incoming, Guid.NewGuid().ToString("N"));
+
+    /// <summary>A file that is as long as what its maker has reserved. It ends with its maker, who removes it, or whose folder is swept.</summary>
+    public string NewReservation() => NewIncoming() + ReservationSuffix;
+
+    /// <summary>How many bytes are reserved by all processes that live. Under <see cref="RoomLock"/>.</summary>
+    public long Reserved()
+    {
+        Sweep(AllIncoming);
+        return new DirectoryInfo(AllIncoming).EnumerateFiles("*" + ReservationSuffix, new EnumerationOptions { RecurseSubdirectories = true, MaxRecursionDepth = 1 })
+            .Sum(static f => LengthOf(f));
+    }
 
     public void Dispose()
     {
@@ -70,8 +85,8 @@ internal sealed class StoreFolders : IDisposable
         }
     }
 
-    // What processes left that died in the middle, and locks of bundles that are long gone.
-    private void Sweep(string incoming)
+    // What processes left that died in the middle.
+    private static void Sweep(string incoming)
     {
         foreach (string folder in Directory.EnumerateDirectories(incoming))
         {
@@ -82,13 +97,29 @@ internal sealed class StoreFolders : IDisposable
         {
             Remove(alone, static () => { });
         }
+    }
 
+    // Locks of bundles that are long gone.
+    private void SweepLocks()
+    {
         foreach (string id in Directory.EnumerateFiles(Locks))
         {
             if (!Directory.Exists(Bundle(Path.GetFileName(id))) && System.IO.File.GetLastWriteTimeUtc(id) < DateTime.UtcNow - s_keepLock)
             {
                 Remove(id, static () => { });
             }
+        }
+    }
+
+    private static long LengthOf(FileInfo file)
+    {
+        try
+        {
+            return file.Length;
+        }
+        catch (FileNotFoundException)
+        {
+            return 0; // given back meanwhile
         }
     }
 

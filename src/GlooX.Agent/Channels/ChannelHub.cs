@@ -22,6 +22,23 @@ internal sealed class ChannelHub(ReplicationLoop loop, ILogger logger)
         }
     }
 
+    /// <summary>Null: there is no such channel.</summary>
+    public ChannelSpec? TrySpec(string channel)
+    {
+        lock (loop.Gate)
+        {
+            return channel.Length == 0 ? null : loop.Core.Find(channel)?.Spec;
+        }
+    }
+
+    public IReadOnlyList<(string Name, ChannelSpec Spec)> Specs()
+    {
+        lock (loop.Gate)
+        {
+            return [.. loop.Core.Channels.Values.Select(static r => (r.Name, r.Spec))];
+        }
+    }
+
     public async Task CreateAsync(string channel, ChannelOptions? options, CancellationToken ct)
     {
         ChannelSpec spec = (options ?? new ChannelOptions()).ToSpec();
@@ -140,12 +157,7 @@ internal sealed class ChannelHub(ReplicationLoop loop, ILogger logger)
         lock (loop.Gate)
         {
             replica = Find(channel);
-            ChannelLimits.CheckKey(key, replica.Spec, "a key", channel);
-            if (replica.Find(key) is { IsLive: true })
-            {
-                throw new ChannelException(ChannelError.WrongKind, channel, $"the key '{key}' holds a value and is no counter: delete it first");
-            }
-
+            ChannelLimits.CheckCounter(replica, key, loop.Core.Self);
             entry = loop.Core.Add(replica, key, delta, Level(replica, options) != AckLevel.Local, loop.Now);
             sum = replica.Counters[key].Sum;
             drained = loop.Drain();
@@ -197,6 +209,15 @@ internal sealed class ChannelHub(ReplicationLoop loop, ILogger logger)
             Replica replica = Find(channel);
             loop.Read(replica, queue);
             return withSnapshot ? Snapshot(replica, keys) : [];
+        }
+    }
+
+    /// <summary>Reads a channel page by page and, with a queue, what changes from then on; the caller disposes the reader, which ends the queue.</summary>
+    public ChannelReader Open(string channel, Keys keys, ChangeQueue? queue)
+    {
+        lock (loop.Gate)
+        {
+            return new ChannelReader(loop, Find(channel), keys, queue);
         }
     }
 

@@ -7,11 +7,10 @@ namespace GlooX.Channels;
 
 internal sealed class ChannelService(ChannelHub hub, ReplicationLoop loop) : IChannelService
 {
-    /// <summary>How the names of channels begin that only agents themselves may write: callers are refused.</summary>
-    public const string Reserved = "gloox.";
     private static readonly TimeSpan s_syncTimeout = TimeSpan.FromSeconds(5);
     private const int MostItems = 512;
     private const int MostBytes = 64 * 1024;
+    private readonly ReadBudgets _budgets = new();
 
     public static RpcAccess Access { get; } = new()
     {
@@ -31,15 +30,21 @@ internal sealed class ChannelService(ChannelHub hub, ReplicationLoop loop) : ICh
 
     public ValueTask PushAsync(byte[] message, CancellationToken ct)
     {
-        loop.Receive(message, "another node");
+        RpcCall call = RpcCall.Current;
+        loop.Receive(message, call.Caller, call.CallerNode);
         return default;
     }
 
-    public ValueTask<string[]> NamesAsync(CancellationToken ct) => new([.. hub.Names()]);
+    /// <summary>Of the channels that the caller may read or write.</summary>
+    public ValueTask<string[]> NamesAsync(CancellationToken ct)
+    {
+        RpcRole caller = RpcCall.Current.CallerRoles;
+        return new([.. hub.Specs().Where(c => ChannelAccess.MayRead(c.Name, c.Spec, caller) || ChannelAccess.MayWrite(c.Name, c.Spec, caller)).Select(static c => c.Name)]);
+    }
 
     public ValueTask<ChannelReply> CreateAsync(string channel, ChannelOptions? options, CancellationToken ct) => ReplyAsync(async () =>
     {
-        RefuseReserved(channel);
+        ChannelAccess.CheckCreation(channel, RpcCall.Current.CallerRoles);
         await hub.CreateAsync(channel, options, ct).ConfigureAwait(false);
         return new ChannelReply();
     });
@@ -48,7 +53,7 @@ internal sealed class ChannelService(ChannelHub hub, ReplicationLoop loop) : ICh
     {
         try
         {
-            return new(hub.Spec(channel).ToOptions());
+            return new(hub.Spec(Readable(channel)).ToOptions());
         }
         catch (ChannelException)
         {
@@ -57,71 +62,70 @@ internal sealed class ChannelService(ChannelHub hub, ReplicationLoop loop) : ICh
     }
 
     public ValueTask<ChannelReply> RemoveAsync(string channel, CancellationToken ct) =>
-        ReplyAsync(async () => new ChannelReply(Number: await hub.RemoveAsync(RefuseReserved(channel), ct).ConfigureAwait(false) ? 1 : 0));
+        ReplyAsync(async () => new ChannelReply(Number: await hub.RemoveAsync(Writable(channel), ct).ConfigureAwait(false) ? 1 : 0));
 
     public ValueTask<ChannelReply> WriteAsync(ChannelWrite write, CancellationToken ct) => ReplyAsync(async () => new ChannelReply(
-        Number: await hub.WriteAsync(RefuseReserved(write.Channel), write.Key, write.Value, write.Options, write.Expected ? new Stamp(write.Time, write.Node) : null, ct).ConfigureAwait(false) ? 1 : 0));
+        Number: await hub.WriteAsync(Writable(write.Channel), write.Key, write.Value, write.Options, write.Expected ? new Stamp(write.Time, write.Node) : null, ct).ConfigureAwait(false) ? 1 : 0));
 
     public ValueTask<ChannelReply> WriteManyAsync(ChannelWrite write, string[] keys, byte[][] values, CancellationToken ct) => ReplyAsync(async () =>
     {
-        await hub.WriteManyAsync(RefuseReserved(write.Channel), [.. keys.Zip(values, KeyValuePair.Create)], write.Options, ct).ConfigureAwait(false);
+        await hub.WriteManyAsync(Writable(write.Channel), [.. keys.Zip(values, KeyValuePair.Create)], write.Options, ct).ConfigureAwait(false);
         return new ChannelReply();
     });
 
     public ValueTask<ChannelReply> AddAsync(ChannelWrite write, long delta, CancellationToken ct) =>
-        ReplyAsync(async () => new ChannelReply(Number: await hub.AddAsync(RefuseReserved(write.Channel), write.Key, delta, write.Options, ct).ConfigureAwait(false)));
+        ReplyAsync(async () => new ChannelReply(Number: await hub.AddAsync(Writable(write.Channel), write.Key, delta, write.Options, ct).ConfigureAwait(false)));
 
     public ValueTask<ChannelReply> GetAsync(string channel, string key, CancellationToken ct) => ReplyAsync(() => Task.FromResult(
-        hub.TryGet(channel, key, out byte[] value, out Stamp version) ? new ChannelReply(Number: hub.Sum(channel, key), Value: value, Time: version.Time, Node: version.Node) : new ChannelReply()));
+        hub.TryGet(Readable(channel), key, out byte[] value, out Stamp version) ? new ChannelReply(Number: hub.Sum(channel, key), Value: value, Time: version.Time, Node: version.Node) : new ChannelReply()));
 
-    public ValueTask<ChannelReply> CountAsync(string channel, CancellationToken ct) => ReplyAsync(() => Task.FromResult(new ChannelReply(Number: hub.Count(channel))));
+    public ValueTask<ChannelReply> CountAsync(string channel, CancellationToken ct) => ReplyAsync(() => Task.FromResult(new ChannelReply(Number: hub.Count(Readable(channel)))));
 
-    public async IAsyncEnumerable<ChannelItem[]> WatchAsync(string channel, string? keys, bool isPrefix, bool follow, [EnumeratorCancellation] CancellationToken ct)
+    public IAsyncEnumerable<ChannelItem[]> WatchAsync(string channel, string? keys, bool isPrefix, bool follow, CancellationToken ct) =>
+        ReadAsync(Readable(channel), RpcCall.Current.CallerSerial, Keys.Of(keys, isPrefix), follow, ct);
+
+    private async IAsyncEnumerable<ChannelItem[]> ReadAsync(string channel, string caller, Keys keys, bool follow, [EnumeratorCancellation] CancellationToken ct)
     {
         RefuseWhenStopping(follow);
-        if (follow && !loop.HasSynced && !loop.IsAlone)
-        {
-            await loop.SyncedAsync(s_syncTimeout, ct).ConfigureAwait(false); // a node that has just come would tell a follower that most keys are gone
-        }
-
-        Keys wanted = Keys.Of(keys, isPrefix);
-        var queue = new ChangeQueue(wanted, sets: true, deletes: true, onlyChanges: false);
+        ReadBudget budget = _budgets.Begin(caller);
+        ChangeQueue? queue = follow ? new ChangeQueue(keys, sets: true, deletes: true, onlyChanges: false) { Budget = budget } : null;
         try
         {
-            var items = new List<ChannelItem>();
-            int bytes = 0;
-            foreach (Change change in follow ? hub.Read(channel, wanted, queue, withSnapshot: true) : hub.Snapshot(channel, wanted))
+            if (follow && !loop.HasSynced && !loop.IsAlone)
             {
-                items.Add(Item(change));
-                bytes += change.Key.Length + change.Value.Length;
-                if (items.Count >= MostItems || bytes >= MostBytes)
-                {
-                    yield return [.. items];
-                    items.Clear();
-                    bytes = 0;
-                }
+                await loop.SyncedAsync(s_syncTimeout, ct).ConfigureAwait(false); // a node that has just come would tell a follower that most keys are gone
             }
 
-            if (items.Count > 0)
+            using ChannelReader reader = hub.Open(channel, keys, queue);
+            while (reader.Next() is { } page)
             {
-                yield return [.. items];
+                yield return [.. page.Select(Item)];
             }
 
             yield return [];
-            while (follow && await queue.WaitAsync(ct).ConfigureAwait(false))
+            while (queue is not null && await queue.WaitAsync(ct).ConfigureAwait(false))
             {
-                items.Clear();
-                for (bytes = 0; items.Count < MostItems && bytes < MostBytes && queue.TryTake(out Change change); bytes += change.Key.Length + change.Value.Length)
+                List<ChannelItem> items = [];
+                for (int bytes = 0; items.Count < MostItems && bytes < MostBytes && queue.TryTake(out Change change); bytes += change.Key.Length + change.Value.Length)
                 {
                     items.Add(Item(change));
                 }
 
-                yield return [.. items];
+                if (items.Count > 0)
+                {
+                    yield return [.. items];
+                }
             }
         }
         finally
         {
-            hub.Stop(queue);
+            queue?.Abandon();
+            _budgets.End(caller);
+        }
+
+        if (queue?.HasOverflowed == true)
+        {
+            throw new RpcException(RpcError.Overloaded, $"more than {ReadBudget.MostBytes} bytes of changes waited for this caller: follow the channel again, and take changes faster");
         }
 
         RefuseWhenStopping(follow); // else it was removed
@@ -136,10 +140,12 @@ internal sealed class ChannelService(ChannelHub hub, ReplicationLoop loop) : ICh
         }
     }
 
-    // What is in them decides which code runs in every agent.
-    private static string RefuseReserved(string channel) => channel.StartsWith(Reserved, StringComparison.Ordinal)
-        ? throw new RpcException(RpcError.Forbidden, $"the channel '{channel}' is the agents' own: names that begin with '{Reserved}' are reserved")
-        : channel;
+    /// <exception cref="RpcException"><see cref="RpcError.Forbidden"/>.</exception>
+    /// <exception cref="ChannelException">There is no such channel.</exception>
+    private string Readable(string channel) => ChannelAccess.Readable(channel, hub.TrySpec(channel), RpcCall.Current.CallerRoles);
+
+    /// <inheritdoc cref="Readable"/>
+    private string Writable(string channel) => ChannelAccess.Writable(channel, hub.TrySpec(channel), RpcCall.Current.CallerRoles);
 
     private static ChannelItem Item(Change change) => new(change.Key, change.Kind == ChangeKind.Delete, change.Value, change.Version.Time, change.Version.Node);
 

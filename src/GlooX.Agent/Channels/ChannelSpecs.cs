@@ -11,7 +11,7 @@ internal static class ChannelSpecs
         options.Checked();
         return new ChannelSpec(
             1, true, options.MaxEntries, options.MaxBytes, options.MaxKeyBytes, options.MaxValueBytes, (long)(options.TimeToLive?.TotalMilliseconds ?? 0),
-            (int)options.Durability, (int)options.Acknowledge);
+            (int)options.Durability, (int)options.Acknowledge, (int)options.Readers, (int)options.Writers);
     }
 
     public static ChannelOptions ToOptions(this ChannelSpec spec) => new()
@@ -23,6 +23,8 @@ internal static class ChannelSpecs
         TimeToLive = spec.TimeToLive == 0 ? null : TimeSpan.FromMilliseconds(spec.TimeToLive),
         Durability = (ChannelDurability)spec.Durability,
         Acknowledge = (Acknowledgement)spec.Acknowledgement,
+        Readers = (RpcRole)spec.Readers,
+        Writers = (RpcRole)spec.Writers,
     };
 
     public static ChannelVersion ToVersion(this Stamp stamp) => new(stamp.Time, stamp.Node);

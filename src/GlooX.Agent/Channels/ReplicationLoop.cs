@@ -1,9 +1,9 @@
-using System.Globalization;
 using GlooX.Channels.Replication;
 using GlooX.Channels.Storage;
 using GlooX.Contracts;
 using GlooX.Grid;
 using GlooX.Processes;
+using GlooX.Trust;
 using Microsoft.Extensions.Logging;
 
 namespace GlooX.Channels;
@@ -37,7 +37,7 @@ internal sealed class ReplicationLoop : IAsyncDisposable
         StateFile? state,
         ILogger logger)
     {
-        Core = new Replicator(NumberOf(nodeId), new ReplicatorOptions(), new Random());
+        Core = new Replicator(AgentId.Number(nodeId), new ReplicatorOptions(), new Random());
         _members = members;
         _logger = logger;
         _time = TimeProvider.System;
@@ -157,10 +157,19 @@ internal sealed class ReplicationLoop : IAsyncDisposable
     }
 
     /// <summary>A message of another node. The thread is that of a call, which whoever has more for it can do without.</summary>
-    public void Receive(byte[] message, string caller)
+    /// <param name="message">The message; its sender must be an agent of the node that sent it.</param>
+    /// <param name="caller">Who sent it, for the log.</param>
+    /// <param name="node">The node in the caller's certificate.</param>
+    public void Receive(byte[] message, string caller, string? node)
     {
         if (_stopped.IsCancellationRequested)
         {
+            return;
+        }
+
+        if (Messages.SenderOf(message) is not { } sender || !AgentId.IsOf(sender, node))
+        {
+            _logger.SpokeForAnother(caller, node);
             return;
         }
 
@@ -196,7 +205,7 @@ internal sealed class ReplicationLoop : IAsyncDisposable
             List<(ulong, bool)> present = [];
             foreach (GridMember member in members)
             {
-                ulong node = NumberOf(member.NodeId);
+                ulong node = AgentId.Number(member.NodeId);
                 if (node == Core.Self || member.NodeId.Length == 0)
                 {
                     continue;
@@ -378,8 +387,4 @@ internal sealed class ReplicationLoop : IAsyncDisposable
 
         Core.Outbox.Clear();
         return new Drained(messages, first, others);
-    }
-
-    private static ulong NumberOf(string nodeId) =>
-        ulong.TryParse(nodeId, NumberStyles.HexNumber, CultureInfo.InvariantCulture, out ulong number) ? number : Hash.OfKey(nodeId);
-}
+    }}

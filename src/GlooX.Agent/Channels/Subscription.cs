@@ -6,17 +6,29 @@ namespace GlooX.Channels;
 
 /// <summary>
 /// A queue of changes between a channel, which never waits, and one reader, who takes his time. Up to <see cref="MostQueued"/> changes are
-/// kept one by one; while more wait, of each key only the last one is: a slow reader misses values in between, never the last, and costs
-/// at most one change for each key. The order of each key is kept. Thread-safe; one reader.
+/// kept one by one, or <see cref="MostBytes"/>; while more wait, of each key only the last one is: a slow reader misses values in between,
+/// never the last, and costs at most one change for each key. A queue with a <see cref="Budget"/> that is used up ends instead, and
+/// <see cref="HasOverflowed"/>. The order of each key is kept. Thread-safe; one reader.
 /// </summary>
 internal sealed class ChangeQueue(Keys keys, bool sets, bool deletes, bool onlyChanges)
 {
     public const int MostQueued = 16_384;
+    public const long MostBytes = 16L << 20;
     private readonly Lock _gate = new();
     private Queue<Change> _queue = new();
     private Dictionary<string, Change> _last = new(StringComparer.Ordinal);
     private TaskCompletionSource<bool>? _waiting;
+    private long _bytes;
     private bool _isClosed;
+
+    /// <summary>Counts what waits here against all that waits for the same caller; null: without bound.</summary>
+    public ReadBudget? Budget { get; init; }
+
+    /// <summary>Whether it ended because too much waited.</summary>
+    public bool HasOverflowed { get; private set; }
+
+    /// <summary>Whether a change of the key is not to be told, as its reader comes to the key later. Asked under the replica's lock.</summary>
+    public Func<string, bool>? IsLeftToPages { get; set; }
 
     /// <summary>Counts the changes that a slow reader is not told, because later ones of their keys replace them.</summary>
     public SkippedChanges? Skipped { get; set; }
@@ -40,10 +52,12 @@ internal sealed class ChangeQueue(Keys keys, bool sets, bool deletes, bool onlyC
     {
         bool isWanted = (change.Kind == ChangeKind.Set ? sets : deletes) && keys.Contains(change.Key)
             && !(onlyChanges && change.Kind == ChangeKind.Set && change.Previous is { } previous && previous.AsSpan().SequenceEqual(change.Value));
-        if (!isWanted)
+        if (!isWanted || IsLeftToPages?.Invoke(change.Key) == true)
         {
             return false;
         }
+
+        Change kept = change with { Previous = null };
 
         TaskCompletionSource<bool>? waiting;
         lock (_gate)
@@ -53,18 +67,25 @@ internal sealed class ChangeQueue(Keys keys, bool sets, bool deletes, bool onlyC
                 return false;
             }
 
-            if (_queue.Count < MostQueued && _last.Count == 0)
+            if (_queue.Count < MostQueued && _bytes < MostBytes && _last.Count == 0)
             {
-                _queue.Enqueue(change);
+                _queue.Enqueue(kept);
             }
             else
             {
-                if (_last.Remove(change.Key))
+                if (_last.Remove(change.Key, out Change replaced))
                 {
                     Skipped?.Add();
+                    Count(replaced, -1);
                 }
 
-                _last.Add(change.Key, change);
+                _last.Add(change.Key, kept);
+            }
+
+            if (!Count(kept, 1))
+            {
+                (HasOverflowed, _isClosed) = (true, true);
+                Clear();
             }
 
             (waiting, _waiting) = (_waiting, null);
@@ -86,6 +107,7 @@ internal sealed class ChangeQueue(Keys keys, bool sets, bool deletes, bool onlyC
 
             if (_queue.TryDequeue(out change))
             {
+                Count(change, -1);
                 return true;
             }
 
@@ -115,6 +137,32 @@ internal sealed class ChangeQueue(Keys keys, bool sets, bool deletes, bool onlyC
         }
 
         return await ready.WaitAsync(ct).ConfigureAwait(false);
+    }
+
+    // Under the lock. False: that was too much.
+    private bool Count(in Change change, int sign)
+    {
+        long bytes = sign * (ReadBudget.CostOfChange + (2L * change.Key.Length) + change.Value.Length);
+        _bytes += bytes;
+        return Budget is null || Budget.Add(bytes);
+    }
+
+    private void Clear()
+    {
+        Budget?.Add(-_bytes);
+        _bytes = 0;
+        _queue.Clear();
+        _last.Clear();
+    }
+
+    /// <summary>Nobody reads any more.</summary>
+    public void Abandon()
+    {
+        lock (_gate)
+        {
+            _isClosed = true;
+            Clear();
+        }
     }
 
     /// <summary>No more is taken in; what waits can still be read.</summary>

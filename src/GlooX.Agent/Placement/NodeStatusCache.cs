@@ -89,7 +89,7 @@ internal sealed class NodeStatusCache(
     {
         try
         {
-            NodeInfo info = await service(url).InfoAsync(ct).ConfigureAwait(false);
+            NodeInfo info = await service(url).InfoAsync(ct).ConfigureAwait(false) with { Url = url }; // whatever it calls itself
             Hear(info);
             return info;
         }

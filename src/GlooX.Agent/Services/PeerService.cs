@@ -1,21 +1,50 @@
 using GlooX.Contracts;
 using GlooX.Grid;
 using GlooX.Processes;
+using GlooX.Trust;
+using Microsoft.Extensions.Logging;
 
 namespace GlooX.Services;
 
-internal sealed class PeerService(Agent agent) : IPeerService
+internal sealed partial class PeerService(Agent agent, ILogger logger) : IPeerService
 {
     public static RpcAccess Access { get; } = new() { Roles = RpcRole.Agent };
 
-    public ValueTask<ProbeReply> ProbeAsync(ProbeRequest request, string dialled, CancellationToken ct) =>
-        new(agent.Grid.AnswerProbe(request, dialled));
+    public ValueTask<ProbeReply> ProbeAsync(ProbeRequest request, string dialled, CancellationToken ct)
+    {
+        CheckSpeaker(request.NodeId);
+        return new(agent.Grid.AnswerProbe(request, dialled));
+    }
 
+    // A node that is no member yet is asked when it is one.
     public ValueTask StatusAsync(NodeInfo node, CancellationToken ct)
     {
-        agent.Board.Hear(node);
+        CheckSpeaker(node.NodeId);
+        foreach (GridMember member in agent.Grid.Members)
+        {
+            if (member.Address == node.Url)
+            {
+                CheckSpeaker(member.NodeId);
+                agent.Board.Hear(node);
+            }
+        }
+
         return default;
     }
+
+    /// <exception cref="RpcException"><see cref="RpcError.Forbidden"/>: the caller's certificate is of another node.</exception>
+    private void CheckSpeaker(string agentId)
+    {
+        RpcCall call = RpcCall.Current;
+        if (!AgentId.IsOf(agentId, call.CallerNode))
+        {
+            LogSpokeForAnother(logger, call.Caller, agentId, call.CallerNode);
+            throw new RpcException(RpcError.Forbidden, $"an agent speaks for itself alone: {agentId} is none of the node {call.CallerNode}, which the certificate names");
+        }
+    }
+
+    [LoggerMessage(2010, LogLevel.Warning, "{Caller} was refused, which spoke for the agent {Agent}: its certificate names the node {Node}")]
+    private static partial void LogSpokeForAnother(ILogger logger, string caller, string agent, string? node);
 
     public async ValueTask<SpawnReply> SpawnHereAsync(SpawnRequest request, CancellationToken ct) => await agent.Placement.SpawnForPeerAsync(request, ct).ConfigureAwait(false);
 

@@ -10,9 +10,27 @@ namespace GlooX.Channels.Replication;
 /// <param name="TimeToLive">Of entries that are written without one, in milliseconds; 0: for ever.</param>
 /// <param name="Durability">0: in memory; 1, 2, 3: on disk, see the public options.</param>
 /// <param name="Acknowledgement">What writes wait for unless they say otherwise; as the public enum.</param>
+/// <param name="Readers">The roles that may read, as bits of the public enum; agents may in any case.</param>
+/// <param name="Writers">The roles that may write.</param>
 internal sealed record ChannelSpec(
-    ulong Generation, bool Exists, int MaxEntries, long MaxBytes, int MaxKeyBytes, int MaxValueBytes, long TimeToLive, int Durability, int Acknowledgement)
+    ulong Generation,
+    bool Exists,
+    int MaxEntries,
+    long MaxBytes,
+    int MaxKeyBytes,
+    int MaxValueBytes,
+    long TimeToLive,
+    int Durability,
+    int Acknowledgement,
+    int Readers = ChannelSpec.AllRoles,
+    int Writers = ChannelSpec.WritingRoles)
 {
+    /// <summary>Observer, child, client, agent.</summary>
+    public const int AllRoles = 15;
+
+    /// <summary>The same without observers.</summary>
+    public const int WritingRoles = 14;
+
     public static ChannelSpec Default { get; } = new(1, true, 1_000_000, 1L << 30, 1024, 1 << 20, 0, 0, 0);
 
     public bool IsDurable => Durability > 0;
@@ -29,6 +47,8 @@ internal sealed record ChannelSpec(
         writer.Varint((ulong)TimeToLive);
         writer.Varint((ulong)Durability);
         writer.Varint((ulong)Acknowledgement);
+        writer.Varint((ulong)Readers);
+        writer.Varint((ulong)Writers);
         return writer.ToArray();
     }
 
@@ -36,7 +56,8 @@ internal sealed record ChannelSpec(
     public static ChannelSpec Read(ReadOnlySpan<byte> bytes)
     {
         var reader = new WireReader(bytes);
-        return new ChannelSpec(
+        var spec = new ChannelSpec(
             reader.Varint(), reader.Byte() != 0, reader.Int(), (long)reader.Varint(), reader.Int(), reader.Int(), (long)reader.Varint(), reader.Int(), reader.Int());
+        return reader.IsAtEnd ? spec : spec with { Readers = reader.Int(), Writers = reader.Int() }; // without them: written by an earlier version
     }
 }

@@ -38,6 +38,9 @@ internal sealed class Entry(string key, byte[]? value, Stamp stamp, ulong sequen
     /// <summary>In <see cref="Instant.Mono"/> of this process; 0: never. Others are told how long is left, so clocks need not agree.</summary>
     public long ExpiresAt { get; } = expiresAt;
 
+    /// <summary>Its place in <see cref="EntryOrder"/>, which sets it.</summary>
+    public int Slot { get; set; }
+
     public bool IsLive => (Flags & EntryFlags.Tombstone) == EntryFlags.None;
 
     public bool IsCounter => (Flags & EntryFlags.Counter) != EntryFlags.None;

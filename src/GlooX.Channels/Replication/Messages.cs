@@ -1,3 +1,5 @@
+using System.Buffers.Binary;
+
 namespace GlooX.Channels.Replication;
 
 internal enum MessageKind : byte
@@ -50,6 +52,10 @@ internal sealed class PendingBatch(Replica replica, ulong first)
 /// </summary>
 internal static class Messages
 {
+    /// <summary>The origin that a message says it is from; null: it is no message.</summary>
+    public static ulong? SenderOf(ReadOnlySpan<byte> message) =>
+        message.Length > sizeof(ulong) ? BinaryPrimitives.ReadUInt64LittleEndian(message[1..]) : null;
+
     // Where a batch or a chunk is full. Less would cost more messages, more would hold up what comes behind it.
     public const int FullAt = 64 * 1024;
 

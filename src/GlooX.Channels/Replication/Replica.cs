@@ -49,10 +49,17 @@ internal sealed class Replica(string name, ChannelSpec spec, Func<Entry, ulong>?
     /// <summary>Of live keys, at two bytes a character, and values.</summary>
     public long Bytes { get; private set; }
 
-    public int Tombstones => _tombstones.Count;
+    /// <summary>Keys, and parts of counters, that were deleted and are not forgotten yet.</summary>
+    public int Tombstones { get; private set; }
+
+    /// <summary>Of their keys, at two bytes a character.</summary>
+    public long TombstoneBytes { get; private set; }
 
     /// <summary>All entries, tombstones included.</summary>
     public IReadOnlyCollection<Entry> Entries => _entries.Values;
+
+    /// <summary>The same, to be read in pages while they change.</summary>
+    public EntryOrder Order { get; } = new();
 
     public IReadOnlyDictionary<string, Counter> Counters => _counters;
 
@@ -136,6 +143,7 @@ internal sealed class Replica(string name, ChannelSpec spec, Func<Entry, ulong>?
         if (_entries.TryGetValue(entry.Key, out Entry? current) && ReferenceEquals(current, entry))
         {
             _entries.Remove(entry.Key);
+            Order.Remove(entry);
             RaiseFloor(entry.Stamp.Time);
             Exchange(entry.Key, entry, null, changes);
         }
@@ -188,6 +196,8 @@ internal sealed class Replica(string name, ChannelSpec spec, Func<Entry, ulong>?
                 }
 
                 _entries.Remove(tombstone.Key);
+                Order.Remove(tombstone);
+                CountTombstone(tombstone, -1);
                 RaiseFloor(tombstone.Stamp.Time);
                 forgotten(tombstone.Key);
             }
@@ -221,6 +231,7 @@ internal sealed class Replica(string name, ChannelSpec spec, Func<Entry, ulong>?
     private void Put(Entry entry, Entry? old, long now, ICollection<Change> changes)
     {
         _entries[entry.Key] = entry;
+        Order.Put(entry, old);
         Exchange(entry.Key, old, entry, changes);
         if (!entry.IsLive)
         {
@@ -238,6 +249,7 @@ internal sealed class Replica(string name, ChannelSpec spec, Func<Entry, ulong>?
     {
         Entry tombstone = entry.Ended();
         _entries[entry.Key] = tombstone;
+        Order.Put(tombstone, entry);
         Exchange(entry.Key, entry, tombstone, changes);
         _tombstones.Enqueue((tombstone, now));
         ended.Add(tombstone);
@@ -247,12 +259,12 @@ internal sealed class Replica(string name, ChannelSpec spec, Func<Entry, ulong>?
     {
         ulong keyHash = Hash.OfKey(key);
         ref ulong bucket = ref _buckets[BucketOf(keyHash)];
-        if (old is { IsLive: true })
+        if (old is not null)
         {
             Account(old, -1, keyHash, ref bucket);
         }
 
-        if (now is { IsLive: true })
+        if (now is not null)
         {
             Account(now, 1, keyHash, ref bucket);
         }
@@ -273,8 +285,20 @@ internal sealed class Replica(string name, ChannelSpec spec, Func<Entry, ulong>?
         }
     }
 
+    private void CountTombstone(Entry tombstone, int sign)
+    {
+        Tombstones += sign;
+        TombstoneBytes += sign * 2L * tombstone.Key.Length;
+    }
+
     private void Account(Entry entry, int sign, ulong keyHash, ref ulong bucket)
     {
+        if (!entry.IsLive)
+        {
+            CountTombstone(entry, sign);
+            return;
+        }
+
         ulong hash = Hash.OfEntry(keyHash, entry.Stamp);
         bucket += sign > 0 ? hash : 0 - hash;
         Digest += sign > 0 ? hash : 0 - hash;

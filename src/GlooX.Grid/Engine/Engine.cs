@@ -1,4 +1,3 @@
-using System.Net;
 using Akka.Actor;
 using Akka.Actor.Setup;
 using Akka.Cluster;
@@ -81,7 +80,7 @@ internal sealed class Engine : IAsyncDisposable
         m.Reachable,
         Heard: _cluster.FailureDetector.IsMonitoring(m.Id.Address) ? _cluster.FailureDetector.IsAvailable(m.Id.Address) : null))];
 
-    public Task AcceptAsync(Stream stream, EndPoint? remote, CancellationToken ct) => _setup.Port.AcceptAsync(stream, remote, ct);
+    public Task AcceptAsync(Stream stream, GridCaller caller, CancellationToken ct) => _setup.Port.AcceptAsync(stream, caller, ct);
 
     /// <summary>
     /// Terminates without leaving gracefully: Akka's graceful leave waits for as long as any member is unreachable. Other members find

@@ -39,6 +39,9 @@ internal static class EngineConfig
     /// The saving comes from one work queue for all dispatchers, one timer set for the next deadline instead of a timer wheel, and gossip
     /// once a second; grids form, fail and merge no later than with gossip every 300 ms.
     /// Acknowledgements are sent with heartbeats; Akka's default checks seven times a second, for each peer, whether one is due.
+    /// Of serializers, those of gossip and of selections of its actors are there; all others refuse, so that no type named on the wire is made
+    /// (docs/decisions/0022). In untrusted mode no message from elsewhere reaches an actor by a selection but the two that gossip and send
+    /// heartbeats, and none stops, watches or deploys an actor.
     /// Weakly-up after two seconds lets members join while another is cut off. Akka's shutdown hooks are off: the process is not Akka's.
     /// </remarks>
     private const string Settings = """
@@ -47,6 +50,20 @@ internal static class EngineConfig
             provider = cluster
             default-dispatcher.executor = "GlooX.Grid.EngineExecutor, GlooX.Grid"
             internal-dispatcher.executor = "GlooX.Grid.EngineExecutor, GlooX.Grid"
+            serializers {
+              json = "GlooX.Grid.RefusedJson, GlooX.Grid"
+              bytes = "GlooX.Grid.RefusedBytes, GlooX.Grid"
+              akka-containers = "GlooX.Grid.SelectionSerializer, GlooX.Grid"
+              akka-misc = "GlooX.Grid.RefusedMisc, GlooX.Grid"
+              primitive = "GlooX.Grid.RefusedPrimitives, GlooX.Grid"
+              proto = "GlooX.Grid.RefusedProtobuf, GlooX.Grid"
+              daemon-create = "GlooX.Grid.RefusedDeployment, GlooX.Grid"
+              akka-system-msg = "GlooX.Grid.RefusedSystemMessages, GlooX.Grid"
+              reliable-delivery = "GlooX.Grid.RefusedDelivery, GlooX.Grid"
+            }
+            serialization-identifiers {
+              "GlooX.Grid.SelectionSerializer, GlooX.Grid" = 6
+            }
           }
           scheduler.implementation = "GlooX.Grid.EngineScheduler, GlooX.Grid"
           loggers = ["GlooX.Grid.EngineLog, GlooX.Grid"]
@@ -59,6 +76,8 @@ internal static class EngineConfig
             run-by-clr-shutdown-hook = off
           }
           remote {
+            untrusted-mode = on
+            trusted-selection-paths = ["/system/cluster/core/daemon", "/system/cluster/heartbeatReceiver"]
             enabled-transports = ["akka.remote.gloox"]
             gloox {
               transport-class = "GlooX.Grid.StreamTransport, GlooX.Grid"

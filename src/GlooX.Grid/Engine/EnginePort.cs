@@ -1,4 +1,3 @@
-using System.Net;
 using Akka.Actor;
 
 namespace GlooX.Grid;
@@ -18,10 +17,10 @@ internal sealed class EnginePort(NodeKey self, IGridTransport transport)
     public void Close() => _listening.TrySetCanceled();
 
     /// <summary>Serves an inbound stream whose preface has been read; completes when the stream has ended.</summary>
-    public async Task AcceptAsync(Stream stream, EndPoint? remote, CancellationToken ct)
+    public async Task AcceptAsync(Stream stream, GridCaller caller, CancellationToken ct)
     {
         StreamTransport listener = await _listening.Task.WaitAsync(ct).ConfigureAwait(false);
-        await listener.AcceptAsync(stream, remote, ct).ConfigureAwait(false);
+        await listener.AcceptAsync(stream, caller, ct).ConfigureAwait(false);
     }
 
     /// <summary>Dials an engine and sends its incarnation as the preface.</summary>

@@ -16,7 +16,7 @@ namespace GlooX.Grid;
 /// Akka is told once that the association has ended. Queued payloads are lost; gossip and heartbeats are sent again anyway.
 /// </summary>
 #pragma warning disable CA1001 // The source is always cancelled, which frees its timer; Abort may still be called after the end.
-internal sealed class StreamAssociation(StreamTransport owner, Address local, Address remote, Stream stream, ILogger logger)
+internal sealed class StreamAssociation(StreamTransport owner, Address local, Address remote, Stream stream, Predicate<string>? mayBe, ILogger logger)
     : AssociationHandle(local, remote)
 #pragma warning restore CA1001
 {
@@ -33,6 +33,7 @@ internal sealed class StreamAssociation(StreamTransport owner, Address local, Ad
         new UnboundedChannelOptions { SingleReader = true, AllowSynchronousContinuations = true });
     private readonly CancellationTokenSource _abort = new();
     private long _queued;
+    private bool _isKnown = mayBe is null;
 
     /// <summary>Completes without an exception when both directions have ended and the stream is closed.</summary>
     public Task Ended { get; private set; } = Task.CompletedTask;
@@ -141,6 +142,7 @@ internal sealed class StreamAssociation(StreamTransport owner, Address local, Ad
                     {
                         while (TryTakeFrame(ref buffer, out ByteString? payload))
                         {
+                            CheckOrigin(payload);
                             t.Notify(new InboundPayload(payload));
                         }
 
@@ -158,13 +160,30 @@ internal sealed class StreamAssociation(StreamTransport owner, Address local, Ad
         catch (Exception e)
 #pragma warning restore CA1031
         {
-            logger.LinkBroken(RemoteAddress.ToString(), e.Message);
+            if (_isKnown || e is not InvalidDataException)
+            {
+                logger.LinkBroken(RemoteAddress.ToString(), e.Message);
+            }
+            else
+            {
+                logger.OriginRefused(RemoteAddress.ToString(), e.Message);
+            }
         }
         finally
         {
             await input.CompleteAsync().ConfigureAwait(false);
             Abort();
             listener?.Notify(new Disassociated(info));
+        }
+    }
+
+    // Once: an engine has one address as long as it runs.
+    private void CheckOrigin(ByteString first)
+    {
+        if (!_isKnown)
+        {
+            string host = Handshake.HostOf(first);
+            _isKnown = mayBe!(host) ? true : throw new InvalidDataException($"The engine says that it is at {host}, for which the certificate of the stream is not made.");
         }
     }
 

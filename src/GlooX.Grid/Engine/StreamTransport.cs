@@ -50,7 +50,7 @@ internal sealed class StreamTransport : Transport
         try
         {
             Stream stream = await _setup.Port.DialAsync(remoteAddress, both.Token).ConfigureAwait(false);
-            return Open(stream, remoteAddress);
+            return Open(stream, remoteAddress, null);
         }
 #pragma warning disable CA1031 // Akka expects this exception type for each failure.
         catch (Exception e)
@@ -61,14 +61,14 @@ internal sealed class StreamTransport : Transport
     }
 
     /// <summary>Serves an inbound stream; completes when the stream has ended.</summary>
-    public async Task AcceptAsync(Stream stream, EndPoint? remote, CancellationToken ct)
+    public async Task AcceptAsync(Stream stream, GridCaller caller, CancellationToken ct)
     {
         IAssociationEventListener listener = await _listener.Task.WaitAsync(ct).ConfigureAwait(false);
 
-        // Akka's own handshake tells the real address; until then any will do.
-        var ip = remote as IPEndPoint;
+        // Akka's own handshake tells the real address, which must be of the caller's certificate; until then any will do.
+        var ip = caller.Remote as IPEndPoint;
         var from = new Address(EngineConfig.Scheme, System.Name, ip?.Address.ToString().Replace(':', '-') ?? "unknown", ip?.Port ?? 0);
-        StreamAssociation association = Open(stream, from);
+        StreamAssociation association = Open(stream, from, caller.MayBe);
         CancellationTokenRegistration abort = ct.UnsafeRegister(static a => ((StreamAssociation)a!).Abort(), association);
         await using (abort.ConfigureAwait(false))
         {
@@ -94,9 +94,9 @@ internal sealed class StreamTransport : Transport
 
     internal void Forget(StreamAssociation association) => _open.TryRemove(association, out _);
 
-    private StreamAssociation Open(Stream stream, Address remote)
+    private StreamAssociation Open(Stream stream, Address remote, Predicate<string>? mayBe)
     {
-        var association = new StreamAssociation(this, _local, remote, stream, _setup.Logger);
+        var association = new StreamAssociation(this, _local, remote, stream, mayBe, _setup.Logger);
         _open.TryAdd(association, 0);
         association.Start();
         if (_closing.IsCancellationRequested)

@@ -14,10 +14,23 @@ namespace GlooX
         public IReadOnlyDictionary<string, RpcRole> Methods { get; init; } = new Dictionary<string, RpcRole>(StringComparer.Ordinal);
 
         /// <summary>
-        /// A secret that callers must send in addition to their certificate, in <see cref="RpcClientOptions.Tokens"/>. Null (default): none. Compared
-        /// in constant time.
+        /// A secret that callers must send in addition to their certificate, in <see cref="RpcClientOptions.Tokens"/>. Null (default): none. Its hash is
+        /// compared in constant time.
         /// </summary>
         public string? Token { get; init; }
+
+        /// <summary>
+        /// In place of <see cref="Token"/>, for a process that checks a token without knowing it: <see cref="HashOf"/> of the token. Null
+        /// (default): none.
+        /// </summary>
+        public string? TokenHash { get; init; }
+
+        /// <summary>The SHA-256 of a token, as hexadecimal digits. A token that others could guess can be found from it: use a long random one.</summary>
+        /// <param name="token">The token.</param>
+        /// <returns>For <see cref="TokenHash"/>.</returns>
+        public static string HashOf(string token) => Convert.ToHexString(SHA256.HashData(Encoding.UTF8.GetBytes(token)));
+
+        internal string? NeededHash => TokenHash ?? (Token is null ? null : HashOf(Token));
 
         internal RpcRole RolesOf(string method) => Methods.TryGetValue(method, out RpcRole roles) ? roles : Roles;
     }
@@ -31,14 +44,14 @@ namespace GlooX.Server
         /// <summary>Why the caller may not call the service for want of its token; null: it may.</summary>
         public string? TokenRefusal(string service, RpcAccess access)
         {
-            if (access.Token is not { } needed)
+            if (access.NeededHash is not { } needed)
             {
                 return null;
             }
 
             // Hashed first, so that not even the length can be learned from the time it takes.
             bool given = Tokens.TryGetValue(service, out string? token);
-            bool right = CryptographicOperations.FixedTimeEquals(Hash(token ?? ""), Hash(needed));
+            bool right = CryptographicOperations.FixedTimeEquals(Encoding.ASCII.GetBytes(RpcAccess.HashOf(token ?? "")), Encoding.ASCII.GetBytes(needed));
             return given && right ? null : $"{Name(service)} needs a token, and {(given ? "the one given is wrong" : "none was given (RpcClientOptions.Tokens)")}";
         }
 
@@ -50,8 +63,6 @@ namespace GlooX.Server
                 ? null
                 : $"{(service.Length == 0 ? method : $"{service}/{method}")} may be called by the roles {CertificateNames.Describe(allowed)}; the certificate '{Peer.Subject}' has {CertificateNames.Describe(Peer.Roles)}";
         }
-
-        private static byte[] Hash(string token) => SHA256.HashData(Encoding.UTF8.GetBytes(token));
 
         private static string Name(string service) => service.Length == 0 ? "the service without a name" : $"the service '{service}'";
     }

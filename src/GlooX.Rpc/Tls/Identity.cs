@@ -67,6 +67,9 @@ public sealed class Identity
     /// <summary>Shown to processes that this one connects to.</summary>
     public X509Certificate2 Client => Current.Client;
 
+    /// <summary>The node that this identity is of; null: its certificate states none.</summary>
+    public string? Node => CertificateNames.Node(Current.Server);
+
     /// <summary>
     /// The name of the spawned process that this identity was made for, <c>gloox://process/NODE/ID</c>: a caller that sets it as
     /// <see cref="RpcClientOptions.ServerName"/> talks to this process or to none. Null: the identity was made for no spawned process.

@@ -8,8 +8,12 @@ namespace GlooX.Tls;
 /// <param name="Subject">The certificate's subject, for messages.</param>
 /// <param name="Roles">The roles of the other side.</param>
 /// <param name="Serials">The serial numbers of its certificate and of the intermediate ones.</param>
-internal sealed record Peer(string Subject, RpcRole Roles, IReadOnlyList<string> Serials)
+/// <param name="Node">The node that its certificate names, and those of the intermediate ones that name one; null: none, or not the same.</param>
+internal sealed record Peer(string Subject, RpcRole Roles, IReadOnlyList<string> Serials, string? Node = null)
 {
+    /// <summary>The host names and addresses in its certificate.</summary>
+    public IReadOnlyList<string> Hosts { get; init; } = [];
+
     /// <summary>A caller without a trusted certificate.</summary>
     public static readonly Peer Anonymous = new("anonymous", RpcRole.None, []);
 }
@@ -66,7 +70,9 @@ internal static class PeerVerifier
                 }
             }
 
-            peer = new Peer(shown.Subject, roles, [.. line.Select(c => RevokedSerials.Normal(c.SerialNumber))]);
+            string? node = CertificateNames.Node(shown);
+            bool isOneNode = line.All(c => CertificateNames.Node(c) is not { } named || named == node);
+            peer = new Peer(shown.Subject, roles, [.. line.Select(c => RevokedSerials.Normal(c.SerialNumber))], isOneNode ? node : null) { Hosts = CertificateNames.Hosts(shown) };
         }
         catch (CryptographicException e)
         {

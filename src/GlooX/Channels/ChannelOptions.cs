@@ -27,13 +27,25 @@ public sealed record ChannelOptions
     /// <summary>What a write waits for that does not say otherwise. Default <see cref="Acknowledgement.Local"/>.</summary>
     public Acknowledgement Acknowledge { get; init; }
 
-    /// <exception cref="ArgumentException">An option is out of its range.</exception>
+    /// <summary>
+    /// Who may read and watch the channel through an agent: a caller needs one of these roles. Default: everybody. Agents may in any case, since
+    /// every agent holds the channel.
+    /// </summary>
+    public RpcRole Readers { get; init; } = RpcRole.Agent | RpcRole.Client | RpcRole.Child | RpcRole.Observer;
+
+    /// <summary>
+    /// Who may write, count in and remove the channel through an agent. Default: agents, clients and children. Agents may in any case;
+    /// observers never may.
+    /// </summary>
+    public RpcRole Writers { get; init; } = RpcRole.Agent | RpcRole.Client | RpcRole.Child;
+
     /// <summary>These options, checked.</summary>
     /// <exception cref="ArgumentException">An option is out of its range.</exception>
     internal ChannelOptions Checked()
     {
         bool isValid = MaxEntries > 0 && MaxBytes > 0 && MaxKeyBytes is > 0 and <= 65_536 && MaxValueBytes is > 0 and <= 8 << 20
-            && TimeToLive is not { TotalMilliseconds: < 1 } && Enum.IsDefined(Durability) && Enum.IsDefined(Acknowledge);
+            && TimeToLive is not { TotalMilliseconds: < 1 } && Enum.IsDefined(Durability) && Enum.IsDefined(Acknowledge)
+            && Readers != RpcRole.None && (Readers & ~RpcRole.Any) == RpcRole.None && Writers != RpcRole.None && (Writers & ~(RpcRole.Any & ~RpcRole.Observer)) == RpcRole.None;
         return isValid ? this : throw new ArgumentException($"an option of the channel is out of its range: {this}");
     }
 }

@@ -14,6 +14,9 @@ public sealed record AddonOptions
     /// (default): none.
     /// </summary>
     public string? Token { get; init; }
+
+    /// <summary>In place of <see cref="Token"/>, where only its hash is known.</summary>
+    internal string? TokenHash { get; init; }
 }
 
 /// <summary>Where the code of an add-on lies. Immutable.</summary>

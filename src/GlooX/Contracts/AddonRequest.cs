@@ -1,7 +1,7 @@
 namespace GlooX.Contracts;
 
-/// <summary>What a client asks of a node.</summary>
-internal sealed record AddonRequest(string Name, AddonSource Source, Dictionary<string, string> Values, RpcRole Roles, string? Token)
+/// <summary>What a client asks of a node. The token travels and is kept as its hash alone.</summary>
+internal sealed record AddonRequest(string Name, AddonSource Source, Dictionary<string, string> Values, RpcRole Roles, string? TokenHash)
 {
     /// <summary>The method by which an add-on that is a delegate is called.</summary>
     public const string DelegateMethod = "call";
@@ -12,10 +12,10 @@ internal sealed record AddonRequest(string Name, AddonSource Source, Dictionary<
     public static AddonRequest Of(string name, AddonSource source, AddonOptions? options)
     {
         options ??= new AddonOptions();
-        return new(name, source, new(options.Values, StringComparer.Ordinal), options.Roles, options.Token);
+        return new(name, source, new(options.Values, StringComparer.Ordinal), options.Roles, options.TokenHash ?? (options.Token is { } token ? RpcAccess.HashOf(token) : null));
     }
 
-    public AddonOptions ToOptions() => new() { Values = Values, Roles = Roles, Token = Token };
+    public AddonOptions ToOptions() => new() { Values = Values, Roles = Roles, TokenHash = TokenHash };
 }
 
 /// <summary>What came of it.</summary>

@@ -154,7 +154,7 @@ public sealed class FormingTests
         TestNode[] nodes = await grid.StartAsync(2);
         using var stream = new MemoryStream("\u0004ixyz"u8.ToArray());
 
-        await nodes[0].Membership.AcceptAsync(stream, null, Ct);
+        await nodes[0].Membership.AcceptAsync(stream, new GridCaller(null), Ct);
 
         Assert.False(stream.CanRead);
     }

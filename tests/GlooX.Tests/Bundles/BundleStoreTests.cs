@@ -136,6 +136,47 @@ public sealed class BundleStoreTests : IDisposable
     }
 
     [Fact]
+    public async Task Uploads_at_once_do_not_get_the_same_room()
+    {
+        // Two processes share the folder.
+        using BundleStore one = Open(1000), two = Open(1000);
+        Made first = Make(("a", new string('a', 600), false)), second = Make(("b", new string('b', 600), false)), third = Make(("c", new string('c', 300), false));
+        var begun = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        var goOn = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        Task upload = one.ReceiveAsync(first.Manifest, [0], GatedAsync(new string('a', 600)), Ct);
+        await begun.Task.WaitAsync(Ct);
+        foreach (BundleStore store in new[] { one, two })
+        {
+            var error = await Assert.ThrowsAsync<BundleException>(() => store.ReceiveAsync(second.Manifest, [0], PiecesAsync(new string('b', 600)), Ct));
+            Assert.Contains("there is no room for 600 bytes", error.Message, StringComparison.Ordinal);
+            Assert.Single(store.Missing(second.Manifest));
+        }
+
+        await two.ReceiveAsync(third.Manifest, [0], PiecesAsync(new string('c', 300)), Ct); // beside it there is room for this one
+        goOn.SetResult();
+        await upload;
+        Assert.Empty(two.Missing(first.Manifest));
+        Assert.Empty(Directory.GetFiles(Path.Combine(_folder, "incoming"), "*.reserved", SearchOption.AllDirectories));
+
+        async IAsyncEnumerable<byte[]> GatedAsync(string content)
+        {
+            begun.SetResult();
+            await goOn.Task.WaitAsync(Ct);
+            yield return Encoding.UTF8.GetBytes(content);
+        }
+    }
+
+    [Fact]
+    public async Task An_upload_that_breaks_off_gives_its_room_back()
+    {
+        using BundleStore store = Open(1000);
+        Made first = Make(("a", new string('a', 900), false)), second = Make(("b", new string('b', 900), false));
+        await Assert.ThrowsAsync<BundleException>(() => store.ReceiveAsync(first.Manifest, [0], PiecesAsync("a"), Ct));
+        await store.ReceiveAsync(second.Manifest, [0], PiecesAsync(new string('b', 900)), Ct);
+        Assert.Empty(store.Missing(second.Manifest));
+    }
+
+    [Fact]
     public async Task What_was_not_used_for_longest_goes_first_and_never_what_is_held_by_any_process()
     {
         using BundleStore store = Open(maxBytes: 300), other = Open(maxBytes: 300);
