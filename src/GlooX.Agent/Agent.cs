@@ -33,7 +33,10 @@ public sealed class Agent : IAsyncDisposable
     private GridLink _link = null!;
     private IMembership? _grid;
     private Ledger? _ledger;
-    private Spawner? _spawner;
+    private ProcessSupervisor? _supervisor;
+    private ProcessTable? _processes;
+    private ProcessAdoption? _adoption;
+    private DetachedProcesses? _detached;
     private ProcessEvents? _events;
     private ProcessWatch? _watch;
     private HostPool? _hosts;
@@ -84,7 +87,7 @@ public sealed class Agent : IAsyncDisposable
     /// <summary>How many of them have a payload loaded.</summary>
     internal int PreparedHosts => _hosts?.PreparedCount ?? 0;
 
-    internal Spawner Spawner => _spawner ?? throw new InvalidOperationException("the agent is not started: it spawns nothing");
+    internal ProcessTable Processes => _processes ?? throw new InvalidOperationException("the agent is not started: it spawns nothing");
 
     internal ProcessWatch Watch => _watch ?? throw new InvalidOperationException("the agent is not started: it spawns nothing");
 
@@ -280,7 +283,8 @@ public sealed class Agent : IAsyncDisposable
         // Processes first, so that those who wait for their end hear of it. The grid before the port, since its streams are connections of the port.
         // Then the processes of spawns that were under way.
         var sequence = new StopSequence(_logger);
-        await sequence.StopAsync("processes", _spawner is null ? null : _spawner.StopAsync).ConfigureAwait(false);
+        await sequence.StopAsync("adoption of processes", _adoption).ConfigureAwait(false);
+        await sequence.StopAsync("processes", _supervisor is null ? null : _supervisor.StopAsync).ConfigureAwait(false);
         await sequence.StopAsync("spawn coordinator", _placement).ConfigureAwait(false);
         _events?.Close();
         await sequence.StopAsync("add-ons", _addons is null ? null : _addons.DetachAllAsync).ConfigureAwait(false);
@@ -289,7 +293,8 @@ public sealed class Agent : IAsyncDisposable
         await sequence.StopAsync("state file", Sync(_stateFile)).ConfigureAwait(false);
         await sequence.StopAsync("membership", _grid).ConfigureAwait(false);
         await sequence.StopAsync("port", _server).ConfigureAwait(false);
-        await sequence.StopAsync("process table", _spawner).ConfigureAwait(false);
+        await sequence.StopAsync("process supervisor", _supervisor).ConfigureAwait(false);
+        await sequence.StopAsync("detached processes", Sync(_detached)).ConfigureAwait(false);
         await sequence.StopAsync("warm hosts", _hosts).ConfigureAwait(false);
         await sequence.StopAsync("workspace", Sync(_workspace)).ConfigureAwait(false);
         await sequence.StopAsync("bundles", Sync(_bundles)).ConfigureAwait(false);
@@ -316,7 +321,7 @@ public sealed class Agent : IAsyncDisposable
     /// <returns>The numbers at this moment; they promise nothing.</returns>
     public SlotCount Slots(Provision provision)
     {
-        Dictionary<Reservation, Usage> used = Spawner.Used();
+        Dictionary<Reservation, Usage> used = Processes.Used();
         return LedgerOf(_machine.Read(), used).Count(provision);
     }
 
@@ -330,7 +335,7 @@ public sealed class Agent : IAsyncDisposable
 
     internal NodeInfo Describe()
     {
-        Dictionary<Reservation, Usage> used = _spawner?.Used() ?? [];
+        Dictionary<Reservation, Usage> used = _processes?.Used() ?? [];
         MachineStatus machine = _machine.Read();
         LedgerStatus status = LedgerOf(machine, used);
         return new NodeInfo(
@@ -342,7 +347,7 @@ public sealed class Agent : IAsyncDisposable
         };
     }
 
-    private long FreeMemory() => LedgerOf(_machine.Read(), _spawner?.Used() ?? []).Memory.FreeBytes;
+    private long FreeMemory() => LedgerOf(_machine.Read(), _processes?.Used() ?? []).Memory.FreeBytes;
 
     // A spawned process hands out nothing, so its start does without; asked, it speaks of its machine.
     private LedgerStatus LedgerOf(MachineStatus machine, Dictionary<Reservation, Usage> used) =>
@@ -373,9 +378,15 @@ public sealed class Agent : IAsyncDisposable
         _hosts = new HostPool(new PoolRule(options.WarmHosts, options.MaxWarmHosts), new LaunchRule(options.Launcher, options.PassEnvironment, options.AllowedUsers), _workspace, FreeMemory, spawning, TimeProvider.System);
         _events = new ProcessEvents(() => Url);
         _watch = new ProcessWatch(this, _events);
-        _spawner = new Spawner(new ProcessStarter(new ChildIdentity(identity, spawning), _hosts, _workspace, groups, spawning), _ledger, _machine, _workspace, groups, id => _bundles?.Store.TryLease(id), _events, _board.Changed, OutputEcho.Create(options.Output, spawning), spawning);
         _bundles = new BundleProvider(AgentSetup.OpenStore(options), url => _link.Client(url).As<IBundleService>(IBundleService.ServiceName), () => Peers);
-        _placement = new SpawnCoordinator(this, _nodeId, _spawner, _hosts, _bundles, _board, spawning);
+        _detached = new DetachedProcesses(_machine, spawning);
+        _processes = new ProcessTable(_ledger, _machine, _detached, _events);
+        var starter = new ProcessStarter(_hosts, _workspace, groups, _detached, spawning);
+        var assigner = new ProcessAssigner(new ChildIdentity(identity, spawning), _detached);
+        _supervisor = new ProcessSupervisor(starter, assigner, _processes, _detached, _ledger, _workspace, _events, _board.Changed, OutputEcho.Create(options.Output, spawning), spawning);
+        _adoption = new ProcessAdoption(_detached, _supervisor, _processes, _ledger, _machine, _workspace, groups, _bundles.Store, spawning);
+        var spawner = new Spawner(starter, assigner, _supervisor, _processes, _detached, _adoption, _bundles, _ledger, _machine, _events, spawning);
+        _placement = new SpawnCoordinator(this, _nodeId, spawner, _processes, _hosts, _bundles, _board, spawning);
         ILogger logger = (options.LoggerFactory ?? NullLoggerFactory.Instance).CreateLogger("GlooX.Grid");
         _link = new GridLink(identity.AsAgent(), () => _grid?.Members.Select(static m => m.Address) ?? [], TimeProvider.System);
         _server = new RpcServer(new RpcServerOptions { Identity = identity, Names = [.. names], AcceptJoins = true, LoggerFactory = options.LoggerFactory });
@@ -395,7 +406,7 @@ public sealed class Agent : IAsyncDisposable
         _server.AddProtocol(GridLink.Protocol, AcceptGridAsync, RpcRole.Agent);
         await _server.StartAsync(url, ct).ConfigureAwait(false);
         int port = RpcEndpoint.Parse(_server.Url).Port;
-        await _spawner.TakeOverAsync(await DetachedProcessStore.TryOpenAsync(endpoint.WithPort(port).ToString(), spawning, ct).ConfigureAwait(false)).ConfigureAwait(false); // whoever binds this address again finds them
+        await _adoption.StartAsync(await DetachedProcessStore.TryOpenAsync(endpoint.WithPort(port).ToString(), spawning, ct).ConfigureAwait(false)).ConfigureAwait(false); // whoever binds this address again finds them
         DetachedProcessStore.Sweep();
         IMembership grid = new GridMembership(
             new GridOptions

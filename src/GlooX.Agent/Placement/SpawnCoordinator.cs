@@ -20,15 +20,17 @@ internal sealed class SpawnCoordinator : IAsyncDisposable
     private readonly Agent _agent;
     private readonly string _nodeId;
     private readonly Spawner _spawner;
+    private readonly ProcessTable _processes;
     private readonly HostPool _hosts;
     private readonly BundleProvider _bundles;
     private readonly NodeStatusCache _board;
     private readonly SpawnTickets _asked; // by clients of this agent, for any node
     private readonly SpawnTickets _here; // by other agents, for this node
 
-    public SpawnCoordinator(Agent agent, string nodeId, Spawner spawner, HostPool hosts, BundleProvider bundles, NodeStatusCache board, ILogger logger)
+    public SpawnCoordinator(
+        Agent agent, string nodeId, Spawner spawner, ProcessTable processes, HostPool hosts, BundleProvider bundles, NodeStatusCache board, ILogger logger)
     {
-        (_agent, _nodeId, _spawner, _hosts, _bundles, _board) = (agent, nodeId, spawner, hosts, bundles, board);
+        (_agent, _nodeId, _spawner, _processes, _hosts, _bundles, _board) = (agent, nodeId, spawner, processes, hosts, bundles, board);
         _asked = new SpawnTickets((ticket, reply) => EndAsync(ticket, reply is { Id.Length: > 0 } ? [reply.Node] : [agent.Url, .. agent.Peers]), logger);
         _here = new SpawnTickets((ticket, _) => EndAsync(ticket, [agent.Url]), logger);
     }
@@ -37,7 +39,7 @@ internal sealed class SpawnCoordinator : IAsyncDisposable
     public Task<SpawnReply> SpawnAsync(SpawnRequest request, CancellationToken ct) => _asked.RunAsync(request.Ticket, end => PlaceAsync(request, end), ct);
 
     /// <summary>Spawns on this node for another agent; asked again under the same ticket, it gives the same answer.</summary>
-    public Task<SpawnReply> SpawnForPeerAsync(SpawnRequest request, CancellationToken ct) => _here.RunAsync(request.Ticket, end => SpawnHereAsync(request, end), ct);
+    public Task<SpawnReply> SpawnForPeerAsync(SpawnRequest request, CancellationToken ct) => _here.RunAsync(request.Ticket, end => _spawner.SpawnAsync(request, end), ct);
 
     public bool Claim(string ticket) => _asked.Claim(ticket);
 
@@ -73,7 +75,7 @@ internal sealed class SpawnCoordinator : IAsyncDisposable
         {
             string parent = request.Options.ParentUrl.Length > 0 ? request.Options.ParentUrl : node.Url;
             SpawnRequest filled = request with { Source = _agent.Url, Options = request.Options with { ParentUrl = parent, Ppid = node.Pid } };
-            SpawnReply reply = node.NodeId == _nodeId ? await SpawnHereAsync(filled, ct).ConfigureAwait(false) : await AskAsync(node, filled, ct).ConfigureAwait(false);
+            SpawnReply reply = node.NodeId == _nodeId ? await _spawner.SpawnAsync(filled, ct).ConfigureAwait(false) : await AskAsync(node, filled, ct).ConfigureAwait(false);
             if (reply.Outcome != SpawnOutcome.TryElsewhere)
             {
                 return reply;
@@ -123,7 +125,7 @@ internal sealed class SpawnCoordinator : IAsyncDisposable
         {
             if (node == _agent.Url)
             {
-                _spawner.Abandon(ticket);
+                _processes.Abandon(ticket);
                 return;
             }
 
@@ -136,23 +138,6 @@ internal sealed class SpawnCoordinator : IAsyncDisposable
                 // as above
             }
         })).ConfigureAwait(false);
-    }
-
-    /// <summary>Gets the files here, then spawns on this node.</summary>
-    private async Task<SpawnReply> SpawnHereAsync(SpawnRequest request, CancellationToken ct)
-    {
-        BundleLease bundle;
-        try
-        {
-            bundle = await _bundles.ObtainAsync(request.Bundle, request.Source == _agent.Url ? "" : request.Source, ct).ConfigureAwait(false);
-        }
-        catch (BundleException e)
-        {
-            return SpawnReply.Elsewhere(_agent.Url, $"cannot have the payload: {e.Message}");
-        }
-
-        SpawnRequest here = request with { Options = request.Options with { TmpDir = Path.GetTempPath() } };
-        return await _spawner.SpawnAsync(here, bundle, _agent.Url, ct).ConfigureAwait(false);
     }
 
     /// <summary>Gets a payload's files to all nodes, and has them keep a host that has loaded it.</summary>
@@ -206,7 +191,7 @@ internal sealed class SpawnCoordinator : IAsyncDisposable
     /// <summary>A process of the grid, wherever it runs; nodes that do not answer within a moment count as without it.</summary>
     public async Task<ProcessInfo?> FindAsync(string id, CancellationToken ct)
     {
-        if (_spawner.Find(id, _agent.Url) is { } here)
+        if (_processes.Find(id) is { } here)
         {
             return here;
         }

@@ -21,7 +21,7 @@ internal sealed class Child(string id, string log, ProcessRun run, Reservation r
     public string Log { get; } = log;
 
     /// <summary>Null: it holds its files by itself alone.</summary>
-    public BundleLease? Lease { get; } = Take(lease);
+    public BundleLease? Lease { get; } = lease;
 
     public ChildOutput Output { get; } = output;
 
@@ -148,10 +148,4 @@ internal sealed class Child(string id, string log, ProcessRun run, Reservation r
             LastExit = LastExit,
             TmpDir = Request.Options.TmpDir,
         };
-
-    private static BundleLease? Take(BundleLease? lease)
-    {
-        lease?.IsTaken = true;
-        return lease;
-    }
 }

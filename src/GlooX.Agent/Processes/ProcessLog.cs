@@ -28,4 +28,7 @@ internal static partial class ProcessLog
 
     [LoggerMessage(3027, LogLevel.Error, "The record {File} of a process is damaged: a process that it told of may run, unknown and unreserved")]
     public static partial void RecordDamaged(this ILogger logger, string file);
+
+    [LoggerMessage(3028, LogLevel.Error, "The {Operation} has failed, and a step of it could not be undone; the other steps are undone")]
+    public static partial void UndoFailed(this ILogger logger, Exception exception, string operation);
 }

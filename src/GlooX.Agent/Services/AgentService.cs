@@ -11,7 +11,7 @@ internal sealed class AgentService(Agent agent) : IAgentService
 
     public ValueTask<NodeInfo> InfoAsync(CancellationToken ct) => new(agent.Describe());
 
-    public ValueTask<ProcessInfo[]> ListAsync(CancellationToken ct) => new([.. agent.Spawner.List(agent.Url)]);
+    public ValueTask<ProcessInfo[]> ListAsync(CancellationToken ct) => new([.. agent.Processes.List()]);
 
     public ValueTask<SlotCount> SlotsAsync(long memoryBytes, long diskBytes, Dictionary<string, decimal> resources, int? maxPerNode, string kind, CancellationToken ct) =>
         new(agent.Slots(Provision.FromBytes(memoryBytes, diskBytes, resources) with { MaxPerNode = maxPerNode, Kind = kind }));
@@ -24,19 +24,19 @@ internal sealed class AgentService(Agent agent) : IAgentService
 
     public ValueTask<bool> ClaimAsync(string ticket, CancellationToken ct) => new(agent.Placement.Claim(ticket));
 
-    public ValueTask<bool> KillAsync(string id, CancellationToken ct) => new(agent.Spawner.Kill(id));
+    public ValueTask<bool> KillAsync(string id, CancellationToken ct) => new(agent.Processes.Kill(id));
 
     public ValueTask<bool> StopAsync(string id, long graceMilliseconds, CancellationToken ct) =>
         graceMilliseconds >= 0 && graceMilliseconds <= SpawnedProcess.MaxGrace.TotalMilliseconds
-            ? new(agent.Spawner.Stop(id, TimeSpan.FromMilliseconds(graceMilliseconds)))
+            ? new(agent.Processes.Stop(id, TimeSpan.FromMilliseconds(graceMilliseconds)))
             : throw new ArgumentOutOfRangeException(nameof(graceMilliseconds), graceMilliseconds, $"the grace must be 0 to {SpawnedProcess.MaxGrace.TotalMinutes} minutes");
 
     public async ValueTask<ProcessInfo?> FindAsync(string id, CancellationToken ct) => await agent.Placement.FindAsync(id, ct).ConfigureAwait(false);
 
-    public ValueTask<ProcessInfo?> FindHereAsync(string id, CancellationToken ct) => new(agent.Spawner.Find(id, agent.Url));
+    public ValueTask<ProcessInfo?> FindHereAsync(string id, CancellationToken ct) => new(agent.Processes.Find(id));
 
     public IAsyncEnumerable<LogLine[]> LogsAsync(string id, int last, bool follow, CancellationToken ct) =>
-        (agent.Spawner.OutputOf(id) ?? throw Missing(agent, id)).ReadAsync(last, follow, ct);
+        (agent.Processes.OutputOf(id) ?? throw Missing(agent, id)).ReadAsync(last, follow, ct);
 
     public IAsyncEnumerable<ProcessEvent[]> WatchAsync(string? id, CancellationToken ct) => agent.Watch.EverywhereAsync(id, ct);
 
@@ -61,7 +61,7 @@ internal sealed class AgentService(Agent agent) : IAgentService
     public ValueTask<AddonReply> DetachAddonAsync(string name, CancellationToken ct) => AddonReply.OfAsync(() => agent.DetachAddonAsync(name));
 
     public async ValueTask<int[]> WaitAsync(string id, CancellationToken ct) =>
-        await agent.Spawner.WaitAsync(id, ct).ConfigureAwait(false) is { } exit
+        await agent.Processes.WaitAsync(id, ct).ConfigureAwait(false) is { } exit
             ? [exit.Code, exit.Signal]
             : throw Missing(agent, id);
 
