@@ -48,10 +48,17 @@ internal sealed partial class HostPool : IAsyncDisposable
         _isKept = rule.Least > 0 && OperatingSystem.IsLinux(); // elsewhere no process can be started
         _lastUse = Now() - s_quiet;
         _loop = new BackgroundLoop("warm hosts", KeepAsync, logger);
+    }
+
+    /// <summary>Begins to keep hosts.</summary>
+    public Task StartAsync(CancellationToken ct)
+    {
         if (_isKept)
         {
             _loop.Start();
         }
+
+        return Task.CompletedTask;
     }
 
     public LaunchRule Launching { get; }

@@ -1,6 +1,9 @@
 using GlooX.Bundles;
+using GlooX.Channels;
+using GlooX.Channels.Storage;
 using GlooX.Processes;
 using GlooX.Slots;
+using Microsoft.Extensions.Logging;
 
 namespace GlooX.Lifecycle;
 
@@ -41,6 +44,18 @@ internal static class AgentSetup
         }
     }
 
+    /// <exception cref="ArgumentException">An agent cannot listen there.</exception>
+    public static RpcEndpoint EndpointOf(string url) => RpcEndpoint.Parse(url) is { Path: null } endpoint ? endpoint
+        : throw new ArgumentException($"an agent cannot listen on '{url}', for its grid is reached over the network: give host:port", nameof(url));
+
+    /// <summary>The host names and addresses that an agent's certificate must carry.</summary>
+    public static IReadOnlyList<string> NamesOf(AgentOptions options, RpcEndpoint endpoint) =>
+    [
+        .. ((RpcEndpoint?[])[endpoint, options.AdvertisedUrl is { } known ? RpcEndpoint.Parse(known) : null])
+            .OfType<RpcEndpoint>().Where(static e => !e.IsAny).Select(static e => e.Host),
+        .. options.Names,
+    ];
+
     public static ControlGroups? GroupsOf(AgentOptions options)
     {
         try
@@ -78,6 +93,21 @@ internal static class AgentSetup
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
             throw new ArgumentException($"the files of payloads cannot be kept in {folder}: {e.Message} Set AgentOptions.BundleFolder", nameof(options), e);
+        }
+    }
+
+    /// <summary>The state file; null: there is no data folder.</summary>
+    /// <exception cref="IOException">The file cannot be opened, or is in use.</exception>
+    public static StateFile? OpenState(AgentOptions options, ILogger logger, BundleStore store)
+    {
+        try
+        {
+            return options.DataFolder is null ? null : AgentState.Open(options.DataFolder, logger);
+        }
+        catch
+        {
+            store.Dispose();
+            throw;
         }
     }
 }

@@ -35,7 +35,7 @@ internal sealed class Spawner(
     {
         string node = events.Node;
         using var limit = CancellationTokenSource.CreateLinkedTokenSource(ct, processes.Stopping);
-        await using var undo = new UndoStack("spawn", logger);
+        var undo = new UndoStack("spawn", logger);
         Child? child = null;
         try
         {
@@ -120,6 +120,7 @@ internal sealed class Spawner(
         finally
         {
             child?.Begin(child.IsReady);
+            await undo.UndoAsync().ConfigureAwait(false);
             starter.StartEnded(child?.Run);
         }
     }

@@ -3,7 +3,7 @@ using Microsoft.Extensions.Logging;
 namespace GlooX.Processes;
 
 /// <summary>What takes back the steps of an operation, last step first, unless the operation has got to its end. Not thread-safe.</summary>
-internal sealed class UndoStack(string operation, ILogger logger) : IAsyncDisposable
+internal sealed class UndoStack(string operation, ILogger logger)
 {
     private readonly Stack<Func<Task>> _steps = [];
 
@@ -21,7 +21,7 @@ internal sealed class UndoStack(string operation, ILogger logger) : IAsyncDispos
     public void Clear() => _steps.Clear();
 
     /// <summary>Undoes what is left. An undo that fails is logged, and the ones below are run all the same.</summary>
-    public async ValueTask DisposeAsync()
+    public async Task UndoAsync()
     {
         while (_steps.TryPop(out Func<Task>? undo))
         {

@@ -13,7 +13,7 @@ internal sealed class PeerService(Agent agent) : IPeerService
 
     public ValueTask StatusAsync(NodeInfo node, CancellationToken ct)
     {
-        agent.Board.Hear(node);
+        agent.Status.Hear(node);
         return default;
     }
 
