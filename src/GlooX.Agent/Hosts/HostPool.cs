@@ -51,14 +51,15 @@ internal sealed partial class HostPool : IAsyncDisposable
     }
 
     /// <summary>Begins to keep hosts.</summary>
-    public Task StartAsync(CancellationToken ct)
+    /// <returns>This pool.</returns>
+    public HostPool Start()
     {
         if (_isKept)
         {
             _loop.Start();
         }
 
-        return Task.CompletedTask;
+        return this;
     }
 
     public LaunchRule Launching { get; }

@@ -112,7 +112,7 @@ internal sealed class AgentRuntime
         _parts.Add("connections to peers", stop: _link.DisposeAsync);
         _parts.Add("bundles", bundles);
         _parts.Add("workspace", workspace);
-        _parts.Add("warm hosts", Hosts.StartAsync, Hosts.DisposeAsync);
+        _parts.Add("warm hosts", () => Hosts.Start(), Hosts.DisposeAsync);
         _parts.Add("detached processes", detached);
         _parts.Add("process supervisor", stop: supervisor.DisposeAsync);
         _parts.Add("port", ct => Server.StartAsync(url, ct), Server.DisposeAsync);
@@ -124,18 +124,14 @@ internal sealed class AgentRuntime
             _parts.Add("state file", state);
         }
 
-        _parts.Add("channels", StartChannelsAsync, _replication.DisposeAsync);
+        _parts.Add("channels", _replication.Start, _replication.DisposeAsync);
         _parts.Add(new BackgroundLoop("status of nodes", Status.RunAsync, logger));
         _parts.Add(new BackgroundLoop("certificates", Certificates.RunAsync, logger));
         _parts.Add(new BackgroundLoop("sweep of the workspace", workspace.SweepAsync, logger));
         _parts.Add("join", JoinAsync);
         _parts.Add("add-ons", AttachAddonsAsync, () => new ValueTask(Addons.DetachAllAsync()));
         _parts.Add(new BackgroundLoop("add-ons of the grid", GridAddons.RunAsync, logger));
-        _parts.Add("process events", stop: () =>
-        {
-            events.Close();
-            return default;
-        });
+        _parts.Add("process events", events);
         _parts.Add("spawn coordinator", stop: Placement.DisposeAsync);
         _parts.Add("processes", stop: () => new ValueTask(supervisor.StopAsync()));
     }
@@ -224,12 +220,6 @@ internal sealed class AgentRuntime
         string address = _endpoint.WithPort(RpcEndpoint.Parse(Server.Url).Port).ToString();
         await _adoption.StartAsync(await DetachedProcessStore.TryOpenAsync(address, _spawning, ct).ConfigureAwait(false)).ConfigureAwait(false);
         DetachedProcessStore.Sweep();
-    }
-
-    private Task StartChannelsAsync(CancellationToken ct)
-    {
-        _replication.Start();
-        return Task.CompletedTask;
     }
 
     private async Task AttachAddonsAsync(CancellationToken ct)

@@ -13,6 +13,16 @@ internal sealed partial class PartSequence(ILogger logger)
     /// <param name="stop">Stops the part, also when it was never started; null: the part needs no stop.</param>
     public void Add(string name, Func<CancellationToken, Task>? start = null, Func<ValueTask>? stop = null) => _parts.Add((name, start, stop));
 
+    /// <inheritdoc cref="Add(string, Func{CancellationToken, Task}, Func{ValueTask})"/>
+    public void Add(string name, Action start, Func<ValueTask>? stop = null) => Add(
+        name,
+        _ =>
+        {
+            start();
+            return Task.CompletedTask;
+        },
+        stop);
+
     /// <summary>Adds a part whose stop is its disposal.</summary>
     public void Add(string name, IDisposable part) => Add(name, stop: () =>
     {
@@ -21,14 +31,7 @@ internal sealed partial class PartSequence(ILogger logger)
     });
 
     /// <summary>Adds a loop.</summary>
-    public void Add(BackgroundLoop loop) => Add(
-        loop.Name,
-        _ =>
-        {
-            loop.Start();
-            return Task.CompletedTask;
-        },
-        loop.DisposeAsync);
+    public void Add(BackgroundLoop loop) => Add(loop.Name, () => loop.Start(), loop.DisposeAsync);
 
     /// <summary>Starts the parts. Stop them also when this throws.</summary>
     public async Task StartAsync(CancellationToken ct)

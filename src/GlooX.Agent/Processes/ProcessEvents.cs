@@ -5,7 +5,7 @@ namespace GlooX.Processes;
 
 /// <summary>Tells watchers what happens to the processes of this node. A slow watcher never delays others. Thread-safe.</summary>
 /// <param name="node">This node, as others reach it.</param>
-internal sealed class ProcessEvents(Func<string> node)
+internal sealed class ProcessEvents(Func<string> node) : IDisposable
 {
     private readonly Lock _lock = new();
     private readonly List<Watcher> _watchers = [];
@@ -33,7 +33,7 @@ internal sealed class ProcessEvents(Func<string> node)
     }
 
     /// <summary>The agent stops: watchers get the events so far, and no more.</summary>
-    public void Close()
+    public void Dispose()
     {
         lock (_lock)
         {
