@@ -176,12 +176,12 @@ public sealed class Agent : IAsyncDisposable
     /// <summary>Detaches an add-on: calls in flight go on, later ones fail, its background work is cancelled.</summary>
     /// <param name="name">Its name.</param>
     /// <returns>Completes when it has ended.</returns>
-    /// <exception cref="AddonException">There is none of that name.</exception>
+    /// <exception cref="AddonException">There is no add-on of that name.</exception>
     public Task DetachAddonAsync(string name) => _parts.Addons.DetachAsync(name);
 
     /// <summary>Creates a channel in the whole grid; does nothing if it exists.</summary>
     /// <param name="name">Its name: 1 to 1,024 bytes of UTF-8.</param>
-    /// <param name="options">Fixed for good. Null: the defaults, or whatever it has if it exists.</param>
+    /// <param name="options">Fixed for good. Null: the defaults, or the options that the channel has if it exists.</param>
     /// <param name="ct">Cancels the wait; it may exist all the same.</param>
     /// <returns>The channel, once all reachable nodes have it.</returns>
     /// <exception cref="ChannelException">It exists with other options, or a reachable node has not confirmed it within 5 s.</exception>

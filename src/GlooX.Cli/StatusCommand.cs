@@ -9,7 +9,7 @@ internal static class StatusCommand
     public static Command Create()
     {
         Option<string> agent = Shared.Agent();
-        Command command = Shared.Command("status", "Shows the nodes of the grid.", "gloox status --agent 127.0.0.1:9999");
+        Command command = Shared.Command("status", "Shows the nodes of the grid and their states.", "gloox status --agent 127.0.0.1:9999");
         command.Add(agent);
         command.SetAction((parsed, ct) => RunAsync(parsed.GetValue(agent)!, ct));
         return command;
@@ -19,31 +19,41 @@ internal static class StatusCommand
     {
         await using GlooXClient client = new GlooXClient(agent);
         NodeInfo asked = await client.InfoAsync(ct);
-        List<NodeInfo> nodes = [asked];
-        List<string> silent = [];
-        foreach (string peer in asked.Peers)
+        (string Url, NodeInfo? Node)[] all = [(asked.Url, asked), .. await Task.WhenAll(asked.Peers.Select(peer => AskAsync(peer, ct)))];
+        Table table = new Table().Border(TableBorder.Simple)
+            .AddColumns("node", "state", "machine", "pid", "cores", "free memory", "free disk", "free resources", "used", "weight");
+        foreach ((string url, NodeInfo? node) in all.OrderBy(static n => n.Url, StringComparer.Ordinal))
         {
-            await using GlooXClient other = new GlooXClient(peer);
-            try
+            if (node is null)
             {
-                nodes.Add(await other.InfoAsync(ct));
+                table.AddRow(url, "does not answer");
+                continue;
             }
-            catch (RpcException)
-            {
-                silent.Add(peer);
-            }
+
+            IEnumerable<string> resources = node.FreeResources.OrderBy(static r => r.Key, StringComparer.Ordinal).Select(static r => $"{r.Key}={r.Value:0.####}");
+            table.AddRow(
+                url, $"{node.State}".ToLowerInvariant(), Markup.Escape(node.Machine), $"{node.Pid}", $"{node.Cores}", ByteSize.Format(node.FreeMemoryBytes),
+                ByteSize.Format(node.FreeDiskBytes), string.Join(", ", resources), $"{node.Utilization:P0}", $"{node.Weight:0.##}");
         }
 
-        Table table = new Table().Border(TableBorder.Simple).AddColumns("node", "machine", "pid", "cores", "free memory", "free disk", "free resources", "used", "weight");
-        foreach (NodeInfo node in nodes.OrderBy(n => n.Url, StringComparer.Ordinal))
-        {
-            table.AddRow(node.Url, Markup.Escape(node.Machine), $"{node.Pid}", $"{node.Cores}", ByteSize.Format(node.FreeMemoryBytes), ByteSize.Format(node.FreeDiskBytes), string.Join(", ", node.FreeResources.OrderBy(r => r.Key, StringComparer.Ordinal).Select(r => $"{r.Key}={r.Value:0.####}")), $"{node.Utilization:P0}", $"{node.Weight:0.##}");
-        }
-
-        silent.ForEach(url => table.AddRow(url, "does not answer"));
         Screen.Write(table);
-        Console.WriteLine($"{nodes.Count} node{(nodes.Count == 1 ? "" : "s")}");
+        int count = all.Count(static n => n.Node is not null);
+        Console.WriteLine($"{count} node{(count == 1 ? "" : "s")}");
         return ExitCode.Done;
+    }
+
+    // Null: the node does not answer.
+    private static async Task<(string Url, NodeInfo? Node)> AskAsync(string url, CancellationToken ct)
+    {
+        await using GlooXClient client = new GlooXClient(url);
+        try
+        {
+            return (url, await client.InfoAsync(ct));
+        }
+        catch (RpcException)
+        {
+            return (url, null);
+        }
     }
 }
 

@@ -1,8 +1,8 @@
 namespace GlooX.Hosts;
 
 /// <summary>
-/// How many hosts are kept warm: enough for the spawns that come while one host becomes warm. Pure: the caller brings the time, by a clock that
-/// nobody sets, and the free memory. Not thread-safe.
+/// How many hosts are kept warm: enough for the spawns that come while one host becomes warm. Pure: the caller brings the time, by a
+/// monotonic clock, and the free memory. Not thread-safe.
 /// </summary>
 /// <remarks>
 /// The base-stock rule of inventories: hold what is asked for during the time that an order takes to come (Arrow, Harris and Marschak, Optimal

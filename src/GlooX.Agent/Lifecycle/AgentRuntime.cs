@@ -3,7 +3,6 @@ using System.Net;
 using GlooX.Addons;
 using GlooX.Bundles;
 using GlooX.Channels;
-using GlooX.Channels.Storage;
 using GlooX.Contracts;
 using GlooX.Grid;
 using GlooX.Hosts;
@@ -59,7 +58,7 @@ internal sealed class AgentRuntime
         _ledger = new Ledger(AgentSetup.CapacityOf(options, _machine.Read()));
         ControlGroups? groups = AgentSetup.GroupsOf(options);
         BundleStore store = AgentSetup.OpenStore(options);
-        StateFile? state = AgentSetup.OpenState(options, channels, store);
+        AgentState state = AgentSetup.OpenState(options, channels, store);
 
         // The network: the port, connections to peers, membership.
         _link = new GridLink(Identity.AsAgent(), () => Grid?.Members.Select(static m => m.Address) ?? [], TimeProvider.System);
@@ -75,10 +74,10 @@ internal sealed class AgentRuntime
         var rule = new PoolRule(options.WarmHosts, options.MaxWarmHosts);
         Hosts = new HostPool(rule, launching, workspace, () => LedgerStatus().Memory.FreeBytes, _spawning, TimeProvider.System);
         var events = new ProcessEvents(() => Url);
-        var detached = new DetachedProcesses(_machine, _spawning);
+        var detached = new DetachedProcesses(state, _machine, _spawning);
         Processes = new ProcessTable(_ledger, _machine, detached, events);
         var starter = new ProcessStarter(Hosts, workspace, groups, detached, _spawning);
-        var assigner = new ProcessAssigner(new ChildIdentity(Identity, _spawning), detached);
+        var assigner = new ProcessAssigner(new ChildIdentity(Identity, _spawning));
         OutputEcho? echo = OutputEcho.Create(options.Output, _spawning);
         var supervisor = new ProcessSupervisor(starter, assigner, Processes, detached, _ledger, workspace, events, Status.Changed, echo, _spawning);
         _adoption = new ProcessAdoption(detached, supervisor, Processes, _ledger, _machine, workspace, groups, store, _spawning);
@@ -88,7 +87,7 @@ internal sealed class AgentRuntime
 
         // Channels and add-ons.
         _replication = new ReplicationLoop(
-            _nodeId, () => Grid.Members, at => _link.Client(at).As<IChannelService>(IChannelService.ServiceName), state, channels);
+            _nodeId, () => Grid.Members, at => _link.Client(at).As<IChannelService>(IChannelService.ServiceName), state.Channels, channels);
         Hub = new ChannelHub(_replication, channels);
         Addons = new AddonRegistry(agent, Server, loggers, faulted);
         GridAddons = new GridAddons(agent, Addons, loggers.CreateLogger("GlooX.Addons"));
@@ -98,8 +97,10 @@ internal sealed class AgentRuntime
         Server.Add(new BundleService(bundles), IBundleService.ServiceName, BundleService.Access);
         Server.Add(new ChannelService(Hub, _replication), IChannelService.ServiceName, ChannelService.Access);
         Server.AddProtocol(GridLink.Protocol, AcceptGridAsync, RpcRole.Agent);
+        var knownPeers = BackgroundLoop.Periodic("known peers", PeerMemory.Interval, new PeerMemory(Grid, state, TimeProvider.System).SaveAsync, logger);
         Grid.Changed += (_, change) =>
         {
+            knownPeers.Wake();
             Status.OnGridChange(change);
             Certificates.OnGridChange(change);
             _replication.Look();
@@ -113,21 +114,22 @@ internal sealed class AgentRuntime
         _parts.Add("bundles", bundles);
         _parts.Add("workspace", workspace);
         _parts.Add("warm hosts", () => Hosts.Start(), Hosts.DisposeAsync);
-        _parts.Add("detached processes", detached);
+        _parts.Add("folder of the agent", detached);
+        _parts.Add("state file", state);
         _parts.Add("process supervisor", stop: supervisor.DisposeAsync);
         _parts.Add("port", ct => Server.StartAsync(url, ct), Server.DisposeAsync);
         _parts.Add("adoption of processes", AdoptAsync, _adoption.DisposeAsync);
         _parts.Add("membership", stop: Grid.DisposeAsync);
         _parts.Add("streams of the grid", stop: () => new ValueTask(_stop.CancelAsync()));
-        if (state is not null)
-        {
-            _parts.Add("state file", state);
-        }
-
         _parts.Add("channels", _replication.Start, _replication.DisposeAsync);
         _parts.Add(new BackgroundLoop("status of nodes", Status.RunAsync, logger));
         _parts.Add(new BackgroundLoop("certificates", Certificates.RunAsync, logger));
         _parts.Add(new BackgroundLoop("sweep of the workspace", workspace.SweepAsync, logger));
+        if (options.DataFolder is not null || _endpoint.Port != 0)
+        {
+            _parts.Add(knownPeers); // an agent on any free port is not found there again
+        }
+
         _parts.Add("join", JoinAsync);
         _parts.Add("add-ons", AttachAddonsAsync, () => new ValueTask(Addons.DetachAllAsync()));
         _parts.Add(new BackgroundLoop("add-ons of the grid", GridAddons.RunAsync, logger));
@@ -214,12 +216,12 @@ internal sealed class AgentRuntime
         Status.Changed();
     }
 
-    // The records are kept by address: the agent that binds this address next finds them.
+    // The folder is named after the address: the agent that binds this address next finds it.
     private async Task AdoptAsync(CancellationToken ct)
     {
         string address = _endpoint.WithPort(RpcEndpoint.Parse(Server.Url).Port).ToString();
-        await _adoption.StartAsync(await DetachedProcessStore.TryOpenAsync(address, _spawning, ct).ConfigureAwait(false)).ConfigureAwait(false);
-        DetachedProcessStore.Sweep();
+        await _adoption.StartAsync(await AgentFolder.TryOpenAsync(address, _spawning, ct).ConfigureAwait(false)).ConfigureAwait(false);
+        AgentFolder.Sweep();
     }
 
     private async Task AttachAddonsAsync(CancellationToken ct)

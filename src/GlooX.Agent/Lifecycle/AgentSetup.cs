@@ -1,6 +1,4 @@
 using GlooX.Bundles;
-using GlooX.Channels;
-using GlooX.Channels.Storage;
 using GlooX.Processes;
 using GlooX.Slots;
 using Microsoft.Extensions.Logging;
@@ -96,13 +94,13 @@ internal static class AgentSetup
         }
     }
 
-    /// <summary>The state file; null: there is no data folder.</summary>
-    /// <exception cref="IOException">The file cannot be opened, or is in use.</exception>
-    public static StateFile? OpenState(AgentOptions options, ILogger logger, BundleStore store)
+    /// <summary>The state of the agent.</summary>
+    /// <exception cref="IOException">The state file of a data folder cannot be opened, or is in use.</exception>
+    public static AgentState OpenState(AgentOptions options, ILogger logger, BundleStore store)
     {
         try
         {
-            return options.DataFolder is null ? null : AgentState.Open(options.DataFolder, logger);
+            return new AgentState(options.DataFolder, logger);
         }
         catch
         {

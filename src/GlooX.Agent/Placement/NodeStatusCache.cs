@@ -5,8 +5,8 @@ using GlooX.Services;
 namespace GlooX.Placement;
 
 /// <summary>
-/// What each node last said of itself. Every node tells all others when a reservation changed, and every few seconds anyhow, so that a
-/// spawn decides without asking around. A node that was never heard is asked once; one that left is forgotten.
+/// The last known status of each node. Every node sends its status to all others when a reservation changed, and every few seconds, so a spawn is
+/// placed without asking the nodes. A node without a known status is asked once; the status of a node that left is dropped.
 /// </summary>
 internal sealed class NodeStatusCache(Func<NodeInfo> describe, Func<IReadOnlyList<string>> peers, Func<string, IAgentService> service, Func<string, IPeerService> peer)
 {
@@ -27,7 +27,7 @@ internal sealed class NodeStatusCache(Func<NodeInfo> describe, Func<IReadOnlyLis
         Changed();
     }
 
-    /// <summary>Something that others should know has changed.</summary>
+    /// <summary>The status of this node has changed: the others are told soon.</summary>
     public void Changed()
     {
         try
@@ -36,7 +36,7 @@ internal sealed class NodeStatusCache(Func<NodeInfo> describe, Func<IReadOnlyLis
         }
         catch (SemaphoreFullException)
         {
-            // a telling is due already
+            // the status is due already
         }
     }
 
@@ -48,7 +48,7 @@ internal sealed class NodeStatusCache(Func<NodeInfo> describe, Func<IReadOnlyLis
         return [.. others.OfType<NodeInfo>(), describe()];
     }
 
-    /// <summary>Tells the others, until cancelled.</summary>
+    /// <summary>Sends the status of this node to the others, until cancelled.</summary>
     public async Task RunAsync(CancellationToken ct)
     {
         try
@@ -80,7 +80,7 @@ internal sealed class NodeStatusCache(Func<NodeInfo> describe, Func<IReadOnlyLis
         }
         catch (RpcException)
         {
-            return null; // it went away between the look and the call
+            return null; // the node went away meanwhile
         }
     }
 
@@ -94,7 +94,7 @@ internal sealed class NodeStatusCache(Func<NodeInfo> describe, Func<IReadOnlyLis
         }
         catch (Exception e) when (e is RpcException or ObjectDisposedException || (e is OperationCanceledException && !ct.IsCancellationRequested))
         {
-            // it is told again at the next turn, or it is gone
+            // the node is told with the next status, or is gone
         }
     }
 }

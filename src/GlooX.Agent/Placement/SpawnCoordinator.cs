@@ -10,7 +10,7 @@ namespace GlooX.Placement;
 
 /// <summary>
 /// Places spawns: ranks the nodes by their last known state and asks one after the other until a node starts the process. Finds processes, and gets
-/// the files of payloads to other nodes. A node that falls silent is passed over; the process that it may have started is ended there, as nobody claims it.
+/// the files of payloads to other nodes. A node that falls silent is passed over; the process that it may have started is ended there, as it is not claimed.
 /// </summary>
 internal sealed class SpawnCoordinator : IAsyncDisposable
 {
@@ -23,23 +23,27 @@ internal sealed class SpawnCoordinator : IAsyncDisposable
     private readonly ProcessTable _processes;
     private readonly HostPool _hosts;
     private readonly BundleProvider _bundles;
-    private readonly NodeStatusCache _board;
+    private readonly NodeStatusCache _status;
     private readonly SpawnTickets _asked; // by clients of this agent, for any node
     private readonly SpawnTickets _here; // by other agents, for this node
 
     public SpawnCoordinator(
-        Agent agent, string nodeId, Spawner spawner, ProcessTable processes, HostPool hosts, BundleProvider bundles, NodeStatusCache board, ILogger logger)
+        Agent agent, string nodeId, Spawner spawner, ProcessTable processes, HostPool hosts, BundleProvider bundles, NodeStatusCache status, ILogger logger)
     {
-        (_agent, _nodeId, _spawner, _processes, _hosts, _bundles, _board) = (agent, nodeId, spawner, processes, hosts, bundles, board);
+        (_agent, _nodeId, _spawner, _processes, _hosts, _bundles, _status) = (agent, nodeId, spawner, processes, hosts, bundles, status);
         _asked = new SpawnTickets((ticket, reply) => EndAsync(ticket, reply is { Id.Length: > 0 } ? [reply.Node] : [agent.Url, .. agent.Peers]), logger);
         _here = new SpawnTickets((ticket, _) => EndAsync(ticket, [agent.Url]), logger);
     }
 
     /// <summary>Spawns on the best node of the grid; asked again under the same ticket, it gives the same answer.</summary>
-    public Task<SpawnReply> SpawnAsync(SpawnRequest request, CancellationToken ct) => _asked.RunAsync(request.Ticket, end => PlaceAsync(request, end), ct);
+    public async Task<SpawnReply> SpawnAsync(SpawnRequest request, CancellationToken ct) => _processes.Stopping.IsCancellationRequested
+        ? SpawnReply.Failed(_agent.Url, $"the agent {_agent.Url} is draining: ask another")
+        : await _asked.RunAsync(request.Ticket, end => PlaceAsync(request, end), ct).ConfigureAwait(false);
 
     /// <summary>Spawns on this node for another agent; asked again under the same ticket, it gives the same answer.</summary>
-    public Task<SpawnReply> SpawnForPeerAsync(SpawnRequest request, CancellationToken ct) => _here.RunAsync(request.Ticket, end => _spawner.SpawnAsync(request, end), ct);
+    public async Task<SpawnReply> SpawnForPeerAsync(SpawnRequest request, CancellationToken ct) => _processes.Stopping.IsCancellationRequested
+        ? SpawnReply.Elsewhere(_agent.Url, "is draining")
+        : await _here.RunAsync(request.Ticket, end => _spawner.SpawnAsync(request, end), ct).ConfigureAwait(false);
 
     public bool Claim(string ticket) => _asked.Claim(ticket);
 
@@ -69,7 +73,7 @@ internal sealed class SpawnCoordinator : IAsyncDisposable
             return SpawnReply.Failed(_agent.Url, $"the agent {_agent.Url} has no bundle '{request.Bundle}'") with { NeedsBundle = true };
         }
 
-        IReadOnlyList<NodeInfo> nodes = await _board.NodesAsync(ct).ConfigureAwait(false);
+        IReadOnlyList<NodeInfo> nodes = await _status.NodesAsync(ct).ConfigureAwait(false);
         IReadOnlyList<NodeInfo> ranked = PlacementRule.Rank(nodes, _nodeId, request.Need(), request.Strategy, out List<string> refusals);
         foreach (NodeInfo node in ranked)
         {
@@ -117,7 +121,7 @@ internal sealed class SpawnCoordinator : IAsyncDisposable
         }
     }
 
-    // Nodes that do not answer are left alone: they end by themselves what nobody claims.
+    // Nodes that do not answer are left alone: they end by themselves what is not claimed.
     private async Task EndAsync(string ticket, IEnumerable<string> nodes)
     {
         using var limit = new CancellationTokenSource(s_findTimeout);
@@ -159,7 +163,7 @@ internal sealed class SpawnCoordinator : IAsyncDisposable
             }
             catch (RpcException)
             {
-                return null; // it went away, or spawns nothing
+                return null; // the peer went away
             }
         })).ConfigureAwait(false);
         return new PrepareReply([.. nodes.OfType<string>().Append(_agent.Url).Order(StringComparer.Ordinal)]);

@@ -4,8 +4,8 @@ using Microsoft.Extensions.Logging;
 namespace GlooX.Placement;
 
 /// <summary>
-/// Makes spawns idempotent. Whoever asks twice under one ticket gets the same process, so that a caller whose connection broke asks again. The spawn
-/// goes on while its caller is away; a process that nobody has claimed within <see cref="ClaimTimeout"/> of its start is ended. Thread-safe.
+/// Makes spawns idempotent. A caller that asks twice under one ticket gets the same process, so a caller whose connection broke asks again. The spawn
+/// goes on while its caller is away; a process that is not claimed within <see cref="ClaimTimeout"/> of its start is ended. Thread-safe.
 /// </summary>
 /// <param name="end">Ends the process of an answer whose caller never claimed it, or gave it up.</param>
 /// <param name="logger">Receives what was ended unclaimed.</param>
@@ -97,7 +97,7 @@ internal sealed partial class SpawnTickets(Func<string, SpawnReply?, Task> end, 
         _stop.Dispose();
     }
 
-    // From the spawn to the moment at which nobody may ask about the ticket any more.
+    // From the spawn to the moment at which the ticket is forgotten.
     private async Task FollowAsync(string ticket, Ticket entry)
     {
         await ((Task)entry.Reply).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing); // the callers that wait are told

@@ -41,7 +41,7 @@ internal sealed class ChildProcess
         done
         """;
 
-    // Around an executable that outlives this process: waits until it is written down, and writes down how it ends. 128 and more is a signal.
+    // Around an executable that outlives this process: waits until it is recorded, and records how it ends. 128 and more is a signal.
     private const string Wrap = """
         read -r go <&3 || exit 0
         exec 3<&-
@@ -139,7 +139,7 @@ internal sealed class ChildProcess
         try
         {
             process = Start(launcher, launch, user);
-            guard.Control!.Send($"{process.Pid}\n"); // before anybody waits for its end, with which the guard ends
+            guard.Control!.Send($"{process.Pid}\n"); // before a caller waits for its end, with which the guard ends
             return new ChildProcess(process, null, guard);
         }
         catch

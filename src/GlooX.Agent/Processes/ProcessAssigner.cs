@@ -8,7 +8,7 @@ namespace GlooX.Processes;
 /// Gives a process that has just started its work, and waits until it is ready: a host answers on its control connection; a program makes a file or
 /// writes a line, if it was spawned with <see cref="ReadyWhen"/>. A process that does not become ready is ended with all that it started.
 /// </summary>
-internal sealed class ProcessAssigner(ChildIdentity identity, DetachedProcesses detached)
+internal sealed class ProcessAssigner(ChildIdentity identity)
 {
     private static readonly TimeSpan s_endGrace = TimeSpan.FromSeconds(2);
 
@@ -65,7 +65,7 @@ internal sealed class ProcessAssigner(ChildIdentity identity, DetachedProcesses 
             Path.Combine(folder, child.Request.Assembly), lockFile, child.Request.Class, identity.Make(child.Request).Export(), child.Request.Options with { Url = url })
         {
             HeapLimitBytes = HeapLimit.Of(child.Request.MemoryBytes),
-            ExitFile = detached.ExitFileOf(child),
+            ExitFile = child.Record?.ExitFile ?? "",
             Environment = child.Request.Environment,
         };
         HostReport? report = await SendAsync(run.Process.Control!, assignment, ct).ConfigureAwait(false);

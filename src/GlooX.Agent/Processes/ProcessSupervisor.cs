@@ -141,7 +141,7 @@ internal sealed class ProcessSupervisor(
         while (await child.FirstStart.ConfigureAwait(false) && await RestartAsync(child).ConfigureAwait(false));
 
         // The agent may stop before it is clear whether the process is restarted: the next agent restarts it then.
-        if (!child.IsReady || child.IsEnding || child.IsDecided || !processes.Stopping.IsCancellationRequested || !detached.MayRestart(child))
+        if (!child.IsReady || child.IsEnding || child.IsDecided || !processes.Stopping.IsCancellationRequested || !DetachedProcesses.MayRestart(child))
         {
             return false;
         }

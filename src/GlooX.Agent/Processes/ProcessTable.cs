@@ -7,16 +7,26 @@ namespace GlooX.Processes;
 /// The processes of this node by id, for callers that ask about them or end them. A process stays in the table for a while after its end, so that
 /// callers can ask how it ended. Thread-safe.
 /// </summary>
-internal sealed class ProcessTable(Ledger ledger, IMachine machine, DetachedProcesses detached, ProcessEvents events) : IDisposable
+internal sealed class ProcessTable : IDisposable
 {
+    private readonly Ledger _ledger;
+    private readonly IMachine _machine;
+    private readonly DetachedProcesses _detached;
+    private readonly ProcessEvents _events;
     private readonly CancellationTokenSource _stop = new();
     private readonly ConcurrentDictionary<string, Child> _children = new(StringComparer.Ordinal);
 
-    /// <summary>A clock that nobody sets, for leases and restarts: it begins with the machine.</summary>
+    public ProcessTable(Ledger ledger, IMachine machine, DetachedProcesses detached, ProcessEvents events)
+    {
+        (_ledger, _machine, _detached, _events) = (ledger, machine, detached, events);
+        Stopping = _stop.Token;
+    }
+
+    /// <summary>The clock of leases and restarts: it begins with the machine, and is never set.</summary>
     public static TimeSpan Clock => TimeProvider.System.GetElapsedTime(0);
 
     /// <summary>Cancelled when the agent stops: no process is started from then on.</summary>
-    public CancellationToken Stopping => _stop.Token;
+    public CancellationToken Stopping { get; }
 
     public IReadOnlyCollection<Child> All => [.. _children.Values];
 
@@ -28,14 +38,14 @@ internal sealed class ProcessTable(Ledger ledger, IMachine machine, DetachedProc
 
     public bool Contains(string id) => _children.ContainsKey(id);
 
-    public IReadOnlyList<ProcessInfo> List() => [.. _children.Values.Where(static c => !c.Completed.IsCompleted && c.IsReady).Select(c => c.Describe(events.Node))];
+    public IReadOnlyList<ProcessInfo> List() => [.. _children.Values.Where(static c => !c.Completed.IsCompleted && c.IsReady).Select(c => c.Describe(_events.Node))];
 
     /// <summary>A process that runs or has ended not long ago; null: there is none.</summary>
-    public ProcessInfo? Find(string id) => _children.TryGetValue(id, out Child? child) && child.IsReady ? child.Describe(events.Node) : null;
+    public ProcessInfo? Find(string id) => _children.TryGetValue(id, out Child? child) && child.IsReady ? child.Describe(_events.Node) : null;
 
     /// <summary>How a process ended for good, as an event; null: it has not, or there is no such process.</summary>
     public ProcessEvent? EndOf(string id) =>
-        _children.TryGetValue(id, out Child? child) && child.Completed.IsCompleted ? events.About(ProcessEventKind.Exited, child) : null;
+        _children.TryGetValue(id, out Child? child) && child.Completed.IsCompleted ? _events.About(ProcessEventKind.Exited, child) : null;
 
     /// <summary>The output of a process; null: there is no such process.</summary>
     public ChildOutput? OutputOf(string id) => _children.TryGetValue(id, out Child? child) ? child.Output : null;
@@ -92,9 +102,9 @@ internal sealed class ProcessTable(Ledger ledger, IMachine machine, DetachedProc
     /// <summary>What each reservation uses. Reservations whose lease is over end first.</summary>
     public Dictionary<Reservation, Usage> Used()
     {
-        ledger.Expire(DateTimeOffset.UnixEpoch + Clock);
+        _ledger.Expire(DateTimeOffset.UnixEpoch + Clock);
         return _children.Values.Where(static c => !c.Process.Exited.IsCompleted)
-            .ToDictionary(static c => c.Reservation, c => new Usage(machine.ResidentBytes(c.Process.Pid), c.Enforcer.DiskBytes));
+            .ToDictionary(static c => c.Reservation, c => new Usage(_machine.ResidentBytes(c.Process.Pid), c.Enforcer.DiskBytes));
     }
 
     /// <summary>No process is started any more.</summary>
@@ -105,7 +115,7 @@ internal sealed class ProcessTable(Ledger ledger, IMachine machine, DetachedProc
     // Also the next agent does not start the process again.
     private void End(Child child, Action<ChildProcess> how) => child.End(process =>
     {
-        detached.ForgetRestart(child);
+        _detached.ForgetRestart(child);
         how(process);
     });
 

@@ -89,7 +89,7 @@ internal sealed class ProcessWatch(Agent agent, ProcessEvents events)
         }
         catch (OperationCanceledException) when (ct.IsCancellationRequested)
         {
-            // nobody watches any more
+            // the watch has ended
         }
         finally
         {
@@ -105,7 +105,7 @@ internal sealed class ProcessWatch(Agent agent, ProcessEvents events)
             }
             catch (ObjectDisposedException)
             {
-                // it was just given up
+                // the watch has just ended
             }
         }
     }
@@ -123,7 +123,7 @@ internal sealed class ProcessWatch(Agent agent, ProcessEvents events)
         }
         catch (Exception e) when (e is RpcException or ObjectDisposedException || (e is OperationCanceledException && ct.IsCancellationRequested))
         {
-            // it went away, or nobody watches any more
+            // the peer went away, or the watch has ended
         }
 
         if (isWatched)

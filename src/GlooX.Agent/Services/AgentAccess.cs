@@ -1,6 +1,6 @@
 namespace GlooX.Services;
 
-/// <summary>The table of what each role may call of an agent; docs/security.md shows it. What is not in it, nobody may call.</summary>
+/// <summary>Which role may call which method of an agent; docs/security.md shows the table. A method that is missing here is refused.</summary>
 internal static class AgentAccess
 {
     private const RpcRole Looks = RpcRole.Observer | RpcRole.Client | RpcRole.Agent;

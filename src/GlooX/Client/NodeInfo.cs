@@ -19,10 +19,14 @@ public sealed record NodeInfo(
     /// <summary>Whether the agent takes processes.</summary>
     public NodeState State { get; init; } = NodeState.Ready;
 
-    /// <summary>Cores and other named resources that a new process could be promised; one of which nothing is left is there with 0.</summary>
+    /// <summary>
+    /// Cores and other named resources that a new process could be promised; one of which nothing is left is there with 0.
+    /// </summary>
     public Dictionary<string, decimal> FreeResources { get; init; } = [];
 
-    /// <summary>How many more processes it takes, whatever they need; <see cref="int.MaxValue"/> (default) where nothing limits their number.</summary>
+    /// <summary>
+    /// How many more processes it takes, whatever they need; <see cref="int.MaxValue"/> (default) where nothing limits their number.
+    /// </summary>
     public int FreeSlots { get; init; } = int.MaxValue;
 }
 

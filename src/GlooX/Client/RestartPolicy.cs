@@ -41,16 +41,21 @@ public sealed record RestartPolicy
     /// <summary>What no pause exceeds: at most a day. Default 1 minute.</summary>
     public TimeSpan LongestPause { get; init; } = TimeSpan.FromMinutes(1);
 
-    /// <summary>By which part of itself, 0 to 1, a pause may be shorter, at random, so that what ended together does not start together. Default 0.2.</summary>
+    /// <summary>
+    /// By which part of itself, 0 to 1, a pause may be shorter, at random, so that what ended together does not start together. Default
+    /// 0.2.
+    /// </summary>
     public double Jitter { get; init; } = 0.2;
 
     /// <summary>
-    /// How many restarts within <see cref="Window"/> are enough: a process that ends once more is given up. 0 to 1,000; null: it is never given up.
-    /// Default 10. More than the pauses let fit into the window are never reached.
+    /// How many restarts within <see cref="Window"/> are enough: a process that ends once more is given up. 0 to 1,000; null: it is never
+    /// given up. Default 10. More than the pauses let fit into the window are never reached.
     /// </summary>
     public int? MaxRestarts { get; init; } = 10;
 
-    /// <summary>How long a restart counts, for <see cref="MaxRestarts"/> and for the pauses: more than 0, at most 30 days. Default 10 minutes.</summary>
+    /// <summary>
+    /// How long a restart counts, for <see cref="MaxRestarts"/> and for the pauses: more than 0, at most 30 days. Default 10 minutes.
+    /// </summary>
     public TimeSpan Window { get; init; } = TimeSpan.FromMinutes(10);
 
     /// <summary>What is wrong with it; null: nothing.</summary>

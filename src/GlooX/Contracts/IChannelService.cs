@@ -1,6 +1,8 @@
 namespace GlooX.Contracts;
 
-/// <summary>The service named <c>channels</c> of every agent: messages between nodes, and everything for clients. Values travel as they are kept.</summary>
+/// <summary>
+/// The service named <c>channels</c> of every agent: messages between nodes, and everything for clients. Values travel as they are kept.
+/// </summary>
 [RpcService]
 internal interface IChannelService
 {

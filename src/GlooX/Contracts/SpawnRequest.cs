@@ -44,7 +44,9 @@ internal sealed record SpawnRequest(string Assembly, string Class, long MemoryBy
     /// <summary>As whom it runs; empty: as its agent's user.</summary>
     public string User { get; init; } = "";
 
-    /// <summary>Whether a host that runs already will not do: variables that the system or the runtime read at the start come too late for it.</summary>
+    /// <summary>
+    /// Whether a host that runs already will not do: variables that the system or the runtime read at the start come too late for it.
+    /// </summary>
     public bool NeedsColdHost => Options.KeepTmpDir || User.Length > 0 || Environment.Keys.Any(static n => n.StartsWith("DOTNET_", StringComparison.Ordinal) || n.StartsWith("LD_", StringComparison.Ordinal));
 
     public Provision Need() => Provision.FromBytes(MemoryBytes, DiskBytes, Resources) with { MaxPerNode = MaxPerNode, Kind = Kind };
@@ -71,14 +73,16 @@ internal enum SpawnOutcome
     /// <summary>The process runs and is ready.</summary>
     Started,
 
-    /// <summary>This node cannot start it now; another node may be able to: no room, draining, a full disk, a port in use, a missing command.</summary>
+    /// <summary>
+    /// This node cannot start it now; another node may be able to: no room, draining, a full disk, a port in use, a missing command.
+    /// </summary>
     TryElsewhere,
 
     /// <summary>It would fail on every node.</summary>
     Fatal,
 }
 
-/// <summary>The process that a spawn has led to, or the reason why there is none.</summary>
+/// <summary>The process that a spawn has led to, or why the spawn failed.</summary>
 internal sealed record SpawnReply(string Id, int Pid, string Node, string Url, string Error, SpawnOutcome Outcome)
 {
     /// <summary>The agent does not have the bundle: send it, and ask again.</summary>

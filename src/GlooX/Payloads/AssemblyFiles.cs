@@ -22,8 +22,8 @@ internal static class AssemblyFiles
     public static IReadOnlyCollection<string> Provided => s_provided.Value;
 
     /// <summary>
-    /// Whether a file is an assembly of which the agent's copy would be used anyhow, or goes with one: it does not travel. What every agent has but
-    /// uses for itself, a payload may need in another version.
+    /// Whether a file is an assembly of which the agent's copy would be used anyhow, or goes with one: it does not travel. What every agent
+    /// has but uses for itself, a payload may need in another version.
     /// </summary>
     public static bool IsProvided(string file)
     {
@@ -100,7 +100,7 @@ internal static class AssemblyFiles
         }
         catch (BadImageFormatException)
         {
-            return []; // whoever loads it says so
+            return []; // to load it fails
         }
     }
 

@@ -2,7 +2,9 @@ using GlooX.Workers;
 
 namespace GlooX.Payloads;
 
-/// <summary>A build that stays as long as this is held: by a lock that the system keeps, and that counts between all processes of this user.</summary>
+/// <summary>
+/// A build that stays as long as this is held: by a lock that the system keeps, and that counts between all processes of this user.
+/// </summary>
 internal sealed class BuildLease(string main, FileStream held) : IDisposable
 {
     /// <summary>Its main assembly.</summary>
@@ -12,8 +14,8 @@ internal sealed class BuildLease(string main, FileStream held) : IDisposable
 }
 
 /// <summary>
-/// What was built, each in a folder that is named by the hash of its source, with a lock beside it whose time tells when it was used last. Those not
-/// used for longest go when they take too much together; one that is held never goes.
+/// What was built, each in a folder that is named by the hash of its source, with a lock beside it whose time tells when it was used last.
+/// Those not used for longest go when they take too much together; one that is held never goes.
 /// </summary>
 internal static class Builds
 {

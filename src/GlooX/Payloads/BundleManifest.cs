@@ -15,7 +15,7 @@ internal sealed record BundleFile(string Path, long Size, string Hash, bool Exec
 /// <summary>
 /// What a bundle consists of. Its canonical form is a text: a line that names the format, then for each file, ordered by path (ordinal), a
 /// line of hash, size, <c>x</c> or <c>-</c>, and path. The SHA-256 of that text names the bundle: equal id, equal files. A manifest comes
-/// from anybody: whatever is not canonical, or would leave the bundle's folder, is refused as a whole.
+/// from any caller: a list that is not canonical, or would leave the bundle's folder, is refused as a whole.
 /// </summary>
 internal sealed class BundleManifest
 {
@@ -52,7 +52,8 @@ internal sealed class BundleManifest
     /// <summary>Of all files together.</summary>
     public long Size { get; }
 
-    /// <exception cref="BundleException">A path, hash or size is none, a path is there twice or goes through a file, or it is too much.</exception>
+    /// <exception cref="BundleException">A path, hash or size is none, a path is there twice or goes through a file, or it is too
+    /// much.</exception>
     public static BundleManifest Of(IEnumerable<BundleFile> files)
     {
         BundleFile[] all = [.. files.OrderBy(static f => f.Path, StringComparer.Ordinal)];
@@ -177,5 +178,7 @@ internal sealed class BundleManifest
     }
 }
 
-/// <summary>A bundle cannot be packed, sent, received or kept; the message says which and why. Callers see it as a <see cref="SpawnException"/>.</summary>
+/// <summary>
+/// A bundle cannot be packed, sent, received or kept; the message says which and why. Callers see it as a <see cref="SpawnException"/>.
+/// </summary>
 internal sealed class BundleException(string message, Exception? inner = null) : GlooXException(message, inner);

@@ -3,8 +3,8 @@ using System.Security.Cryptography;
 namespace GlooX.Payloads;
 
 /// <summary>
-/// Takes a stream of pieces apart into the files that it holds, one after the other: of each exactly as many bytes as were announced, and only
-/// with the hash that was. The sender is not trusted in anything.
+/// Takes a stream of pieces apart into the files that it holds, one after the other: of each exactly as many bytes as were announced, and
+/// only with the hash that was. The sender is not trusted in anything.
 /// </summary>
 internal sealed class FileSplitter : IAsyncDisposable
 {

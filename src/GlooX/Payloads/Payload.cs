@@ -27,7 +27,8 @@ internal sealed record Payload(PackedFiles Files, string Name, string Assembly, 
     /// <param name="path">A file or a folder.</param>
     /// <param name="options">Of the spawn.</param>
     /// <param name="ct">Cancels the operation.</param>
-    /// <exception cref="SpawnException">The file is missing, does not compile, has no such class, or is nothing that can be run.</exception>
+    /// <exception cref="SpawnException">The file is missing, does not compile, has no such class, or is nothing that can be
+    /// run.</exception>
     public static async Task<Payload> PrepareAsync(string? name, string path, SpawnOptions options, CancellationToken ct)
     {
         try
@@ -68,7 +69,9 @@ internal sealed record Payload(PackedFiles Files, string Name, string Assembly, 
         throw new SpawnException($"{payload.Name} in {program} is a class, which serves until it is killed: spawn it");
     }
 
-    /// <summary>The assembly of a <c>.dll</c>, or of a <c>.cs</c> file or project, which is built if its content was not built yet.</summary>
+    /// <summary>
+    /// The assembly of a <c>.dll</c>, or of a <c>.cs</c> file or project, which is built if its content was not built yet.
+    /// </summary>
     /// <exception cref="SpawnException">The file is missing or does not compile.</exception>
     public static async Task<string> AssemblyOfAsync(string path, CancellationToken ct)
     {

@@ -42,7 +42,8 @@ internal static class PayloadInspector
     /// The classes that can be spawned, in the order of the assembly: not abstract, generic or nested, and derived from
     /// <c>GlooX.Worker</c>, directly or through other classes in assemblies of the same folder.
     /// </summary>
-    /// <exception cref="PayloadException">The file is not a readable .NET assembly, or a class has an invalid <c>[Provision]</c>.</exception>
+    /// <exception cref="PayloadException">The file is not a readable .NET assembly, or a class has an invalid
+    /// <c>[Provision]</c>.</exception>
     public static IReadOnlyList<PayloadClass> ReadClasses(string assemblyPath) => Read(assemblyPath, folder =>
     {
         var classes = new List<PayloadClass>();
@@ -154,7 +155,8 @@ internal static class PayloadInspector
     }
 
     // A double of the attribute means what was written there: 0.1 is a tenth.
-    private static decimal ToDecimal(double cores) => Math.Abs(cores) <= 1e9 ? (decimal)cores : throw new FormatException($"{cores} is not a number of cores.");
+    private static decimal ToDecimal(double cores) =>
+        Math.Abs(cores) <= 1e9 ? (decimal)cores : throw new FormatException($"{cores} is not a number of cores.");
 
     private static bool IsWrittenClass(PayloadType type) =>
         !type.Definition.Attributes.HasFlag(TypeAttributes.Interface)

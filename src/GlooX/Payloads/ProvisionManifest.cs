@@ -39,7 +39,8 @@ internal static class ProvisionManifest
     }
 
     /// <summary>Reads a manifest.</summary>
-    /// <exception cref="PayloadException">The file is missing, not JSON, or has an unknown or invalid setting; the message names it.</exception>
+    /// <exception cref="PayloadException">The file is missing, not JSON, or has an unknown or invalid setting; the message names
+    /// it.</exception>
     public static Provision Read(string path)
     {
         var full = Path.GetFullPath(path);

@@ -7,8 +7,8 @@ using GlooX.Workers;
 namespace GlooX.Payloads;
 
 /// <summary>
-/// Builds a <c>.cs</c> file or a project once for each content: processes that want the same build at the same time wait for the one that makes
-/// it. What is built is compiled ahead of time for this machine's kind (ReadyToRun), where the compiler for that can be had.
+/// Builds a <c>.cs</c> file or a project once for each content: processes that want the same build at the same time wait for the one that
+/// makes it. What is built is compiled ahead of time for this machine's kind (ReadyToRun), where the compiler for that can be had.
 /// </summary>
 internal static class SourceBuild
 {
@@ -49,13 +49,13 @@ internal static class SourceBuild
             FileStream? alone = FileLock.TryTake(Builds.LockOf(folder));
             if (alone is null)
             {
-                await Task.Delay(s_look, ct).ConfigureAwait(false); // somebody builds it
+                await Task.Delay(s_look, ct).ConfigureAwait(false); // another process builds it
                 continue;
             }
 
             await using (alone.ConfigureAwait(false))
             {
-                if (!Directory.Exists(folder)) // nobody built it meanwhile
+                if (!Directory.Exists(folder)) // unless another process has built it meanwhile
                 {
                     building?.Invoke();
                     await BuildAsync(source, program, builds, folder, ct).ConfigureAwait(false);
@@ -67,7 +67,7 @@ internal static class SourceBuild
     private static async Task BuildAsync(string source, bool program, string builds, string folder, CancellationToken ct)
     {
         string unfinished = Builds.UnfinishedOf(folder);
-        WorkFolder.Remove(unfinished); // of somebody who died
+        WorkFolder.Remove(unfinished); // of a process that died
         try
         {
             await PublishAsync(source, program, builds, unfinished, ct).ConfigureAwait(false);

@@ -6,8 +6,9 @@ using System.Xml.Linq;
 namespace GlooX.Payloads;
 
 /// <summary>
-/// Names a build by all that goes into it: the source file or project, the projects and files that it names and those that they do, the build
-/// files above them, and the GlooX at hand. Equal hash, equal build. What only patterns that leave a project's folder lead to is not seen.
+/// Names a build by all that goes into it: the source file or project, the projects and files that it names and those that they do, the
+/// build files above them, and the GlooX at hand. Equal hash, equal build. What only patterns that leave a project's folder lead to is not
+/// seen.
 /// </summary>
 internal static class SourceHash
 {

@@ -46,7 +46,7 @@ internal sealed class Control(Socket socket) : IDisposable
 
     public Task SendAsync(HostReport report, CancellationToken ct) => SendAsync(ControlFormat.Write(w => w.Write(report)), ct);
 
-    /// <summary>A few bytes to somebody who is no host.</summary>
+    /// <summary>Sends a few bytes to a program that is not a host.</summary>
     public void Send(string text) => socket.Send(Encoding.ASCII.GetBytes(text));
 
     /// <summary>The next message; null: the other side is gone.</summary>

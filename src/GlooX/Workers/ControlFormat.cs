@@ -1,8 +1,8 @@
 namespace GlooX.Workers;
 
 /// <summary>
-/// How the messages between an agent and its hosts are written. By hand: both are of one build, and a serializer that gets to know its types
-/// first would cost a process that has just started a tenth of a second.
+/// How the messages between an agent and its hosts are written. By hand: both are of one build, and a serializer that gets to know its
+/// types first would cost a process that has just started a tenth of a second.
 /// </summary>
 internal static class ControlFormat
 {
@@ -83,7 +83,7 @@ internal static class ControlFormat
         foreach ((string key, string value) in values)
         {
             to.Write(key);
-            to.Write(value is not null); // whoever asked may not know of nullable types
+            to.Write(value is not null); // a caller without nullable types may have sent null
             to.Write(value ?? "");
         }
     }

@@ -2,7 +2,9 @@ using System.Globalization;
 
 namespace GlooX.Workers;
 
-/// <summary>The exit code that a process which outlives its agent leaves in a file, for the agent after; one that is killed leaves none.</summary>
+/// <summary>
+/// The exit code that a process which outlives its agent leaves in a file, for the agent after; one that is killed leaves none.
+/// </summary>
 internal static class ExitNote
 {
     private const int SignalBase = 128;

@@ -5,8 +5,8 @@ using Microsoft.Win32.SafeHandles;
 namespace GlooX.Workers;
 
 /// <summary>
-/// Removes folders by descriptors, so that neither a depth nor a name beyond PATH_MAX is in the way, and no link is followed. Two descriptors are
-/// enough for any depth: a folder within a folder is moved up to the root before it is emptied. Stateless.
+/// Removes folders by descriptors, so that neither a depth nor a name beyond PATH_MAX is in the way, and no link is followed. Two
+/// descriptors are enough for any depth: a folder within a folder is moved up to the root before it is emptied. Stateless.
 /// </summary>
 internal static class LinuxFolder
 {
@@ -27,9 +27,12 @@ internal static class LinuxFolder
         | (RuntimeInformation.ProcessArchitecture is Architecture.Arm or Architecture.Arm64 ? 0x4000 | 0x8000 : 0x10000 | 0x20000);
 
     /// <summary>A descriptor of a folder; null when the folder cannot be opened.</summary>
-    public static SafeFileHandle? Open(string folder) => openat(CurrentFolder, Path(folder), s_openFolder) is >= 0 and int opened ? new(opened, ownsHandle: true) : null;
+    public static SafeFileHandle? Open(string folder) =>
+        openat(CurrentFolder, Path(folder), s_openFolder) is >= 0 and int opened ? new(opened, ownsHandle: true) : null;
 
-    /// <summary>Removes a folder with all that is in it, folders that their owner may not write included; a link is removed, not followed.</summary>
+    /// <summary>
+    /// Removes a folder with all that is in it, folders that their owner may not write included; a link is removed, not followed.
+    /// </summary>
     /// <returns>Null when the folder is gone; otherwise why the first entry that stays could not be removed.</returns>
     public static string? Remove(string folder)
     {

@@ -6,12 +6,12 @@ using GlooX.Workers;
 namespace GlooX;
 
 /// <summary>
-/// The base class of what agents spawn: a process of its own that serves the methods of the class with <see cref="RpcAttribute"/> and of its contracts
-/// over mutual TLS. It is no member of the grid. All members are safe for concurrent use.
+/// The base class of what agents spawn: a process of its own that serves the methods of the class with <see cref="RpcAttribute"/> and of
+/// its contracts over mutual TLS. It is no member of the grid. All members are safe for concurrent use.
 /// </summary>
 /// <remarks>
-/// When the agent that spawned it is gone, the process ends with all that it started, unless <see cref="ProcessOptions.Daemonize"/> was asked for; then
-/// <see cref="ParentLost"/> is cancelled and the process goes on.
+/// When the agent that spawned it is gone, the process ends with all that it started, unless <see cref="ProcessOptions.Daemonize"/> was
+/// asked for; then <see cref="ParentLost"/> is cancelled and the process goes on.
 /// </remarks>
 /// <example><code>
 /// public sealed class Child : Worker
@@ -35,7 +35,8 @@ public abstract class Worker : IAsyncDisposable
     public ProcessOptions Options { get; private set; } = new();
 
     /// <summary>
-    /// Cancelled when the agent that spawned this process is gone, if the process daemonizes. An agent that takes the process over later is not its parent.
+    /// Cancelled when the agent that spawned this process is gone, if the process daemonizes. An agent that takes the process over later is
+    /// not its parent.
     /// </summary>
     public CancellationToken ParentLost => _parentLost.Token;
 

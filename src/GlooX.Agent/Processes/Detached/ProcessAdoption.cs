@@ -1,5 +1,6 @@
 using GlooX.Bundles;
 using GlooX.Contracts;
+using GlooX.Lifecycle;
 using GlooX.Slots;
 using GlooX.Workers;
 using Microsoft.Extensions.Logging;
@@ -36,13 +37,13 @@ internal sealed class ProcessAdoption(
     public Task Completed => _reservedForAll.Task;
 
     /// <summary>Adopts what can be adopted at once; the rest is tried again in the background.</summary>
-    /// <param name="store">The records; null: there are none, and none can be kept.</param>
-    public async Task StartAsync(DetachedProcessStore? store)
+    /// <param name="folder">The agent's folder; null: there are no records, and none can be kept.</param>
+    public async Task StartAsync(AgentFolder? folder)
     {
-        detached.Open(store);
-        if (store is not null && !await TryAdoptAsync(store).ConfigureAwait(false))
+        detached.Open(folder);
+        if (folder is not null && !await TryAdoptAsync().ConfigureAwait(false))
         {
-            _retries = new BackgroundLoop("adoption of processes", ct => RetryAsync(store, ct), logger).Start();
+            _retries = new BackgroundLoop("adoption of processes", RetryAsync, logger).Start();
         }
 
         _reservedForAll.TrySetResult();
@@ -56,7 +57,7 @@ internal sealed class ProcessAdoption(
         }
     }
 
-    private async Task RetryAsync(DetachedProcessStore store, CancellationToken ct)
+    private async Task RetryAsync(CancellationToken ct)
     {
         TimeSpan pause = s_soon;
         do
@@ -64,38 +65,32 @@ internal sealed class ProcessAdoption(
             await Task.Delay(pause, ct).ConfigureAwait(false);
             pause = pause * 2 < s_late ? pause * 2 : s_late;
         }
-        while (!await TryAdoptAsync(store).ConfigureAwait(false));
+        while (!await TryAdoptAsync().ConfigureAwait(false));
 
-        await Task.Delay(Timeout.Infinite, ct).ConfigureAwait(false); // all are taken over
+        await Task.Delay(Timeout.Infinite, ct).ConfigureAwait(false); // all are adopted
     }
 
     // Whether there is nothing left to try again. Never throws.
-    private async Task<bool> TryAdoptAsync(DetachedProcessStore store)
+    private async Task<bool> TryAdoptAsync()
     {
         bool isDone = true;
-        StoredReservations stored = new([], []);
-        await AttemptAsync("(all)", () => stored = store.Records.Load()).ConfigureAwait(false);
-        foreach (string file in stored.Damaged.Where(_logged.Add))
+        IReadOnlyList<(string Id, DetachedRecord? Record)> stored = [];
+        await AttemptAsync("(all)", () => stored = detached.Load()).ConfigureAwait(false);
+        foreach ((string id, _) in stored.Where(r => r.Record is null && _logged.Add(r.Id)))
         {
-            logger.RecordDamaged(file);
-        }
-
-        foreach (string file in stored.Unreadable)
-        {
-            isDone = false;
-            Tell(Path.GetFileNameWithoutExtension(file), "the record cannot be read");
+            logger.RecordDamaged(id);
         }
 
         // All are reserved for before the first is looked at more closely.
-        ReservationRecord[] records = [.. stored.Records.Where(r => !processes.Contains(r.Id) && !workspace.Owns(r.LogFile))];
-        foreach (ReservationRecord record in records.Where(r => !_reserved.ContainsKey(r.Id)))
+        DetachedRecord[] records = [.. stored.Select(static r => r.Record).OfType<DetachedRecord>().Where(r => !processes.Contains(r.Id) && !workspace.Owns(r.Log))];
+        foreach (DetachedRecord record in records.Where(r => !_reserved.ContainsKey(r.Id)))
         {
-            await AttemptAsync(record.Id, () => _reserved[record.Id] = ledger.Adopt(record.Provision)).ConfigureAwait(false);
+            await AttemptAsync(record.Id, () => _reserved[record.Id] = ledger.Adopt(record.Request.Need())).ConfigureAwait(false);
         }
 
-        foreach (ReservationRecord record in records)
+        foreach (DetachedRecord record in records)
         {
-            await AttemptAsync(record.Id, () => AdoptAsync(record, store)).ConfigureAwait(false);
+            await AttemptAsync(record.Id, () => AdoptAsync(record)).ConfigureAwait(false);
         }
 
         foreach (string log in _foreignLogs.ToArray())
@@ -130,39 +125,37 @@ internal sealed class ProcessAdoption(
         }
     }
 
-    private async Task AdoptAsync(ReservationRecord record, DetachedProcessStore store)
+    private async Task AdoptAsync(DetachedRecord record)
     {
         if (!_reserved.TryGetValue(record.Id, out Reservation? reservation))
         {
             return; // it could not be reserved for, which is tried again first
         }
 
-        StoredRestart? stored = StoredRestart.Read(store.RestartFile(record.Id));
         if (!record.Ready)
         {
             await EndAsync(record).ConfigureAwait(false);
         }
 
-        if (record.Ready || stored is { Restarts: > 0 })
+        if (record.Ready || (record.MayRestart() && record.Restarts > 0))
         {
-            Adopt(record, stored, store, reservation);
-            _foreignLogs.Add(record.LogFile);
+            Adopt(record, reservation);
+            _foreignLogs.Add(record.Log);
         }
         else
         {
-            store.Forget(record.Id);
-            workspace.RemoveLog(record.LogFile);
-            workspace.Remove(record.Folder);
+            detached.Forget(record);
+            workspace.RemoveLog(record.Log);
+            workspace.Remove(record.Request.Options.TmpDir);
             ledger.Release(reservation);
         }
 
         _reserved.Remove(record.Id);
     }
 
-    private void Adopt(ReservationRecord record, StoredRestart? stored, DetachedProcessStore store, Reservation reservation)
+    private void Adopt(DetachedRecord record, Reservation reservation)
     {
-        ExitStatus Noted() => ExitNote.Read(store.ExitFile(record.Id), byShell: record.Url.Length == 0);
-        bool isOfNow = IsOfNow(record);
+        ExitStatus Noted() => ExitNote.Read(record.ExitFile, byShell: record.Request.Command.Length > 0);
         ChildProcess? process = record.Ready ? ChildProcess.TakeOver(record.Pid, () => record.Runs(machine), Noted) : null;
         if (process is null)
         {
@@ -170,28 +163,29 @@ internal sealed class ProcessAdoption(
             process = ChildProcess.Ended(record.Pid, Noted());
         }
 
-        BundleLease? lease = stored is null ? null : bundles.TryLease(stored.Request.Bundle);
-        SpawnRequest request = stored is not null && lease is not null
-            ? stored.Request with { Options = stored.Request.Options with { Ppid = Environment.ProcessId } }
-            : new SpawnRequest("", record.Class, record.Provision.MemoryBytes, record.Provision.DiskBytes, default, new ProcessOptions { Daemonize = true, TmpDir = record.Folder, KeepTmpDir = record.KeepFolder }, 0, AllowSpawn: false)
-            {
-                Resources = new(record.Provision.Amounts, StringComparer.Ordinal),
-            };
-        var run = new ProcessRun(process, new ResourceEnforcer(process, record.Provision, record.Id, record.LogFile, groups, record.Folder, adopted: true, logger), workspace);
-        var child = new Child(record.Id, record.LogFile, run, reservation, request, lease, new ChildOutput(record.LogFile, adopted: true))
+        BundleLease? files = record.MayRestart() ? bundles.TryLease(record.Request.Bundle) : null;
+        bool hasNoFiles = record.MayRestart() && files is null;
+        SpawnRequest request = record.Request with
+        {
+            Options = record.Request.Options with { Ppid = Environment.ProcessId },
+            Restart = hasNoFiles ? RestartPolicy.Never : record.Request.Restart,
+        };
+        string folder = request.Options.TmpDir;
+        var run = new ProcessRun(process, new ResourceEnforcer(process, request.Need(), record.Id, record.Log, groups, folder, adopted: true, logger), workspace);
+        var child = new Child(record.Id, record.Log, run, reservation, request, files, new ChildOutput(record.Log, adopted: true))
         {
             Record = record,
             Url = record.Url,
             Started = record.Started,
-            Restarts = stored?.Restarts ?? 0,
-            Rule = new RestartRule(request.Restart, isOfNow ? stored?.Times.Select(static t => new TimeSpan(t)) : null), // the clock begins with the machine
-            Reason = stored is not null && lease is null ? "it was not started again, as its files are not on its node any more" : "",
+            Restarts = record.Restarts,
+            Rule = new RestartRule(request.Restart, IsOfNow(record) ? record.RestartTimes.Select(static t => new TimeSpan(t)) : null), // the clock begins with the boot
+            Reason = hasNoFiles ? "it was not started again, as its files are not on its node any more" : "",
         };
         child.Begin(isReady: true);
         supervisor.Follow(child);
     }
 
-    private async Task EndAsync(ReservationRecord record)
+    private async Task EndAsync(DetachedRecord record)
     {
         for (long start = TimeProvider.System.GetTimestamp(); record.Runs(machine); await Task.Delay(s_endLook).ConfigureAwait(false))
         {
@@ -206,13 +200,13 @@ internal sealed class ProcessAdoption(
     }
 
     // What it started may have gone on when it was killed.
-    private void EndRest(ReservationRecord record)
+    private void EndRest(DetachedRecord record)
     {
         if (IsOfNow(record))
         {
-            LinuxSignal.KillRest(record.Pid, record.Stamp.Started);
+            LinuxSignal.KillRest(record.Pid, record.ProcessStarted);
         }
     }
 
-    private bool IsOfNow(ReservationRecord record) => record.Stamp.Boot == machine.FindProcess(Environment.ProcessId)?.Boot;
+    private bool IsOfNow(DetachedRecord record) => record.Boot == machine.FindProcess(Environment.ProcessId)?.Boot;
 }
