@@ -16,7 +16,9 @@ namespace GlooX;
 /// A server process on a machine: one URL, one port. It answers calls over mutual TLS and is a member of a grid of agents.
 /// <see cref="AddService"/> adds methods of the application's own. All members are safe for concurrent use.
 /// </summary>
-/// <remarks>When a peer dies or is cut off, the agent goes on; see <see cref="Changed"/>. When this agent ends, the others drop it.</remarks>
+/// <remarks>
+/// When a peer dies or is cut off, the agent goes on; see <see cref="Changed"/>. When this agent ends, the others drop it.
+/// </remarks>
 public sealed class Agent : IAsyncDisposable
 {
     private readonly AgentRuntime _parts;
@@ -72,8 +74,10 @@ public sealed class Agent : IAsyncDisposable
     /// <exception cref="ArgumentException">A URL is malformed, or an option is out of its range.</exception>
     /// <exception cref="RpcException">The port is in use, or the address is not this machine's.</exception>
     /// <exception cref="IdentityException">The certificates cannot be used.</exception>
-    /// <exception cref="PeerUnreachableException">Nothing listens at the address of the peer, or the agent did not join its grid within <see cref="AgentOptions.JoinTimeout"/>.</exception>
-    public static async Task<Agent> StartAsync(string url, string? peer = null, AgentOptions? options = null, CancellationToken ct = default)
+    /// <exception cref="PeerUnreachableException">Nothing listens at the address of the peer, or the agent did not join its grid within
+    /// <see cref="AgentOptions.JoinTimeout"/>.</exception>
+    public static async Task<Agent> StartAsync(
+        string url, string? peer = null, AgentOptions? options = null, CancellationToken ct = default)
     {
         var agent = new Agent(url, peer, options ?? new AgentOptions());
         try
@@ -125,7 +129,9 @@ public sealed class Agent : IAsyncDisposable
         return _parts.Addons.AttachAsync(name, handler, options, ct);
     }
 
-    /// <summary>Attaches an object as an add-on: all methods of its class with <see cref="RpcAttribute"/> and of its contracts can be called.</summary>
+    /// <summary>
+    /// Attaches an object as an add-on: all methods of its class with <see cref="RpcAttribute"/> and of its contracts can be called.
+    /// </summary>
     /// <param name="name">1 to 100 letters, digits, dots, dashes and underscores.</param>
     /// <param name="service">The object; see <see cref="IAddon"/>. It is not disposed when it is detached.</param>
     /// <param name="options">Null: the defaults.</param>
@@ -136,7 +142,8 @@ public sealed class Agent : IAsyncDisposable
     public Task AttachAddonAsync(string name, object service, AddonOptions? options = null, CancellationToken ct = default)
     {
         ArgumentNullException.ThrowIfNull(service);
-        return service is AddonSource source ? AttachAddonAsync(name, source, options, ct) : _parts.Addons.AttachAsync(name, service, options, ct);
+        return service is AddonSource source ? AttachAddonAsync(name, source, options, ct)
+            : _parts.Addons.AttachAsync(name, service, options, ct);
     }
 
     /// <summary>Loads an add-on from a file, in a context of its own, which is unloaded when it is detached.</summary>
@@ -158,7 +165,8 @@ public sealed class Agent : IAsyncDisposable
     /// <param name="options">Null: the defaults.</param>
     /// <param name="ct">Cancels the wait.</param>
     /// <returns>Completes when all reachable nodes have it.</returns>
-    /// <exception cref="AddonException">It cannot be attached here (then it is nowhere), or a node does not have it after a minute.</exception>
+    /// <exception cref="AddonException">It cannot be attached here (then it is nowhere), or a node does not have it after a
+    /// minute.</exception>
     /// <exception cref="ChannelException">A reachable node does not answer.</exception>
     public Task AttachAddonEverywhereAsync(string name, AddonSource source, AddonOptions? options = null, CancellationToken ct = default)
     {
@@ -217,8 +225,9 @@ public sealed class Agent : IAsyncDisposable
     }
 
     /// <summary>
-    /// The channels as members, for scripts: with <c>dynamic n1 = agent.AsDynamic()</c>, <c>n1.my_nodes.a1 = 99</c> sets and <c>n1.my_nodes.a1</c>
-    /// gets; <c>n1.my_nodes["any key"]</c> too, and the methods <c>set, get, delete, add, on_set, on_delete</c>. Setting blocks while nodes lag behind.
+    /// The channels as members, for scripts: with <c>dynamic n1 = agent.AsDynamic()</c>, <c>n1.my_nodes.a1 = 99</c> sets and
+    /// <c>n1.my_nodes.a1</c> gets; <c>n1.my_nodes["any key"]</c> too, and the methods <c>set, get, delete, add, on_set, on_delete</c>.
+    /// Setting blocks while nodes lag behind.
     /// </summary>
     /// <returns>A dynamic view of the channels.</returns>
     [System.Diagnostics.CodeAnalysis.RequiresDynamicCode("dynamic needs code at run time")]
@@ -234,14 +243,20 @@ public sealed class Agent : IAsyncDisposable
         }
     }
 
-    /// <summary>How many processes of a kind this agent has room for; see <see cref="GlooXClient.SlotsAsync(Provision, CancellationToken)"/> for others.</summary>
+    /// <summary>
+    /// How many processes of a kind this agent has room for; see <see cref="GlooXClient.SlotsAsync(Provision, CancellationToken)"/> for
+    /// others.
+    /// </summary>
     /// <param name="provision">What one of them needs.</param>
     /// <returns>The numbers at this moment; they promise nothing.</returns>
     public SlotCount Slots(Provision provision) => _parts.LedgerStatus().Count(provision);
 
-    /// <summary>Serves an object beside the agent's own services: the methods of its class with <see cref="RpcAttribute"/> and of its contracts.</summary>
+    /// <summary>
+    /// Serves an object beside the agent's own services: the methods of its class with <see cref="RpcAttribute"/> and of its contracts.
+    /// </summary>
     /// <param name="service">The object. It is not disposed.</param>
-    /// <param name="name">The name by which clients call the service, as in <c>client.As&lt;T&gt;(name)</c>. Empty (default): the agent's nameless service.</param>
+    /// <param name="name">The name by which clients call the service, as in <c>client.As&lt;T&gt;(name)</c>. Empty (default): the agent's
+    /// nameless service.</param>
     /// <exception cref="ArgumentException">No method of the object can be called, or the name is taken.</exception>
     public void AddService(object service, string name = "") => _parts.Server.Add(service, name);
 

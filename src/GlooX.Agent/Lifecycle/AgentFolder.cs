@@ -5,9 +5,9 @@ using Microsoft.Extensions.Logging;
 namespace GlooX.Lifecycle;
 
 /// <summary>
-/// The folder of one agent in the home of its user, named after the agent's address, so that the next agent of that address finds it: the state file,
-/// and a small file for each detached process, which the process or its shell writes its exit code to. A lock that the system keeps makes the folder one
-/// agent's at a time.
+/// The folder of one agent in the home of its user, named after the agent's address, so that the next agent of that address finds it: the
+/// state file, and a small file for each detached process, which the process or its shell writes its exit code to. A lock that the system
+/// keeps makes the folder one agent's at a time.
 /// </summary>
 internal sealed partial class AgentFolder : IDisposable
 {
@@ -24,12 +24,13 @@ internal sealed partial class AgentFolder : IDisposable
     private static string Root => Path.Combine(GlooXHome.Path, "agents");
 
     /// <summary>
-    /// Opens or makes the folder. Null: another agent holds it, also after two seconds (which the agent before this one may take to stop), or it cannot
-    /// be made; detached processes are then not known to the next agent.
+    /// Opens or makes the folder. Null: another agent holds it, also after two seconds (which the agent before this one may take to stop),
+    /// or it cannot be made; detached processes are then not known to the next agent.
     /// </summary>
     public static async Task<AgentFolder?> TryOpenAsync(string address, ILogger logger, CancellationToken ct)
     {
-        string folder = Path.Combine(Root, string.Concat(address.Select(static c => char.IsAsciiLetterOrDigit(c) || c is '.' or '-' ? c : '_')));
+        string folder = Path.Combine(
+            Root, string.Concat(address.Select(static c => char.IsAsciiLetterOrDigit(c) || c is '.' or '-' ? c : '_')));
         FileStream? mine = null;
         try
         {
@@ -120,7 +121,8 @@ internal sealed partial class AgentFolder : IDisposable
         try
         {
             string exits = Path.Combine(_folder, Exits);
-            if (!File.Exists(StateFile) && !HasOldRecords(_folder) && !(Directory.Exists(exits) && Directory.EnumerateFileSystemEntries(exits).Any())
+            if (!File.Exists(StateFile) && !HasOldRecords(_folder)
+                && !(Directory.Exists(exits) && Directory.EnumerateFileSystemEntries(exits).Any())
                 && Directory.GetFiles(_folder) is [var only] && Path.GetFileName(only) == LockName)
             {
                 WorkFolder.Remove(_folder); // while no other agent can have it

@@ -17,8 +17,8 @@ using Microsoft.Extensions.Logging.Abstractions;
 namespace GlooX.Lifecycle;
 
 /// <summary>
-/// The composition root of an agent: makes its parts, starts them in order, and stops them in the reverse order. A constructor of a part starts
-/// nothing. All members are safe for concurrent use.
+/// The composition root of an agent: makes its parts, starts them in order, and stops them in the reverse order. A constructor of a part
+/// starts nothing. All members are safe for concurrent use.
 /// </summary>
 internal sealed class AgentRuntime
 {
@@ -62,7 +62,8 @@ internal sealed class AgentRuntime
 
         // The network: the port, connections to peers, membership.
         _link = new GridLink(Identity.AsAgent(), () => Grid?.Members.Select(static m => m.Address) ?? [], TimeProvider.System);
-        Server = new RpcServer(new RpcServerOptions { Identity = Identity, Names = [.. names], AcceptJoins = true, LoggerFactory = options.LoggerFactory });
+        Server = new RpcServer(
+            new RpcServerOptions { Identity = Identity, Names = [.. names], AcceptJoins = true, LoggerFactory = options.LoggerFactory });
         Grid = new GridMembership(new GridOptions { NodeId = _nodeId }, _link, loggers.CreateLogger("GlooX.Grid"));
         Status = new NodeStatusCache(Describe, () => Peers, Service, PeerAt);
         Certificates = new CertificateMaintenance(Identity, () => Peers, Service, loggers.CreateLogger("GlooX.Trust"));
@@ -79,9 +80,11 @@ internal sealed class AgentRuntime
         var starter = new ProcessStarter(Hosts, workspace, groups, detached, _spawning);
         var assigner = new ProcessAssigner(new ChildIdentity(Identity, _spawning));
         OutputEcho? echo = OutputEcho.Create(options.Output, _spawning);
-        var supervisor = new ProcessSupervisor(starter, assigner, Processes, detached, _ledger, workspace, events, Status.Changed, echo, _spawning);
+        var supervisor = new ProcessSupervisor(
+            starter, assigner, Processes, detached, _ledger, workspace, events, Status.Changed, echo, _spawning);
         _adoption = new ProcessAdoption(detached, supervisor, Processes, _ledger, _machine, workspace, groups, store, _spawning);
-        var spawner = new Spawner(starter, assigner, supervisor, Processes, detached, _adoption, bundles, _ledger, _machine, events, _spawning);
+        var spawner = new Spawner(
+            starter, assigner, supervisor, Processes, detached, _adoption, bundles, _ledger, _machine, events, _spawning);
         Placement = new SpawnCoordinator(agent, _nodeId, spawner, Processes, Hosts, bundles, Status, _spawning);
         Watch = new ProcessWatch(agent, events);
 
@@ -97,7 +100,8 @@ internal sealed class AgentRuntime
         Server.Add(new BundleService(bundles), IBundleService.ServiceName, BundleService.Access);
         Server.Add(new ChannelService(Hub, _replication), IChannelService.ServiceName, ChannelService.Access);
         Server.AddProtocol(GridLink.Protocol, AcceptGridAsync, RpcRole.Agent);
-        var knownPeers = BackgroundLoop.Periodic("known peers", PeerMemory.Interval, new PeerMemory(Grid, state, TimeProvider.System).SaveAsync, logger);
+        var knownPeers = BackgroundLoop.Periodic(
+            "known peers", PeerMemory.Interval, new PeerMemory(Grid, state, TimeProvider.System).SaveAsync, logger);
         Grid.Changed += (_, change) =>
         {
             knownPeers.Wake();
@@ -107,8 +111,8 @@ internal sealed class AgentRuntime
             changed(change);
         };
 
-        // The order: membership stops before the port, since its streams are connections of the port; processes stop first, so that callers that wait
-        // for their end hear of it.
+        // The order: membership stops before the port, since its streams are connections of the port; processes stop first, so that callers
+        // that wait for their end hear of it.
         _parts = new PartSequence(logger);
         _parts.Add("connections to peers", stop: _link.DisposeAsync);
         _parts.Add("bundles", bundles);
@@ -188,7 +192,8 @@ internal sealed class AgentRuntime
     {
         (LedgerStatus status, MachineStatus machine) = Measure();
         return new NodeInfo(
-            Url, _nodeId, Environment.MachineName, Environment.ProcessId, machine.Cores, status.Memory.FreeBytes, status.Disk.FreeBytes, status.Utilization, _options.Weight, [.. Peers])
+            Url, _nodeId, Environment.MachineName, Environment.ProcessId, machine.Cores, status.Memory.FreeBytes, status.Disk.FreeBytes,
+                status.Utilization, _options.Weight, [.. Peers])
         {
             FreeResources = new(status.Resources.Free, StringComparer.Ordinal),
             FreeSlots = status.FreeSlots,
@@ -235,15 +240,16 @@ internal sealed class AgentRuntime
     private async Task JoinAsync(CancellationToken ct)
     {
         int port = RpcEndpoint.Parse(Server.Url).Port;
-        Grid.Listen(port, _options.AdvertisedUrl is { } known ? RpcEndpoint.Parse(known).ToString() : _endpoint.IsAny ? null : _endpoint.WithPort(port).ToString());
+        Grid.Listen(port, _options.AdvertisedUrl is { } known ? RpcEndpoint.Parse(known).ToString() : _endpoint.IsAny ? null
+            : _endpoint.WithPort(port).ToString());
         Grid.Start(_peers);
         if (_peers.Length == 0 || !_options.RequirePeer)
         {
             return; // the membership goes on trying
         }
 
-        // A busy peer may answer so late that the engine has formed a grid of this agent alone: the two merge as soon as the peer answers. Only where
-        // no process listens there is nothing to wait for.
+        // A busy peer may answer so late that the engine has formed a grid of this agent alone: the two merge as soon as the peer answers.
+        // Only where no process listens there is nothing to wait for.
         long start = Stopwatch.GetTimestamp();
         while (Grid.State != GridState.Up || Grid.Members.Count < 2)
         {

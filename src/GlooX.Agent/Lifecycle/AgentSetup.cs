@@ -44,7 +44,8 @@ internal static class AgentSetup
 
     /// <exception cref="ArgumentException">An agent cannot listen there.</exception>
     public static RpcEndpoint EndpointOf(string url) => RpcEndpoint.Parse(url) is { Path: null } endpoint ? endpoint
-        : throw new ArgumentException($"an agent cannot listen on '{url}', for its grid is reached over the network: give host:port", nameof(url));
+        : throw new ArgumentException(
+            $"an agent cannot listen on '{url}', for its grid is reached over the network: give host:port", nameof(url));
 
     /// <summary>The host names and addresses that an agent's certificate must carry.</summary>
     public static IReadOnlyList<string> NamesOf(AgentOptions options, RpcEndpoint endpoint) =>
@@ -90,7 +91,8 @@ internal static class AgentSetup
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            throw new ArgumentException($"the files of payloads cannot be kept in {folder}: {e.Message} Set AgentOptions.BundleFolder", nameof(options), e);
+            throw new ArgumentException(
+                $"the files of payloads cannot be kept in {folder}: {e.Message} Set AgentOptions.BundleFolder", nameof(options), e);
         }
     }
 

@@ -5,9 +5,9 @@ using Microsoft.Extensions.Logging;
 namespace GlooX.Lifecycle;
 
 /// <summary>
-/// The state of one agent on disk, in one SQLite file: records of detached processes, known peers and, in a data folder, durable channels. Without a data
-/// folder the file lies in the <see cref="AgentFolder"/> and is made with the first record: an agent that keeps nothing makes no file, and one that
-/// stops with nothing to keep removes its file. Thread-safe.
+/// The state of one agent on disk, in one SQLite file: records of detached processes, known peers and, in a data folder, durable channels.
+/// Without a data folder the file lies in the <see cref="AgentFolder"/> and is made with the first record: an agent that keeps nothing
+/// makes no file, and one that stops with nothing to keep removes its file. Thread-safe.
 /// </summary>
 internal sealed class AgentState : IDisposable
 {
@@ -37,7 +37,9 @@ internal sealed class AgentState : IDisposable
     /// <summary>Whether records can be kept.</summary>
     public bool IsKept => _path is not null;
 
-    /// <summary>Takes the agent's folder: the state is there, or, with a data folder, the records that are there move to the data folder.</summary>
+    /// <summary>
+    /// Takes the agent's folder: the state is there, or, with a data folder, the records that are there move to the data folder.
+    /// </summary>
     /// <exception cref="IOException">Records could not be moved to the data folder.</exception>
     public void Use(AgentFolder folder)
     {
@@ -145,7 +147,8 @@ internal sealed class AgentState : IDisposable
         {
             Directory.CreateDirectory(Path.GetDirectoryName(Path.GetFullPath(path))!);
             using var made = new FileStream(
-                path, new FileStreamOptions { Mode = FileMode.OpenOrCreate, Access = FileAccess.Write, UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite });
+                path, new FileStreamOptions { Mode = FileMode.OpenOrCreate, Access = FileAccess.Write,
+                    UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite });
         }
 
         try
@@ -160,7 +163,8 @@ internal sealed class AgentState : IDisposable
         }
         catch (TypeInitializationException e)
         {
-            throw new IOException($"'{path}' cannot be opened, because SQLite's native library cannot be loaded: {e.GetBaseException().Message}", e);
+            throw new IOException(
+                $"'{path}' cannot be opened, because SQLite's native library cannot be loaded: {e.GetBaseException().Message}", e);
         }
     }
 

@@ -11,7 +11,8 @@ internal sealed partial class PartSequence(ILogger logger)
     /// <param name="name">The name of the part in the log.</param>
     /// <param name="start">Starts the part; null: the part needs no start.</param>
     /// <param name="stop">Stops the part, also when it was never started; null: the part needs no stop.</param>
-    public void Add(string name, Func<CancellationToken, Task>? start = null, Func<ValueTask>? stop = null) => _parts.Add((name, start, stop));
+    public void Add(string name, Func<CancellationToken, Task>? start = null, Func<ValueTask>? stop = null) =>
+        _parts.Add((name, start, stop));
 
     /// <inheritdoc cref="Add(string, Func{CancellationToken, Task}, Func{ValueTask})"/>
     public void Add(string name, Action start, Func<ValueTask>? stop = null) => Add(
@@ -43,8 +44,8 @@ internal sealed partial class PartSequence(ILogger logger)
     }
 
     /// <summary>
-    /// Stops the parts. A part that fails is logged and the next one is stopped all the same, so that whatever goes wrong the port is closed and every
-    /// process is told.
+    /// Stops the parts. A part that fails is logged and the next one is stopped all the same, so that whatever goes wrong the port is
+    /// closed and every process is told.
     /// </summary>
     public async Task StopAsync()
     {

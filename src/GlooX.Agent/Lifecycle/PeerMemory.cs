@@ -5,8 +5,8 @@ using GlooX.Grid;
 namespace GlooX.Lifecycle;
 
 /// <summary>
-/// Keeps the addresses of the other agents in the state file, so that an agent that starts again finds its grid without a peer being named. An address is
-/// forgotten when its agent was no member for <see cref="s_remember"/>. For one caller at a time.
+/// Keeps the addresses of the other agents in the state file, so that an agent that starts again finds its grid without a peer being named.
+/// An address is forgotten when its agent was no member for <see cref="s_remember"/>. For one caller at a time.
 /// </summary>
 internal sealed class PeerMemory(IMembership grid, AgentState state, TimeProvider time)
 {
@@ -34,7 +34,8 @@ internal sealed class PeerMemory(IMembership grid, AgentState state, TimeProvide
         {
             if (!_seen.TryGetValue(address, out DateTimeOffset seen) || now - seen >= s_refresh)
             {
-                state.Put(AgentState.PeerKind, address, Encoding.ASCII.GetBytes(now.ToUnixTimeSeconds().ToString(CultureInfo.InvariantCulture)));
+                state.Put(AgentState.PeerKind, address,
+                    Encoding.ASCII.GetBytes(now.ToUnixTimeSeconds().ToString(CultureInfo.InvariantCulture)));
                 _seen[address] = now;
             }
         }
@@ -52,7 +53,8 @@ internal sealed class PeerMemory(IMembership grid, AgentState state, TimeProvide
     {
         foreach ((string address, byte[]? value) in state.List(AgentState.PeerKind))
         {
-            if (value is null || !long.TryParse(Encoding.ASCII.GetString(value), NumberStyles.None, CultureInfo.InvariantCulture, out long seconds)
+            if (value is null || !long.TryParse(
+                Encoding.ASCII.GetString(value), NumberStyles.None, CultureInfo.InvariantCulture, out long seconds)
                 || !HostPort.TryParse(address, out _) || time.GetUtcNow() - DateTimeOffset.FromUnixTimeSeconds(seconds) > s_remember)
             {
                 state.Delete(AgentState.PeerKind, address);

@@ -5,10 +5,11 @@ using GlooX.Services;
 namespace GlooX.Placement;
 
 /// <summary>
-/// The last known status of each node. Every node sends its status to all others when a reservation changed, and every few seconds, so a spawn is
-/// placed without asking the nodes. A node without a known status is asked once; the status of a node that left is dropped.
+/// The last known status of each node. Every node sends its status to all others when a reservation changed, and every few seconds, so a
+/// spawn is placed without asking the nodes. A node without a known status is asked once; the status of a node that left is dropped.
 /// </summary>
-internal sealed class NodeStatusCache(Func<NodeInfo> describe, Func<IReadOnlyList<string>> peers, Func<string, IAgentService> service, Func<string, IPeerService> peer)
+internal sealed class NodeStatusCache(
+    Func<NodeInfo> describe, Func<IReadOnlyList<string>> peers, Func<string, IAgentService> service, Func<string, IPeerService> peer)
 {
     private static readonly TimeSpan s_interval = TimeSpan.FromSeconds(5);
     private static readonly TimeSpan s_tellTimeout = TimeSpan.FromSeconds(2);
@@ -92,7 +93,8 @@ internal sealed class NodeStatusCache(Func<NodeInfo> describe, Func<IReadOnlyLis
         {
             await peer(url).StatusAsync(mine, limit.Token).ConfigureAwait(false);
         }
-        catch (Exception e) when (e is RpcException or ObjectDisposedException || (e is OperationCanceledException && !ct.IsCancellationRequested))
+        catch (Exception e) when (e is RpcException or ObjectDisposedException
+            || (e is OperationCanceledException && !ct.IsCancellationRequested))
         {
             // the node is told with the next status, or is gone
         }

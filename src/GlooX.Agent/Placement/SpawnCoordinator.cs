@@ -9,8 +9,9 @@ using Microsoft.Extensions.Logging;
 namespace GlooX.Placement;
 
 /// <summary>
-/// Places spawns: ranks the nodes by their last known state and asks one after the other until a node starts the process. Finds processes, and gets
-/// the files of payloads to other nodes. A node that falls silent is passed over; the process that it may have started is ended there, as it is not claimed.
+/// Places spawns: ranks the nodes by their last known state and asks one after the other until a node starts the process. Finds processes,
+/// and gets the files of payloads to other nodes. A node that falls silent is passed over; the process that it may have started is ended
+/// there, as it is not claimed.
 /// </summary>
 internal sealed class SpawnCoordinator : IAsyncDisposable
 {
@@ -28,10 +29,12 @@ internal sealed class SpawnCoordinator : IAsyncDisposable
     private readonly SpawnTickets _here; // by other agents, for this node
 
     public SpawnCoordinator(
-        Agent agent, string nodeId, Spawner spawner, ProcessTable processes, HostPool hosts, BundleProvider bundles, NodeStatusCache status, ILogger logger)
+        Agent agent, string nodeId, Spawner spawner, ProcessTable processes, HostPool hosts, BundleProvider bundles,
+            NodeStatusCache status, ILogger logger)
     {
         (_agent, _nodeId, _spawner, _processes, _hosts, _bundles, _status) = (agent, nodeId, spawner, processes, hosts, bundles, status);
-        _asked = new SpawnTickets((ticket, reply) => EndAsync(ticket, reply is { Id.Length: > 0 } ? [reply.Node] : [agent.Url, .. agent.Peers]), logger);
+        _asked = new SpawnTickets(
+            (ticket, reply) => EndAsync(ticket, reply is { Id.Length: > 0 } ? [reply.Node] : [agent.Url, .. agent.Peers]), logger);
         _here = new SpawnTickets((ticket, _) => EndAsync(ticket, [agent.Url]), logger);
     }
 
@@ -41,7 +44,8 @@ internal sealed class SpawnCoordinator : IAsyncDisposable
         : await _asked.RunAsync(request.Ticket, end => PlaceAsync(request, end), ct).ConfigureAwait(false);
 
     /// <summary>Spawns on this node for another agent; asked again under the same ticket, it gives the same answer.</summary>
-    public async Task<SpawnReply> SpawnForPeerAsync(SpawnRequest request, CancellationToken ct) => _processes.Stopping.IsCancellationRequested
+    public async Task<SpawnReply> SpawnForPeerAsync(SpawnRequest request, CancellationToken ct) =>
+        _processes.Stopping.IsCancellationRequested
         ? SpawnReply.Elsewhere(_agent.Url, "is draining")
         : await _here.RunAsync(request.Ticket, end => _spawner.SpawnAsync(request, end), ct).ConfigureAwait(false);
 
@@ -78,8 +82,10 @@ internal sealed class SpawnCoordinator : IAsyncDisposable
         foreach (NodeInfo node in ranked)
         {
             string parent = request.Options.ParentUrl.Length > 0 ? request.Options.ParentUrl : node.Url;
-            SpawnRequest filled = request with { Source = _agent.Url, Options = request.Options with { ParentUrl = parent, Ppid = node.Pid } };
-            SpawnReply reply = node.NodeId == _nodeId ? await _spawner.SpawnAsync(filled, ct).ConfigureAwait(false) : await AskAsync(node, filled, ct).ConfigureAwait(false);
+            SpawnRequest filled =
+                request with { Source = _agent.Url, Options = request.Options with { ParentUrl = parent, Ppid = node.Pid } };
+            SpawnReply reply = node.NodeId == _nodeId ? await _spawner.SpawnAsync(filled, ct).ConfigureAwait(false)
+                : await AskAsync(node, filled, ct).ConfigureAwait(false);
             if (reply.Outcome != SpawnOutcome.TryElsewhere)
             {
                 return reply;
@@ -109,7 +115,8 @@ internal sealed class SpawnCoordinator : IAsyncDisposable
                 await EndAsync(request.Ticket, [node.Url]).ConfigureAwait(false);
                 throw;
             }
-            catch (RpcException e) when (e.Code == RpcError.Connection && e.Method is not null && attempt < MaxAttempts && _agent.Peers.Contains(node.Url))
+            catch (RpcException e)
+                when (e.Code == RpcError.Connection && e.Method is not null && attempt < MaxAttempts && _agent.Peers.Contains(node.Url))
             {
                 await Task.Delay(s_again, ct).ConfigureAwait(false);
             }
@@ -174,7 +181,8 @@ internal sealed class SpawnCoordinator : IAsyncDisposable
     {
         try
         {
-            BundleLease bundle = await _bundles.ObtainAsync(request.Bundle, request.Source == _agent.Url ? "" : request.Source, ct).ConfigureAwait(false);
+            BundleLease bundle = await _bundles.ObtainAsync(request.Bundle, request.Source == _agent.Url ? "" : request.Source, ct)
+                .ConfigureAwait(false);
             if (request.Assembly.Length > 0)
             {
                 _hosts.Prepare(Path.Combine(bundle.Folder, request.Assembly), bundle);

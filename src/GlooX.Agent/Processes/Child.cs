@@ -7,7 +7,8 @@ namespace GlooX.Processes;
 /// <summary>
 /// A spawned process from its first start to its end for good, with the run that it is in. Thread-safe.
 /// </summary>
-internal sealed class Child(string id, string log, ProcessRun run, Reservation reservation, SpawnRequest request, BundleLease? lease, ChildOutput output)
+internal sealed class Child(
+    string id, string log, ProcessRun run, Reservation reservation, SpawnRequest request, BundleLease? lease, ChildOutput output)
 {
     private readonly Lock _lock = new();
     private readonly TaskCompletionSource _asked = new(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -43,7 +44,8 @@ internal sealed class Child(string id, string log, ProcessRun run, Reservation r
 
     public ResourceEnforcer Enforcer => _run.Enforcer;
 
-    public string Name => Request.Command.Length > 0 || (IsReady && Url.Length == 0) ? Request.Class : Request.Class[(Request.Class.LastIndexOf('.') + 1)..];
+    public string Name =>
+        Request.Command.Length > 0 || (IsReady && Url.Length == 0) ? Request.Class : Request.Class[(Request.Class.LastIndexOf('.') + 1)..];
 
     /// <summary>Where the process answers; empty until it does, and for programs.</summary>
     public string Url { get; set; } = "";
@@ -134,7 +136,8 @@ internal sealed class Child(string id, string log, ProcessRun run, Reservation r
     public string SameUrl()
     {
         string asked = Request.Options.Url;
-        return Url.Length > 0 && RpcEndpoint.Parse(asked) is { Path: null, Port: 0 } any ? any.WithPort(RpcEndpoint.Parse(Url).Port).ToString() : asked;
+        return Url.Length > 0 && RpcEndpoint.Parse(asked) is { Path: null, Port: 0 } any ? any.WithPort(RpcEndpoint.Parse(Url).Port)
+            .ToString() : asked;
     }
 
     public ProcessInfo Describe(string node) =>

@@ -6,9 +6,9 @@ using Microsoft.Extensions.Logging;
 namespace GlooX.Processes;
 
 /// <summary>
-/// Makes the identity of a spawned process: a certificate and key of its own, with the role child, for this machine's names. Where the agent's
-/// certificates come from outside without an authority for children (GLOOX_TLS_CHILDREN_*), the process gets the agent's own certificates;
-/// that is logged.
+/// Makes the identity of a spawned process: a certificate and key of its own, with the role child, for this machine's names. Where the
+/// agent's certificates come from outside without an authority for children (GLOOX_TLS_CHILDREN_*), the process gets the agent's own
+/// certificates; that is logged.
 /// </summary>
 internal sealed partial class ChildIdentity(Identity identity, ILogger logger)
 {

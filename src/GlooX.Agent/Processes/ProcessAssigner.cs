@@ -5,8 +5,9 @@ using GlooX.Workers;
 namespace GlooX.Processes;
 
 /// <summary>
-/// Gives a process that has just started its work, and waits until it is ready: a host answers on its control connection; a program makes a file or
-/// writes a line, if it was spawned with <see cref="ReadyWhen"/>. A process that does not become ready is ended with all that it started.
+/// Gives a process that has just started its work, and waits until it is ready: a host answers on its control connection; a program makes a
+/// file or writes a line, if it was spawned with <see cref="ReadyWhen"/>. A process that does not become ready is ended with all that it
+/// started.
 /// </summary>
 internal sealed class ProcessAssigner(ChildIdentity identity)
 {
@@ -25,7 +26,8 @@ internal sealed class ProcessAssigner(ChildIdentity identity)
         limit.CancelAfter(child.Request.StartTimeoutMilliseconds);
         try
         {
-            fault = await (child.Request.Command.Length > 0 ? BeginAsync(child, from, limit.Token) : AssignClassAsync(child, url, limit.Token)).ConfigureAwait(false);
+            fault = await (child.Request.Command.Length > 0 ? BeginAsync(child, from, limit.Token)
+                : AssignClassAsync(child, url, limit.Token)).ConfigureAwait(false);
             return fault;
         }
         catch (OperationCanceledException) when (!ct.IsCancellationRequested)
@@ -62,7 +64,8 @@ internal sealed class ProcessAssigner(ChildIdentity identity)
         ProcessRun run = child.Run;
         (string folder, string lockFile) = run.Files is null ? (child.Lease!.Folder, child.Lease.LockFile) : (run.Files, "");
         var assignment = new Assignment(
-            Path.Combine(folder, child.Request.Assembly), lockFile, child.Request.Class, identity.Make(child.Request).Export(), child.Request.Options with { Url = url })
+            Path.Combine(folder, child.Request.Assembly), lockFile, child.Request.Class, identity.Make(child.Request)
+                .Export(), child.Request.Options with { Url = url })
         {
             HeapLimitBytes = HeapLimit.Of(child.Request.MemoryBytes),
             ExitFile = child.Record?.ExitFile ?? "",

@@ -87,8 +87,8 @@ internal sealed class ProcessEvents(Func<string> node) : IDisposable
     }
 
     /// <summary>
-    /// The events of one watcher. While more than <see cref="MostQueued"/> wait, the oldest are dropped, and the next event says how many are missing.
-    /// Thread-safe; one reader.
+    /// The events of one watcher. While more than <see cref="MostQueued"/> wait, the oldest are dropped, and the next event says how many
+    /// are missing. Thread-safe; one reader.
     /// </summary>
     public sealed class Watcher : IDisposable
     {
@@ -121,7 +121,8 @@ internal sealed class ProcessEvents(Func<string> node) : IDisposable
             {
                 while (some.Count < MostQueued && _events.Reader.TryRead(out ProcessEvent? happened))
                 {
-                    some.Add(some.Count == 0 ? happened with { Missed = happened.Missed + Interlocked.Exchange(ref _missed, 0) } : happened);
+                    some.Add(some.Count == 0 ? happened with { Missed = happened.Missed + Interlocked.Exchange(ref _missed, 0) }
+                        : happened);
                 }
 
                 yield return [.. some];

@@ -4,8 +4,9 @@ using Microsoft.Extensions.Logging;
 namespace GlooX.Processes;
 
 /// <summary>
-/// What happens to a process between its first start and its end for good: it is restarted as its policy says; in the end all that it has is
-/// released, its reservation included, however it ended. When the agent stops, all processes that are not detached are killed. Thread-safe.
+/// What happens to a process between its first start and its end for good: it is restarted as its policy says; in the end all that it has
+/// is released, its reservation included, however it ended. When the agent stops, all processes that are not detached are killed.
+/// Thread-safe.
 /// </summary>
 internal sealed class ProcessSupervisor(
     ProcessStarter starter,
@@ -68,7 +69,8 @@ internal sealed class ProcessSupervisor(
     private async Task LiveAsync(Child child)
     {
         bool isLeft = false;
-        await StepAsync(child, "following the process", async () => isLeft = await RunAsync(child).ConfigureAwait(false)).ConfigureAwait(false);
+        await StepAsync(child, "following the process", async () => isLeft = await RunAsync(child).ConfigureAwait(false))
+            .ConfigureAwait(false);
         if (isLeft)
         {
             await StepAsync(child, "stopping the watch of its folder", child.Enforcer.StopWatchAsync).ConfigureAwait(false);
@@ -98,7 +100,8 @@ internal sealed class ProcessSupervisor(
         ledger.Release(child.Reservation);
         await StepAsync(child, "releasing its files", () => child.Lease?.Dispose()).ConfigureAwait(false);
         await StepAsync(child, "telling other nodes of the reservation", changed).ConfigureAwait(false);
-        await Task.Delay(s_rememberExit, processes.Stopping).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing); // callers may ask how it ended
+        // Callers may ask how it ended
+        await Task.Delay(s_rememberExit, processes.Stopping).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         await child.Tail.ConfigureAwait(false);
         await StepAsync(child, "ending the wait for its end", () => child.Killing).ConfigureAwait(false);
         workspace.RemoveLog(child.Log);
@@ -141,7 +144,8 @@ internal sealed class ProcessSupervisor(
         while (await child.FirstStart.ConfigureAwait(false) && await RestartAsync(child).ConfigureAwait(false));
 
         // The agent may stop before it is clear whether the process is restarted: the next agent restarts it then.
-        if (!child.IsReady || child.IsEnding || child.IsDecided || !processes.Stopping.IsCancellationRequested || !DetachedProcesses.MayRestart(child))
+        if (!child.IsReady || child.IsEnding || child.IsDecided || !processes.Stopping.IsCancellationRequested
+            || !DetachedProcesses.MayRestart(child))
         {
             return false;
         }
@@ -177,7 +181,8 @@ internal sealed class ProcessSupervisor(
 
             child.Restarts++;
             child.Rule.Restarted(ProcessTable.Clock);
-            string url = fault is null ? child.SameUrl() : child.Request.Options.Url; // the last port is tried once, unless it was asked for
+            // The last port is tried once, unless it was asked for
+            string url = fault is null ? child.SameUrl() : child.Request.Options.Url;
             fault = await StartAgainAsync(child, url).ConfigureAwait(false);
             if (fault is null)
             {

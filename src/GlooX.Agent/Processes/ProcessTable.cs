@@ -4,8 +4,8 @@ using GlooX.Slots;
 namespace GlooX.Processes;
 
 /// <summary>
-/// The processes of this node by id, for callers that ask about them or end them. A process stays in the table for a while after its end, so that
-/// callers can ask how it ended. Thread-safe.
+/// The processes of this node by id, for callers that ask about them or end them. A process stays in the table for a while after its end,
+/// so that callers can ask how it ended. Thread-safe.
 /// </summary>
 internal sealed class ProcessTable : IDisposable
 {
@@ -38,10 +38,12 @@ internal sealed class ProcessTable : IDisposable
 
     public bool Contains(string id) => _children.ContainsKey(id);
 
-    public IReadOnlyList<ProcessInfo> List() => [.. _children.Values.Where(static c => !c.Completed.IsCompleted && c.IsReady).Select(c => c.Describe(_events.Node))];
+    public IReadOnlyList<ProcessInfo> List() =>
+        [.. _children.Values.Where(static c => !c.Completed.IsCompleted && c.IsReady).Select(c => c.Describe(_events.Node))];
 
     /// <summary>A process that runs or has ended not long ago; null: there is none.</summary>
-    public ProcessInfo? Find(string id) => _children.TryGetValue(id, out Child? child) && child.IsReady ? child.Describe(_events.Node) : null;
+    public ProcessInfo? Find(string id) =>
+        _children.TryGetValue(id, out Child? child) && child.IsReady ? child.Describe(_events.Node) : null;
 
     /// <summary>How a process ended for good, as an event; null: it has not, or there is no such process.</summary>
     public ProcessEvent? EndOf(string id) =>

@@ -4,8 +4,8 @@ using GlooX.Services;
 namespace GlooX.Processes;
 
 /// <summary>
-/// What happens to processes, as it is told to one who asks this agent: of one process wherever it runs, or of all nodes that are reachable. Nodes
-/// that join or come back are watched too.
+/// What happens to processes, as it is told to one who asks this agent: of one process wherever it runs, or of all nodes that are
+/// reachable. Nodes that join or come back are watched too.
 /// </summary>
 internal sealed class ProcessWatch(Agent agent, ProcessEvents events)
 {
@@ -121,7 +121,8 @@ internal sealed class ProcessWatch(Agent agent, ProcessEvents events)
                 Array.ForEach(some, watcher.Offer);
             }
         }
-        catch (Exception e) when (e is RpcException or ObjectDisposedException || (e is OperationCanceledException && ct.IsCancellationRequested))
+        catch (Exception e) when (e is RpcException or ObjectDisposedException
+            || (e is OperationCanceledException && ct.IsCancellationRequested))
         {
             // the peer went away, or the watch has ended
         }

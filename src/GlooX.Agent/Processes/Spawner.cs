@@ -8,8 +8,8 @@ using Microsoft.Extensions.Logging;
 namespace GlooX.Processes;
 
 /// <summary>
-/// The spawn pipeline of one node: admit, reserve, obtain files, start, record, assign, confirm. Each step has its undo: a spawn that does not get
-/// to the end leaves no process, no file and no reservation behind. A cause that another node may not have leads to
+/// The spawn pipeline of one node: admit, reserve, obtain files, start, record, assign, confirm. Each step has its undo: a spawn that does
+/// not get to the end leaves no process, no file and no reservation behind. A cause that another node may not have leads to
 /// <see cref="SpawnOutcome.TryElsewhere"/>. Thread-safe.
 /// </summary>
 internal sealed class Spawner(
@@ -53,7 +53,9 @@ internal sealed class Spawner(
             await adoption.Completed.WaitAsync(limit.Token).ConfigureAwait(false);
 
             // Reserve. The lease ends by itself should this spawn never come back.
-            DateTimeOffset leaseEnd = DateTimeOffset.UnixEpoch + ProcessTable.Clock + s_obtainLimit + TimeSpan.FromMilliseconds(request.StartTimeoutMilliseconds) + s_leaseGrace;
+            DateTimeOffset leaseEnd =
+                DateTimeOffset.UnixEpoch + ProcessTable.Clock + s_obtainLimit + TimeSpan.FromMilliseconds(
+                request.StartTimeoutMilliseconds) + s_leaseGrace;
             Dictionary<Reservation, Usage> used = processes.Used();
             if (!ledger.TryReserve(request.Need(), machine.Read(), used, leaseEnd, out Reservation? reservation, out Refusal? refusal))
             {
@@ -84,7 +86,8 @@ internal sealed class Spawner(
             // Confirm. The reservation lasts as long as the process, and the next agent adopts the process instead of ending it.
             if (!ledger.Confirm(reservation))
             {
-                return await NotStartedAsync(child, "it was ready so late that its reservation had ended", limit.Token).ConfigureAwait(false);
+                return await NotStartedAsync(child, "it was ready so late that its reservation had ended", limit.Token)
+                    .ConfigureAwait(false);
             }
 
             detached.Confirm(child);
@@ -106,7 +109,8 @@ internal sealed class Spawner(
         }
         catch (Exception e) when (IsOfNode(e) && (child is null || !processes.Contains(child)))
         {
-            return SpawnReply.Elsewhere(node, child is null ? $"cannot start the process: {e.Message}" : $"cannot save the record of the process: {e.Message}");
+            return SpawnReply.Elsewhere(
+                node, child is null ? $"cannot start the process: {e.Message}" : $"cannot save the record of the process: {e.Message}");
         }
         catch (Exception e) when (IsOfNode(e))
         {
@@ -126,7 +130,8 @@ internal sealed class Spawner(
     }
 
     /// <summary>Whether a failure is one of this node, such as a full disk or too few descriptors, rather than of the request.</summary>
-    public static bool IsOfNode(Exception e) => e is Win32Exception or PlatformNotSupportedException or IOException or UnauthorizedAccessException;
+    public static bool IsOfNode(Exception e) =>
+        e is Win32Exception or PlatformNotSupportedException or IOException or UnauthorizedAccessException;
 
     private async Task<BundleLease> ObtainAsync(SpawnRequest request, CancellationToken ct)
     {
@@ -134,7 +139,8 @@ internal sealed class Spawner(
         limit.CancelAfter(s_obtainLimit);
         try
         {
-            return await bundles.ObtainAsync(request.Bundle, request.Source == events.Node ? "" : request.Source, limit.Token).ConfigureAwait(false);
+            return await bundles.ObtainAsync(request.Bundle, request.Source == events.Node ? "" : request.Source, limit.Token)
+                .ConfigureAwait(false);
         }
         catch (OperationCanceledException) when (!ct.IsCancellationRequested)
         {

@@ -1,6 +1,8 @@
 namespace GlooX.Services;
 
-/// <summary>Which role may call which method of an agent; docs/security.md shows the table. A method that is missing here is refused.</summary>
+/// <summary>
+/// Which role may call which method of an agent; docs/security.md shows the table. A method that is missing here is refused.
+/// </summary>
 internal static class AgentAccess
 {
     private const RpcRole Looks = RpcRole.Observer | RpcRole.Client | RpcRole.Agent;

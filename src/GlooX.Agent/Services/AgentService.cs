@@ -13,14 +13,18 @@ internal sealed class AgentService(Agent agent) : IAgentService
 
     public ValueTask<ProcessInfo[]> ListAsync(CancellationToken ct) => new([.. agent.Processes.List()]);
 
-    public ValueTask<SlotCount> SlotsAsync(long memoryBytes, long diskBytes, Dictionary<string, decimal> resources, int? maxPerNode, string kind, CancellationToken ct) =>
+    public ValueTask<SlotCount> SlotsAsync(
+        long memoryBytes, long diskBytes, Dictionary<string, decimal> resources, int? maxPerNode, string kind, CancellationToken ct) =>
         new(agent.Slots(Provision.FromBytes(memoryBytes, diskBytes, resources) with { MaxPerNode = maxPerNode, Kind = kind }));
 
-    public async ValueTask<SpawnReply> SpawnAsync(SpawnRequest request, CancellationToken ct) => await agent.Placement.SpawnAsync(request, ct).ConfigureAwait(false);
+    public async ValueTask<SpawnReply> SpawnAsync(SpawnRequest request, CancellationToken ct) =>
+        await agent.Placement.SpawnAsync(request, ct).ConfigureAwait(false);
 
-    public async ValueTask<PrepareReply> PrepareAsync(PrepareRequest request, CancellationToken ct) => await agent.Placement.PrepareAsync(request, ct).ConfigureAwait(false);
+    public async ValueTask<PrepareReply> PrepareAsync(PrepareRequest request, CancellationToken ct) =>
+        await agent.Placement.PrepareAsync(request, ct).ConfigureAwait(false);
 
-    public async ValueTask AbandonAsync(string ticket, CancellationToken ct) => await agent.Placement.AbandonAsync(ticket).ConfigureAwait(false);
+    public async ValueTask AbandonAsync(string ticket, CancellationToken ct) =>
+        await agent.Placement.AbandonAsync(ticket).ConfigureAwait(false);
 
     public ValueTask<bool> ClaimAsync(string ticket, CancellationToken ct) => new(agent.Placement.Claim(ticket));
 
@@ -29,9 +33,11 @@ internal sealed class AgentService(Agent agent) : IAgentService
     public ValueTask<bool> StopAsync(string id, long graceMilliseconds, CancellationToken ct) =>
         graceMilliseconds >= 0 && graceMilliseconds <= SpawnedProcess.MaxGrace.TotalMilliseconds
             ? new(agent.Processes.Stop(id, TimeSpan.FromMilliseconds(graceMilliseconds)))
-            : throw new ArgumentOutOfRangeException(nameof(graceMilliseconds), graceMilliseconds, $"the grace must be 0 to {SpawnedProcess.MaxGrace.TotalMinutes} minutes");
+            : throw new ArgumentOutOfRangeException(
+                nameof(graceMilliseconds), graceMilliseconds, $"the grace must be 0 to {SpawnedProcess.MaxGrace.TotalMinutes} minutes");
 
-    public async ValueTask<ProcessInfo?> FindAsync(string id, CancellationToken ct) => await agent.Placement.FindAsync(id, ct).ConfigureAwait(false);
+    public async ValueTask<ProcessInfo?> FindAsync(string id, CancellationToken ct) =>
+        await agent.Placement.FindAsync(id, ct).ConfigureAwait(false);
 
     public ValueTask<ProcessInfo?> FindHereAsync(string id, CancellationToken ct) => new(agent.Processes.Find(id));
 
@@ -56,9 +62,11 @@ internal sealed class AgentService(Agent agent) : IAgentService
     public ValueTask<AddonReply> SpreadAddonAsync(AddonRequest request, CancellationToken ct) =>
         AddonReply.OfAsync(() => agent.AttachAddonEverywhereAsync(request.Name, request.Source, request.ToOptions(), ct));
 
-    public ValueTask<AddonReply> WithdrawAddonAsync(string name, CancellationToken ct) => AddonReply.OfAsync(() => agent.DetachAddonEverywhereAsync(name, ct));
+    public ValueTask<AddonReply> WithdrawAddonAsync(string name, CancellationToken ct) =>
+        AddonReply.OfAsync(() => agent.DetachAddonEverywhereAsync(name, ct));
 
-    public ValueTask<AddonReply> DetachAddonAsync(string name, CancellationToken ct) => AddonReply.OfAsync(() => agent.DetachAddonAsync(name));
+    public ValueTask<AddonReply> DetachAddonAsync(string name, CancellationToken ct) =>
+        AddonReply.OfAsync(() => agent.DetachAddonAsync(name));
 
     public async ValueTask<int[]> WaitAsync(string id, CancellationToken ct) =>
         await agent.Processes.WaitAsync(id, ct).ConfigureAwait(false) is { } exit

@@ -17,11 +17,14 @@ internal sealed class PeerService(Agent agent) : IPeerService
         return default;
     }
 
-    public async ValueTask<SpawnReply> SpawnHereAsync(SpawnRequest request, CancellationToken ct) => await agent.Placement.SpawnForPeerAsync(request, ct).ConfigureAwait(false);
+    public async ValueTask<SpawnReply> SpawnHereAsync(SpawnRequest request, CancellationToken ct) =>
+        await agent.Placement.SpawnForPeerAsync(request, ct).ConfigureAwait(false);
 
-    public async ValueTask<bool> PrepareHereAsync(PrepareRequest request, CancellationToken ct) => await agent.Placement.PrepareHereAsync(request, ct).ConfigureAwait(false);
+    public async ValueTask<bool> PrepareHereAsync(PrepareRequest request, CancellationToken ct) =>
+        await agent.Placement.PrepareHereAsync(request, ct).ConfigureAwait(false);
 
-    public async ValueTask AbandonHereAsync(string ticket, CancellationToken ct) => await agent.Placement.AbandonHereAsync(ticket).ConfigureAwait(false);
+    public async ValueTask AbandonHereAsync(string ticket, CancellationToken ct) =>
+        await agent.Placement.AbandonHereAsync(ticket).ConfigureAwait(false);
 
     public ValueTask<bool> ClaimHereAsync(string ticket, CancellationToken ct) => new(agent.Placement.ClaimHere(ticket));
 }

@@ -26,7 +26,8 @@ internal sealed class ClientChannel<T> : IChannel<T>
     public string Name { get; }
 
     public async ValueTask<ChannelOptions> OptionsAsync(CancellationToken ct = default) =>
-        await _service.OptionsAsync(Name, ct).ConfigureAwait(false) ?? throw new ChannelException(ChannelError.NotFound, Name, "it does not exist");
+        await _service.OptionsAsync(Name, ct).ConfigureAwait(false)
+            ?? throw new ChannelException(ChannelError.NotFound, Name, "it does not exist");
 
     public async ValueTask<int> CountAsync(CancellationToken ct = default) =>
         (int)Check(await _service.CountAsync(Name, ct).ConfigureAwait(false)).Number;
@@ -34,20 +35,25 @@ internal sealed class ClientChannel<T> : IChannel<T>
     public async ValueTask SetAsync(string key, T? value, ChannelWriteOptions? options = null, CancellationToken ct = default) =>
         Check(await _service.WriteAsync(ChannelWrite.Of(Name, key, ChannelValue.Write(value), options), ct).ConfigureAwait(false));
 
-    public async ValueTask SetManyAsync(IEnumerable<KeyValuePair<string, T?>> entries, ChannelWriteOptions? options = null, CancellationToken ct = default)
+    public async ValueTask SetManyAsync(
+        IEnumerable<KeyValuePair<string, T?>> entries, ChannelWriteOptions? options = null, CancellationToken ct = default)
     {
         KeyValuePair<string, T?>[] all = [.. entries];
         byte[][] values = [.. all.Select(e => ChannelValue.Write(e.Value))];
-        Check(await _service.WriteManyAsync(ChannelWrite.Of(Name, "", null, options), [.. all.Select(e => e.Key)], values, ct).ConfigureAwait(false));
+        Check(await _service.WriteManyAsync(ChannelWrite.Of(Name, "", null, options), [.. all.Select(e => e.Key)], values, ct)
+            .ConfigureAwait(false));
     }
 
-    public async ValueTask<bool> SetIfAsync(string key, T? value, ChannelVersion expected, ChannelWriteOptions? options = null, CancellationToken ct = default) =>
-        Check(await _service.WriteAsync(ChannelWrite.Of(Name, key, ChannelValue.Write(value), options, expected), ct).ConfigureAwait(false)).Number != 0;
+    public async ValueTask<bool> SetIfAsync(
+        string key, T? value, ChannelVersion expected, ChannelWriteOptions? options = null, CancellationToken ct = default) =>
+        Check(await _service.WriteAsync(ChannelWrite.Of(Name, key, ChannelValue.Write(value), options, expected), ct)
+            .ConfigureAwait(false)).Number != 0;
 
     public async ValueTask<bool> DeleteAsync(string key, ChannelWriteOptions? options = null, CancellationToken ct = default) =>
         Check(await _service.WriteAsync(ChannelWrite.Of(Name, key, null, options), ct).ConfigureAwait(false)).Number != 0;
 
-    public async ValueTask<long> AddAsync(string key, long delta = 1, ChannelWriteOptions? options = null, CancellationToken ct = default) =>
+    public async ValueTask<long> AddAsync(
+        string key, long delta = 1, ChannelWriteOptions? options = null, CancellationToken ct = default) =>
         Check(await _service.AddAsync(ChannelWrite.Of(Name, key, null, options), delta, ct).ConfigureAwait(false)).Number;
 
     public async ValueTask<long> SumAsync(string key, CancellationToken ct = default) =>
@@ -102,7 +108,8 @@ internal sealed class ClientChannel<T> : IChannel<T>
         throw new ChannelException(ChannelError.NotFound, Name, $"it was removed while '{key}' was waited for");
     }
 
-    public ValueTask<IAsyncDisposable> OnSetAsync(Keys keys, Action<string, T?> handler, bool onChange = false, CancellationToken ct = default)
+    public ValueTask<IAsyncDisposable> OnSetAsync(
+        Keys keys, Action<string, T?> handler, bool onChange = false, CancellationToken ct = default)
     {
         ArgumentNullException.ThrowIfNull(handler);
         return OnSetAsync(keys, (key, value) =>
@@ -112,7 +119,8 @@ internal sealed class ClientChannel<T> : IChannel<T>
         }, onChange, ct);
     }
 
-    public ValueTask<IAsyncDisposable> OnSetAsync(Keys keys, Func<string, T?, Task> handler, bool onChange = false, CancellationToken ct = default)
+    public ValueTask<IAsyncDisposable> OnSetAsync(
+        Keys keys, Func<string, T?, Task> handler, bool onChange = false, CancellationToken ct = default)
     {
         ArgumentNullException.ThrowIfNull(handler);
         return ListenAsync(keys, onChange, change => change.IsDelete ? Task.CompletedTask : handler(change.Key, change.Value), ct);
@@ -132,7 +140,8 @@ internal sealed class ClientChannel<T> : IChannel<T>
         }, ct);
     }
 
-    private async ValueTask<IAsyncDisposable> ListenAsync(Keys keys, bool onChange, Func<ChannelChange<T>, Task> handle, CancellationToken ct)
+    private async ValueTask<IAsyncDisposable> ListenAsync(
+        Keys keys, bool onChange, Func<ChannelChange<T>, Task> handle, CancellationToken ct)
     {
         Check(await _service.CountAsync(Name, ct).ConfigureAwait(false));
         var listener = new Listener(this, keys, onChange, handle);
@@ -159,7 +168,8 @@ internal sealed class ClientChannel<T> : IChannel<T>
     /// A channel that is missing after the connection was lost may be on its way, to an agent that has just started again: it is waited
     /// for.
     /// </summary>
-    private sealed class Listener(ClientChannel<T> channel, Keys keys, bool onChange, Func<ChannelChange<T>, Task> handle) : IAsyncDisposable
+    private sealed class Listener(ClientChannel<T> channel, Keys keys, bool onChange, Func<ChannelChange<T>, Task> handle)
+        : IAsyncDisposable
     {
         private readonly CancellationTokenSource _stop = new();
         private readonly TaskCompletionSource _started = new(TaskCreationOptions.RunContinuationsAsynchronously);

@@ -51,7 +51,8 @@ public interface IChannel<T>
     /// <param name="ct">Cancels the waiting; the writes are made all the same.</param>
     /// <returns>As <see cref="SetAsync"/>.</returns>
     /// <exception cref="ChannelException">As with <see cref="SetAsync"/>.</exception>
-    ValueTask SetManyAsync(IEnumerable<KeyValuePair<string, T?>> entries, ChannelWriteOptions? options = null, CancellationToken ct = default);
+    ValueTask SetManyAsync(
+        IEnumerable<KeyValuePair<string, T?>> entries, ChannelWriteOptions? options = null, CancellationToken ct = default);
 
     /// <summary>
     /// Sets a key if it holds the expected write on the node that is asked. Optimistic: two nodes that do so at the same moment both
@@ -64,7 +65,8 @@ public interface IChannel<T>
     /// <param name="ct">Cancels the waiting; the write is made all the same.</param>
     /// <returns>False when the key holds another write; nothing was done.</returns>
     /// <exception cref="ChannelException">As with <see cref="SetAsync"/>.</exception>
-    ValueTask<bool> SetIfAsync(string key, T? value, ChannelVersion expected, ChannelWriteOptions? options = null, CancellationToken ct = default);
+    ValueTask<bool> SetIfAsync(
+        string key, T? value, ChannelVersion expected, ChannelWriteOptions? options = null, CancellationToken ct = default);
 
     /// <summary>Deletes a key, or a counter.</summary>
     /// <param name="key">The key.</param>
@@ -128,11 +130,12 @@ public interface IChannel<T>
     ValueTask<IAsyncDisposable> OnSetAsync(Keys keys, Action<string, T?> handler, bool onChange = false, CancellationToken ct = default);
 
     /// <inheritdoc cref="OnSetAsync(Keys, Action{string, T}, bool, CancellationToken)"/>
-    ValueTask<IAsyncDisposable> OnSetAsync(Keys keys, Func<string, T?, Task> handler, bool onChange = false, CancellationToken ct = default);
+    ValueTask<IAsyncDisposable> OnSetAsync(
+        Keys keys, Func<string, T?, Task> handler, bool onChange = false, CancellationToken ct = default);
 
     /// <summary>
-    /// Calls a handler whenever a key is deleted: by any client on any node, or because its time to live or its node has ended. Otherwise as
-    /// <see cref="OnSetAsync(Keys, Action{string, T}, bool, CancellationToken)"/>.
+    /// Calls a handler whenever a key is deleted: by any client on any node, or because its time to live or its node has ended. Otherwise
+    /// as <see cref="OnSetAsync(Keys, Action{string, T}, bool, CancellationToken)"/>.
     /// </summary>
     /// <param name="keys">A key, all keys, or those with a prefix.</param>
     /// <param name="handler">Receives the key.</param>

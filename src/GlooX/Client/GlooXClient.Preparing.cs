@@ -19,7 +19,8 @@ public sealed partial class GlooXClient
     /// no room is left out.</returns>
     /// <exception cref="SpawnException">The file is missing or faulty, or does not get to the agent.</exception>
     /// <exception cref="RpcException">The agent does not answer, or the other side is not an agent.</exception>
-    public Task<IReadOnlyList<string>> PrepareAsync(string className, string path, SpawnOptions? options = null, CancellationToken ct = default)
+    public Task<IReadOnlyList<string>> PrepareAsync(
+        string className, string path, SpawnOptions? options = null, CancellationToken ct = default)
     {
         ArgumentNullException.ThrowIfNull(className);
         return PrepareNamedAsync(className, path, options ?? new SpawnOptions(), ct);
@@ -50,7 +51,9 @@ public sealed partial class GlooXClient
                 PrepareReply reply = await _agent.PrepareAsync(request, ct).ConfigureAwait(false);
                 if (!reply.NeedsBundle || round == MaxSendings)
                 {
-                    return reply.NeedsBundle ? throw new BundleException("they are dropped as they come: there is not enough room among the bundles of the agent") : reply.Nodes;
+                    return reply.NeedsBundle
+                        ? throw new BundleException(
+                        "they are dropped as they come: there is not enough room among the bundles of the agent") : reply.Nodes;
                 }
 
                 await _bundles.SendAsync(payload.Files, options.Progress, ct).ConfigureAwait(false);

@@ -118,7 +118,8 @@ public sealed partial class GlooXClient : IAsyncDisposable
     /// <exception cref="RpcException">The agent does not answer, or its node went away.</exception>
     /// <example><code>ExitStatus end = await client.RunAsync("wc", "-l", "/var/log/messages");</code></example>
     public Task<ExitStatus> RunAsync(string executable, params string[] arguments) =>
-        RunAsync(executable, arguments, static line => (line.Stream == OutputStream.Error ? Console.Error : Console.Out).WriteLine(line.Text));
+        RunAsync(executable, arguments, static line => (line.Stream == OutputStream.Error ? Console.Error : Console.Out)
+            .WriteLine(line.Text));
 
     /// <summary>Runs a program to its end; a callback receives each line that it writes.</summary>
     /// <param name="executable">What to run.</param>
@@ -131,13 +132,15 @@ public sealed partial class GlooXClient : IAsyncDisposable
     /// <exception cref="ArgumentException">The options have a command.</exception>
     /// <exception cref="RpcException">The agent does not answer, or its node went away.</exception>
     public async Task<ExitStatus> RunAsync(
-        string executable, IReadOnlyList<string> arguments, Action<LogLine> output, SpawnOptions? options = null, CancellationToken ct = default)
+        string executable, IReadOnlyList<string> arguments, Action<LogLine> output, SpawnOptions? options = null,
+            CancellationToken ct = default)
     {
         ArgumentNullException.ThrowIfNull(arguments);
         ArgumentNullException.ThrowIfNull(output);
         if (options is { Command.Count: > 0 })
         {
-            throw new ArgumentException("the program to run and its arguments are given already: leave SpawnOptions.Command empty", nameof(options));
+            throw new ArgumentException(
+                "the program to run and its arguments are given already: leave SpawnOptions.Command empty", nameof(options));
         }
 
         SpawnedProcess process = await SpawnNamedAsync(null, executable, options, ct, arguments).ConfigureAwait(false);
@@ -186,7 +189,8 @@ public sealed partial class GlooXClient : IAsyncDisposable
         }
     }
 
-    private async Task<SpawnedProcess> SpawnNamedAsync(string? name, string path, SpawnOptions? options, CancellationToken ct, IReadOnlyList<string>? arguments = null)
+    private async Task<SpawnedProcess> SpawnNamedAsync(
+        string? name, string path, SpawnOptions? options, CancellationToken ct, IReadOnlyList<string>? arguments = null)
     {
         ArgumentNullException.ThrowIfNull(path);
         options ??= new SpawnOptions();
@@ -201,15 +205,19 @@ public sealed partial class GlooXClient : IAsyncDisposable
             : await Payload.PrepareProgramAsync(path, arguments, options, ct).ConfigureAwait(false);
         if (payload.Command.Length == 0 && options.Ready != ReadyWhen.Started)
         {
-            throw new SpawnException($"{payload.Name} is a class, which is ready when its OnStartedAsync is over: leave SpawnOptions.Ready out");
+            throw new SpawnException(
+                $"{payload.Name} is a class, which is ready when its OnStartedAsync is over: leave SpawnOptions.Ready out");
         }
 
         Provision need = options.Provision ?? payload.Provision ?? Provision.None;
         var process = new ProcessOptions
         {
-            Url = options.Url ?? (payload.Command.Length > 0 ? "" : "127.0.0.1:0"), ParentUrl = options.ParentUrl ?? "", Daemonize = options.Daemonize, KeepTmpDir = options.KeepTmpDir, Values = options.Values,
+            Url = options.Url ?? (payload.Command.Length > 0 ? "" : "127.0.0.1:0"), ParentUrl = options.ParentUrl
+                ?? "", Daemonize = options.Daemonize, KeepTmpDir = options.KeepTmpDir, Values = options.Values,
         };
-        var request = new SpawnRequest(payload.Assembly, payload.Name, need.MemoryBytes, need.DiskBytes, options.Strategy, process, (int)options.StartTimeout.TotalMilliseconds, options.AllowSpawn)
+        var request = new SpawnRequest(
+            payload.Assembly, payload.Name, need.MemoryBytes, need.DiskBytes, options.Strategy, process,
+            (int)options.StartTimeout.TotalMilliseconds, options.AllowSpawn)
         {
             Resources = new(need.Amounts, StringComparer.Ordinal),
             MaxPerNode = need.MaxPerNode,
@@ -316,7 +324,9 @@ public sealed partial class GlooXClient : IAsyncDisposable
     public ValueTask<SlotCount> SlotsAsync(Provision provision, CancellationToken ct = default)
     {
         ArgumentNullException.ThrowIfNull(provision);
-        return _agent.SlotsAsync(provision.MemoryBytes, provision.DiskBytes, new(provision.Amounts, StringComparer.Ordinal), provision.MaxPerNode, provision.Kind, ct);
+        return _agent.SlotsAsync(
+            provision.MemoryBytes, provision.DiskBytes, new(provision.Amounts, StringComparer.Ordinal), provision.MaxPerNode,
+            provision.Kind, ct);
     }
 
     /// <summary>
@@ -372,7 +382,8 @@ public sealed partial class GlooXClient : IAsyncDisposable
     /// </returns>
     /// <exception cref="RpcException">The agent does not answer or goes away, the other side is not an agent, or no node that answers knows
     /// such a process.</exception>
-    public async IAsyncEnumerable<ProcessEvent> WatchProcessesAsync(string? id = null, [EnumeratorCancellation] CancellationToken ct = default)
+    public async IAsyncEnumerable<ProcessEvent> WatchProcessesAsync(
+        string? id = null, [EnumeratorCancellation] CancellationToken ct = default)
     {
         await foreach (ProcessEvent[] some in _agent.WatchAsync(id, ct).ConfigureAwait(false))
         {
@@ -450,7 +461,8 @@ public sealed partial class GlooXClient : IAsyncDisposable
     /// <returns>Completes when all reachable nodes have it.</returns>
     /// <exception cref="AddonException">It cannot be attached, or a node does not have it after a minute.</exception>
     /// <exception cref="RpcException">The agent does not answer, or the other side is not an agent.</exception>
-    public async Task AttachAddonEverywhereAsync(string name, AddonSource source, AddonOptions? options = null, CancellationToken ct = default)
+    public async Task AttachAddonEverywhereAsync(
+        string name, AddonSource source, AddonOptions? options = null, CancellationToken ct = default)
     {
         await RequireAgentAsync(ct).ConfigureAwait(false);
         (await _agent.SpreadAddonAsync(AddonRequest.Of(name, source, options), ct).ConfigureAwait(false)).Check();
@@ -552,7 +564,8 @@ public sealed partial class GlooXClient : IAsyncDisposable
         RpcPeer peer = await _rpc.OpenAsync(ct).ConfigureAwait(false);
         if (!peer.Roles.HasFlag(RpcRole.Agent))
         {
-            throw new RpcException(RpcError.Tls, $"{Url} is no agent: its certificate '{peer.Subject}' has the role {peer.Roles.ToString().ToLowerInvariant()}") { Url = Url };
+            throw new RpcException(
+                RpcError.Tls, $"{Url} is no agent: its certificate '{peer.Subject}' has the role {peer.Roles.ToString().ToLowerInvariant()}") { Url = Url };
         }
     }
 

@@ -14,7 +14,8 @@ namespace GlooX;
 /// <param name="Weight">How much it is preferred over others: 2 counts its room twice.</param>
 /// <param name="Peers">The other members of its grid, as it sees them.</param>
 public sealed record NodeInfo(
-    string Url, string NodeId, string Machine, int Pid, int Cores, long FreeMemoryBytes, long FreeDiskBytes, double Utilization, double Weight, string[] Peers)
+    string Url, string NodeId, string Machine, int Pid, int Cores, long FreeMemoryBytes, long FreeDiskBytes, double Utilization,
+        double Weight, string[] Peers)
 {
     /// <summary>Whether the agent takes processes.</summary>
     public NodeState State { get; init; } = NodeState.Ready;

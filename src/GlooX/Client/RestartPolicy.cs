@@ -61,10 +61,13 @@ public sealed record RestartPolicy
     /// <summary>What is wrong with it; null: nothing.</summary>
     internal string? Fault() =>
         !Enum.IsDefined(Mode) ? $"there is no restart mode {(int)Mode}; there are {string.Join(", ", Enum.GetNames<RestartMode>())}"
-        : LongestPause < FirstPause || LongestPause > MaxPause ? $"the longest pause before a restart is {LongestPause}: it must be at least the first, {FirstPause}, and at most a day"
+        : LongestPause < FirstPause || LongestPause > MaxPause
+            ? $"the longest pause before a restart is {LongestPause}: it must be at least the first, {FirstPause}, and at most a day"
         : FirstPause < TimeSpan.FromMilliseconds(1) ? $"the first pause before a restart is {FirstPause}: it must be 1 ms at least"
         : Jitter is not (>= 0 and <= 1) ? $"the jitter of restarts is {Jitter}: it must be 0 to 1"
-        : MaxRestarts is < 0 or > MostRestarts ? $"{MaxRestarts} restarts cannot be the most: it must be 0 to {MostRestarts}, or null for no limit"
-        : Window <= TimeSpan.Zero || Window > MaxWindow ? $"the window of restarts is {Window}: it must be more than 0, and at most {MaxWindow.TotalDays} days"
+        : MaxRestarts is < 0 or > MostRestarts
+            ? $"{MaxRestarts} restarts cannot be the most: it must be 0 to {MostRestarts}, or null for no limit"
+        : Window <= TimeSpan.Zero || Window > MaxWindow
+            ? $"the window of restarts is {Window}: it must be more than 0, and at most {MaxWindow.TotalDays} days"
         : null;
 }

@@ -134,7 +134,8 @@ public sealed class SpawnedProcess : IAsyncDisposable
     /// <returns>The lines; those of one output in order, those of both by when they were seen.</returns>
     /// <exception cref="ArgumentOutOfRangeException">Less than no lines are asked for.</exception>
     /// <exception cref="RpcException">The node does not answer, goes away, or knows no such process.</exception>
-    public async IAsyncEnumerable<LogLine> LogsAsync(int? last = null, bool follow = false, [EnumeratorCancellation] CancellationToken ct = default)
+    public async IAsyncEnumerable<LogLine> LogsAsync(
+        int? last = null, bool follow = false, [EnumeratorCancellation] CancellationToken ct = default)
     {
         if (last < 0)
         {

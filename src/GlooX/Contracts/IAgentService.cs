@@ -21,7 +21,9 @@ internal interface IAgentService
 
     /// <summary>How many processes of a kind this node has room for.</summary>
     [Rpc("slots")]
-    ValueTask<SlotCount> SlotsAsync(long memoryBytes, long diskBytes, Dictionary<string, decimal> resources, int? maxPerNode, string kind, CancellationToken ct = default);
+    ValueTask<SlotCount> SlotsAsync(
+        long memoryBytes, long diskBytes, Dictionary<string, decimal> resources, int? maxPerNode, string kind,
+        CancellationToken ct = default);
 
     /// <summary>Spawns on the node of the grid with the most room.</summary>
     [Rpc("spawn", TimeoutMilliseconds = 600_000)]

@@ -1,7 +1,9 @@
 namespace GlooX.Contracts;
 
 /// <summary>What is asked of an agent.</summary>
-internal sealed record SpawnRequest(string Assembly, string Class, long MemoryBytes, long DiskBytes, PlacementStrategy Strategy, ProcessOptions Options, int StartTimeoutMilliseconds, bool AllowSpawn)
+internal sealed record SpawnRequest(
+    string Assembly, string Class, long MemoryBytes, long DiskBytes, PlacementStrategy Strategy, ProcessOptions Options,
+    int StartTimeoutMilliseconds, bool AllowSpawn)
 {
     private const string Reserved = "GLOOX_";
 
@@ -47,7 +49,9 @@ internal sealed record SpawnRequest(string Assembly, string Class, long MemoryBy
     /// <summary>
     /// Whether a host that runs already will not do: variables that the system or the runtime read at the start come too late for it.
     /// </summary>
-    public bool NeedsColdHost => Options.KeepTmpDir || User.Length > 0 || Environment.Keys.Any(static n => n.StartsWith("DOTNET_", StringComparison.Ordinal) || n.StartsWith("LD_", StringComparison.Ordinal));
+    public bool NeedsColdHost => Options.KeepTmpDir || User.Length > 0
+        || Environment.Keys.Any(
+        static n => n.StartsWith("DOTNET_", StringComparison.Ordinal) || n.StartsWith("LD_", StringComparison.Ordinal));
 
     public Provision Need() => Provision.FromBytes(MemoryBytes, DiskBytes, Resources) with { MaxPerNode = MaxPerNode, Kind = Kind };
 
@@ -55,15 +59,20 @@ internal sealed record SpawnRequest(string Assembly, string Class, long MemoryBy
     public string? Fault() => FaultOf(Strategy, TimeSpan.FromMilliseconds(StartTimeoutMilliseconds), Restart, Environment);
 
     /// <summary>The one check of what a spawn asks for: the caller makes it before anything is sent, the node again.</summary>
-    public static string? FaultOf(PlacementStrategy strategy, TimeSpan startTimeout, RestartPolicy restart, IReadOnlyDictionary<string, string> environment) =>
-        !Enum.IsDefined(strategy) ? $"there is no placement strategy {strategy}; there are {string.Join(", ", Enum.GetNames<PlacementStrategy>())}"
-        : startTimeout <= TimeSpan.Zero || startTimeout > SpawnOptions.MaxStartTimeout ? $"the start timeout must be more than 0 and at most {SpawnOptions.MaxStartTimeout.TotalMinutes} minutes"
+    public static string? FaultOf(
+        PlacementStrategy strategy, TimeSpan startTimeout, RestartPolicy restart, IReadOnlyDictionary<string, string> environment) =>
+        !Enum.IsDefined(strategy)
+            ? $"there is no placement strategy {strategy}; there are {string.Join(", ", Enum.GetNames<PlacementStrategy>())}"
+        : startTimeout <= TimeSpan.Zero || startTimeout > SpawnOptions.MaxStartTimeout
+            ? $"the start timeout must be more than 0 and at most {SpawnOptions.MaxStartTimeout.TotalMinutes} minutes"
         : restart.Fault() ?? environment.Select(static v => FaultOf(v.Key, v.Value)).FirstOrDefault(static f => f is not null);
 
     /// <summary>Why a process cannot have a variable; null: it can.</summary>
     private static string? FaultOf(string name, string? value) =>
-        name.Length == 0 || name.Contains('=') || name.Contains('\0') || value is null || value.Contains('\0') ? $"'{name}' is no name of a variable, or its value cannot be one"
-        : name.StartsWith(Reserved, StringComparison.Ordinal) ? $"the variable '{name}' is GlooX's own: choose a name that does not begin with {Reserved}"
+        name.Length == 0 || name.Contains('=') || name.Contains('\0') || value is null || value.Contains('\0')
+            ? $"'{name}' is no name of a variable, or its value cannot be one"
+        : name.StartsWith(Reserved, StringComparison.Ordinal)
+            ? $"the variable '{name}' is GlooX's own: choose a name that does not begin with {Reserved}"
         : null;
 }
 

@@ -68,7 +68,9 @@ internal static class Builds
                 Remove(unfinished[..^Unfinished.Length], null);
             }
 
-            (string Folder, DateTime Used, long Bytes)[] all = [.. Directory.GetDirectories(root).Where(static f => !f.EndsWith(Unfinished, StringComparison.Ordinal)).Select(static f => (f, File.GetLastWriteTimeUtc(LockOf(f)), FolderSize.Of(f))).OrderBy(static b => b.Item2)];
+            (string Folder, DateTime Used, long Bytes)[] all = [.. Directory.GetDirectories(root)
+                .Where(static f => !f.EndsWith(Unfinished, StringComparison.Ordinal))
+                .Select(static f => (f, File.GetLastWriteTimeUtc(LockOf(f)), FolderSize.Of(f))).OrderBy(static b => b.Item2)];
             long total = all.Sum(static b => b.Bytes);
             foreach ((string folder, _, long bytes) in all)
             {
@@ -80,7 +82,8 @@ internal static class Builds
                 total -= Remove(folder, folder) ? bytes : 0;
             }
 
-            foreach (string old in Directory.GetFiles(root, "*" + Lock).Where(static l => !Directory.Exists(l[..^Lock.Length]) && File.GetLastWriteTimeUtc(l) < DateTime.UtcNow - s_keepLock))
+            foreach (string old in Directory.GetFiles(root, "*" + Lock)
+                .Where(static l => !Directory.Exists(l[..^Lock.Length]) && File.GetLastWriteTimeUtc(l) < DateTime.UtcNow - s_keepLock))
             {
                 using FileStream? unused = FileLock.TryTake(old);
                 if (unused is not null)

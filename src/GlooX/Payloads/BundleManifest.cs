@@ -72,12 +72,14 @@ internal sealed class BundleManifest
                 throw new BundleException($"'{file.Path}' is in the bundle twice");
             }
 
-            for (int slash = file.Path.LastIndexOf('/'); slash > 0 && folders.Add(file.Path[..slash]); slash = file.Path.LastIndexOf('/', slash - 1))
+            for (int slash = file.Path.LastIndexOf('/'); slash > 0
+                && folders.Add(file.Path[..slash]); slash = file.Path.LastIndexOf('/', slash - 1))
             {
                 // the folders above it, up to one that is known
             }
 
-            text.Append(file.Hash).Append(' ').Append(file.Size.ToString(CultureInfo.InvariantCulture)).Append(file.Executable ? " x " : " - ").Append(file.Path).Append('\n');
+            text.Append(file.Hash).Append(' ').Append(file.Size.ToString(CultureInfo.InvariantCulture))
+                .Append(file.Executable ? " x " : " - ").Append(file.Path).Append('\n');
         }
 
         if (all.FirstOrDefault(f => folders.Contains(f.Path)) is { } both)
@@ -86,7 +88,9 @@ internal sealed class BundleManifest
         }
 
         byte[] bytes = s_utf8.GetBytes(text.ToString());
-        return bytes.Length <= MostBytes ? new BundleManifest(all, bytes) : throw new BundleException($"the list of its files takes {bytes.Length} bytes, and at most {MostBytes} are allowed: put fewer files into the payload's folder, or an archive of them");
+        return bytes.Length <= MostBytes ? new BundleManifest(all, bytes)
+            : throw new BundleException(
+            $"the list of its files takes {bytes.Length} bytes, and at most {MostBytes} are allowed: put fewer files into the payload's folder, or an archive of them");
     }
 
     /// <exception cref="BundleException">It is not in canonical form.</exception>
@@ -109,18 +113,21 @@ internal sealed class BundleManifest
 
         if (lines.Length < 3 || lines[0] != Head || lines[^1].Length != 0)
         {
-            throw new BundleException($"a manifest that does not begin with '{Head}' and name a file on each line: it was made by another version, or spoiled");
+            throw new BundleException(
+                $"a manifest that does not begin with '{Head}' and name a file on each line: it was made by another version, or spoiled");
         }
 
         BundleManifest manifest = Of(lines[1..^1].Select(ParseLine));
-        return manifest.Bytes.AsSpan().SequenceEqual(bytes) ? manifest : throw new BundleException("a manifest that is not in canonical form");
+        return manifest.Bytes.AsSpan().SequenceEqual(bytes) ? manifest
+            : throw new BundleException("a manifest that is not in canonical form");
     }
 
     /// <summary>Whether a text is a SHA-256 as it is written here: names of folders are made of it.</summary>
     public static bool IsHash(string text) => text.Length == 64 && !text.AsSpan().ContainsAnyExcept(s_digits);
 
     private static BundleFile ParseLine(string line) =>
-        line.Split(' ', 4) is [string hash, string size, "x" or "-", string path] parts && long.TryParse(size, NumberStyles.None, CultureInfo.InvariantCulture, out long bytes)
+        line.Split(' ', 4) is [string hash, string size, "x" or "-", string path] parts
+            && long.TryParse(size, NumberStyles.None, CultureInfo.InvariantCulture, out long bytes)
             ? new BundleFile(path, bytes, hash, parts[2] == "x")
             : throw new BundleException("a manifest with a line that names no file");
 

@@ -34,7 +34,8 @@ internal static class FileLock
         {
             return new FileStream(file, mode, access, share, bufferSize: 0);
         }
-        catch (IOException e) when (e is not (FileNotFoundException or DirectoryNotFoundException or PathTooLongException) && File.Exists(file))
+        catch (IOException e)
+            when (e is not (FileNotFoundException or DirectoryNotFoundException or PathTooLongException) && File.Exists(file))
         {
             return null;
         }

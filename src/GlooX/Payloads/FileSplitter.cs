@@ -42,7 +42,8 @@ internal sealed class FileSplitter : IAsyncDisposable
         string actual = Convert.ToHexStringLower(hash.GetHashAndReset());
         if (actual != file.Hash)
         {
-            throw new BundleException($"'{file.Path}' came with other content than was announced: its hash is {actual}, not {file.Hash}. If it was being changed, try again");
+            throw new BundleException(
+                $"'{file.Path}' came with other content than was announced: its hash is {actual}, not {file.Hash}. If it was being changed, try again");
         }
     }
 

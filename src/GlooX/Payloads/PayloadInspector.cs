@@ -76,7 +76,8 @@ internal static class PayloadInspector
         }
         catch (Exception e) when (PayloadAssembly.IsDamage(e))
         {
-            throw new PayloadException(folder.Main.Path, $"'{folder.Main.Path}', or an assembly beside it that it builds on, is damaged: {e.Message}", e);
+            throw new PayloadException(
+                folder.Main.Path, $"'{folder.Main.Path}', or an assembly beside it that it builds on, is damaged: {e.Message}", e);
         }
     }
 
@@ -133,15 +134,19 @@ internal static class PayloadInspector
             {
                 blob.ReadByte(); // always a property
                 var kind = blob.ReadSerializationTypeCode();
-                var name = kind is SerializationTypeCode.String or SerializationTypeCode.Double or SerializationTypeCode.Int32 ? blob.ReadSerializedString() : null;
+                var name = kind is SerializationTypeCode.String or SerializationTypeCode.Double or SerializationTypeCode.Int32
+                    ? blob.ReadSerializedString() : null;
                 switch (kind, name)
                 {
-                    case (SerializationTypeCode.String, nameof(ProvisionAttribute.Memory)): memory = blob.ReadSerializedString() ?? memory; break;
+                    case (SerializationTypeCode.String, nameof(ProvisionAttribute.Memory)): memory = blob.ReadSerializedString()
+                        ?? memory; break;
                     case (SerializationTypeCode.String, nameof(ProvisionAttribute.Disk)): disk = blob.ReadSerializedString() ?? disk; break;
-                    case (SerializationTypeCode.String, nameof(ProvisionAttribute.Resources)): resources = blob.ReadSerializedString() ?? resources; break;
+                    case (SerializationTypeCode.String, nameof(ProvisionAttribute.Resources)): resources = blob.ReadSerializedString()
+                        ?? resources; break;
                     case (SerializationTypeCode.Double, nameof(ProvisionAttribute.Cores)): cores = ToDecimal(blob.ReadDouble()); break;
                     case (SerializationTypeCode.Int32, nameof(ProvisionAttribute.MaxPerNode)): most = blob.ReadInt32(); break;
-                    default: throw new FormatException("the attribute sets more than Memory, Disk, Cores, Resources and MaxPerNode, which are all that this version knows.");
+                    default: throw new FormatException(
+                        "the attribute sets more than Memory, Disk, Cores, Resources and MaxPerNode, which are all that this version knows.");
                 }
             }
 

@@ -25,7 +25,9 @@ internal sealed record PayloadNote(string[]? Command, string[]? Files, Provision
         try
         {
             Provision provision = ProvisionManifest.Read(file); // refuses unknown names
-            using JsonDocument json = JsonDocument.Parse(File.ReadAllBytes(file), new JsonDocumentOptions { CommentHandling = JsonCommentHandling.Skip, AllowTrailingCommas = true });
+            using JsonDocument json =
+                JsonDocument.Parse(File.ReadAllBytes(file),
+                new JsonDocumentOptions { CommentHandling = JsonCommentHandling.Skip, AllowTrailingCommas = true });
             return new PayloadNote(Texts(json.RootElement, "command"), Texts(json.RootElement, "files"), provision);
         }
         catch (Exception e) when (e is PayloadException or JsonException or FormatException or IOException or UnauthorizedAccessException)
@@ -35,7 +37,8 @@ internal sealed record PayloadNote(string[]? Command, string[]? Files, Provision
     }
 
     private static string[]? Texts(JsonElement root, string name) => !root.TryGetProperty(name, out JsonElement list) ? null
-        : list.ValueKind == JsonValueKind.Array && list.GetArrayLength() > 0 && list.EnumerateArray().All(static v => v.ValueKind == JsonValueKind.String)
+        : list.ValueKind == JsonValueKind.Array && list.GetArrayLength() > 0 && list.EnumerateArray()
+            .All(static v => v.ValueKind == JsonValueKind.String)
             ? [.. list.EnumerateArray().Select(static v => v.GetString()!)]
             : throw new FormatException($"'{name}' must be a list of texts in quotes, with one at least");
 }

@@ -70,7 +70,8 @@ internal sealed class Control(Socket socket) : IDisposable
     {
         if (bytes.Length - sizeof(int) > MaxMessage)
         {
-            throw new RpcException(RpcError.TooLarge, $"the options of a process take {bytes.Length - sizeof(int)} bytes, more than the {MaxMessage} that a process can be given: hand over a file's name instead");
+            throw new RpcException(
+                RpcError.TooLarge, $"the options of a process take {bytes.Length - sizeof(int)} bytes, more than the {MaxMessage} that a process can be given: hand over a file's name instead");
         }
 
         for (int sent = 0; sent < bytes.Length;)

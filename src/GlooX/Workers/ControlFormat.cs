@@ -62,7 +62,9 @@ internal static class ControlFormat
             KeepTmpDir = from.ReadBoolean(),
             Values = ReadValues(from),
         };
-        return new Assignment(assembly, lockFile, className, identity, options) { HeapLimitBytes = from.ReadInt64(), ExitFile = from.ReadString(), Environment = ReadValues(from) };
+        return new Assignment(
+            assembly, lockFile, className, identity, options) { HeapLimitBytes = from.ReadInt64(), ExitFile = from.ReadString(),
+            Environment = ReadValues(from) };
     }
 
     public static void Write(this BinaryWriter to, HostReport report)
@@ -75,7 +77,8 @@ internal static class ControlFormat
     }
 
     public static HostReport ReadReport(BinaryReader from) =>
-        new(from.ReadBoolean(), from.ReadString(), from.ReadString()) { HeapLimited = from.ReadBoolean(), TryElsewhere = from.ReadBoolean() };
+        new(from.ReadBoolean(), from.ReadString(), from.ReadString()) { HeapLimited = from.ReadBoolean(),
+            TryElsewhere = from.ReadBoolean() };
 
     private static void Write(this BinaryWriter to, Dictionary<string, string> values)
     {

@@ -29,7 +29,8 @@ internal static class ExitNote
     {
         try
         {
-            return !int.TryParse(File.ReadAllText(file).Trim(), NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out int code) ? ExitStatus.Unknown
+            return !int.TryParse(File.ReadAllText(file).Trim(), NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out int code)
+                ? ExitStatus.Unknown
                 : byShell && code > SignalBase ? new ExitStatus(0, code - SignalBase)
                 : new ExitStatus(code & 0xFF, 0);
         }

@@ -39,7 +39,8 @@ internal static class LinuxSignal
         // proc_pid_stat(5): the state is the first field after the name, the start the 20th. Until its parent asks it stays there as a
         // zombie: for good, where the first process of a container asks for none.
         string[] fields = stat[(stat.LastIndexOf(')') + 1)..].Split(' ', StringSplitOptions.RemoveEmptyEntries);
-        if (fields.Length == 0 || (fields.Length > 19 && fields[0] is "Z" or "X" && fields[19] == started.ToString(CultureInfo.InvariantCulture)))
+        if (fields.Length == 0
+            || (fields.Length > 19 && fields[0] is "Z" or "X" && fields[19] == started.ToString(CultureInfo.InvariantCulture)))
         {
             KillGroup(pid);
         }

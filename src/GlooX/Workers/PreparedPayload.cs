@@ -4,8 +4,8 @@ using GlooX.Payloads;
 namespace GlooX.Workers;
 
 /// <summary>
-/// Inside a host: the assemblies of one payload, loaded before the payload is spawned. None of their code is run. The files of the payload are
-/// held meanwhile.
+/// Inside a host: the assemblies of one payload, loaded before the payload is spawned. None of their code is run. The files of the payload
+/// are held meanwhile.
 /// </summary>
 internal sealed class PreparedPayload : IDisposable
 {

@@ -44,7 +44,8 @@ public abstract class Worker : IAsyncDisposable
     /// <returns>The client; it connects on the first call.</returns>
     /// <exception cref="InvalidOperationException">The worker is not started.</exception>
     public GlooXClient ConnectToParent() => new GlooXClient(
-        Options.ParentUrl, new RpcClientOptions { Identity = _identity ?? throw new InvalidOperationException("The worker is not started: an agent starts it.") });
+        Options.ParentUrl, new RpcClientOptions { Identity = _identity
+            ?? throw new InvalidOperationException("The worker is not started: an agent starts it.") });
 
     /// <summary>Stops serving; calls in flight may finish for two seconds. The process ends when its agent ends it.</summary>
     /// <returns>Completes when the port is closed.</returns>
@@ -95,13 +96,15 @@ public abstract class Worker : IAsyncDisposable
 
     // An exception of the user's callbacks must not end a process that is to outlive its agent.
     internal void LoseParent() => _ = _parentLost.CancelAsync().ContinueWith(
-        static t => Console.Error.WriteLine(t.Exception), CancellationToken.None, TaskContinuationOptions.OnlyOnFaulted, TaskScheduler.Default);
+        static t => Console.Error.WriteLine(t.Exception), CancellationToken.None, TaskContinuationOptions.OnlyOnFaulted,
+            TaskScheduler.Default);
 
     internal NodeInfo Describe()
     {
         MachineStatus machine = Machine.Local(Path.GetTempPath()).Read();
         return new NodeInfo(
-            Url, "", Environment.MachineName, Environment.ProcessId, machine.Cores, machine.TotalMemoryBytes, machine.TotalDiskBytes, Utilization: 0, Weight: 1, Peers: []);
+            Url, "", Environment.MachineName, Environment.ProcessId, machine.Cores, machine.TotalMemoryBytes, machine.TotalDiskBytes,
+                Utilization: 0, Weight: 1, Peers: []);
     }
 }
 

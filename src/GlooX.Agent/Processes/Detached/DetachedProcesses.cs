@@ -5,8 +5,9 @@ using Microsoft.Extensions.Logging;
 namespace GlooX.Processes;
 
 /// <summary>
-/// Records the detached processes of this agent, those that outlive it, for the agent after it. A process is recorded before it has anything to do, and
-/// again once it is ready and a caller may know of it. So the next agent finds all that run, and ends those of which no caller was told. Thread-safe.
+/// Records the detached processes of this agent, those that outlive it, for the agent after it. A process is recorded before it has
+/// anything to do, and again once it is ready and a caller may know of it. So the next agent finds all that run, and ends those of which no
+/// caller was told. Thread-safe.
 /// </summary>
 internal sealed class DetachedProcesses(AgentState state, IMachine machine, ILogger logger) : IDisposable
 {
@@ -27,7 +28,8 @@ internal sealed class DetachedProcesses(AgentState state, IMachine machine, ILog
     /// <exception cref="IOException">The records cannot be read now.</exception>
     public IReadOnlyList<(string Id, DetachedRecord? Record)> Load()
     {
-        (string Id, DetachedRecord?)[] records = [.. state.List(AgentState.DetachedKind).Select(static r => (r.Id, DetachedRecord.FromBytes(r.Value)))];
+        (string Id, DetachedRecord?)[] records = [.. state.List(AgentState.DetachedKind)
+            .Select(static r => (r.Id, DetachedRecord.FromBytes(r.Value)))];
         _folder?.RemoveExits(records.Select(static r => r.Id).ToHashSet(StringComparer.Ordinal));
         return records;
     }
@@ -35,7 +37,9 @@ internal sealed class DetachedProcesses(AgentState state, IMachine machine, ILog
     /// <summary>The file that a program leaves its exit code in.</summary>
     public string ExitFileOf(string id) => _folder?.ExitFile(id) ?? "/dev/null";
 
-    /// <summary>Records a process, or its new run, before it has anything to do; does nothing for a process that ends with this agent.</summary>
+    /// <summary>
+    /// Records a process, or its new run, before it has anything to do; does nothing for a process that ends with this agent.
+    /// </summary>
     /// <exception cref="IOException">The record cannot be written: the process must not run.</exception>
     /// <exception cref="UnauthorizedAccessException">The record may not be written: the process must not run.</exception>
     public void Record(Child child)
@@ -53,9 +57,11 @@ internal sealed class DetachedProcesses(AgentState state, IMachine machine, ILog
         }
 
         bool restarts = child.Request.Restart.Mode != RestartMode.Never;
-        var request = restarts ? child.Request : child.Request with { Environment = [], Options = child.Request.Options with { Values = [] } };
+        var request = restarts ? child.Request
+            : child.Request with { Environment = [], Options = child.Request.Options with { Values = [] } };
         Save(child, Counted(child, new DetachedRecord(
-            child.Id, child.Process.Pid, stamp.Started, stamp.Session, stamp.Boot, request, child.Log, exitFile, child.Started) { Url = child.Url }));
+            child.Id, child.Process.Pid, stamp.Started, stamp.Session, stamp.Boot, request, child.Log, exitFile,
+                child.Started) { Url = child.Url }));
     }
 
     /// <summary>Records that a process is ready: the next agent adopts it instead of ending it.</summary>

@@ -7,8 +7,8 @@ using Nerdbank.MessagePack;
 namespace GlooX.Processes;
 
 /// <summary>
-/// The record of a detached process, for the next agent: enough to find the process, to tell it from a later one with the same process id, to reserve for
-/// it, and to restart it. Immutable.
+/// The record of a detached process, for the next agent: enough to find the process, to tell it from a later one with the same process id,
+/// to reserve for it, and to restart it. Immutable.
 /// </summary>
 /// <param name="Id">Names the process at its agent.</param>
 /// <param name="Pid">The process id.</param>
@@ -20,7 +20,8 @@ namespace GlooX.Processes;
 /// <param name="ExitFile">The file that the process leaves its exit code in.</param>
 /// <param name="Started">When the process was spawned.</param>
 internal sealed record DetachedRecord(
-    string Id, int Pid, long ProcessStarted, int Session, string Boot, SpawnRequest Request, string Log, string ExitFile, DateTimeOffset Started)
+    string Id, int Pid, long ProcessStarted, int Session, string Boot, SpawnRequest Request, string Log, string ExitFile,
+        DateTimeOffset Started)
 {
     /// <summary>Where the process answers; empty until it does, and for a program.</summary>
     public string Url { get; init; } = "";

@@ -8,9 +8,9 @@ using Microsoft.Extensions.Logging;
 namespace GlooX.Processes;
 
 /// <summary>
-/// Adopts the detached processes that the agent before this one has left: reserves for all of them first, ends those of which no caller was told, follows
-/// the others, and restarts those that are to be restarted. A record that cannot be adopted is logged and tried again in the background, and never in
-/// the way of the others; its process is reserved for meanwhile, if the record can be read.
+/// Adopts the detached processes that the agent before this one has left: reserves for all of them first, ends those of which no caller was
+/// told, follows the others, and restarts those that are to be restarted. A record that cannot be adopted is logged and tried again in the
+/// background, and never in the way of the others; its process is reserved for meanwhile, if the record can be read.
 /// </summary>
 internal sealed class ProcessAdoption(
     DetachedProcesses detached,
@@ -82,7 +82,9 @@ internal sealed class ProcessAdoption(
         }
 
         // All are reserved for before the first is looked at more closely.
-        DetachedRecord[] records = [.. stored.Select(static r => r.Record).OfType<DetachedRecord>().Where(r => !processes.Contains(r.Id) && !workspace.Owns(r.Log))];
+        DetachedRecord[] records =
+            [.. stored.Select(static r => r.Record).OfType<DetachedRecord>()
+            .Where(r => !processes.Contains(r.Id) && !workspace.Owns(r.Log))];
         foreach (DetachedRecord record in records.Where(r => !_reserved.ContainsKey(r.Id)))
         {
             await AttemptAsync(record.Id, () => _reserved[record.Id] = ledger.Adopt(record.Request.Need())).ConfigureAwait(false);
@@ -95,7 +97,8 @@ internal sealed class ProcessAdoption(
 
         foreach (string log in _foreignLogs.ToArray())
         {
-            await AttemptAsync(Path.GetFileNameWithoutExtension(log), () => workspace.TryAdopt(log) && _foreignLogs.Remove(log)).ConfigureAwait(false);
+            await AttemptAsync(Path.GetFileNameWithoutExtension(log), () => workspace.TryAdopt(log) && _foreignLogs.Remove(log))
+                .ConfigureAwait(false);
         }
 
         return isDone && _foreignLogs.Count == 0;
@@ -171,14 +174,17 @@ internal sealed class ProcessAdoption(
             Restart = hasNoFiles ? RestartPolicy.Never : record.Request.Restart,
         };
         string folder = request.Options.TmpDir;
-        var run = new ProcessRun(process, new ResourceEnforcer(process, request.Need(), record.Id, record.Log, groups, folder, adopted: true, logger), workspace);
+        var run = new ProcessRun(
+            process, new ResourceEnforcer(process, request.Need(), record.Id, record.Log, groups, folder, adopted: true, logger),
+            workspace);
         var child = new Child(record.Id, record.Log, run, reservation, request, files, new ChildOutput(record.Log, adopted: true))
         {
             Record = record,
             Url = record.Url,
             Started = record.Started,
             Restarts = record.Restarts,
-            Rule = new RestartRule(request.Restart, IsOfNow(record) ? record.RestartTimes.Select(static t => new TimeSpan(t)) : null), // the clock begins with the boot
+            // The clock begins with the boot
+            Rule = new RestartRule(request.Restart, IsOfNow(record) ? record.RestartTimes.Select(static t => new TimeSpan(t)) : null),
             Reason = hasNoFiles ? "it was not started again, as its files are not on its node any more" : "",
         };
         child.Begin(isReady: true);
