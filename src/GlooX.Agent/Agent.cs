@@ -61,6 +61,8 @@ public sealed class Agent : IAsyncDisposable
 
     internal CertificateMaintenance CertificateMaintenance => _parts.Certificates;
 
+    internal AgentAddress Address => _parts.Address;
+
     internal ChannelHub Hub => _parts.Hub;
 
     internal IMembership Grid => _parts.Grid;

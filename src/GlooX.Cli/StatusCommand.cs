@@ -18,46 +18,33 @@ internal static class StatusCommand
     private static async Task<int> RunAsync(string agent, CancellationToken ct)
     {
         await using GlooXClient client = new GlooXClient(agent);
-        NodeInfo asked = await client.InfoAsync(ct);
-        (string Url, NodeInfo? Node)[] all = [(asked.Url, asked), .. await Task.WhenAll(asked.Peers.Select(peer => AskAsync(peer, ct)))];
+        IReadOnlyList<NodeInfo> nodes = await client.NodesAsync(ct);
         Table table = new Table().Border(TableBorder.Simple)
             .AddColumns("node", "state", "machine", "pid", "cores", "free memory", "free disk", "free resources", "used", "weight");
-        foreach ((string url, NodeInfo? node) in all.OrderBy(static n => n.Url, StringComparer.Ordinal))
+        foreach (NodeInfo node in nodes)
         {
-            if (node is null)
-            {
-                table.AddRow(url, "does not answer");
-                continue;
-            }
-
-            IEnumerable<string> resources = node.FreeResources.OrderBy(static r => r.Key, StringComparer.Ordinal).Select(static r => $"{r.Key}={r.Value:0.####}");
-            table.AddRow(
-                url, $"{node.State}".ToLowerInvariant(), Markup.Escape(node.Machine), $"{node.Pid}", $"{node.Cores}", ByteSize.Format(node.FreeMemoryBytes),
-                ByteSize.Format(node.FreeDiskBytes), string.Join(", ", resources), $"{node.Utilization:P0}", $"{node.Weight:0.##}");
+            table.AddRow([.. Row(node).Select(Markup.Escape)]);
         }
 
         Screen.Write(table);
-        int count = all.Count(static n => n.Node is not null);
-        Console.WriteLine($"{count} node{(count == 1 ? "" : "s")}");
+        int unreachable = nodes.Count(static n => n.State == NodeState.Unreachable);
+        Console.WriteLine($"{nodes.Count} node{(nodes.Count == 1 ? "" : "s")}{(unreachable > 0 ? $", {unreachable} unreachable" : "")}");
         return ExitCode.Done;
     }
 
-    // Null: the node does not answer.
-    private static async Task<(string Url, NodeInfo? Node)> AskAsync(string url, CancellationToken ct)
-    {
-        await using GlooXClient client = new GlooXClient(url);
-        try
-        {
-            return (url, await client.InfoAsync(ct));
-        }
-        catch (RpcException)
-        {
-            return (url, null);
-        }
-    }
+    private static string[] Row(NodeInfo node) => node.Cores == 0
+        ? [node.Url, State(node)] // a node that the asked agent has never heard
+        :
+        [
+            node.Url, State(node), node.Machine, $"{node.Pid}", $"{node.Cores}", ByteSize.Format(node.FreeMemoryBytes), ByteSize.Format(node.FreeDiskBytes),
+            string.Join(", ", node.FreeResources.OrderBy(r => r.Key, StringComparer.Ordinal).Select(r => $"{r.Key}={r.Value:0.####}")),
+            $"{node.Utilization:P0}", $"{node.Weight:0.##}",
+        ];
+
+    private static string State(NodeInfo node) => node.State.ToString().ToLowerInvariant();
 }
 
-/// <summary>Tables, as wide as they need to be where nobody looks at a screen.</summary>
+/// <summary>Tables, as wide as they need to be where output is redirected.</summary>
 internal static class Screen
 {
     public static void Write(Table table)

@@ -36,6 +36,7 @@ internal sealed class AgentRuntime
     private readonly ReplicationLoop _replication;
     private readonly ProcessAdoption _adoption;
     private volatile NodeState _state;
+    private volatile RpcEndpoint? _listening;
 
     /// <param name="agent">The agent that has the parts.</param>
     /// <param name="url">Where the agent is to listen.</param>
@@ -65,7 +66,8 @@ internal sealed class AgentRuntime
         Server = new RpcServer(
             new RpcServerOptions { Identity = Identity, Names = [.. names], AcceptJoins = true, LoggerFactory = options.LoggerFactory });
         Grid = new GridMembership(new GridOptions { NodeId = _nodeId }, _link, loggers.CreateLogger("GlooX.Grid"));
-        Status = new NodeStatusCache(Describe, () => Peers, Service, PeerAt);
+        Address = new AgentAddress(Listening, () => Grid.Address);
+        Status = new NodeStatusCache(Describe, () => Peers, () => Grid.Members, Service, PeerAt);
         Certificates = new CertificateMaintenance(Identity, () => Peers, Service, loggers.CreateLogger("GlooX.Trust"));
 
         // Processes.
@@ -78,13 +80,13 @@ internal sealed class AgentRuntime
         var detached = new DetachedProcesses(state, _machine, _spawning);
         Processes = new ProcessTable(_ledger, _machine, detached, events);
         var starter = new ProcessStarter(Hosts, workspace, groups, detached, _spawning);
-        var assigner = new ProcessAssigner(new ChildIdentity(Identity, _spawning));
+        var assigner = new ProcessAssigner(new ChildIdentity(Identity, _spawning), Address);
         OutputEcho? echo = OutputEcho.Create(options.Output, _spawning);
         var supervisor = new ProcessSupervisor(
             starter, assigner, Processes, detached, _ledger, workspace, events, Status.Changed, echo, _spawning);
         _adoption = new ProcessAdoption(detached, supervisor, Processes, _ledger, _machine, workspace, groups, store, _spawning);
         var spawner = new Spawner(
-            starter, assigner, supervisor, Processes, detached, _adoption, bundles, _ledger, _machine, events, _spawning);
+            starter, assigner, supervisor, Processes, detached, _adoption, bundles, _ledger, _machine, events, Address, _spawning);
         Placement = new SpawnCoordinator(agent, _nodeId, spawner, Processes, Hosts, bundles, Status, _spawning);
         Watch = new ProcessWatch(agent, events);
 
@@ -134,6 +136,12 @@ internal sealed class AgentRuntime
             _parts.Add(knownPeers); // an agent on any free port is not found there again
         }
 
+        if (_peers.Length > 0)
+        {
+            _parts.Add(new BackgroundLoop(
+                "report on joining", new JoinReport(Grid, loggers.CreateLogger(JoinReport.Category), TimeProvider.System).RunAsync, logger));
+        }
+
         _parts.Add("join", JoinAsync);
         _parts.Add("add-ons", AttachAddonsAsync, () => new ValueTask(Addons.DetachAllAsync()));
         _parts.Add(new BackgroundLoop("add-ons of the grid", GridAddons.RunAsync, logger));
@@ -147,6 +155,8 @@ internal sealed class AgentRuntime
     public RpcServer Server { get; }
 
     public IMembership Grid { get; }
+
+    public AgentAddress Address { get; }
 
     public NodeStatusCache Status { get; }
 
@@ -167,7 +177,7 @@ internal sealed class AgentRuntime
     public GridAddons GridAddons { get; }
 
     /// <summary>Where this agent is reached.</summary>
-    public string Url => Grid.Address ?? Server.Url;
+    public string Url => Address.Url;
 
     /// <summary>The other members of the grid that are reachable now.</summary>
     public IReadOnlyList<string> Peers =>
@@ -224,7 +234,7 @@ internal sealed class AgentRuntime
     // The folder is named after the address: the agent that binds this address next finds it.
     private async Task AdoptAsync(CancellationToken ct)
     {
-        string address = _endpoint.WithPort(RpcEndpoint.Parse(Server.Url).Port).ToString();
+        string address = Listening().ToString();
         await _adoption.StartAsync(await AgentFolder.TryOpenAsync(address, _spawning, ct).ConfigureAwait(false)).ConfigureAwait(false);
         AgentFolder.Sweep();
     }
@@ -239,9 +249,8 @@ internal sealed class AgentRuntime
 
     private async Task JoinAsync(CancellationToken ct)
     {
-        int port = RpcEndpoint.Parse(Server.Url).Port;
-        Grid.Listen(port, _options.AdvertisedUrl is { } known ? RpcEndpoint.Parse(known).ToString() : _endpoint.IsAny ? null
-            : _endpoint.WithPort(port).ToString());
+        RpcEndpoint? advertised = _options.AdvertisedUrl is { } known ? RpcEndpoint.Parse(known) : _endpoint.IsAny ? null : Listening();
+        Grid.Listen(Listening().Port, advertised?.ToString());
         Grid.Start(_peers);
         if (_peers.Length == 0 || !_options.RequirePeer)
         {
@@ -272,6 +281,9 @@ internal sealed class AgentRuntime
         // An agent that has started has the channels of the grid that it has joined.
         await _replication.SyncedAsync(_options.JoinTimeout, ct).ConfigureAwait(false);
     }
+
+    // After the port is bound.
+    private RpcEndpoint Listening() => _listening ??= _endpoint.WithPort(RpcEndpoint.Parse(Server.Url).Port);
 
     private Task AcceptGridAsync(Stream stream, RpcPeer peer) =>
         Grid.AcceptAsync(stream, IPEndPoint.TryParse(peer.Address, out IPEndPoint? remote) ? remote : null, _stop.Token);

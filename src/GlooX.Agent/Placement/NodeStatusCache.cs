@@ -8,8 +8,14 @@ namespace GlooX.Placement;
 /// The last known status of each node. Every node sends its status to all others when a reservation changed, and every few seconds, so a
 /// spawn is placed without asking the nodes. A node without a known status is asked once; the status of a node that left is dropped.
 /// </summary>
+/// <param name="describe">This node.</param>
+/// <param name="peers">The other members that are reachable.</param>
+/// <param name="members">All members.</param>
+/// <param name="service">The agent's service at an address.</param>
+/// <param name="peer">The service for agents at an address.</param>
 internal sealed class NodeStatusCache(
-    Func<NodeInfo> describe, Func<IReadOnlyList<string>> peers, Func<string, IAgentService> service, Func<string, IPeerService> peer)
+    Func<NodeInfo> describe, Func<IReadOnlyList<string>> peers, Func<IReadOnlyList<GridMember>> members, Func<string, IAgentService> service,
+    Func<string, IPeerService> peer)
 {
     private static readonly TimeSpan s_interval = TimeSpan.FromSeconds(5);
     private static readonly TimeSpan s_tellTimeout = TimeSpan.FromSeconds(2);
@@ -47,6 +53,15 @@ internal sealed class NodeStatusCache(
         NodeInfo?[] others = await Task.WhenAll(peers().Select(async url =>
             _heard.TryGetValue(url, out NodeInfo? heard) ? heard : await AskAsync(url, ct).ConfigureAwait(false))).ConfigureAwait(false);
         return [.. others.OfType<NodeInfo>(), describe()];
+    }
+
+    /// <summary>As <see cref="NodesAsync"/>, with the members that are unreachable, ordered by URL.</summary>
+    public async Task<NodeInfo[]> GridAsync(CancellationToken ct)
+    {
+        IReadOnlyList<NodeInfo> reachable = await NodesAsync(ct).ConfigureAwait(false);
+        IEnumerable<NodeInfo> others = members().Select(static m => m.Address).Except(reachable.Select(static n => n.Url), StringComparer.Ordinal)
+            .Select(url => _heard.TryGetValue(url, out NodeInfo? heard) ? heard : new NodeInfo(url, "", "", 0, 0, 0, 0, 0, 0, []));
+        return [.. reachable.Concat(others.Select(static n => n with { State = NodeState.Unreachable })).OrderBy(static n => n.Url, StringComparer.Ordinal)];
     }
 
     /// <summary>Sends the status of this node to the others, until cancelled.</summary>

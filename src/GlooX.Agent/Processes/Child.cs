@@ -50,6 +50,9 @@ internal sealed class Child(
     /// <summary>Where the process answers; empty until it does, and for programs.</summary>
     public string Url { get; set; } = "";
 
+    /// <summary>The name in the certificate of the process; empty: it has none of its own.</summary>
+    public string ProcessName { get; set; } = "";
+
     /// <summary>Whether the process became ready at its first start.</summary>
     public bool IsReady { get; private set; }
 
@@ -150,5 +153,6 @@ internal sealed class Child(
             Restarts = Restarts,
             LastExit = LastExit,
             TmpDir = Request.Options.TmpDir,
+            ProcessName = ProcessName,
         };
 }

@@ -14,9 +14,9 @@ internal sealed partial class ChildIdentity(Identity identity, ILogger logger)
 {
     private int _said;
 
-    public Identity Make(SpawnRequest request)
+    public Identity Make(SpawnRequest request, string process)
     {
-        if (identity.TryCreateChild(RpcRole.Child | (request.AllowSpawn ? RpcRole.Client : RpcRole.None), request.Options.Url) is { } child)
+        if (identity.TryCreateChild(RpcRole.Child | (request.AllowSpawn ? RpcRole.Client : RpcRole.None), process, request.Options.Url) is { } child)
         {
             return child;
         }

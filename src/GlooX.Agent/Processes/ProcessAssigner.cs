@@ -1,5 +1,6 @@
 using System.Net.Sockets;
 using GlooX.Hosts;
+using GlooX.Placement;
 using GlooX.Workers;
 
 namespace GlooX.Processes;
@@ -9,7 +10,7 @@ namespace GlooX.Processes;
 /// file or writes a line, if it was spawned with <see cref="ReadyWhen"/>. A process that does not become ready is ended with all that it
 /// started.
 /// </summary>
-internal sealed class ProcessAssigner(ChildIdentity identity)
+internal sealed class ProcessAssigner(ChildIdentity identity, AgentAddress address)
 {
     private static readonly TimeSpan s_endGrace = TimeSpan.FromSeconds(2);
 
@@ -63,10 +64,12 @@ internal sealed class ProcessAssigner(ChildIdentity identity)
     {
         ProcessRun run = child.Run;
         (string folder, string lockFile) = run.Files is null ? (child.Lease!.Folder, child.Lease.LockFile) : (run.Files, "");
-        var assignment = new Assignment(
-            Path.Combine(folder, child.Request.Assembly), lockFile, child.Request.Class, identity.Make(child.Request)
-                .Export(), child.Request.Options with { Url = url })
+        Identity own = identity.Make(child.Request, child.Id);
+        child.ProcessName = own.ProcessName ?? "";
+        string assembly = Path.Combine(folder, child.Request.Assembly);
+        var assignment = new Assignment(assembly, lockFile, child.Request.Class, own.Export(), child.Request.Options with { Url = url })
         {
+            AdvertisedHost = address.Host,
             HeapLimitBytes = HeapLimit.Of(child.Request.MemoryBytes),
             ExitFile = child.Record?.ExitFile ?? "",
             Environment = child.Request.Environment,

@@ -2,6 +2,7 @@ using System.ComponentModel;
 using GlooX.Bundles;
 using GlooX.Contracts;
 using GlooX.Payloads;
+using GlooX.Placement;
 using GlooX.Slots;
 using Microsoft.Extensions.Logging;
 
@@ -23,6 +24,7 @@ internal sealed class Spawner(
     Ledger ledger,
     IMachine machine,
     ProcessEvents events,
+    AgentAddress address,
     ILogger logger)
 {
     private static readonly TimeSpan s_obtainLimit = TimeSpan.FromMinutes(10);
@@ -50,6 +52,7 @@ internal sealed class Spawner(
                 return SpawnReply.Elsewhere(node, unable);
             }
 
+            request = request with { Options = request.Options with { Url = address.ForProcess(request) } };
             await adoption.Completed.WaitAsync(limit.Token).ConfigureAwait(false);
 
             // Reserve. The lease ends by itself should this spawn never come back.
@@ -97,6 +100,7 @@ internal sealed class Spawner(
             {
                 Started = child.Started,
                 TmpDir = child.Request.Options.TmpDir,
+                ProcessName = child.ProcessName,
             };
         }
         catch (BundleException e)

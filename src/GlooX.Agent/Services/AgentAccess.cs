@@ -1,8 +1,6 @@
 namespace GlooX.Services;
 
-/// <summary>
-/// Which role may call which method of an agent; docs/security.md shows the table. A method that is missing here is refused.
-/// </summary>
+/// <summary>The table of what each role may call of an agent; docs/security.md shows it. Methods that are not in it are refused.</summary>
 internal static class AgentAccess
 {
     private const RpcRole Looks = RpcRole.Observer | RpcRole.Client | RpcRole.Agent;
@@ -15,6 +13,7 @@ internal static class AgentAccess
         {
             ["alive?"] = RpcRole.Any,
             ["info"] = RpcRole.Any,
+            ["nodes"] = Looks,
             ["list"] = Looks,
             ["slots"] = Looks,
             ["wait"] = Looks,

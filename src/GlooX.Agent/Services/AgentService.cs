@@ -9,19 +9,19 @@ internal sealed class AgentService(Agent agent) : IAgentService
 {
     public ValueTask<bool> AliveAsync(CancellationToken ct) => new(true);
 
-    public ValueTask<NodeInfo> InfoAsync(CancellationToken ct) => new(agent.Describe());
+    public ValueTask<NodeInfo> InfoAsync(CancellationToken ct) => new(Reached().Describe());
 
-    public ValueTask<ProcessInfo[]> ListAsync(CancellationToken ct) => new([.. agent.Processes.List()]);
+    public async ValueTask<NodeInfo[]> NodesAsync(CancellationToken ct) => await Reached().Status.GridAsync(ct).ConfigureAwait(false);
+
+    public ValueTask<ProcessInfo[]> ListAsync(CancellationToken ct) => new([.. Reached().Processes.List()]);
 
     public ValueTask<SlotCount> SlotsAsync(
         long memoryBytes, long diskBytes, Dictionary<string, decimal> resources, int? maxPerNode, string kind, CancellationToken ct) =>
         new(agent.Slots(Provision.FromBytes(memoryBytes, diskBytes, resources) with { MaxPerNode = maxPerNode, Kind = kind }));
 
-    public async ValueTask<SpawnReply> SpawnAsync(SpawnRequest request, CancellationToken ct) =>
-        await agent.Placement.SpawnAsync(request, ct).ConfigureAwait(false);
+    public async ValueTask<SpawnReply> SpawnAsync(SpawnRequest request, CancellationToken ct) => await Reached().Placement.SpawnAsync(request, ct).ConfigureAwait(false);
 
-    public async ValueTask<PrepareReply> PrepareAsync(PrepareRequest request, CancellationToken ct) =>
-        await agent.Placement.PrepareAsync(request, ct).ConfigureAwait(false);
+    public async ValueTask<PrepareReply> PrepareAsync(PrepareRequest request, CancellationToken ct) => await Reached().Placement.PrepareAsync(request, ct).ConfigureAwait(false);
 
     public async ValueTask AbandonAsync(string ticket, CancellationToken ct) =>
         await agent.Placement.AbandonAsync(ticket).ConfigureAwait(false);
@@ -36,15 +36,14 @@ internal sealed class AgentService(Agent agent) : IAgentService
             : throw new ArgumentOutOfRangeException(
                 nameof(graceMilliseconds), graceMilliseconds, $"the grace must be 0 to {SpawnedProcess.MaxGrace.TotalMinutes} minutes");
 
-    public async ValueTask<ProcessInfo?> FindAsync(string id, CancellationToken ct) =>
-        await agent.Placement.FindAsync(id, ct).ConfigureAwait(false);
+    public async ValueTask<ProcessInfo?> FindAsync(string id, CancellationToken ct) => await Reached().Placement.FindAsync(id, ct).ConfigureAwait(false);
 
-    public ValueTask<ProcessInfo?> FindHereAsync(string id, CancellationToken ct) => new(agent.Processes.Find(id));
+    public ValueTask<ProcessInfo?> FindHereAsync(string id, CancellationToken ct) => new(Reached().Processes.Find(id));
 
     public IAsyncEnumerable<LogLine[]> LogsAsync(string id, int last, bool follow, CancellationToken ct) =>
         (agent.Processes.OutputOf(id) ?? throw Missing(agent, id)).ReadAsync(last, follow, ct);
 
-    public IAsyncEnumerable<ProcessEvent[]> WatchAsync(string? id, CancellationToken ct) => agent.Watch.EverywhereAsync(id, ct);
+    public IAsyncEnumerable<ProcessEvent[]> WatchAsync(string? id, CancellationToken ct) => Reached().Watch.EverywhereAsync(id, ct);
 
     public IAsyncEnumerable<ProcessEvent[]> WatchHereAsync(string? id, CancellationToken ct) => agent.Watch.HereAsync(id, ct);
 
@@ -72,6 +71,13 @@ internal sealed class AgentService(Agent agent) : IAgentService
         await agent.Processes.WaitAsync(id, ct).ConfigureAwait(false) is { } exit
             ? [exit.Code, exit.Signal]
             : throw Missing(agent, id);
+
+    // What is answered names this node, by an address that the caller can use.
+    private Agent Reached()
+    {
+        agent.Address.ReachedAt(RpcCall.Current.LocalAddress);
+        return agent;
+    }
 
     internal static ArgumentException Missing(Agent agent, string id) => new($"the agent {agent.Url} has no process {id}", nameof(id));
 }

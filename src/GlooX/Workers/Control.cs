@@ -12,6 +12,9 @@ internal sealed record Assignment(string Assembly, string LockFile, string Class
     /// <summary>Where it writes down how it ends; empty: nowhere.</summary>
     public string ExitFile { get; init; } = "";
 
+    /// <summary>The host by which others reach a process that listens on all addresses; empty: not known.</summary>
+    public string AdvertisedHost { get; init; } = "";
+
     /// <summary>Variables that it is to have.</summary>
     public Dictionary<string, string> Environment { get; init; } = [];
 

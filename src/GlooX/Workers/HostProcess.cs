@@ -62,7 +62,7 @@ public static class HostProcess
             Identity identity = Identity.Import(assignment.Identity);
             identity.UseForProcess();
             worker = Load(assignment.Assembly, assignment.Class, prepared);
-            await worker.StartAsync(identity, assignment.Options).ConfigureAwait(false);
+            await worker.StartAsync(identity, assignment.Options, assignment.AdvertisedHost).ConfigureAwait(false);
         }
         catch (Exception e)
         {

@@ -70,7 +70,7 @@ internal sealed class DetachedProcesses(AgentState state, IMachine machine, ILog
     {
         if (child.Record is { } record)
         {
-            Save(child, Counted(child, record with { Ready = true, Url = child.Url }));
+            Save(child, Counted(child, record with { Ready = true, Url = child.Url, ProcessName = child.ProcessName }));
         }
     }
 

@@ -26,6 +26,9 @@ internal sealed record DetachedRecord(
     /// <summary>Where the process answers; empty until it does, and for a program.</summary>
     public string Url { get; init; } = "";
 
+    /// <summary>The name in the certificate of the process; empty: it has none of its own.</summary>
+    public string ProcessName { get; init; } = "";
+
     /// <summary>Whether the process became ready, so that a caller may know of it.</summary>
     public bool Ready { get; init; }
 

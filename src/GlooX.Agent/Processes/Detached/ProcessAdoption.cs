@@ -181,6 +181,7 @@ internal sealed class ProcessAdoption(
         {
             Record = record,
             Url = record.Url,
+            ProcessName = record.ProcessName,
             Started = record.Started,
             Restarts = record.Restarts,
             // The clock begins with the boot

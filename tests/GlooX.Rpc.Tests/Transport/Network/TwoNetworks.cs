@@ -28,8 +28,6 @@ internal sealed class TwoNetworks : IAsyncDisposable
 
     private string Between => $"{_name}-w";
 
-    private string Beyond => $"{_name}-c";
-
     /// <summary>Makes them, or skips the test.</summary>
     /// <param name="wire">What the link between them is like, as <c>(delay in ms, loss in percent)</c>; null: perfect.</param>
     public static async Task<TwoNetworks> MakeOrSkipAsync((int Delay, int Loss)? wire = null)
@@ -60,25 +58,6 @@ internal sealed class TwoNetworks : IAsyncDisposable
     /// <summary>What stands before a command that is run in one of the networks.</summary>
     public string[] Into(bool near) => ["ip", "netns", "exec", near ? Near : Far];
 
-    /// <summary>Makes a third network behind the near one, which passes on what goes between the third and the far one.</summary>
-    /// <returns>What stands before a command that is run in the third network.</returns>
-    public async Task<string[]> AddThirdAsync()
-    {
-        await IpAsync("netns", "add", Beyond);
-        await IpAsync("link", "add", "link1", "netns", Near, "type", "veth", "peer", "name", "link1", "netns", Beyond);
-        foreach ((string network, string address) in new[] { (Near, "10.231.1.1"), (Beyond, "10.231.1.2") })
-        {
-            await IpAsync("-n", network, "link", "set", "lo", "up");
-            await IpAsync("-n", network, "address", "add", $"{address}/24", "dev", "link1");
-            await IpAsync("-n", network, "link", "set", "link1", "up");
-        }
-
-        await IpAsync("-n", Beyond, "route", "add", "10.231.0.0/24", "via", "10.231.1.1");
-        await IpAsync("-n", Far, "route", "add", "10.231.1.0/24", "via", Here);
-        await IpAsync("netns", "exec", Near, "sh", "-c", "echo 1 > /proc/sys/net/ipv4/ip_forward");
-        return ["ip", "netns", "exec", Beyond];
-    }
-
     /// <summary>Cuts the link, as when a cable is drawn: nobody is told.</summary>
     public Task CutAsync() => IpAsync("-n", Far, "link", "set", "link0", "down");
 
@@ -98,7 +77,7 @@ internal sealed class TwoNetworks : IAsyncDisposable
             process.Dispose();
         }
 
-        foreach (string network in new[] { Near, Far, Between, Beyond })
+        foreach (string network in new[] { Near, Far, Between })
         {
             await RunAsync("ip", "netns", "del", network);
         }
@@ -159,7 +138,7 @@ internal sealed class TwoNetworks : IAsyncDisposable
 
     private void OnExit(object? sender, EventArgs e)
     {
-        foreach (string network in new[] { Near, Far, Between, Beyond })
+        foreach (string network in new[] { Near, Far, Between })
         {
             Process.Start(new ProcessStartInfo("ip", ["netns", "del", network]) { RedirectStandardError = true, UseShellExecute = false })?.WaitForExit(5000);
         }
