@@ -1,20 +1,14 @@
 using System.Collections.ObjectModel;
-using System.Diagnostics;
 using GlooX.Addons;
-using GlooX.Bundles;
 using GlooX.Channels;
-using GlooX.Channels.Storage;
 using GlooX.Contracts;
 using GlooX.Grid;
-using GlooX.Hosts;
 using GlooX.Lifecycle;
 using GlooX.Placement;
 using GlooX.Processes;
 using GlooX.Services;
 using GlooX.Slots;
 using GlooX.Trust;
-using Microsoft.Extensions.Logging;
-using Microsoft.Extensions.Logging.Abstractions;
 
 namespace GlooX;
 
@@ -22,43 +16,16 @@ namespace GlooX;
 /// A server process on a machine: one URL, one port. It answers calls over mutual TLS and is a member of a grid of agents.
 /// <see cref="AddService"/> adds methods of the application's own. All members are safe for concurrent use.
 /// </summary>
-/// <remarks>When a peer dies or is cut off, the agent goes on; see <see cref="Changed"/>. When this agent ends, the others drop it.</remarks>
+/// <remarks>
+/// When a peer dies or is cut off, the agent goes on; see <see cref="Changed"/>. When this agent ends, the others drop it.
+/// </remarks>
 public sealed class Agent : IAsyncDisposable
 {
-    private static readonly TimeSpan s_look = TimeSpan.FromMilliseconds(20);
-    private string _nodeId = "";
-    private readonly CancellationTokenSource _stop = new();
-    private readonly IMachine _machine = Machine.Local(Path.GetTempPath());
-    private RpcServer _server = null!;
-    private GridLink _link = null!;
-    private IMembership? _grid;
-    private Ledger? _ledger;
-    private Spawner? _spawner;
-    private ProcessEvents? _events;
-    private ProcessWatch? _watch;
-    private HostPool? _hosts;
-    private AgentWorkspace? _workspace;
-    private BundleProvider? _bundles;
-    private SpawnCoordinator? _placement;
-    private AgentAddress? _address;
-    private NodeStatusCache? _board;
-    private CertificateMaintenance? _upkeep;
-    private AddonRegistry? _addons;
-    private GridAddons? _spread;
-    private ChannelHub? _channels;
-    private ReplicationLoop? _replication;
-    private readonly List<BackgroundLoop> _loops = [];
-    private ILogger _logger = NullLogger.Instance;
-    private Task _sweeping = Task.CompletedTask;
-    private StateFile? _stateFile;
-    private double _weight = 1;
-    private volatile NodeState _state;
-    private Identity _identity = null!;
+    private readonly AgentRuntime _parts;
     private int _disposed;
 
-    private Agent()
-    {
-    }
+    private Agent(string url, string? peer, AgentOptions options) => _parts = new AgentRuntime(
+        this, url, peer, options, change => Changed?.Invoke(this, change), fault => AddonFaulted?.Invoke(this, fault));
 
     /// <summary>Raised, outside locks and in order, when another node joined, became unreachable, came back or was removed.</summary>
     public event EventHandler<GridChange>? Changed;
@@ -67,46 +34,41 @@ public sealed class Agent : IAsyncDisposable
     public event EventHandler<AddonFault>? AddonFaulted;
 
     /// <summary>Where this agent is reached, as <c>host:port</c>.</summary>
-    public string Url => _address?.Url ?? _server.Url;
+    public string Url => _parts.Url;
 
     /// <summary>The other members of the grid that are reachable now, as <c>host:port</c>.</summary>
-    public ReadOnlyCollection<string> Peers =>
-        new([.. Grid.Members.Where(m => m.NodeId != _nodeId && m.Reachable).Select(m => m.Address).Order(StringComparer.Ordinal)]);
+    public ReadOnlyCollection<string> Peers => new([.. _parts.Peers]);
 
     /// <summary>The names of the add-ons that are attached.</summary>
-    public IReadOnlyList<string> Addons => Desk.Names;
+    public IReadOnlyList<string> Addons => _parts.Addons.Names;
 
     /// <summary>The names of all channels of the grid, as far as this agent has heard; <c>channel</c> is always among them.</summary>
     public IReadOnlyList<string> Channels => Hub.Names();
 
     /// <summary>How many hosts are warm now.</summary>
-    internal int WarmHosts => _hosts?.Count ?? 0;
+    internal int WarmHosts => _parts.Hosts.Count;
 
     /// <summary>How many of them have a payload loaded.</summary>
-    internal int PreparedHosts => _hosts?.PreparedCount ?? 0;
+    internal int PreparedHosts => _parts.Hosts.PreparedCount;
 
     /// <summary>Whether this agent of root runs no code of others as root; see <see cref="AgentOptions.RequireUser"/>.</summary>
-    internal bool RequiresUser { get; private set; }
+    internal bool RequiresUser => _parts.RequiresUser;
 
-    internal Spawner Spawner => _spawner ?? throw new InvalidOperationException("the agent is not started: it spawns nothing");
+    internal ProcessTable Processes => _parts.Processes;
 
-    internal ProcessWatch Watch => _watch ?? throw new InvalidOperationException("the agent is not started: it spawns nothing");
+    internal ProcessWatch Watch => _parts.Watch;
 
-    internal SpawnCoordinator Placement => _placement ?? throw new InvalidOperationException("the agent is not started: it spawns nothing");
+    internal SpawnCoordinator Placement => _parts.Placement;
 
-    internal NodeStatusCache Board => _board ?? throw new InvalidOperationException("the agent is not started: it hears of no nodes");
+    internal NodeStatusCache Status => _parts.Status;
 
-    internal AgentAddress Address => _address ?? throw new InvalidOperationException("the agent is not started: it has no address");
+    internal CertificateMaintenance CertificateMaintenance => _parts.Certificates;
 
-    private AddonRegistry Desk => _addons ?? throw new InvalidOperationException("the agent is not started: use Agent.StartAsync");
+    internal AgentAddress Address => _parts.Address;
 
-    private GridAddons Spread => _spread ?? throw new InvalidOperationException("the agent is not started: attach its add-ons to it alone");
+    internal ChannelHub Hub => _parts.Hub;
 
-    internal CertificateMaintenance CertificateMaintenance => _upkeep ?? throw new InvalidOperationException("the agent is not started: it revokes nothing");
-
-    internal ChannelHub Hub => _channels ?? throw new InvalidOperationException("the agent is not started: it has no channels; ask its parent for them");
-
-    internal IMembership Grid => _grid ?? throw new InvalidOperationException("the agent is not started: use Agent.StartAsync");
+    internal IMembership Grid => _parts.Grid;
 
     /// <summary>Starts an agent, and joins it to the grid of <paramref name="peer"/>.</summary>
     /// <param name="url">Where to listen: <c>host:port</c>; 0.0.0.0 means all addresses, port 0 any that is free.</param>
@@ -117,15 +79,15 @@ public sealed class Agent : IAsyncDisposable
     /// <exception cref="ArgumentException">A URL is malformed, or an option is out of its range.</exception>
     /// <exception cref="RpcException">The port is in use, or the address is not this machine's.</exception>
     /// <exception cref="IdentityException">The certificates cannot be used.</exception>
-    /// <exception cref="PeerUnreachableException">Nothing listens at the address of the peer, or the agent did not join its grid within <see cref="AgentOptions.JoinTimeout"/>.</exception>
-    public static async Task<Agent> StartAsync(string url, string? peer = null, AgentOptions? options = null, CancellationToken ct = default)
+    /// <exception cref="PeerUnreachableException">Nothing listens at the address of the peer, or the agent did not join its grid within
+    /// <see cref="AgentOptions.JoinTimeout"/>.</exception>
+    public static async Task<Agent> StartAsync(
+        string url, string? peer = null, AgentOptions? options = null, CancellationToken ct = default)
     {
-        var agent = new Agent();
+        var agent = new Agent(url, peer, options ?? new AgentOptions());
         try
         {
-            await agent.RunAsync(url, peer, options ?? new AgentOptions(), ct).ConfigureAwait(false);
-            agent._state = NodeState.Ready;
-            agent._board!.Changed();
+            await agent._parts.StartAsync(ct).ConfigureAwait(false);
             return agent;
         }
         catch
@@ -169,10 +131,12 @@ public sealed class Agent : IAsyncDisposable
     public Task AttachAddonAsync(string name, Delegate handler, AddonOptions? options = null, CancellationToken ct = default)
     {
         ArgumentNullException.ThrowIfNull(handler);
-        return Desk.AttachAsync(name, handler, options, ct);
+        return _parts.Addons.AttachAsync(name, handler, options, ct);
     }
 
-    /// <summary>Attaches an object as an add-on: all methods of its class with <see cref="RpcAttribute"/> and of its contracts can be called.</summary>
+    /// <summary>
+    /// Attaches an object as an add-on: all methods of its class with <see cref="RpcAttribute"/> and of its contracts can be called.
+    /// </summary>
     /// <param name="name">1 to 100 letters, digits, dots, dashes and underscores.</param>
     /// <param name="service">The object; see <see cref="IAddon"/>. It is not disposed when it is detached.</param>
     /// <param name="options">Null: the defaults.</param>
@@ -183,7 +147,8 @@ public sealed class Agent : IAsyncDisposable
     public Task AttachAddonAsync(string name, object service, AddonOptions? options = null, CancellationToken ct = default)
     {
         ArgumentNullException.ThrowIfNull(service);
-        return service is AddonSource source ? AttachAddonAsync(name, source, options, ct) : Desk.AttachAsync(name, service, options, ct);
+        return service is AddonSource source ? AttachAddonAsync(name, source, options, ct)
+            : _parts.Addons.AttachAsync(name, service, options, ct);
     }
 
     /// <summary>Loads an add-on from a file, in a context of its own, which is unloaded when it is detached.</summary>
@@ -196,7 +161,7 @@ public sealed class Agent : IAsyncDisposable
     public Task AttachAddonAsync(string name, AddonSource source, AddonOptions? options = null, CancellationToken ct = default)
     {
         ArgumentNullException.ThrowIfNull(source);
-        return Desk.AttachAsync(name, source, options, ct);
+        return _parts.Addons.AttachAsync(name, source, options, ct);
     }
 
     /// <summary>Attaches an add-on to all nodes of the grid, those that join later too: its code travels with it.</summary>
@@ -205,12 +170,13 @@ public sealed class Agent : IAsyncDisposable
     /// <param name="options">Null: the defaults.</param>
     /// <param name="ct">Cancels the wait.</param>
     /// <returns>Completes when all reachable nodes have it.</returns>
-    /// <exception cref="AddonException">It cannot be attached here (then it is nowhere), or a node does not have it after a minute.</exception>
+    /// <exception cref="AddonException">It cannot be attached here (then it is nowhere), or a node does not have it after a
+    /// minute.</exception>
     /// <exception cref="ChannelException">A reachable node does not answer.</exception>
     public Task AttachAddonEverywhereAsync(string name, AddonSource source, AddonOptions? options = null, CancellationToken ct = default)
     {
         ArgumentNullException.ThrowIfNull(source);
-        return Spread.AttachAsync(name, source, options, ct);
+        return _parts.GridAddons.AttachAsync(name, source, options, ct);
     }
 
     /// <summary>Detaches an add-on that was attached to all nodes.</summary>
@@ -218,17 +184,17 @@ public sealed class Agent : IAsyncDisposable
     /// <param name="ct">Cancels the wait.</param>
     /// <returns>Completes when no reachable node has it any more.</returns>
     /// <exception cref="AddonException">None of that name was attached to all nodes, or a node still has it after a minute.</exception>
-    public Task DetachAddonEverywhereAsync(string name, CancellationToken ct = default) => Spread.DetachAsync(name, ct);
+    public Task DetachAddonEverywhereAsync(string name, CancellationToken ct = default) => _parts.GridAddons.DetachAsync(name, ct);
 
     /// <summary>Detaches an add-on: calls in flight go on, later ones fail, its background work is cancelled.</summary>
     /// <param name="name">Its name.</param>
     /// <returns>Completes when it has ended.</returns>
-    /// <exception cref="AddonException">There is none of that name.</exception>
-    public Task DetachAddonAsync(string name) => Desk.DetachAsync(name);
+    /// <exception cref="AddonException">There is no add-on of that name.</exception>
+    public Task DetachAddonAsync(string name) => _parts.Addons.DetachAsync(name);
 
     /// <summary>Creates a channel in the whole grid; does nothing if it exists.</summary>
     /// <param name="name">Its name: 1 to 1,024 bytes of UTF-8.</param>
-    /// <param name="options">Fixed for good. Null: the defaults, or whatever it has if it exists.</param>
+    /// <param name="options">Fixed for good. Null: the defaults, or the options that the channel has if it exists.</param>
     /// <param name="ct">Cancels the wait; it may exist all the same.</param>
     /// <returns>The channel, once all reachable nodes have it.</returns>
     /// <exception cref="ChannelException">It exists with other options, or a reachable node has not confirmed it within 5 s.</exception>
@@ -264,8 +230,9 @@ public sealed class Agent : IAsyncDisposable
     }
 
     /// <summary>
-    /// The channels as members, for scripts: with <c>dynamic n1 = agent.AsDynamic()</c>, <c>n1.my_nodes.a1 = 99</c> sets and <c>n1.my_nodes.a1</c>
-    /// gets; <c>n1.my_nodes["any key"]</c> too, and the methods <c>set, get, delete, add, on_set, on_delete</c>. Setting blocks while nodes lag behind.
+    /// The channels as members, for scripts: with <c>dynamic n1 = agent.AsDynamic()</c>, <c>n1.my_nodes.a1 = 99</c> sets and
+    /// <c>n1.my_nodes.a1</c> gets; <c>n1.my_nodes["any key"]</c> too, and the methods <c>set, get, delete, add, on_set, on_delete</c>.
+    /// Setting blocks while nodes lag behind.
     /// </summary>
     /// <returns>A dynamic view of the channels.</returns>
     [System.Diagnostics.CodeAnalysis.RequiresDynamicCode("dynamic needs code at run time")]
@@ -275,221 +242,34 @@ public sealed class Agent : IAsyncDisposable
     /// <returns>Completes when the port is closed.</returns>
     public async ValueTask DisposeAsync()
     {
-        if (Interlocked.Exchange(ref _disposed, 1) != 0)
+        if (Interlocked.Exchange(ref _disposed, 1) == 0)
         {
-            return;
+            await _parts.StopAsync().ConfigureAwait(false);
         }
-
-        _state = NodeState.Draining;
-        _board?.Changed();
-
-        // Processes first, so that those who wait for their end hear of it. The grid before the port, since its streams are connections of the port.
-        // Then the processes of spawns that were under way.
-        var sequence = new StopSequence(_logger);
-        await sequence.StopAsync("processes", _spawner is null ? null : _spawner.StopAsync).ConfigureAwait(false);
-        await sequence.StopAsync("spawn coordinator", _placement).ConfigureAwait(false);
-        _events?.Close();
-        await sequence.StopAsync("add-ons", _addons is null ? null : _addons.DetachAllAsync).ConfigureAwait(false);
-        await sequence.StopAsync("background work", StopLoopsAsync).ConfigureAwait(false);
-        await sequence.StopAsync("channels", _replication).ConfigureAwait(false);
-        await sequence.StopAsync("state file", Sync(_stateFile)).ConfigureAwait(false);
-        await sequence.StopAsync("membership", _grid).ConfigureAwait(false);
-        await sequence.StopAsync("port", _server).ConfigureAwait(false);
-        await sequence.StopAsync("process table", _spawner).ConfigureAwait(false);
-        await sequence.StopAsync("warm hosts", _hosts).ConfigureAwait(false);
-        await sequence.StopAsync("workspace", Sync(_workspace)).ConfigureAwait(false);
-        await sequence.StopAsync("bundles", Sync(_bundles)).ConfigureAwait(false);
-        await sequence.StopAsync("connections to peers", _link).ConfigureAwait(false);
-        _stop.Dispose();
     }
 
-    private static Func<ValueTask>? Sync(IDisposable? part) => part is null ? null : () =>
-    {
-        part.Dispose();
-        return default;
-    };
-
-    private async Task StopLoopsAsync()
-    {
-        await _stop.CancelAsync().ConfigureAwait(false);
-        await Task.WhenAll(_loops.Select(static l => l.StopAsync()).Append<Task>(_sweeping)).ConfigureAwait(false);
-    }
-
-    private void RunLoop(string name, Func<CancellationToken, Task> body) => _loops.Add(new BackgroundLoop(name, body, _logger).Start());
-
-    /// <summary>How many processes of a kind this agent has room for; see <see cref="GlooXClient.SlotsAsync(Provision, CancellationToken)"/> for others.</summary>
+    /// <summary>
+    /// How many processes of a kind this agent has room for; see <see cref="GlooXClient.SlotsAsync(Provision, CancellationToken)"/> for
+    /// others.
+    /// </summary>
     /// <param name="provision">What one of them needs.</param>
     /// <returns>The numbers at this moment; they promise nothing.</returns>
-    public SlotCount Slots(Provision provision)
-    {
-        Dictionary<Reservation, Usage> used = Spawner.Used();
-        return LedgerOf(_machine.Read(), used).Count(provision);
-    }
+    public SlotCount Slots(Provision provision) => _parts.LedgerStatus().Count(provision);
 
-    /// <summary>Serves an object beside the agent's own services: the methods of its class with <see cref="RpcAttribute"/> and of its contracts.</summary>
+    /// <summary>
+    /// Serves an object beside the agent's own services: the methods of its class with <see cref="RpcAttribute"/> and of its contracts.
+    /// </summary>
     /// <param name="service">The object. It is not disposed.</param>
-    /// <param name="name">The name by which clients call the service, as in <c>client.As&lt;T&gt;(name)</c>. Empty (default): the agent's nameless service.</param>
+    /// <param name="name">The name by which clients call the service, as in <c>client.As&lt;T&gt;(name)</c>. Empty (default): the agent's
+    /// nameless service.</param>
     /// <exception cref="ArgumentException">No method of the object can be called, or the name is taken.</exception>
-    public void AddService(object service, string name = "") => _server.Add(service, name);
+    public void AddService(object service, string name = "") => _parts.Server.Add(service, name);
 
-    internal GlooXClient ConnectTo(string url) => new GlooXClient(url, new RpcClientOptions { Identity = _identity });
+    internal GlooXClient ConnectTo(string url) => new GlooXClient(url, new RpcClientOptions { Identity = _parts.Identity });
 
-    internal NodeInfo Describe()
-    {
-        Dictionary<Reservation, Usage> used = _spawner?.Used() ?? [];
-        MachineStatus machine = _machine.Read();
-        LedgerStatus status = LedgerOf(machine, used);
-        return new NodeInfo(
-            Url, _nodeId, Environment.MachineName, Environment.ProcessId, machine.Cores, status.Memory.FreeBytes, status.Disk.FreeBytes, status.Utilization, _weight, [.. Peers])
-        {
-            FreeResources = new(status.Resources.Free, StringComparer.Ordinal),
-            FreeSlots = status.FreeSlots,
-            State = _state,
-        };
-    }
+    internal NodeInfo Describe() => _parts.Describe();
 
-    private long FreeMemory() => LedgerOf(_machine.Read(), _spawner?.Used() ?? []).Memory.FreeBytes;
+    internal IAgentService Service(string url) => _parts.Service(url);
 
-    // A spawned process hands out nothing, so its start does without; asked, it speaks of its machine.
-    private LedgerStatus LedgerOf(MachineStatus machine, Dictionary<Reservation, Usage> used) =>
-        (_ledger ?? new Ledger(new Capacity(machine.TotalMemoryBytes, machine.TotalDiskBytes))).Status(machine, used);
-
-    private async Task RunAsync(string url, string? peer, AgentOptions options, CancellationToken ct)
-    {
-        RpcEndpoint endpoint = RpcEndpoint.Parse(url);
-        if (endpoint.Path is not null)
-        {
-            throw new ArgumentException($"an agent cannot listen on '{url}', for its grid is reached over the network: give host:port", nameof(url));
-        }
-
-        string[] peers = peer is null ? [] : [RpcEndpoint.Parse(peer).Dialable.ToString()];
-        IEnumerable<string> names = ((RpcEndpoint?[])[endpoint, options.AdvertisedUrl is { } known ? RpcEndpoint.Parse(known) : null])
-            .OfType<RpcEndpoint>().Where(e => !e.IsAny).Select(e => e.Host).Concat(options.Names);
-        Identity identity = options.Identity ?? Identity.Load();
-        AgentSetup.Check(options);
-        _logger = (options.LoggerFactory ?? NullLoggerFactory.Instance).CreateLogger("GlooX.Agent");
-        _ledger = new Ledger(AgentSetup.CapacityOf(options, _machine.Read()));
-        _identity = identity;
-        _nodeId = AgentId.New(identity.AsAgent().Node);
-        _weight = options.Weight;
-        RequiresUser = options.RequireUser;
-        _board = new NodeStatusCache(Describe, () => Peers, () => _grid?.Members ?? [], Service, PeerAt);
-        _upkeep = new CertificateMaintenance(identity, () => Peers, Service, (options.LoggerFactory ?? NullLoggerFactory.Instance).CreateLogger("GlooX.Trust"));
-        ILogger spawning = (options.LoggerFactory ?? NullLoggerFactory.Instance).CreateLogger("GlooX.Spawning");
-        ControlGroups? groups = AgentSetup.GroupsOf(options);
-        _workspace = new AgentWorkspace(_machine, spawning);
-        _hosts = new HostPool(AgentSetup.PoolOf(options), AgentSetup.LaunchingOf(options), _workspace, FreeMemory, spawning, TimeProvider.System);
-        _events = new ProcessEvents(() => Url);
-        _watch = new ProcessWatch(this, _events);
-        _spawner = new Spawner(new ProcessStarter(new ChildIdentity(identity, spawning), () => Address.Host, _hosts, _workspace, groups, spawning), _ledger, _machine, _workspace, groups, id => _bundles?.Store.TryLease(id), _events, _board.Changed, OutputEcho.Create(options.Output, spawning), spawning);
-        _bundles = new BundleProvider(AgentSetup.OpenStore(options), url => _link.Client(url).As<IBundleService>(IBundleService.ServiceName), () => Peers);
-        _placement = new SpawnCoordinator(this, _nodeId, _spawner, _hosts, _bundles, _board, spawning);
-        ILogger logger = (options.LoggerFactory ?? NullLoggerFactory.Instance).CreateLogger("GlooX.Grid");
-        _link = new GridLink(identity.AsAgent(), () => _grid?.Members.Select(static m => m.Address) ?? [], TimeProvider.System);
-        _server = new RpcServer(new RpcServerOptions { Identity = identity, Names = [.. names], AcceptJoins = true, LoggerFactory = options.LoggerFactory });
-        _server.Add(new AgentService(this), IAgentService.ServiceName, AgentAccess.Table);
-        _server.Add(new PeerService(this, _logger), IPeerService.ServiceName, PeerService.Access);
-        _server.Add(new BundleService(_bundles), IBundleService.ServiceName, BundleService.Access);
-        _addons = new AddonRegistry(this, _server, options.LoggerFactory ?? NullLoggerFactory.Instance, fault => AddonFaulted?.Invoke(this, fault));
-        _spread = new GridAddons(this, _addons, (options.LoggerFactory ?? NullLoggerFactory.Instance).CreateLogger("GlooX.Addons"));
-        ILogger channelLogger = (options.LoggerFactory ?? NullLoggerFactory.Instance).CreateLogger("GlooX.Channels");
-        _stateFile = options.DataFolder is null ? null : AgentState.Open(options.DataFolder, channelLogger);
-        _replication = new ReplicationLoop(
-            _nodeId, () => _grid?.Members ?? [], url => _link.Client(url).As<IChannelService>(IChannelService.ServiceName), _stateFile, channelLogger);
-        _channels = new ChannelHub(_replication, channelLogger);
-        _server.Add(new ChannelService(_channels, _replication), IChannelService.ServiceName, ChannelService.Access);
-
-        // The port is bound before the engine exists, since the engine's name holds the port; a caller in between is told to come again.
-        _server.AddProtocol(GridLink.Protocol, AcceptGridAsync, RpcRole.Agent);
-        await _server.StartAsync(url, ct).ConfigureAwait(false);
-        int port = RpcEndpoint.Parse(_server.Url).Port;
-        _address = new AgentAddress(endpoint.WithPort(port), () => _grid?.Address);
-        await _spawner.TakeOverAsync(await DetachedProcessStore.TryOpenAsync(endpoint.WithPort(port).ToString(), spawning, ct).ConfigureAwait(false)).ConfigureAwait(false); // whoever binds this address again finds them
-        DetachedProcessStore.Sweep();
-        IMembership grid = new GridMembership(
-            new GridOptions
-            {
-                NodeId = _nodeId,
-                Port = port,
-                AdvertisedAddress = options.AdvertisedUrl is { } advertised ? RpcEndpoint.Parse(advertised).ToString()
-                    : endpoint.IsAny ? null
-                    : endpoint.WithPort(port).ToString(),
-            },
-            _link,
-            logger);
-        grid.Changed += (_, change) =>
-        {
-            _board.OnGridChange(change);
-            _upkeep.OnGridChange(change);
-            _replication.Look();
-            Changed?.Invoke(this, change);
-        };
-        _grid = grid;
-        RunLoop("status of nodes", _board.RunAsync);
-        RunLoop("certificates", _upkeep.RunAsync);
-        _sweeping = Task.Run(() => _workspace.SweepAsync(_stop.Token), CancellationToken.None);
-        _replication.Start();
-        grid.Start(peers);
-        if (peers.Length > 0)
-        {
-            ILogger joining = (options.LoggerFactory ?? NullLoggerFactory.Instance).CreateLogger(JoinReport.Category);
-            RunLoop("report on joining", new JoinReport(grid, joining, TimeProvider.System).RunAsync);
-            await JoinAsync(grid, peers, options, ct).ConfigureAwait(false);
-        }
-
-        if (!options.RequireUser)
-        {
-            RunLoop("add-ons of the grid", _spread.RunAsync);
-        }
-
-        foreach (AddonSpec addon in options.Addons)
-        {
-            await _addons.AttachAsync(addon.Name, addon.Source, addon.Options, ct).ConfigureAwait(false);
-        }
-    }
-
-    internal IAgentService Service(string url) => _link.Client(url).As<IAgentService>(IAgentService.ServiceName);
-
-    internal IPeerService PeerAt(string url) => _link.Client(url).As<IPeerService>(IPeerService.ServiceName);
-
-    private async Task JoinAsync(IMembership grid, string[] peers, AgentOptions options, CancellationToken ct)
-    {
-        if (!options.RequirePeer)
-        {
-            return; // the grid's engine goes on trying
-        }
-
-        // A busy peer may answer so late that the engine has formed a grid of this agent alone: the two merge as soon as it does. Only where
-        // nobody listens there is nothing to wait for.
-        long start = Stopwatch.GetTimestamp();
-        while (grid.State != GridState.Up || grid.Members.Count < 2)
-        {
-            IReadOnlyList<PeerState> states = grid.PeerStates;
-            if (states.All(s => s.IsSelf))
-            {
-                return;
-            }
-
-            bool formedAlone = grid.State == GridState.Up;
-            TimeSpan waited = Stopwatch.GetElapsedTime(start);
-            if (waited >= options.JoinTimeout || (formedAlone && states.All(s => s.Refused || s.IsSelf)))
-            {
-                throw new PeerUnreachableException(_server.Url, peers, $"{string.Join("; ", states)}, after {waited.TotalSeconds:0.#} s");
-            }
-
-            await Task.Delay(s_look, ct).ConfigureAwait(false);
-        }
-
-        // Whoever gets the agent finds in it the channels of the grid that it has joined.
-        await _replication!.SyncedAsync(options.JoinTimeout, ct).ConfigureAwait(false);
-    }
-
-    private async Task AcceptGridAsync(Stream stream, RpcPeer peer)
-    {
-        if (_grid is { } grid)
-        {
-            System.Net.IPEndPoint.TryParse(peer.Address, out System.Net.IPEndPoint? remote);
-            await grid.AcceptAsync(stream, new GridCaller(remote, peer.IsMadeFor), _stop.Token).ConfigureAwait(false);
-        }
-    }
+    internal IPeerService PeerAt(string url) => _parts.PeerAt(url);
 }

@@ -9,7 +9,7 @@ internal static class StatusCommand
     public static Command Create()
     {
         Option<string> agent = Shared.Agent();
-        Command command = Shared.Command("status", "Shows the nodes of the grid.", "gloox status --agent 127.0.0.1:9999");
+        Command command = Shared.Command("status", "Shows the nodes of the grid and their states.", "gloox status --agent 127.0.0.1:9999");
         command.Add(agent);
         command.SetAction((parsed, ct) => RunAsync(parsed.GetValue(agent)!, ct));
         return command;

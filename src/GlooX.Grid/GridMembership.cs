@@ -36,7 +36,7 @@ internal sealed class GridMembership : IMembership
     /// <param name="time">Clock of all waits but the engine's own; the machine's when null.</param>
     public GridMembership(GridOptions options, IGridTransport transport, ILogger logger, TimeProvider? time = null)
     {
-        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(options.Port, nameof(options));
+        ArgumentOutOfRangeException.ThrowIfNegative(options.Port, nameof(options));
         _options = options;
         _logger = logger;
         _time = time ?? TimeProvider.System;
@@ -75,8 +75,24 @@ internal sealed class GridMembership : IMembership
     }
 
     /// <inheritdoc/>
+    public void Listen(int port, string? address)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(port);
+        _local.Port = port;
+        if (address is not null)
+        {
+            SetAdvertisedAddress(address);
+        }
+    }
+
+    /// <inheritdoc/>
     public void Start(IEnumerable<string> peers)
     {
+        if (_local.Port == 0)
+        {
+            throw new InvalidOperationException("The membership does not know this agent's port: call Listen first.");
+        }
+
         string[] addresses = [.. peers.Select(p => HostPort.Parse(p).ToString())];
         lock (_gate)
         {

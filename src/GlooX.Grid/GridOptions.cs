@@ -12,8 +12,8 @@ internal sealed record GridOptions
     /// </summary>
     public string NodeId { get; init; } = Guid.NewGuid().ToString("N");
 
-    /// <summary>The port on which the agent listens, for probes and grid streams alike. Required.</summary>
-    public required int Port { get; init; }
+    /// <summary>The port on which the agent listens, for probes and grid streams alike. Default 0: <see cref="IMembership.Listen"/> tells it.</summary>
+    public int Port { get; init; }
 
     /// <summary>
     /// The "host:port" by which others reach this agent. Default: null; then <see cref="IMembership.SetAdvertisedAddress"/> or the first

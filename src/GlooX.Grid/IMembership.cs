@@ -36,6 +36,11 @@ internal interface IMembership : IAsyncDisposable
     /// <exception cref="InvalidOperationException">Another address is in use, set before or taken from a connection.</exception>
     void SetAdvertisedAddress(string address);
 
+    /// <summary>Tells where this agent listens, unless <see cref="GridOptions"/> has told it. To be called before <see cref="Start"/>.</summary>
+    /// <param name="port">The port of probes and grid streams.</param>
+    /// <param name="address">As in <see cref="SetAdvertisedAddress"/>; null: the first connection determines the address.</param>
+    void Listen(int port, string? address);
+
     /// <summary>
     /// Starts the membership and returns at once (see <see cref="WaitUpAsync"/>). With peers it looks for their grid; without any it
     /// stays alone until another agent asks. Allowed again after <see cref="LeaveAsync"/>.

@@ -18,6 +18,7 @@ while (Console.ReadLine() is { } line)
     {
         Console.WriteLine(line.Split(' ') switch
         {
+            ["drain", string until] => await DrainAsync(until),
             ["peers"] => $"peers {agent.Peers.Count}",
             ["create", string channel, string durability] => await CreateAsync(channel, Enum.Parse<ChannelDurability>(durability)),
             ["write", string channel, string value, string from, string count] => await WriteAsync(channel, value, int.Parse(from), int.Parse(count)),
@@ -38,6 +39,18 @@ while (Console.ReadLine() is { } line)
 }
 
 return 0;
+
+// Begins to stop, and drains until a file is there: each add-on may take ten seconds to end.
+async Task<string> DrainAsync(string until)
+{
+    for (int i = 0; i < 6; i++)
+    {
+        await agent.AttachAddonAsync($"holds{i}", new Holding(until));
+    }
+
+    _ = agent.DisposeAsync().AsTask();
+    return "drains";
+}
 
 async Task<string> CreateAsync(string channel, ChannelDurability durability)
 {
@@ -107,4 +120,22 @@ static string State(Dictionary<string, string?> entries)
     }
 
     return $"state {entries.Count} {Convert.ToHexString(hash.GetHashAndReset())}";
+}
+
+internal sealed class Holding(string until) : IAddon
+{
+    [Rpc("until")]
+    public string Until() => until;
+
+    public Task StartAsync(AddonContext context, CancellationToken ct)
+    {
+        context.Run(async _ =>
+        {
+            while (!File.Exists(until))
+            {
+                await Task.Delay(20, CancellationToken.None);
+            }
+        });
+        return Task.CompletedTask;
+    }
 }

@@ -3,7 +3,11 @@ using System.Diagnostics;
 using System.Net;
 using System.Net.Sockets;
 using GlooX.Channels.Replication;
+using GlooX.Channels.Storage;
+using GlooX.Contracts;
+using GlooX.Lifecycle;
 using GlooX.Payloads;
+using GlooX.Processes;
 using GlooX.Slots;
 
 namespace GlooX.Tests;
@@ -123,17 +127,13 @@ public sealed class DetachedProcessTests : IDisposable
         using Process sleeper = Process.Start("setsid", ["sleep", "600"]);
         IMachine machine = Machine.Local(Path.GetTempPath());
         await Eventually.HoldsAsync(() => machine.FindProcess(sleeper.Id)?.Session == sleeper.Id, "it has a session of its own");
-        string folder = Path.Combine(TestGrid.Home, "home", "agents", url.Replace(':', '_'));
-        ReservationStore.Open(Path.Combine(folder, "records")).Put(new ReservationRecord
-        {
-            Id = "unborn", Pid = sleeper.Id, Stamp = machine.FindProcess(sleeper.Id)!.Value, Class = "sleep", Provision = Provision.None, LogFile = Path.Combine(_folder, "log"), Folder = Path.Combine(_folder, "own"),
-        });
+        Record(url, "unborn", sleeper.Id, ready: false);
         await using (Agent agent = await Agent.StartAsync(url, options: new AgentOptions { WarmHosts = 0 }, ct: Ct))
         {
             Assert.False(TestGrid.IsRunning(sleeper.Id));
         }
 
-        Assert.False(Directory.Exists(folder)); // nothing is left to remember
+        Assert.False(Directory.Exists(FolderOf(url))); // nothing is left to remember
     }
 
     [Theory]
@@ -145,12 +145,7 @@ public sealed class DetachedProcessTests : IDisposable
         using Process parent = Process.Start(new ProcessStartInfo("sh", ["-c", "setsid sh -c 'sleep 600 & echo $$ $!; wait' & exec sleep 600"]) { RedirectStandardOutput = true, UseShellExecute = false })!;
         string[] pids = (await parent.StandardOutput.ReadLineAsync(Ct))!.Split(' ');
         (int leader, int rest) = (int.Parse(pids[0]), int.Parse(pids[1]));
-        IMachine machine = Machine.Local(Path.GetTempPath());
-        string folder = Path.Combine(TestGrid.Home, "home", "agents", url.Replace(':', '_'));
-        ReservationStore.Open(Path.Combine(folder, "records")).Put(new ReservationRecord
-        {
-            Id = "left", Pid = leader, Stamp = machine.FindProcess(leader)!.Value, Class = "sh", Provision = Provision.None, LogFile = Path.Combine(_folder, "log"), Folder = Path.Combine(_folder, "own"), Ready = ready,
-        });
+        Record(url, "left", leader, ready);
         Kill(leader);
         await Eventually.HoldsAsync(() => !TestGrid.IsRunning(leader), "it is dead");
         Assert.True(Directory.Exists($"/proc/{leader}") && TestGrid.IsRunning(rest));
@@ -160,30 +155,22 @@ public sealed class DetachedProcessTests : IDisposable
         }
 
         parent.Kill();
-        Assert.False(Directory.Exists(folder)); // nothing is left to remember
+        Assert.False(Directory.Exists(FolderOf(url))); // nothing is left to remember
     }
 
-    [Theory]
-    [InlineData("records", ".json")]
-    [InlineData("restarts", "")]
-    public async Task A_file_that_cannot_be_read_is_in_the_way_of_no_other_process_and_is_read_as_soon_as_it_can_be(string kind, string extension)
+    [Fact]
+    public async Task A_state_file_that_cannot_be_read_is_read_as_soon_as_it_can_be()
     {
         string url = FreeUrl();
-        List<string> ids = await LeaveAsync(url, 5);
-        var options = new AgentOptions { WarmHosts = 0, MaxSlots = 5 };
-        FileStream locked = new(Path.Combine(FolderOf(url), kind, ids[2] + extension), FileMode.Open, FileAccess.ReadWrite, FileShare.None);
-        await using (locked)
-        {
-            await using Agent next = await Agent.StartAsync(url, options: options, ct: Ct);
-            await using GlooXClient client = new GlooXClient(url);
-            IReadOnlyList<ProcessInfo> first = await client.ProcessesAsync(Ct);
-            Assert.Equal(ids.Where(i => i != ids[2]).Order(), first.Select(p => p.Id).Order());
-            Assert.Equal(kind == "records" ? 1 : 0, (await client.InfoAsync(Ct)).FreeSlots); // reserved for, where the record can be read
-            await locked.DisposeAsync();
-            await Eventually.HoldsAsync(async () => (await client.ProcessesAsync(Ct)).Count == 5, "the fifth is taken over too");
-            Assert.Equal(0, (await client.InfoAsync(Ct)).FreeSlots);
-            await EndAsync(client, ids);
-        }
+        List<string> ids = await LeaveAsync(url, 3);
+        using StateFile held = StateFile.Open(StateOf(url), out _); // locked by another program
+        await using Agent next = await Agent.StartAsync(url, options: new AgentOptions { WarmHosts = 0, MaxSlots = 3 }, ct: Ct);
+        await using GlooXClient client = new GlooXClient(url);
+        Assert.Empty(await client.ProcessesAsync(Ct));
+        held.Dispose();
+        await Eventually.HoldsAsync(async () => (await client.ProcessesAsync(Ct)).Count == 3, "all are adopted");
+        Assert.Equal(0, (await client.InfoAsync(Ct)).FreeSlots);
+        await EndAsync(client, ids);
     }
 
     [Fact]
@@ -191,20 +178,104 @@ public sealed class DetachedProcessTests : IDisposable
     {
         string url = FreeUrl();
         List<string> ids = await LeaveAsync(url, 5);
-        string damaged = Path.Combine(FolderOf(url), "records", ids[2] + ".json");
-        int lost = (await File.ReadAllTextAsync(damaged, Ct)) is var text && ReservationRecordPid(text) is var pid ? pid : 0;
-        await File.WriteAllTextAsync(damaged, "damaged", Ct);
-        using var logs = new LogKeeper();
-        await using Agent next = await Agent.StartAsync(url, options: new AgentOptions { WarmHosts = 0, LoggerFactory = logs }, ct: Ct);
-        await using GlooXClient client = new GlooXClient(url);
-        Assert.Equal(ids.Where(i => i != ids[2]).Order(), (await client.ProcessesAsync(Ct)).Select(p => p.Id).Order());
-        Assert.Contains(logs.Errors, e => e.Contains(ids[2], StringComparison.Ordinal) && e.Contains("damaged", StringComparison.Ordinal));
-        await EndAsync(client, ids.Where(i => i != ids[2]));
-        Kill(lost);
-        File.Delete(damaged);
-        await Eventually.HoldsAsync(() => !TestGrid.IsRunning(lost), "nothing of it runs");
+        int lost;
+        using (StateFile file = StateFile.Open(StateOf(url), out _))
+        {
+            lost = DetachedRecord.FromBytes(file.List(AgentState.DetachedKind).Single(r => r.Id == ids[2]).Value)!.Pid;
+            file.Put(AgentState.DetachedKind, ids[2], "damaged"u8);
+        }
 
-        static int ReservationRecordPid(string json) => System.Text.Json.JsonDocument.Parse(json).RootElement.EnumerateObject().First(static p => p.Name.Equals("pid", StringComparison.OrdinalIgnoreCase)).Value.GetInt32();
+        using var logs = new LogKeeper();
+        await using (Agent next = await Agent.StartAsync(url, options: new AgentOptions { WarmHosts = 0, LoggerFactory = logs }, ct: Ct))
+        await using (GlooXClient client = new GlooXClient(url))
+        {
+            Assert.Equal(ids.Where(i => i != ids[2]).Order(), (await client.ProcessesAsync(Ct)).Select(p => p.Id).Order());
+            Assert.Contains(logs.Errors, e => e.Contains(ids[2], StringComparison.Ordinal) && e.Contains("damaged", StringComparison.Ordinal));
+            await EndAsync(client, ids.Where(i => i != ids[2]));
+        }
+
+        Kill(lost);
+        await Eventually.HoldsAsync(() => !TestGrid.IsRunning(lost), "nothing of it runs");
+        Assert.True(Directory.Exists(FolderOf(url))); // the record stays, to be looked at
+        Directory.Delete(FolderOf(url), recursive: true);
+    }
+
+    [Fact]
+    public async Task A_damaged_state_file_is_kept_aside_and_logged_and_later_processes_are_recorded()
+    {
+        string url = FreeUrl();
+        await LeaveAsync(url, 1);
+        int lost;
+        using (StateFile file = StateFile.Open(StateOf(url), out _))
+        {
+            lost = DetachedRecord.FromBytes(Assert.Single(file.List(AgentState.DetachedKind)).Value)!.Pid;
+        }
+
+        await using (FileStream file = File.OpenWrite(StateOf(url)))
+        {
+            file.Write(new byte[4096]);
+        }
+
+        using var logs = new LogKeeper();
+        string id;
+        await using (Agent next = await Agent.StartAsync(url, options: new AgentOptions { WarmHosts = 0, LoggerFactory = logs }, ct: Ct))
+        await using (GlooXClient client = new GlooXClient(url))
+        {
+            Assert.Empty(await client.ProcessesAsync(Ct));
+            Assert.Contains(logs.Errors, static e => e.Contains("agent.db' is damaged", StringComparison.Ordinal));
+            Assert.Single(Directory.GetFiles(FolderOf(url), "agent.db.damaged-*"), static f => !f.EndsWith("-wal", StringComparison.Ordinal));
+            id = await SpawnScriptAsync(client, "exec sleep 600");
+        }
+
+        await using (Agent after = await Agent.StartAsync(url, options: new AgentOptions { WarmHosts = 0 }, ct: Ct))
+        await using (GlooXClient client = new GlooXClient(url))
+        {
+            await EndAsync(client, [id]);
+        }
+
+        Kill(lost);
+        await Eventually.HoldsAsync(() => !TestGrid.IsRunning(lost), "nothing of it runs");
+        Assert.True(Directory.Exists(FolderOf(url))); // with the damaged file
+        Directory.Delete(FolderOf(url), recursive: true);
+    }
+
+    [Fact]
+    public async Task Processes_are_adopted_from_the_home_into_a_data_folder_and_from_there_at_another_address()
+    {
+        string url = FreeUrl(), other = FreeUrl();
+        string data = Path.Combine(_folder, "data");
+        string id = Assert.Single(await LeaveAsync(url, 1));
+        foreach (string address in (string[])[url, other])
+        {
+            await using Agent next = await Agent.StartAsync(address, options: new AgentOptions { WarmHosts = 0, DataFolder = data }, ct: Ct);
+            await using GlooXClient client = new GlooXClient(address);
+            Assert.Equal(id, Assert.Single(await client.ProcessesAsync(Ct)).Id);
+            if (address == other)
+            {
+                await EndAsync(client, [id]);
+            }
+        }
+
+        Assert.Equal(UnixFileMode.UserRead | UnixFileMode.UserWrite, File.GetUnixFileMode(Path.Combine(data, "agent.db"))); // it may hold values of processes
+        await using Agent last = await Agent.StartAsync(url, options: new AgentOptions { WarmHosts = 0 }, ct: Ct);
+        await last.DisposeAsync();
+        Assert.False(Directory.Exists(FolderOf(url)) || Directory.Exists(FolderOf(other)));
+    }
+
+    [Fact]
+    public async Task Records_of_an_earlier_version_are_refused_with_their_folder_and_the_cure()
+    {
+        string url = FreeUrl();
+        string records = Directory.CreateDirectory(Path.Combine(FolderOf(url), "records")).FullName;
+        await File.WriteAllTextAsync(Path.Combine(records, "0123456789ab.json"), "{}", Ct);
+        using var logs = new LogKeeper();
+        await using (Agent next = await Agent.StartAsync(url, options: new AgentOptions { WarmHosts = 0, LoggerFactory = logs }, ct: Ct))
+        {
+            Assert.Contains(logs.Warnings, e => e.Contains(FolderOf(url), StringComparison.Ordinal) && e.Contains("earlier version", StringComparison.Ordinal));
+        }
+
+        Assert.True(Directory.Exists(records));
+        Directory.Delete(FolderOf(url), recursive: true);
     }
 
     [Fact]
@@ -292,6 +363,19 @@ public sealed class DetachedProcessTests : IDisposable
             Assert.Equal(new ExitStatus(4, 0), await process!.KillAsync(Ct));
         }
     }
+
+    // As an agent that was killed leaves it.
+    private void Record(string url, string id, int pid, bool ready)
+    {
+        ProcessStamp stamp = Machine.Local(Path.GetTempPath()).FindProcess(pid)!.Value;
+        var request = new SpawnRequest("", "sleep", 0, 0, default, new ProcessOptions { Daemonize = true, TmpDir = Path.Combine(_folder, "own") }, 1000, AllowSpawn: false);
+        string exit = Path.Combine(FolderOf(url), "exits", id);
+        var record = new DetachedRecord(id, pid, stamp.Started, stamp.Session, stamp.Boot, request, Path.Combine(_folder, "log"), exit, DateTimeOffset.UtcNow) { Ready = ready };
+        using StateFile file = StateFile.Open(StateOf(url), out _);
+        file.Put(AgentState.DetachedKind, id, record.ToBytes());
+    }
+
+    private static string StateOf(string url) => Path.Combine(FolderOf(url), "agent.db");
 
     private static string FolderOf(string url) => Path.Combine(TestGrid.Home, "home", "agents", url.Replace(':', '_'));
 

@@ -100,16 +100,16 @@ public sealed class EventTests : IDisposable
     [Fact]
     public async Task A_slow_watcher_loses_the_oldest_and_is_told_how_many()
     {
-        var queue = new EventQueue();
-        for (int i = 0; i < EventQueue.MostQueued + 500; i++)
+        using var watcher = new ProcessEvents.Watcher(null, null);
+        for (int i = 0; i < ProcessEvents.Watcher.MostQueued + 500; i++)
         {
-            queue.Offer(new ProcessEvent(ProcessEventKind.Started, "node", DateTimeOffset.UnixEpoch) { Pid = i, Missed = i == 0 ? 7 : 0 });
+            watcher.Offer(new ProcessEvent(ProcessEventKind.Started, "node", DateTimeOffset.UnixEpoch) { Pid = i, Missed = i == 0 ? 7 : 0 });
         }
 
-        queue.Close();
-        queue.Offer(new ProcessEvent(ProcessEventKind.Started, "node", DateTimeOffset.UnixEpoch));
-        List<ProcessEvent> read = [.. (await queue.ReadAsync(Ct).ToListAsync(Ct)).SelectMany(static e => e)];
-        Assert.Equal(Enumerable.Range(500, EventQueue.MostQueued), read.Select(static e => e.Pid));
+        watcher.Close();
+        watcher.Offer(new ProcessEvent(ProcessEventKind.Started, "node", DateTimeOffset.UnixEpoch));
+        List<ProcessEvent> read = [.. (await watcher.ReadAsync(Ct).ToListAsync(Ct)).SelectMany(static e => e)];
+        Assert.Equal(Enumerable.Range(500, ProcessEvents.Watcher.MostQueued), read.Select(static e => e.Pid));
         Assert.Equal(507, read[0].Missed);
         Assert.All(read.Skip(1), static e => Assert.Equal(0, e.Missed));
     }

@@ -189,7 +189,7 @@ public sealed class HostPoolTests : IAsyncDisposable
     }
 
     private HostPool Pool(PoolRule rule, IProcessLauncher? launcher = null, ILogger? logger = null) =>
-        new(rule, new LaunchRule(launcher ?? ProcessLauncher.Local, [], []), _workspace, static () => long.MaxValue, logger ?? NullLogger.Instance, _time);
+        new HostPool(rule, new LaunchRule(launcher ?? ProcessLauncher.Local, [], []), _workspace, static () => long.MaxValue, logger ?? NullLogger.Instance, _time).Start();
 
     private sealed class Launcher(Func<ProcessLaunch, ProcessLaunch> change) : IProcessLauncher
     {

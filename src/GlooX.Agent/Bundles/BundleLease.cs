@@ -12,8 +12,5 @@ internal sealed class BundleLease(string folder, string lockFile, FileStream hel
     /// <summary>What a process that outlives the holder locks itself, shared.</summary>
     public string LockFile { get; } = lockFile;
 
-    /// <summary>Whether a process has it, which gives it back when it has ended.</summary>
-    public bool IsTaken { get; set; }
-
     public void Dispose() => held.Dispose();
 }

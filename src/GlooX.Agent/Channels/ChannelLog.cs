@@ -28,9 +28,6 @@ internal static partial class ChannelLog
     [LoggerMessage(5010, LogLevel.Error, "The state file '{File}' is damaged: {Damage}. It is kept as '{KeptAs}'; this node gets its durable channels from the other nodes of the grid")]
     public static partial void Damaged(this ILogger logger, string file, string damage, string keptAs);
 
-    [LoggerMessage(5011, LogLevel.Error, "The state file '{File}' is damaged: {Damage}. This node gets its durable channels from the other nodes of the grid")]
-    public static partial void DamagedAtStart(this ILogger logger, string file, string damage);
-
     [LoggerMessage(5012, LogLevel.Warning, "Changes of channels from {Caller} were refused: they name an agent of another node as their sender than {Node}, which its certificate names")]
     public static partial void SpokeForAnother(this ILogger logger, string caller, string? node);
 }

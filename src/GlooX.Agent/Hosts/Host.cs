@@ -18,11 +18,16 @@ internal sealed record Host(string Id, string Log, string Folder, ChildProcess P
 
     /// <exception cref="IOException">It could not be started.</exception>
     /// <exception cref="System.ComponentModel.Win32Exception">The system could not start it.</exception>
-    public static Host Start(AgentWorkspace workspace, LaunchRule launching, bool warm, string id, string log, string folder, Dictionary<string, string> variables, OtherUser? user)
+    public static Host Start(
+        AgentWorkspace workspace, LaunchRule launching, bool warm, string id, string log, string folder,
+        Dictionary<string, string> variables, OtherUser? user)
     {
         user?.Give(folder);
         string[] arguments = [.. Command(), .. warm ? [HostProcess.WarmArgument] : Array.Empty<string>()];
-        return new Host(id, log, folder, ChildProcess.Start(launching, DotnetPath.Muxer, arguments, log, [.. AgentWorkspace.Variables(folder), new(LinuxMark.Variable, id), .. variables], user), warm, workspace);
+        return new Host(id, log, folder,
+            ChildProcess.Start(launching, DotnetPath.Muxer, arguments, log, [.. AgentWorkspace.Variables(folder), new(LinuxMark.Variable, id), .. variables],
+                user),
+            warm, workspace);
     }
 
     /// <summary>Removes what a host that has ended leaves.</summary>
@@ -44,7 +49,8 @@ internal sealed record Host(string Id, string Log, string Folder, ChildProcess P
     // the host then runs on the application's frameworks.
     private static string[] Command()
     {
-        string beside = Path.GetDirectoryName(typeof(Agent).Assembly.Location) is { Length: > 0 } folder ? folder : AppContext.BaseDirectory;
+        string beside = Path.GetDirectoryName(typeof(Agent).Assembly.Location) is { Length: > 0 } folder ? folder
+            : AppContext.BaseDirectory;
         string host = Path.Combine(beside, "gloox-host.dll");
         string? application = System.Reflection.Assembly.GetEntryAssembly()?.GetName().Name;
         string configuration = Path.Combine(beside, $"{application}.runtimeconfig.json");

@@ -9,10 +9,10 @@ using Microsoft.Extensions.Logging;
 namespace GlooX.Hosts;
 
 /// <summary>
-/// Keeps hosts started and warm, as many as <see cref="PoolRule"/> says. Each is used once. When the pool is empty a host is started at once, cold; the
-/// pool refills one by one in a <see cref="BackgroundLoop"/>, once no spawn has been seen for a moment; a host that does not start is logged and tried
-/// again after a pause. A host may have the assemblies of one payload loaded: a spawn of that payload takes this host first, others take it last.
-/// Thread-safe.
+/// Keeps hosts started and warm, as many as <see cref="PoolRule"/> says. Each is used once. When the pool is empty a host is started at
+/// once, cold; the pool refills one by one in a <see cref="BackgroundLoop"/>, once no spawn has been seen for a moment; a host that does
+/// not start is logged and tried again after a pause. A host may have the assemblies of one payload loaded: a spawn of that payload takes
+/// this host first, others take it last. Thread-safe.
 /// </summary>
 internal sealed partial class HostPool : IAsyncDisposable
 {
@@ -48,10 +48,18 @@ internal sealed partial class HostPool : IAsyncDisposable
         _isKept = rule.Least > 0 && OperatingSystem.IsLinux(); // elsewhere no process can be started
         _lastUse = Now() - s_quiet;
         _loop = new BackgroundLoop("warm hosts", KeepAsync, logger);
+    }
+
+    /// <summary>Begins to keep hosts.</summary>
+    /// <returns>This pool.</returns>
+    public HostPool Start()
+    {
         if (_isKept)
         {
             _loop.Start();
         }
+
+        return this;
     }
 
     public LaunchRule Launching { get; }
@@ -83,7 +91,8 @@ internal sealed partial class HostPool : IAsyncDisposable
                 _prepared.Insert(0, used);
             }
 
-            while (!request.NeedsColdHost && _warm.OrderBy(h => h.Prepared == assembly ? 0 : h.Prepared.Length == 0 ? 1 : 2).FirstOrDefault() is { } host)
+            while (!request.NeedsColdHost && _warm.OrderBy(h => h.Prepared == assembly ? 0 : h.Prepared.Length == 0 ? 1 : 2)
+                .FirstOrDefault() is { } host)
             {
                 _warm.Remove(host);
                 if (!host.Process.Exited.IsCompleted)
@@ -118,7 +127,9 @@ internal sealed partial class HostPool : IAsyncDisposable
         Wake();
     }
 
-    /// <summary>From now on keeps a host that has a payload loaded, as far as the most hosts allow; what was used last counts first.</summary>
+    /// <summary>
+    /// From now on keeps a host that has a payload loaded, as far as the most hosts allow; what was used last counts first.
+    /// </summary>
     /// <param name="assembly">Its path.</param>
     /// <param name="files">Its files, held as long as the pool wants them.</param>
     public void Prepare(string assembly, BundleLease files)
@@ -163,7 +174,8 @@ internal sealed partial class HostPool : IAsyncDisposable
     /// <summary>A cold host for a process that is started again: its id, its log and its folder are known.</summary>
     /// <exception cref="IOException">It could not be started.</exception>
     /// <exception cref="Win32Exception">The system could not start it.</exception>
-    public Host StartAgain(string id, string log, SpawnRequest request, OtherUser? user) => Start(warm: false, id, log, request.Options.TmpDir, request.Environment, user);
+    public Host StartAgain(string id, string log, SpawnRequest request, OtherUser? user) =>
+        Start(warm: false, id, log, request.Options.TmpDir, request.Environment, user);
 
     private Host Start(bool warm, bool keepFolder, Dictionary<string, string> variables, OtherUser? user)
     {
@@ -237,8 +249,8 @@ internal sealed partial class HostPool : IAsyncDisposable
         }
     }
 
-    // Getting a host warm takes half a second of a processor: the spawn that emptied the pool, and its first calls, come first. While as many start
-    // as there are processors, it would only hold them up, however long that goes on.
+    // Getting a host warm takes half a second of a processor: the spawn that emptied the pool, and its first calls, come first. While as
+    // many start as there are processors, it would only hold them up, however long that goes on.
     private async Task QuietAsync(CancellationToken ct)
     {
         TimeSpan latest = Now() + s_latest;
@@ -306,7 +318,8 @@ internal sealed partial class HostPool : IAsyncDisposable
                 spoiled = await FaultAsync(host, Assignment.ToPrepare(assembly, files.LockFile), limit.Token).ConfigureAwait(false);
             }
 
-            fault ??= lowered && spoiled is null && !LinuxPriority.Restore(host.Process.Pid) ? "could not be given its priority back" : null;
+            fault ??= lowered && spoiled is null && !LinuxPriority.Restore(host.Process.Pid) ? "could not be given its priority back"
+                : null;
             if (fault is null && spoiled is null && TryKeep(host with { Prepared = assembly }, since))
             {
                 return;

@@ -1,13 +1,14 @@
 namespace GlooX.Hosts;
 
 /// <summary>
-/// How many hosts are kept warm: enough for the spawns that come while one host becomes warm. Pure: the caller brings the time, by a clock that
-/// nobody sets, and the free memory. Not thread-safe.
+/// How many hosts are kept warm: enough for the spawns that come while one host becomes warm. Pure: the caller brings the time, by a
+/// monotonic clock, and the free memory. Not thread-safe.
 /// </summary>
 /// <remarks>
-/// The base-stock rule of inventories: hold what is asked for during the time that an order takes to come (Arrow, Harris and Marschak, Optimal
-/// Inventory Policy, Econometrica 1951). What is asked for is the most spawns that were seen within that time; they are forgotten exponentially
-/// (e to the power of minus one a minute), until a half of a spawn is left. Beyond the least, hosts get a tenth of the free memory.
+/// The base-stock rule of inventories: hold what is asked for during the time that an order takes to come (Arrow, Harris and Marschak,
+/// Optimal Inventory Policy, Econometrica 1951). What is asked for is the most spawns that were seen within that time; they are forgotten
+/// exponentially (e to the power of minus one a minute), until a half of a spawn is left. Beyond the least, hosts get a tenth of the free
+/// memory.
 /// </remarks>
 /// <param name="least">How many are kept always; 0: there is no pool.</param>
 /// <param name="most">How many at most; less than the least counts as that.</param>

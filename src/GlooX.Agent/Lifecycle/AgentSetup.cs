@@ -2,6 +2,7 @@ using GlooX.Bundles;
 using GlooX.Hosts;
 using GlooX.Processes;
 using GlooX.Slots;
+using Microsoft.Extensions.Logging;
 
 namespace GlooX.Lifecycle;
 
@@ -58,6 +59,19 @@ internal static class AgentSetup
     public static PoolRule PoolOf(AgentOptions options) =>
         options.SpawnUser is null && !options.RequireUser ? new PoolRule(options.WarmHosts, options.MaxWarmHosts) : new PoolRule(0, 0);
 
+    /// <exception cref="ArgumentException">An agent cannot listen there.</exception>
+    public static RpcEndpoint EndpointOf(string url) => RpcEndpoint.Parse(url) is { Path: null } endpoint ? endpoint
+        : throw new ArgumentException(
+            $"an agent cannot listen on '{url}', for its grid is reached over the network: give host:port", nameof(url));
+
+    /// <summary>The host names and addresses that an agent's certificate must carry.</summary>
+    public static IReadOnlyList<string> NamesOf(AgentOptions options, RpcEndpoint endpoint) =>
+    [
+        .. ((RpcEndpoint?[])[endpoint, options.AdvertisedUrl is { } known ? RpcEndpoint.Parse(known) : null])
+            .OfType<RpcEndpoint>().Where(static e => !e.IsAny).Select(static e => e.Host),
+        .. options.Names,
+    ];
+
     public static ControlGroups? GroupsOf(AgentOptions options)
     {
         try
@@ -94,7 +108,23 @@ internal static class AgentSetup
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            throw new ArgumentException($"the files of payloads cannot be kept in {folder}: {e.Message} Set AgentOptions.BundleFolder", nameof(options), e);
+            throw new ArgumentException(
+                $"the files of payloads cannot be kept in {folder}: {e.Message} Set AgentOptions.BundleFolder", nameof(options), e);
+        }
+    }
+
+    /// <summary>The state of the agent.</summary>
+    /// <exception cref="IOException">The state file of a data folder cannot be opened, or is in use.</exception>
+    public static AgentState OpenState(AgentOptions options, ILogger logger, BundleStore store)
+    {
+        try
+        {
+            return new AgentState(options.DataFolder, logger);
+        }
+        catch
+        {
+            store.Dispose();
+            throw;
         }
     }
 }

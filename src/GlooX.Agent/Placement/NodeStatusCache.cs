@@ -5,8 +5,8 @@ using GlooX.Services;
 namespace GlooX.Placement;
 
 /// <summary>
-/// What each node last said of itself. Every node tells all others when a reservation changed, and every few seconds anyhow, so that a
-/// spawn decides without asking around. A node that was never heard is asked once; one that left is forgotten.
+/// The last known status of each node. Every node sends its status to all others when a reservation changed, and every few seconds, so a
+/// spawn is placed without asking the nodes. A node without a known status is asked once; the status of a node that left is dropped.
 /// </summary>
 /// <param name="describe">This node.</param>
 /// <param name="peers">The other members that are reachable.</param>
@@ -14,7 +14,8 @@ namespace GlooX.Placement;
 /// <param name="service">The agent's service at an address.</param>
 /// <param name="peer">The service for agents at an address.</param>
 internal sealed class NodeStatusCache(
-    Func<NodeInfo> describe, Func<IReadOnlyList<string>> peers, Func<IReadOnlyList<GridMember>> members, Func<string, IAgentService> service, Func<string, IPeerService> peer)
+    Func<NodeInfo> describe, Func<IReadOnlyList<string>> peers, Func<IReadOnlyList<GridMember>> members, Func<string, IAgentService> service,
+    Func<string, IPeerService> peer)
 {
     private static readonly TimeSpan s_interval = TimeSpan.FromSeconds(5);
     private static readonly TimeSpan s_tellTimeout = TimeSpan.FromSeconds(2);
@@ -33,7 +34,7 @@ internal sealed class NodeStatusCache(
         Changed();
     }
 
-    /// <summary>Something that others should know has changed.</summary>
+    /// <summary>The status of this node has changed: the others are told soon.</summary>
     public void Changed()
     {
         try
@@ -42,7 +43,7 @@ internal sealed class NodeStatusCache(
         }
         catch (SemaphoreFullException)
         {
-            // a telling is due already
+            // the status is due already
         }
     }
 
@@ -58,12 +59,12 @@ internal sealed class NodeStatusCache(
     public async Task<NodeInfo[]> GridAsync(CancellationToken ct)
     {
         IReadOnlyList<NodeInfo> reachable = await NodesAsync(ct).ConfigureAwait(false);
-        IEnumerable<NodeInfo> others = members().Select(static m => m.Address).Except(reachable.Select(static n => n.Url), StringComparer.Ordinal).Select(url =>
-            (_heard.TryGetValue(url, out NodeInfo? heard) ? heard : new NodeInfo(url, "", "", 0, 0, 0, 0, 0, 0, [])) with { State = NodeState.Unreachable });
-        return [.. reachable.Concat(others).OrderBy(static n => n.Url, StringComparer.Ordinal)];
+        IEnumerable<NodeInfo> others = members().Select(static m => m.Address).Except(reachable.Select(static n => n.Url), StringComparer.Ordinal)
+            .Select(url => _heard.TryGetValue(url, out NodeInfo? heard) ? heard : new NodeInfo(url, "", "", 0, 0, 0, 0, 0, 0, []));
+        return [.. reachable.Concat(others.Select(static n => n with { State = NodeState.Unreachable })).OrderBy(static n => n.Url, StringComparer.Ordinal)];
     }
 
-    /// <summary>Tells the others, until cancelled.</summary>
+    /// <summary>Sends the status of this node to the others, until cancelled.</summary>
     public async Task RunAsync(CancellationToken ct)
     {
         try
@@ -95,7 +96,7 @@ internal sealed class NodeStatusCache(
         }
         catch (RpcException)
         {
-            return null; // it went away between the look and the call
+            return null; // the node went away meanwhile
         }
     }
 
@@ -107,9 +108,10 @@ internal sealed class NodeStatusCache(
         {
             await peer(url).StatusAsync(mine, limit.Token).ConfigureAwait(false);
         }
-        catch (Exception e) when (e is RpcException or ObjectDisposedException || (e is OperationCanceledException && !ct.IsCancellationRequested))
+        catch (Exception e) when (e is RpcException or ObjectDisposedException
+            || (e is OperationCanceledException && !ct.IsCancellationRequested))
         {
-            // it is told again at the next turn, or it is gone
+            // the node is told with the next status, or is gone
         }
     }
 }

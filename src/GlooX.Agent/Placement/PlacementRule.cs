@@ -39,10 +39,13 @@ internal static class PlacementRule
 
         IOrderedEnumerable<NodeInfo> ranked = strategy switch
         {
-            PlacementStrategy.Horizontal => feasible.OrderByDescending(n => Slots(n, need) * n.Weight).ThenByDescending(n => (1 - n.Utilization) * n.Weight),
+            PlacementStrategy.Horizontal => feasible.OrderByDescending(n => Slots(n, need) * n.Weight)
+                .ThenByDescending(n => (1 - n.Utilization) * n.Weight),
             PlacementStrategy.Vertical => feasible.OrderByDescending(n => n.Utilization * n.Weight).ThenBy(n => Slots(n, need)),
             PlacementStrategy.Direct => feasible.Order(Comparer<NodeInfo>.Create((_, _) => 0)),
-            _ => throw new ArgumentOutOfRangeException(nameof(strategy), strategy, $"there is no such strategy; there are {string.Join(", ", Enum.GetNames<PlacementStrategy>())}"),
+            _ => throw new ArgumentOutOfRangeException(
+                nameof(strategy), strategy,
+                $"there is no such strategy; there are {string.Join(", ", Enum.GetNames<PlacementStrategy>())}"),
         };
         return [.. ranked.ThenBy(n => n.Url, StringComparer.Ordinal)];
     }
@@ -56,8 +59,10 @@ internal static class PlacementRule
             missing.Add("has no slot free");
         }
 
-        string? memory = need.MemoryBytes > node.FreeMemoryBytes ? $"has {ByteSize.Format(node.FreeMemoryBytes)} memory free of the {ByteSize.Format(need.MemoryBytes)} needed" : null;
-        string? disk = need.DiskBytes > node.FreeDiskBytes ? $"has {ByteSize.Format(node.FreeDiskBytes)} disk free of the {ByteSize.Format(need.DiskBytes)} needed" : null;
+        string? memory = need.MemoryBytes > node.FreeMemoryBytes
+            ? $"has {ByteSize.Format(node.FreeMemoryBytes)} memory free of the {ByteSize.Format(need.MemoryBytes)} needed" : null;
+        string? disk = need.DiskBytes > node.FreeDiskBytes
+            ? $"has {ByteSize.Format(node.FreeDiskBytes)} disk free of the {ByteSize.Format(need.DiskBytes)} needed" : null;
         missing.InsertRange(0, ((string?[])[memory, disk]).OfType<string>());
         return missing.Count == 0 ? null : string.Join(" and ", missing);
     }

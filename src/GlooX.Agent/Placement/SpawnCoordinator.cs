@@ -9,8 +9,9 @@ using Microsoft.Extensions.Logging;
 namespace GlooX.Placement;
 
 /// <summary>
-/// Places spawns: ranks the nodes by their last known state and asks one after the other until a node starts the process. Finds processes, and gets
-/// the files of payloads to other nodes. A node that falls silent is passed over; the process that it may have started is ended there, as nobody claims it.
+/// Places spawns: ranks the nodes by their last known state and asks one after the other until a node starts the process. Finds processes,
+/// and gets the files of payloads to other nodes. A node that falls silent is passed over; the process that it may have started is ended
+/// there, as it is not claimed.
 /// </summary>
 internal sealed class SpawnCoordinator : IAsyncDisposable
 {
@@ -20,24 +21,33 @@ internal sealed class SpawnCoordinator : IAsyncDisposable
     private readonly Agent _agent;
     private readonly string _nodeId;
     private readonly Spawner _spawner;
+    private readonly ProcessTable _processes;
     private readonly HostPool _hosts;
     private readonly BundleProvider _bundles;
-    private readonly NodeStatusCache _board;
+    private readonly NodeStatusCache _status;
     private readonly SpawnTickets _asked; // by clients of this agent, for any node
     private readonly SpawnTickets _here; // by other agents, for this node
 
-    public SpawnCoordinator(Agent agent, string nodeId, Spawner spawner, HostPool hosts, BundleProvider bundles, NodeStatusCache board, ILogger logger)
+    public SpawnCoordinator(
+        Agent agent, string nodeId, Spawner spawner, ProcessTable processes, HostPool hosts, BundleProvider bundles,
+            NodeStatusCache status, ILogger logger)
     {
-        (_agent, _nodeId, _spawner, _hosts, _bundles, _board) = (agent, nodeId, spawner, hosts, bundles, board);
-        _asked = new SpawnTickets((ticket, reply) => EndAsync(ticket, reply is { Id.Length: > 0 } ? [reply.Node] : [agent.Url, .. agent.Peers]), logger);
+        (_agent, _nodeId, _spawner, _processes, _hosts, _bundles, _status) = (agent, nodeId, spawner, processes, hosts, bundles, status);
+        _asked = new SpawnTickets(
+            (ticket, reply) => EndAsync(ticket, reply is { Id.Length: > 0 } ? [reply.Node] : [agent.Url, .. agent.Peers]), logger);
         _here = new SpawnTickets((ticket, _) => EndAsync(ticket, [agent.Url]), logger);
     }
 
     /// <summary>Spawns on the best node of the grid; asked again under the same ticket, it gives the same answer.</summary>
-    public Task<SpawnReply> SpawnAsync(SpawnRequest request, CancellationToken ct) => _asked.RunAsync(request.Ticket, end => PlaceAsync(request, end), ct);
+    public async Task<SpawnReply> SpawnAsync(SpawnRequest request, CancellationToken ct) => _processes.Stopping.IsCancellationRequested
+        ? SpawnReply.Failed(_agent.Url, $"the agent {_agent.Url} is draining: ask another")
+        : await _asked.RunAsync(request.Ticket, end => PlaceAsync(request, end), ct).ConfigureAwait(false);
 
     /// <summary>Spawns on this node for another agent; asked again under the same ticket, it gives the same answer.</summary>
-    public Task<SpawnReply> SpawnForPeerAsync(SpawnRequest request, CancellationToken ct) => _here.RunAsync(request.Ticket, end => SpawnHereAsync(request, end), ct);
+    public async Task<SpawnReply> SpawnForPeerAsync(SpawnRequest request, CancellationToken ct) =>
+        _processes.Stopping.IsCancellationRequested
+        ? SpawnReply.Elsewhere(_agent.Url, "is draining")
+        : await _here.RunAsync(request.Ticket, end => _spawner.SpawnAsync(request, end), ct).ConfigureAwait(false);
 
     public bool Claim(string ticket) => _asked.Claim(ticket);
 
@@ -67,13 +77,15 @@ internal sealed class SpawnCoordinator : IAsyncDisposable
             return SpawnReply.Failed(_agent.Url, $"the agent {_agent.Url} has no bundle '{request.Bundle}'") with { NeedsBundle = true };
         }
 
-        IReadOnlyList<NodeInfo> nodes = await _board.NodesAsync(ct).ConfigureAwait(false);
+        IReadOnlyList<NodeInfo> nodes = await _status.NodesAsync(ct).ConfigureAwait(false);
         IReadOnlyList<NodeInfo> ranked = PlacementRule.Rank(nodes, _nodeId, request.Need(), request.Strategy, out List<string> refusals);
         foreach (NodeInfo node in ranked)
         {
             string parent = request.Options.ParentUrl.Length > 0 ? request.Options.ParentUrl : node.Url;
-            SpawnRequest filled = request with { Source = _agent.Url, Options = request.Options with { ParentUrl = parent, Ppid = node.Pid } };
-            SpawnReply reply = node.NodeId == _nodeId ? await SpawnHereAsync(filled, ct).ConfigureAwait(false) : await AskAsync(node, filled, ct).ConfigureAwait(false);
+            SpawnRequest filled =
+                request with { Source = _agent.Url, Options = request.Options with { ParentUrl = parent, Ppid = node.Pid } };
+            SpawnReply reply = node.NodeId == _nodeId ? await _spawner.SpawnAsync(filled, ct).ConfigureAwait(false)
+                : await AskAsync(node, filled, ct).ConfigureAwait(false);
             if (reply.Outcome != SpawnOutcome.TryElsewhere)
             {
                 return reply;
@@ -103,7 +115,8 @@ internal sealed class SpawnCoordinator : IAsyncDisposable
                 await EndAsync(request.Ticket, [node.Url]).ConfigureAwait(false);
                 throw;
             }
-            catch (RpcException e) when (e.Code == RpcError.Connection && e.Method is not null && attempt < MaxAttempts && _agent.Peers.Contains(node.Url))
+            catch (RpcException e)
+                when (e.Code == RpcError.Connection && e.Method is not null && attempt < MaxAttempts && _agent.Peers.Contains(node.Url))
             {
                 await Task.Delay(s_again, ct).ConfigureAwait(false);
             }
@@ -115,7 +128,7 @@ internal sealed class SpawnCoordinator : IAsyncDisposable
         }
     }
 
-    // Nodes that do not answer are left alone: they end by themselves what nobody claims.
+    // Nodes that do not answer are left alone: they end by themselves what is not claimed.
     private async Task EndAsync(string ticket, IEnumerable<string> nodes)
     {
         using var limit = new CancellationTokenSource(s_findTimeout);
@@ -123,7 +136,7 @@ internal sealed class SpawnCoordinator : IAsyncDisposable
         {
             if (node == _agent.Url)
             {
-                _spawner.Abandon(ticket);
+                _processes.Abandon(ticket);
                 return;
             }
 
@@ -136,23 +149,6 @@ internal sealed class SpawnCoordinator : IAsyncDisposable
                 // as above
             }
         })).ConfigureAwait(false);
-    }
-
-    /// <summary>Gets the files here, then spawns on this node.</summary>
-    private async Task<SpawnReply> SpawnHereAsync(SpawnRequest request, CancellationToken ct)
-    {
-        BundleLease bundle;
-        try
-        {
-            bundle = await _bundles.ObtainAsync(request.Bundle, request.Source == _agent.Url ? "" : request.Source, ct).ConfigureAwait(false);
-        }
-        catch (BundleException e)
-        {
-            return SpawnReply.Elsewhere(_agent.Url, $"cannot have the payload: {e.Message}");
-        }
-
-        SpawnRequest here = request with { Options = request.Options with { TmpDir = Path.GetTempPath(), Url = _agent.Address.ForProcess(request) } };
-        return await _spawner.SpawnAsync(here, bundle, _agent.Url, ct).ConfigureAwait(false);
     }
 
     /// <summary>Gets a payload's files to all nodes, and has them keep a host that has loaded it.</summary>
@@ -174,7 +170,7 @@ internal sealed class SpawnCoordinator : IAsyncDisposable
             }
             catch (RpcException)
             {
-                return null; // it went away, or spawns nothing
+                return null; // the peer went away
             }
         })).ConfigureAwait(false);
         return new PrepareReply([.. nodes.OfType<string>().Append(_agent.Url).Order(StringComparer.Ordinal)]);
@@ -185,7 +181,8 @@ internal sealed class SpawnCoordinator : IAsyncDisposable
     {
         try
         {
-            BundleLease bundle = await _bundles.ObtainAsync(request.Bundle, request.Source == _agent.Url ? "" : request.Source, ct).ConfigureAwait(false);
+            BundleLease bundle = await _bundles.ObtainAsync(request.Bundle, request.Source == _agent.Url ? "" : request.Source, ct)
+                .ConfigureAwait(false);
             if (request.Assembly.Length > 0)
             {
                 _hosts.Prepare(Path.Combine(bundle.Folder, request.Assembly), bundle);
@@ -206,7 +203,7 @@ internal sealed class SpawnCoordinator : IAsyncDisposable
     /// <summary>A process of the grid, wherever it runs; nodes that do not answer within a moment count as without it.</summary>
     public async Task<ProcessInfo?> FindAsync(string id, CancellationToken ct)
     {
-        if (_spawner.Find(id, _agent.Url) is { } here)
+        if (_processes.Find(id) is { } here)
         {
             return here;
         }

@@ -4,8 +4,9 @@ using Microsoft.Extensions.Logging;
 namespace GlooX.Placement;
 
 /// <summary>
-/// Makes spawns idempotent. Whoever asks twice under one ticket gets the same process, so that a caller whose connection broke asks again. The spawn
-/// goes on while its caller is away; a process that nobody has claimed within <see cref="ClaimTimeout"/> of its start is ended. Thread-safe.
+/// Makes spawns idempotent. A caller that asks twice under one ticket gets the same process, so a caller whose connection broke asks again.
+/// The spawn goes on while its caller is away; a process that is not claimed within <see cref="ClaimTimeout"/> of its start is ended.
+/// Thread-safe.
 /// </summary>
 /// <param name="end">Ends the process of an answer whose caller never claimed it, or gave it up.</param>
 /// <param name="logger">Receives what was ended unclaimed.</param>
@@ -50,7 +51,8 @@ internal sealed partial class SpawnTickets(Func<string, SpawnReply?, Task> end, 
     {
         lock (_gate)
         {
-            return _tickets.TryGetValue(ticket, out Ticket? entry) && entry.Claimed.TrySetResult(true) | (entry.Claimed.Task.IsCompletedSuccessfully && entry.Claimed.Task.Result);
+            return _tickets.TryGetValue(ticket, out Ticket? entry)
+                && entry.Claimed.TrySetResult(true) | (entry.Claimed.Task.IsCompletedSuccessfully && entry.Claimed.Task.Result);
         }
     }
 
@@ -70,7 +72,8 @@ internal sealed partial class SpawnTickets(Func<string, SpawnReply?, Task> end, 
 
         if (!entry.Claimed.TrySetResult(false))
         {
-            await end(ticket, entry.Reply.IsCompletedSuccessfully ? await entry.Reply.ConfigureAwait(false) : null).ConfigureAwait(false); // claimed before
+            // Claimed before
+            await end(ticket, entry.Reply.IsCompletedSuccessfully ? await entry.Reply.ConfigureAwait(false) : null).ConfigureAwait(false);
             return;
         }
 
@@ -97,7 +100,7 @@ internal sealed partial class SpawnTickets(Func<string, SpawnReply?, Task> end, 
         _stop.Dispose();
     }
 
-    // From the spawn to the moment at which nobody may ask about the ticket any more.
+    // From the spawn to the moment at which the ticket is forgotten.
     private async Task FollowAsync(string ticket, Ticket entry)
     {
         await ((Task)entry.Reply).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing); // the callers that wait are told
@@ -116,7 +119,8 @@ internal sealed partial class SpawnTickets(Func<string, SpawnReply?, Task> end, 
 
         if (reply is { NeedsBundle: false } && !_stop.IsCancellationRequested)
         {
-            await Task.Delay(s_remember, _stop.Token).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing); // an answer that was lost is asked for again
+            // An answer that was lost is asked for again
+            await Task.Delay(s_remember, _stop.Token).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         }
 
         lock (_gate)

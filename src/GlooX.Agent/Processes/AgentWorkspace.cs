@@ -1,4 +1,5 @@
 using System.Text;
+using GlooX.Lifecycle;
 using GlooX.Payloads;
 using GlooX.Slots;
 using GlooX.Workers;
@@ -219,7 +220,7 @@ internal sealed class AgentWorkspace : IDisposable
                 dead = adopted.GetValueOrDefault(lockFile) ?? FileLock.TryTake(lockFile, FileMode.Open);
                 if (dead is not null)
                 {
-                    again |= Clear(lockFile, dead, [.. ids, .. DetachedProcessStore.AllIds()], [.. Written()]);
+                    again |= Clear(lockFile, dead, [.. ids, .. AgentFolder.DetachedIds()], [.. Written()]);
                 }
             }
             catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException)

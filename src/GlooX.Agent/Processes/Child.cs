@@ -5,9 +5,10 @@ using GlooX.Slots;
 namespace GlooX.Processes;
 
 /// <summary>
-/// A spawned process as its agent keeps it: what it is from its first start to its end for good, and the run that it is in. Thread-safe.
+/// A spawned process from its first start to its end for good, with the run that it is in. Thread-safe.
 /// </summary>
-internal sealed class Child(string id, string log, ProcessRun run, Reservation reservation, SpawnRequest request, BundleLease? lease, ChildOutput output)
+internal sealed class Child(
+    string id, string log, ProcessRun run, Reservation reservation, SpawnRequest request, BundleLease? lease, ChildOutput output)
 {
     private readonly Lock _lock = new();
     private readonly TaskCompletionSource _asked = new(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -20,8 +21,8 @@ internal sealed class Child(string id, string log, ProcessRun run, Reservation r
 
     public string Log { get; } = log;
 
-    /// <summary>Null: it holds its files by itself alone.</summary>
-    public BundleLease? Lease { get; } = Take(lease);
+    /// <summary>The lease of its files; null: the process itself holds them.</summary>
+    public BundleLease? Lease { get; } = lease;
 
     public ChildOutput Output { get; } = output;
 
@@ -33,50 +34,51 @@ internal sealed class Child(string id, string log, ProcessRun run, Reservation r
 
     public DateTimeOffset Started { get; init; } = DateTimeOffset.UtcNow;
 
-    /// <summary>Null: it ends with this agent.</summary>
-    public ReservationRecord? Record { get; set; }
+    /// <summary>The record of a detached process; null: the process ends with this agent.</summary>
+    public DetachedRecord? Record { get; set; }
 
-    /// <summary>The run that it is in, or was in last.</summary>
+    /// <summary>The current run, or the last one.</summary>
     public ProcessRun Run => _run;
 
     public ChildProcess Process => _run.Process;
 
     public ResourceEnforcer Enforcer => _run.Enforcer;
 
-    public string Name => Request.Command.Length > 0 || (IsReady && Url.Length == 0) ? Request.Class : Request.Class[(Request.Class.LastIndexOf('.') + 1)..];
+    public string Name =>
+        Request.Command.Length > 0 || (IsReady && Url.Length == 0) ? Request.Class : Request.Class[(Request.Class.LastIndexOf('.') + 1)..];
 
-    /// <summary>Where it answers; empty until it does, and for executables.</summary>
+    /// <summary>Where the process answers; empty until it does, and for programs.</summary>
     public string Url { get; set; } = "";
 
-    /// <summary>The name in its certificate; empty: it has none of its own.</summary>
+    /// <summary>The name in the certificate of the process; empty: it has none of its own.</summary>
     public string ProcessName { get; set; } = "";
 
-    /// <summary>Whether it has started as well as can be known, once.</summary>
+    /// <summary>Whether the process became ready at its first start.</summary>
     public bool IsReady { get; private set; }
 
-    /// <summary>Why it is over, where its exit does not say it.</summary>
+    /// <summary>Why the process has ended, where its exit status does not tell.</summary>
     public string Reason { get; set; } = "";
 
     /// <summary>Whether another node may be able to start the process that could not be started here.</summary>
     public bool MayStartElsewhere { get; set; }
 
-    /// <summary>Whether its policy has said that it is not started again.</summary>
+    /// <summary>Whether its policy has decided that it is not restarted.</summary>
     public bool IsDecided { get; set; }
 
     public int Restarts { get; set; }
 
     public ExitStatus? LastExit { get; set; }
 
-    /// <summary>Whether somebody wants its end: then it is not started again.</summary>
+    /// <summary>Whether the process was asked to end: then it is not restarted.</summary>
     public bool IsEnding => _asked.Task.IsCompleted;
 
-    /// <summary>That the first start is over; false: it failed.</summary>
+    /// <summary>Completes after the first start; false: the start failed.</summary>
     public Task<bool> FirstStart => _firstStart.Task;
 
-    /// <summary>Its end for good.</summary>
+    /// <summary>Completes when the process has ended for good.</summary>
     public Task<ExitStatus> Completed => _completed.Task;
 
-    /// <summary>That it is killed if it does not end when asked.</summary>
+    /// <summary>Kills the process if it does not end when asked.</summary>
     public Task Killing { get; set; } = Task.CompletedTask;
 
     public Task Tail { get; set; } = Task.CompletedTask;
@@ -90,7 +92,7 @@ internal sealed class Child(string id, string log, ProcessRun run, Reservation r
         _firstStart.TrySetResult(isReady);
     }
 
-    /// <summary>It is started again; what is wanted to end meanwhile is killed at once.</summary>
+    /// <summary>The process is restarted; if it was asked to end meanwhile, it is killed at once.</summary>
     public void Enter(ProcessRun run)
     {
         lock (_lock)
@@ -103,10 +105,10 @@ internal sealed class Child(string id, string log, ProcessRun run, Reservation r
         }
     }
 
-    /// <summary>It has ended, and is started again; or that is done.</summary>
+    /// <summary>The process has ended and waits for its restart, or no longer waits.</summary>
     public void Wait(bool waits) => _isWaiting = waits;
 
-    /// <summary>Ends it for good, now or after a grace.</summary>
+    /// <summary>Ends the process for good.</summary>
     public void End(Action<ChildProcess> how)
     {
         _asked.TrySetResult();
@@ -116,7 +118,7 @@ internal sealed class Child(string id, string log, ProcessRun run, Reservation r
         }
     }
 
-    /// <summary>Lets a pause pass; false: somebody wants its end, or the agent stops.</summary>
+    /// <summary>Lets a pause pass; false: the process was asked to end, or the agent stops.</summary>
     public async Task<bool> PauseAsync(TimeSpan pause, CancellationToken stop)
     {
         try
@@ -130,14 +132,15 @@ internal sealed class Child(string id, string log, ProcessRun run, Reservation r
         }
     }
 
-    /// <summary>It has ended for good.</summary>
+    /// <summary>The process has ended for good.</summary>
     public void Finish() => _completed.TrySetResult(LastExit ?? ExitStatus.Unknown);
 
-    /// <summary>Where it was told to listen, with the port that it had then: so whoever has a line to it goes on.</summary>
+    /// <summary>Where the process was told to listen, with the port that it had then, so that its clients find it again.</summary>
     public string SameUrl()
     {
         string asked = Request.Options.Url;
-        return Url.Length > 0 && RpcEndpoint.Parse(asked) is { Path: null, Port: 0 } any ? any.WithPort(RpcEndpoint.Parse(Url).Port).ToString() : asked;
+        return Url.Length > 0 && RpcEndpoint.Parse(asked) is { Path: null, Port: 0 } any ? any.WithPort(RpcEndpoint.Parse(Url).Port)
+            .ToString() : asked;
     }
 
     public ProcessInfo Describe(string node) =>
@@ -152,10 +155,4 @@ internal sealed class Child(string id, string log, ProcessRun run, Reservation r
             TmpDir = Request.Options.TmpDir,
             ProcessName = ProcessName,
         };
-
-    private static BundleLease? Take(BundleLease? lease)
-    {
-        lease?.IsTaken = true;
-        return lease;
-    }
 }

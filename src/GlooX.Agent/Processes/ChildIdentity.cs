@@ -6,9 +6,9 @@ using Microsoft.Extensions.Logging;
 namespace GlooX.Processes;
 
 /// <summary>
-/// Makes what a spawned process is to others: a certificate and key of its own, with the role child, for this machine's names. Where the
-/// agent's certificates are somebody else's and nothing came with them that may sign (GLOOX_TLS_CHILDREN_*), the process is given those of
-/// the agent, as their owner's other processes are; that is logged.
+/// Makes the identity of a spawned process: a certificate and key of its own, with the role child, for this machine's names. Where the
+/// agent's certificates come from outside without an authority for children (GLOOX_TLS_CHILDREN_*), the process gets the agent's own
+/// certificates; that is logged.
 /// </summary>
 internal sealed partial class ChildIdentity(Identity identity, ILogger logger)
 {

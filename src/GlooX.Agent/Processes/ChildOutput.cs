@@ -43,8 +43,8 @@ internal sealed class ChildOutput
     }
 
     /// <summary>
-    /// Notes when the process writes and keeps the files within bounds, until the process has ended. A failure is logged, and the files are looked at
-    /// again after a pause. Never throws.
+    /// Notes when the process writes and keeps the files within bounds, until the process has ended. A failure is logged, and the files are
+    /// looked at again after a pause. Never throws.
     /// </summary>
     /// <param name="name">Of the process.</param>
     /// <param name="exited">Its end.</param>
@@ -177,7 +177,8 @@ internal sealed class ChildOutput
     }
 
     // The two outputs know nothing of each other: their lines are put in order by when they were seen.
-    private static List<LogLine> Next(LineReader[] readers, bool whole) => [.. readers.SelectMany(r => r.Read(whole)).OrderBy(static l => l.Time)];
+    private static List<LogLine> Next(LineReader[] readers, bool whole) =>
+        [.. readers.SelectMany(r => r.Read(whole)).OrderBy(static l => l.Time)];
 
     private static TaskCompletionSource NewSignal() => new(TaskCreationOptions.RunContinuationsAsynchronously);
 

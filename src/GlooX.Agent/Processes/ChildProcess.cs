@@ -151,7 +151,7 @@ internal sealed class ChildProcess
         try
         {
             process = Start(rule, launch, program.User, program.Group);
-            guard.Control!.Send($"{process.Pid}\n"); // before anybody waits for its end, with which the guard ends
+            guard.Control!.Send($"{process.Pid}\n"); // before a caller waits for its end, with which the guard ends
             return new ChildProcess(process, IdOf(launch), null, guard, program.Group);
         }
         catch

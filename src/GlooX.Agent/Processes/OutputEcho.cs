@@ -4,8 +4,9 @@ using Queue = System.Threading.Channels.Channel<string>; // a channel of the gri
 namespace GlooX.Processes;
 
 /// <summary>
-/// Hands lines that processes write to <see cref="AgentOptions.Output"/>, one at a time, in the background. While the callback is slow or blocks, at
-/// most <see cref="MaxQueued"/> characters wait; further lines are dropped, and their number is told before the next line. Thread-safe.
+/// Hands lines that processes write to <see cref="AgentOptions.Output"/>, one at a time, in the background. While the callback is slow or
+/// blocks, at most <see cref="MaxQueued"/> characters wait; further lines are dropped, and their number is told before the next line.
+/// Thread-safe.
 /// </summary>
 internal sealed class OutputEcho : IAsyncDisposable
 {

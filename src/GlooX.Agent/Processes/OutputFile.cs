@@ -4,7 +4,9 @@ namespace GlooX.Processes;
 /// One output of a process: a file that the process appends to itself, so that it can go on when its agent is gone. When the file has grown
 /// too large, it is copied beside and cut to nothing. Positions count all that was ever written. Thread-safe.
 /// </summary>
-/// <remarks>What the process writes in the moment between the copy and the cut is lost: nobody can stop it from writing without slowing it.</remarks>
+/// <remarks>
+/// What the process writes in the moment between the copy and the cut is lost: to stop the process from writing would slow it down.
+/// </remarks>
 internal sealed class OutputFile
 {
     /// <summary>At most twice this is kept, and what is written between two looks.</summary>
@@ -91,7 +93,8 @@ internal sealed class OutputFile
             bool older = position < _begin;
             try
             {
-                using var file = new FileStream(older ? _older : _path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete, 0);
+                using var file = new FileStream(
+                    older ? _older : _path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete, 0);
                 file.Position = position - (older ? Oldest : _begin);
                 int read = file.Read(older && buffer.Length > _begin - position ? buffer[..(int)(_begin - position)] : buffer);
                 position += read;

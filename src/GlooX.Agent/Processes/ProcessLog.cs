@@ -26,6 +26,15 @@ internal static partial class ProcessLog
     [LoggerMessage(3026, LogLevel.Error, "Process {Id} of the agent before this one could not be adopted yet, and is tried again: {Reason}")]
     public static partial void NotAdopted(this ILogger logger, string id, string reason);
 
-    [LoggerMessage(3027, LogLevel.Error, "The record {File} of a process is damaged: a process that it told of may run, unknown and unreserved")]
-    public static partial void RecordDamaged(this ILogger logger, string file);
+    [LoggerMessage(3027, LogLevel.Error, "The record of process {Id} is damaged: the process may run, unknown and unreserved")]
+    public static partial void RecordDamaged(this ILogger logger, string id);
+
+    [LoggerMessage(3028, LogLevel.Error, "The {Operation} has failed, and a step of it could not be undone; the other steps are undone")]
+    public static partial void UndoFailed(this ILogger logger, Exception exception, string operation);
+
+    [LoggerMessage(3029, LogLevel.Error, "The state file '{File}' is damaged: {Damage}. It is kept as '{KeptAs}'; processes whose records it has lost may run, unknown and unreserved")]
+    public static partial void RecordsDamaged(this ILogger logger, string file, string damage, string keptAs);
+
+    [LoggerMessage(3030, LogLevel.Error, "The state file '{File}' is damaged: {Damage}. Durable channels come from the other nodes of the grid; detached processes that it told of may run, unknown and unreserved")]
+    public static partial void StateDamaged(this ILogger logger, string file, string damage);
 }

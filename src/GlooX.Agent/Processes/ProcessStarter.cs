@@ -1,74 +1,52 @@
-using System.Net.Sockets;
 using GlooX.Bundles;
 using GlooX.Contracts;
 using GlooX.Hosts;
 using GlooX.Slots;
-using GlooX.Workers;
 using Microsoft.Extensions.Logging;
 
 namespace GlooX.Processes;
 
-/// <summary>Starts processes, for the first time or again, and has them get ready. What does not get so far is ended with all that it started.</summary>
-internal sealed class ProcessStarter(ChildIdentity identity, Func<string> advertisedHost, HostPool hosts, AgentWorkspace workspace, ControlGroups? groups, ILogger logger)
+/// <summary>Starts processes, for the first time or again: a program, or a host from the pool. They have nothing to do yet. A start that fails leaves nothing behind.</summary>
+internal sealed class ProcessStarter(HostPool hosts, AgentWorkspace workspace, ControlGroups? groups, DetachedProcesses detached, ILogger logger)
 {
-    private static readonly TimeSpan s_endGrace = TimeSpan.FromSeconds(2);
-
-    /// <summary>Starts a process, which has been given nothing to do yet.</summary>
-    /// <param name="request">What is asked; its folder is made here.</param>
-    /// <param name="lease">Its bundle.</param>
+    /// <summary>Starts a process, which has nothing to do yet.</summary>
+    /// <param name="request">What is asked; the folder of the process is made here.</param>
+    /// <param name="files">The bundle of the process.</param>
+    /// <param name="reservation">The reservation of the process.</param>
     /// <param name="node">This node.</param>
-    /// <param name="exitFile">Where it leaves its exit code if it outlives its agent, by its id.</param>
     /// <exception cref="FileNotFoundException">This node has no such command.</exception>
-    /// <exception cref="System.ComponentModel.Win32Exception">The system could not start it.</exception>
-    /// <exception cref="IOException">Its folder cannot be made.</exception>
-    public (string Id, string Log, ProcessRun Run) Start(SpawnRequest request, BundleLease lease, string node, Func<string, string> exitFile)
+    /// <exception cref="System.ComponentModel.Win32Exception">The system could not start the process.</exception>
+    /// <exception cref="IOException">The folder of the process cannot be made.</exception>
+    public Child Start(SpawnRequest request, BundleLease files, Reservation reservation, string node)
     {
-        OtherUser? user = UserOf(request);
-        if (request.Command.Length > 0)
-        {
-            (string id, string log, string folder) = workspace.New(request.Options.KeepTmpDir);
-            try
-            {
-                return (id, log, StartProgram(request with { Options = request.Options with { TmpDir = folder } }, lease, user, node, id, log, exitFile(id)));
-            }
-            catch
-            {
-                workspace.Remove(folder);
-                workspace.RemoveLog(log);
-                throw;
-            }
-        }
-
-        Host host = hosts.Take(Path.Combine(lease.Folder, request.Assembly), request, user);
-        try
-        {
-            return (host.Id, host.Log, Watched(host.Process, request, host.Id, host.Log, host.Folder, CopyFor(user, lease, host.Id), host));
-        }
-        catch
-        {
-            host.Process.KillAll();
-            host.Process.Control?.Dispose();
-            workspace.Remove(host.Folder);
-            workspace.RemoveLog(host.Log);
-            hosts.Used();
-            throw;
-        }
+        (string id, string log, ProcessRun run) = request.Command.Length > 0 ? StartProgram(request, files, node) : TakeHost(request, files);
+        request = request with { Options = request.Options with { TmpDir = run.Enforcer.Folder } };
+        return new Child(id, log, run, reservation, request, files, new ChildOutput(log));
     }
 
-    /// <summary>Starts a process of which nothing runs any more.</summary>
-    /// <param name="child">It.</param>
+    /// <summary>The undo of <see cref="Start"/>: nothing of the process is left.</summary>
+    public async Task DiscardAsync(Child child)
+    {
+        child.Process.KillAll();
+        await child.Process.Exited.ConfigureAwait(false);
+        await child.Run.CloseAsync().ConfigureAwait(false);
+        workspace.Remove(child.Request.Options.TmpDir);
+        workspace.RemoveLog(child.Log);
+    }
+
+    /// <summary>Starts a process again of which nothing runs any more.</summary>
+    /// <param name="child">The process.</param>
     /// <param name="node">This node.</param>
-    /// <param name="exitFile">Where it leaves its exit code if it outlives its agent.</param>
     /// <exception cref="FileNotFoundException">This node has no such command.</exception>
-    /// <exception cref="System.ComponentModel.Win32Exception">The system could not start it.</exception>
-    /// <exception cref="IOException">Its log cannot be written.</exception>
-    public ProcessRun StartAgain(Child child, string node, string exitFile)
+    /// <exception cref="System.ComponentModel.Win32Exception">The system could not start the process.</exception>
+    /// <exception cref="IOException">The log of the process cannot be written.</exception>
+    public ProcessRun StartAgain(Child child, string node)
     {
         OtherUser? user = UserOf(child.Request);
         workspace.Renew(child.Request.Options.TmpDir, user);
         if (child.Request.Command.Length > 0)
         {
-            return StartProgram(child.Request, child.Lease!, user, node, child.Id, child.Log, exitFile);
+            return StartProgram(child.Request, child.Lease!, user, node, child.Id, child.Log);
         }
 
         ChildProcess process = hosts.StartAgain(child.Id, child.Log, child.Request, user).Process;
@@ -81,100 +59,13 @@ internal sealed class ProcessStarter(ChildIdentity identity, Func<string> advert
     /// <summary>Why this node cannot start a process as it was asked to, though another may; null: it can.</summary>
     public string? Fault(SpawnRequest request) => hosts.Launching.Fault(request);
 
-    /// <summary>Gives a class to its host, and waits until it answers.</summary>
-    /// <param name="child">It, in the run that is to get ready.</param>
-    /// <param name="url">Where it is to listen.</param>
-    /// <param name="exitFile">Where it leaves its exit code; empty: nowhere.</param>
-    /// <param name="isWanted">Asked when it answers: null, or why it must not go on.</param>
-    /// <param name="ct">Cancels the operation.</param>
-    /// <returns>Why it does not answer; null: it does.</returns>
-    /// <exception cref="IOException">It cannot be written down as ready.</exception>
-    /// <exception cref="OperationCanceledException">It was given up, or took longer than it may.</exception>
-    public async Task<string?> GetReadyAsync(Child child, string url, string exitFile, Func<string?> isWanted, CancellationToken ct)
-    {
-        try
-        {
-            SpawnRequest request = child.Request;
-            ProcessRun run = child.Run;
-            using var limit = CancellationTokenSource.CreateLinkedTokenSource(ct);
-            limit.CancelAfter(request.StartTimeoutMilliseconds);
-            Identity own = identity.Make(request, child.Id);
-            child.ProcessName = own.ProcessName ?? "";
-            string assembly = Path.Combine(run.Files ?? child.Lease!.Folder, request.Assembly);
-            var assignment = new Assignment(assembly, run.Files is null ? child.Lease!.LockFile : "", request.Class, own.Export(), request.Options with { Url = url })
-            {
-                AdvertisedHost = advertisedHost(),
-                HeapLimitBytes = HeapLimit.Of(request.MemoryBytes),
-                ExitFile = exitFile,
-                Environment = request.Environment,
-            };
-            HostReport? report = await AssignAsync(run.Process.Control!, assignment, limit.Token).ConfigureAwait(false);
-            if (report is { Ready: true })
-            {
-                run.Enforcer.Enforced |= report.HeapLimited ? Enforcement.HeapLimit : Enforcement.None;
-                child.Url = report.Url;
-                if (isWanted() is not { } reason)
-                {
-                    return null;
-                }
-
-                run.Process.KillAll();
-                report = new HostReport(false, "", reason);
-            }
-
-            // It said why, or its exit code is the reason; it is ending by itself.
-            ExitStatus exit = await EndAsync(run.Process).ConfigureAwait(false);
-            child.MayStartElsewhere = report is { TryElsewhere: true };
-            return report?.Reason ?? $"it ended with {exit} before it was ready";
-        }
-        catch (Exception e)
-        {
-            child.Process.KillAll(); // whatever happened, nothing may be left of it
-            if (e is IOException or UnauthorizedAccessException or OperationCanceledException)
-            {
-                await child.Process.Exited.ConfigureAwait(false);
-            }
-
-            throw;
-        }
-        finally
-        {
-            StartEnded(child.Run);
-        }
-    }
-
     /// <summary>The start is over, well or not.</summary>
-    public void StartEnded(ProcessRun run)
+    public void StartEnded(ProcessRun? run)
     {
-        if (run.Host is not null)
+        if (run?.Host is not null)
         {
             hosts.Used();
         }
-    }
-
-    // Null: it has ended, or is ending.
-    private static async Task<HostReport?> AssignAsync(Control control, Assignment assignment, CancellationToken ct)
-    {
-        try
-        {
-            await control.SendAsync(assignment, ct).ConfigureAwait(false);
-            return await control.ReceiveAsync(ControlFormat.ReadReport, ct).ConfigureAwait(false);
-        }
-        catch (SocketException)
-        {
-            return null;
-        }
-    }
-
-    // The line to a host closes a moment before the process has ended.
-    private static async Task<ExitStatus> EndAsync(ChildProcess process)
-    {
-        if (await Task.WhenAny(process.Exited, Task.Delay(s_endGrace)).ConfigureAwait(false) != process.Exited)
-        {
-            process.KillAll();
-        }
-
-        return await process.Exited.ConfigureAwait(false);
     }
 
     private OtherUser? UserOf(SpawnRequest request)
@@ -193,15 +84,52 @@ internal sealed class ProcessStarter(ChildIdentity identity, Func<string> advert
         return OtherUser.Find(request.User) ?? throw new IOException($"there is no user '{request.User}' any more");
     }
 
-    private ProcessRun StartProgram(SpawnRequest request, BundleLease lease, OtherUser? user, string node, string id, string log, string exitFile)
+    private (string Id, string Log, ProcessRun Run) StartProgram(SpawnRequest request, BundleLease lease, string node)
+    {
+        OtherUser? user = UserOf(request);
+        (string id, string log, string folder) = workspace.New(request.Options.KeepTmpDir);
+        try
+        {
+            return (id, log, StartProgram(request with { Options = request.Options with { TmpDir = folder } }, lease, user, node, id, log));
+        }
+        catch
+        {
+            workspace.Remove(folder);
+            workspace.RemoveLog(log);
+            throw;
+        }
+    }
+
+    private (string Id, string Log, ProcessRun Run) TakeHost(SpawnRequest request, BundleLease lease)
+    {
+        OtherUser? user = UserOf(request);
+        Host host = hosts.Take(Path.Combine(lease.Folder, request.Assembly), request, user);
+        try
+        {
+            return (host.Id, host.Log, Watched(host.Process, request, host.Id, host.Log, host.Folder, CopyFor(user, lease, host.Id), host));
+        }
+        catch
+        {
+            host.Process.KillAll();
+            host.Process.Control?.Dispose();
+            workspace.Remove(host.Folder);
+            workspace.RemoveLog(host.Log);
+            hosts.Used();
+            throw;
+        }
+    }
+
+    private ProcessRun StartProgram(SpawnRequest request, BundleLease lease, OtherUser? user, string node, string id, string log)
     {
         string? copy = CopyFor(user, lease, id);
         ControlGroup? group = null;
         try
         {
             user?.Give(request.Options.TmpDir);
-            group = request.Options.Daemonize ? null : groups?.Create(id, request.Need()); // what daemonizes waits for a word, and is moved before that
-            ChildProcess process = Executable.Start(request, copy ?? lease.Folder, lease.LockFile, node, hosts.Launching, user, group, id, log, exitFile);
+            group = request.Options.Daemonize ? null : groups?.Create(id, request.Need()); // a detached process waits for a word, and is moved before that
+            string files = copy ?? lease.Folder;
+            ChildProcess process = Executable.Start(
+                request, files, lease.LockFile, node, hosts.Launching, user, group, id, log, detached.ExitFileOf(id));
             return Watched(process, request, id, log, request.Options.TmpDir, copy, group: group);
         }
         catch
@@ -241,7 +169,8 @@ internal sealed class ProcessStarter(ChildIdentity identity, Func<string> advert
     {
         try
         {
-            return new ProcessRun(process, new ResourceEnforcer(process, request.Need(), id, log, groups, group, folder, adopted: false, logger), workspace) { Host = host, Files = files };
+            var enforcer = new ResourceEnforcer(process, request.Need(), id, log, groups, group, folder, adopted: false, logger);
+            return new ProcessRun(process, enforcer, workspace) { Host = host, Files = files };
         }
         catch
         {

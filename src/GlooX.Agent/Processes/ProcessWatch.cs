@@ -4,8 +4,8 @@ using GlooX.Services;
 namespace GlooX.Processes;
 
 /// <summary>
-/// What happens to processes, as it is told to one who asks this agent: of one process wherever it runs, or of all nodes that are reachable. Nodes
-/// that join or come back are watched too.
+/// What happens to processes, as it is told to one who asks this agent: of one process wherever it runs, or of all nodes that are
+/// reachable. Nodes that join or come back are watched too.
 /// </summary>
 internal sealed class ProcessWatch(Agent agent, ProcessEvents events)
 {
@@ -15,33 +15,26 @@ internal sealed class ProcessWatch(Agent agent, ProcessEvents events)
     /// <exception cref="ArgumentException">There is no such process here.</exception>
     public async IAsyncEnumerable<ProcessEvent[]> HereAsync(string? id, [EnumeratorCancellation] CancellationToken ct)
     {
-        EventQueue queue = events.Watch(id);
-        try
+        using ProcessEvents.Watcher watcher = events.Watch(id);
+        if (id is not null && agent.Processes.Find(id) is null)
         {
-            if (id is not null && agent.Spawner.Find(id, agent.Url) is null)
-            {
-                throw AgentService.Missing(agent, id);
-            }
+            throw AgentService.Missing(agent, id);
+        }
 
-            // It may have ended before it was watched.
-            if (id is not null && agent.Spawner.EndOf(id) is { } end)
+        // The process may have ended before it was watched.
+        if (id is not null && agent.Processes.EndOf(id) is { } end)
+        {
+            yield return [new ProcessEvent(ProcessEventKind.Watching, end.Node, end.Time), end];
+            yield break;
+        }
+
+        await foreach (ProcessEvent[] some in watcher.ReadAsync(ct).ConfigureAwait(false))
+        {
+            yield return some;
+            if (id is not null && some[^1].Kind == ProcessEventKind.Exited)
             {
-                yield return [new ProcessEvent(ProcessEventKind.Watching, end.Node, end.Time), end];
                 yield break;
             }
-
-            await foreach (ProcessEvent[] some in queue.ReadAsync(ct).ConfigureAwait(false))
-            {
-                yield return some;
-                if (id is not null && some[^1].Kind == ProcessEventKind.Exited)
-                {
-                    yield break;
-                }
-            }
-        }
-        finally
-        {
-            events.Unwatch(queue);
         }
     }
 
@@ -61,25 +54,24 @@ internal sealed class ProcessWatch(Agent agent, ProcessEvents events)
 
     private async IAsyncEnumerable<ProcessEvent[]> AllAsync([EnumeratorCancellation] CancellationToken ct)
     {
-        EventQueue queue = events.Watch(null);
+        using ProcessEvents.Watcher watcher = events.Watch(null);
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(ct);
-        Task following = FollowPeersAsync(queue, stop.Token);
+        Task following = FollowPeersAsync(watcher, stop.Token);
         try
         {
-            await foreach (ProcessEvent[] some in queue.ReadAsync(ct).ConfigureAwait(false))
+            await foreach (ProcessEvent[] some in watcher.ReadAsync(ct).ConfigureAwait(false))
             {
                 yield return some;
             }
         }
         finally
         {
-            events.Unwatch(queue);
             await stop.CancelAsync().ConfigureAwait(false);
             await following.ConfigureAwait(false);
         }
     }
 
-    private async Task FollowPeersAsync(EventQueue queue, CancellationToken ct)
+    private async Task FollowPeersAsync(ProcessEvents.Watcher watcher, CancellationToken ct)
     {
         Dictionary<string, Task> followed = new(StringComparer.Ordinal);
         using var changed = new SemaphoreSlim(1);
@@ -91,13 +83,13 @@ internal sealed class ProcessWatch(Agent agent, ProcessEvents events)
                 await changed.WaitAsync(s_again, ct).ConfigureAwait(false);
                 foreach (string peer in agent.Peers.Where(p => !followed.TryGetValue(p, out Task? line) || line.IsCompleted))
                 {
-                    followed[peer] = FollowAsync(peer, queue, ct);
+                    followed[peer] = FollowAsync(peer, watcher, ct);
                 }
             }
         }
         catch (OperationCanceledException) when (ct.IsCancellationRequested)
         {
-            // nobody watches any more
+            // the watch has ended
         }
         finally
         {
@@ -113,12 +105,12 @@ internal sealed class ProcessWatch(Agent agent, ProcessEvents events)
             }
             catch (ObjectDisposedException)
             {
-                // it was just given up
+                // the watch has just ended
             }
         }
     }
 
-    private async Task FollowAsync(string peer, EventQueue queue, CancellationToken ct)
+    private async Task FollowAsync(string peer, ProcessEvents.Watcher watcher, CancellationToken ct)
     {
         bool isWatched = false;
         try
@@ -126,17 +118,18 @@ internal sealed class ProcessWatch(Agent agent, ProcessEvents events)
             await foreach (ProcessEvent[] some in agent.Service(peer).WatchHereAsync(null, ct).ConfigureAwait(false))
             {
                 isWatched = true;
-                Array.ForEach(some, queue.Offer);
+                Array.ForEach(some, watcher.Offer);
             }
         }
-        catch (Exception e) when (e is RpcException or ObjectDisposedException || (e is OperationCanceledException && ct.IsCancellationRequested))
+        catch (Exception e) when (e is RpcException or ObjectDisposedException
+            || (e is OperationCanceledException && ct.IsCancellationRequested))
         {
-            // it went away, or nobody watches any more
+            // the peer went away, or the watch has ended
         }
 
         if (isWatched)
         {
-            queue.Offer(new ProcessEvent(ProcessEventKind.Lost, peer, DateTimeOffset.UtcNow));
+            watcher.Offer(new ProcessEvent(ProcessEventKind.Lost, peer, DateTimeOffset.UtcNow));
         }
     }
 }

@@ -20,8 +20,8 @@ internal enum RestartVerdict
 internal readonly record struct RestartDecision(RestartVerdict Verdict, TimeSpan Pause);
 
 /// <summary>
-/// Says what becomes of one process each time it has ended. It has neither a clock nor a process: it is told of both. Times are those of any
-/// clock that does not go back. Not thread-safe.
+/// Says what becomes of one process each time it has ended. It has neither a clock nor a process: it is told of both. Times are those of
+/// any clock that does not go back. Not thread-safe.
 /// </summary>
 /// <param name="policy">A policy without fault.</param>
 /// <param name="restarts">When it was restarted before, in order.</param>
@@ -62,7 +62,9 @@ internal sealed class RestartRule(RestartPolicy policy, IEnumerable<TimeSpan>? r
             return new RestartDecision(RestartVerdict.GiveUp, TimeSpan.Zero);
         }
 
-        double full = Math.Min(policy.LongestPause.TotalMilliseconds, policy.FirstPause.TotalMilliseconds * Math.Pow(2, Math.Min(_restarts.Count, MostDoublings)));
+        double full = Math.Min(
+            policy.LongestPause.TotalMilliseconds,
+            policy.FirstPause.TotalMilliseconds * Math.Pow(2, Math.Min(_restarts.Count, MostDoublings)));
         return new RestartDecision(RestartVerdict.Again, TimeSpan.FromMilliseconds(full * (1 - (policy.Jitter * chance))));
     }
 

@@ -1,288 +1,167 @@
-using System.Collections.Concurrent;
 using System.ComponentModel;
 using GlooX.Bundles;
 using GlooX.Contracts;
+using GlooX.Payloads;
+using GlooX.Placement;
 using GlooX.Slots;
 using Microsoft.Extensions.Logging;
 
 namespace GlooX.Processes;
 
 /// <summary>
-/// Spawns processes on this machine. Each holds its reservation exactly as long as it lives, however it ends, restarts included; one that does not
-/// answer in time is killed with all that it started. When the agent stops, all that do not daemonize are killed.
+/// The spawn pipeline of one node: admit, reserve, obtain files, start, record, assign, confirm. Each step has its undo: a spawn that does
+/// not get to the end leaves no process, no file and no reservation behind. A cause that another node may not have leads to
+/// <see cref="SpawnOutcome.TryElsewhere"/>. Thread-safe.
 /// </summary>
-internal sealed partial class Spawner(ProcessStarter starter, Ledger ledger, IMachine machine, AgentWorkspace workspace, ControlGroups? groups, Func<string, BundleLease?> bundles, ProcessEvents events, Action changed, OutputEcho? echo, ILogger logger) : IAsyncDisposable
+internal sealed class Spawner(
+    ProcessStarter starter,
+    ProcessAssigner assigner,
+    ProcessSupervisor supervisor,
+    ProcessTable processes,
+    DetachedProcesses detached,
+    ProcessAdoption adoption,
+    BundleProvider bundles,
+    Ledger ledger,
+    IMachine machine,
+    ProcessEvents events,
+    AgentAddress address,
+    ILogger logger)
 {
-    private static readonly TimeSpan s_rememberExit = TimeSpan.FromMinutes(5);
+    private static readonly TimeSpan s_obtainLimit = TimeSpan.FromMinutes(10);
     private static readonly TimeSpan s_leaseGrace = TimeSpan.FromMinutes(1);
-    private readonly CancellationTokenSource _stop = new();
-    private readonly TaskCompletionSource _stopped = new(TaskCreationOptions.RunContinuationsAsynchronously);
-    private readonly TaskCompletionSource<DetachedProcessStore?> _detached = new(TaskCreationOptions.RunContinuationsAsynchronously);
-    private readonly ConcurrentDictionary<string, Child> _children = new(StringComparer.Ordinal);
 
-    /// <summary>Reserves, starts, and waits until the process answers; nothing is left behind if it does not. An executable is only started.</summary>
+    /// <summary>Spawns a process on this node.</summary>
     /// <param name="request">What is asked.</param>
-    /// <param name="lease">Its bundle, which is given back when the process has ended.</param>
-    /// <param name="node">This node.</param>
-    /// <param name="ct">Cancels the operation.</param>
-    public async Task<SpawnReply> SpawnAsync(SpawnRequest request, BundleLease lease, string node, CancellationToken ct)
+    /// <param name="ct">Cancels the operation; nothing is left behind.</param>
+    public async Task<SpawnReply> SpawnAsync(SpawnRequest request, CancellationToken ct)
     {
+        string node = events.Node;
+        using var limit = CancellationTokenSource.CreateLinkedTokenSource(ct, processes.Stopping);
+        var undo = new UndoStack("spawn", logger);
+        Child? child = null;
         try
         {
-            return await StartAsync(request, lease, node, ct).ConfigureAwait(false);
-        }
-        finally
-        {
-            if (!lease.IsTaken)
+            // Admit. Processes that the agent before this one has left get their reservations first.
+            if (request.Fault() is { } invalid)
             {
-                lease.Dispose(); // it came to no process
+                return SpawnReply.Failed(node, invalid);
             }
-        }
-    }
 
-    private async Task<SpawnReply> StartAsync(SpawnRequest request, BundleLease lease, string node, CancellationToken ct)
-    {
-        if (_stop.IsCancellationRequested)
+            request = starter.WithUser(request);
+            if (starter.Fault(request) is { } unable)
+            {
+                return SpawnReply.Elsewhere(node, unable);
+            }
+
+            request = request with { Options = request.Options with { Url = address.ForProcess(request) } };
+            await adoption.Completed.WaitAsync(limit.Token).ConfigureAwait(false);
+
+            // Reserve. The lease ends by itself should this spawn never come back.
+            DateTimeOffset leaseEnd =
+                DateTimeOffset.UnixEpoch + ProcessTable.Clock + s_obtainLimit + TimeSpan.FromMilliseconds(
+                request.StartTimeoutMilliseconds) + s_leaseGrace;
+            Dictionary<Reservation, Usage> used = processes.Used();
+            if (!ledger.TryReserve(request.Need(), machine.Read(), used, leaseEnd, out Reservation? reservation, out Refusal? refusal))
+            {
+                return SpawnReply.Elsewhere(node, refusal.Reason);
+            }
+
+            undo.Push(() => ledger.Release(reservation));
+
+            // Obtain the files.
+            BundleLease files = await ObtainAsync(request, limit.Token).ConfigureAwait(false);
+            undo.Push(files.Dispose);
+
+            // Start. The process has nothing to do yet.
+            child = starter.Start(request, files, reservation, node);
+            undo.Push(() => starter.DiscardAsync(child));
+
+            // Record, so that the next agent finds a detached process. From here on the supervisor ends what does not become ready.
+            detached.Record(child);
+            undo.Clear();
+            supervisor.Follow(child);
+
+            // Assign, and wait until the process is ready.
+            if (await assigner.AssignAsync(child, request.Options.Url, [0, 0], limit.Token).ConfigureAwait(false) is { } fault)
+            {
+                return await NotStartedAsync(child, fault, limit.Token).ConfigureAwait(false);
+            }
+
+            // Confirm. The reservation lasts as long as the process, and the next agent adopts the process instead of ending it.
+            if (!ledger.Confirm(reservation))
+            {
+                return await NotStartedAsync(child, "it was ready so late that its reservation had ended", limit.Token)
+                    .ConfigureAwait(false);
+            }
+
+            detached.Confirm(child);
+            events.Tell(ProcessEventKind.Ready, child);
+            child.Begin(isReady: true);
+            return new SpawnReply(child.Id, child.Process.Pid, node, child.Url, "", SpawnOutcome.Started)
+            {
+                Started = child.Started,
+                TmpDir = child.Request.Options.TmpDir,
+                ProcessName = child.ProcessName,
+            };
+        }
+        catch (BundleException e)
+        {
+            return SpawnReply.Elsewhere(node, $"cannot have the payload: {e.Message}");
+        }
+        catch (FileNotFoundException e) when (child is null)
+        {
+            return SpawnReply.Elsewhere(node, e.Message); // no such command here
+        }
+        catch (Exception e) when (IsOfNode(e) && (child is null || !processes.Contains(child)))
+        {
+            return SpawnReply.Elsewhere(
+                node, child is null ? $"cannot start the process: {e.Message}" : $"cannot save the record of the process: {e.Message}");
+        }
+        catch (Exception e) when (IsOfNode(e))
+        {
+            child!.MayStartElsewhere = true;
+            return await NotStartedAsync(child, $"its record could not be saved: {e.Message}", limit.Token).ConfigureAwait(false);
+        }
+        catch (OperationCanceledException) when (!ct.IsCancellationRequested)
         {
             return SpawnReply.Elsewhere(node, "is draining");
         }
-
-        if (request.Fault() is { } faulty)
-        {
-            return SpawnReply.Failed(node, faulty);
-        }
-
-        request = starter.WithUser(request);
-        if (starter.Fault(request) is { } unable)
-        {
-            return SpawnReply.Elsewhere(node, unable);
-        }
-
-        CancellationToken stopping = _stop.Token;
-        DetachedProcessStore? detached = await _detached.Task.WaitAsync(ct).ConfigureAwait(false); // processes that run already are reserved for first
-        Dictionary<Reservation, Usage> used = Used();
-        DateTimeOffset leaseEnd = Now() + TimeSpan.FromMilliseconds(request.StartTimeoutMilliseconds) + s_leaseGrace;
-        if (!ledger.TryReserve(request.Need(), machine.Read(), used, leaseEnd, out Reservation? reservation, out Refusal? refusal))
-        {
-            return SpawnReply.Elsewhere(node, refusal.Reason);
-        }
-
-        string id, log;
-        ProcessRun run;
-        try
-        {
-            (id, log, run) = starter.Start(request, lease, node, of => ExitFile(detached, of));
-        }
-        catch (FileNotFoundException e)
-        {
-            ledger.Release(reservation);
-            return SpawnReply.Elsewhere(node, e.Message); // another node may have the command
-        }
-        catch (Exception e) when (IsFault(e))
-        {
-            ledger.Release(reservation);
-            return SpawnReply.Elsewhere(node, $"cannot start the process: {e.Message}"); // no such command, no descriptors, a full disk
-        }
-
-        request = request with { Options = request.Options with { TmpDir = run.Enforcer.Folder } };
-        var child = new Child(id, log, run, reservation, request, lease, new ChildOutput(log));
-        try
-        {
-            child.Record = Record(child);
-            Note(detached, child);
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-        {
-            run.Process.KillAll();
-            await run.Process.Exited.ConfigureAwait(false);
-            await run.CloseAsync().ConfigureAwait(false);
-            workspace.Remove(run.Enforcer.Folder);
-            workspace.RemoveLog(log);
-            ledger.Release(reservation);
-            lease.Dispose();
-            starter.StartEnded(run);
-            return SpawnReply.Elsewhere(node, $"cannot save the record of the process: {e.Message}");
-        }
-
-        _children[id] = child;
-        changed();
-        events.Tell(ProcessEventKind.Started, child);
-        child.Tail = child.Output.FollowAsync(child.Name, Until(child, child.Completed), echo, logger);
-        child.Released = LiveAsync(child);
-        if (stopping.IsCancellationRequested && !request.Options.Daemonize)
-        {
-            child.End(static p => p.KillAll()); // whoever stops the agent may have looked before it was there
-        }
-
-        try
-        {
-            string? fault;
-            if (request.Command.Length > 0)
-            {
-                ledger.Confirm(reservation);
-                fault = await BeginAsync(detached, child, [0, 0], ct).ConfigureAwait(false);
-            }
-            else
-            {
-                using var limit = CancellationTokenSource.CreateLinkedTokenSource(ct, stopping);
-                fault = await starter.GetReadyAsync(child, request.Options.Url, child.Record is null || detached is null ? "" : ExitFile(detached, id), IsWanted, limit.Token).ConfigureAwait(false);
-            }
-
-            if (fault is null)
-            {
-                events.Tell(ProcessEventKind.Ready, child);
-                child.Begin(isReady: true);
-                return new SpawnReply(id, run.Process.Pid, node, child.Url, "", SpawnOutcome.Started) { Started = child.Started, TmpDir = request.Options.TmpDir, ProcessName = child.ProcessName };
-            }
-
-            return await NotStartedAsync(child, node, $"{child.Name} did not start: {fault}").ConfigureAwait(false);
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-        {
-            child.MayStartElsewhere = true;
-            return await NotStartedAsync(child, node, Unwritten(child, e)).ConfigureAwait(false);
-        }
-        catch (OperationCanceledException)
-        {
-            ct.ThrowIfCancellationRequested();
-            return stopping.IsCancellationRequested
-                ? SpawnReply.Elsewhere(node, "is draining")
-                : await NotStartedAsync(child, node, $"{child.Name} was not ready within {request.StartTimeoutMilliseconds} ms").ConfigureAwait(false);
-        }
         finally
         {
-            child.Begin(child.IsReady);
-        }
-
-        string? IsWanted()
-        {
-            if (!ledger.Confirm(reservation))
-            {
-                return "it was ready so late that its reservation had ended";
-            }
-
-            Ready(detached, child);
-            return null;
+            child?.Begin(child.IsReady);
+            await undo.UndoAsync().ConfigureAwait(false);
+            starter.StartEnded(child?.Run);
         }
     }
 
-    public IReadOnlyList<ProcessInfo> List(string node) => [.. _children.Values.Where(static c => !c.Completed.IsCompleted && c.IsReady).Select(c => c.Describe(node))];
+    /// <summary>Whether a failure is one of this node, such as a full disk or too few descriptors, rather than of the request.</summary>
+    public static bool IsOfNode(Exception e) =>
+        e is Win32Exception or PlatformNotSupportedException or IOException or UnauthorizedAccessException;
 
-    /// <summary>One that runs, or has ended not long ago; null: there is none.</summary>
-    public ProcessInfo? Find(string id, string node) => _children.TryGetValue(id, out Child? child) && child.IsReady ? child.Describe(node) : null;
-
-    /// <summary>How it ended for good, as an event; null: it has not, or there is no such process.</summary>
-    public ProcessEvent? EndOf(string id) => _children.TryGetValue(id, out Child? child) && child.Completed.IsCompleted ? events.About(ProcessEventKind.Exited, child) : null;
-
-    /// <summary>What it wrote and writes; null: there is no such process.</summary>
-    public ChildOutput? OutputOf(string id) => _children.TryGetValue(id, out Child? child) ? child.Output : null;
-
-    /// <summary>Asks a process to end for good, and kills it if it does not; false: there is none.</summary>
-    /// <param name="id">Which.</param>
-    /// <param name="grace">How long it has; less if the agent stops.</param>
-    public bool Stop(string id, TimeSpan grace)
+    private async Task<BundleLease> ObtainAsync(SpawnRequest request, CancellationToken ct)
     {
-        if (!_children.TryGetValue(id, out Child? child))
+        using var limit = CancellationTokenSource.CreateLinkedTokenSource(ct);
+        limit.CancelAfter(s_obtainLimit);
+        try
         {
-            return false;
+            return await bundles.ObtainAsync(request.Bundle, request.Source == events.Node ? "" : request.Source, limit.Token)
+                .ConfigureAwait(false);
         }
-
-        End(child, static p => p.TerminateAll());
-        child.Killing = Task.WhenAll(child.Killing, EndAfterAsync(child.Process, grace));
-        return true;
-    }
-
-    /// <summary>Ends a process for good; false: there is none.</summary>
-    public bool Kill(string id)
-    {
-        if (!_children.TryGetValue(id, out Child? child))
+        catch (OperationCanceledException) when (!ct.IsCancellationRequested)
         {
-            return false;
-        }
-
-        End(child, static p => p.KillAll());
-        return true;
-    }
-
-    /// <summary>How a process ended for good; null: no such process.</summary>
-    public async Task<ExitStatus?> WaitAsync(string id, CancellationToken ct)
-    {
-        if (!_children.TryGetValue(id, out Child? child))
-        {
-            return null;
-        }
-
-        ExitStatus exit = await child.Completed.WaitAsync(ct).ConfigureAwait(false);
-        await child.Tail.WaitAsync(ct).ConfigureAwait(false);
-        return exit;
-    }
-
-    /// <summary>What each reservation uses; reservations of spawns that never came back end first.</summary>
-    public Dictionary<Reservation, Usage> Used()
-    {
-        ledger.Expire(Now());
-        return _children.Values.Where(c => !c.Process.Exited.IsCompleted).ToDictionary(c => c.Reservation, c => new Usage(machine.ResidentBytes(c.Process.Pid), c.Enforcer.DiskBytes));
-    }
-
-    /// <summary>No more spawns; kills all that do not daemonize, those that are starting too.</summary>
-    public async Task StopAsync()
-    {
-        await _stop.CancelAsync().ConfigureAwait(false);
-        _stopped.TrySetResult();
-        _detached.TrySetResult(null); // it never got so far
-        if (_adoption is not null)
-        {
-            await _adoption.DisposeAsync().ConfigureAwait(false);
-        }
-
-        Child[] ending = [.. _children.Values.Where(c => !c.Request.Options.Daemonize)];
-        Array.ForEach(ending, static c => c.End(static p => p.KillAll()));
-        foreach (Child child in ending)
-        {
-            await child.Completed.ConfigureAwait(false);
-            await child.Tail.ConfigureAwait(false);
-            await child.Released.ConfigureAwait(false);
+            throw new BundleException($"the files did not arrive within {s_obtainLimit.TotalMinutes} minutes");
         }
     }
 
-    public async ValueTask DisposeAsync()
+    // The supervisor ends the process and releases all that it has, unless the agent stops and ends both.
+    private async Task<SpawnReply> NotStartedAsync(Child child, string fault, CancellationToken ct)
     {
-        await StopAsync().ConfigureAwait(false);
-        foreach (Child child in _children.Values)
-        {
-            await child.Released.ConfigureAwait(false); // those that go on are let go
-        }
-
-        (await _detached.Task.ConfigureAwait(false))?.Dispose();
-        if (echo is not null)
-        {
-            await echo.DisposeAsync().ConfigureAwait(false);
-        }
-
-        _stop.Dispose();
-    }
-
-    // For leases and restarts: a clock that nobody sets.
-    private static DateTimeOffset Now() => DateTimeOffset.UnixEpoch + Clock();
-
-    private static TimeSpan Clock() => TimeProvider.System.GetElapsedTime(0);
-
-    private static bool IsFault(Exception e) => e is Win32Exception or PlatformNotSupportedException or IOException or UnauthorizedAccessException;
-
-    private static async Task<SpawnReply> NotStartedAsync(Child child, string node, string reason)
-    {
-        child.Reason = reason;
+        child.Process.KillAll();
+        child.Reason = $"{child.Name} did not start: {fault}";
         child.Begin(isReady: false);
-        await child.Completed.ConfigureAwait(false);
-        await child.Tail.ConfigureAwait(false);
-        string error = $"{reason}{ChildOutput.LastLines(child.Log)}";
-        return child.MayStartElsewhere ? SpawnReply.Elsewhere(node, error) : SpawnReply.Failed(node, error);
-    }
-
-    // Asked to end, it has that long.
-    private async Task EndAfterAsync(ChildProcess process, TimeSpan grace)
-    {
-        await Task.WhenAny(process.Exited, Task.Delay(grace, _stop.Token)).ConfigureAwait(false);
-        process.KillAll();
+        await ((Task)child.Completed).WaitAsync(ct).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        await child.Tail.WaitAsync(ct).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        string error = $"{child.Reason}{ChildOutput.LastLines(child.Log)}";
+        return child.MayStartElsewhere ? SpawnReply.Elsewhere(events.Node, error) : SpawnReply.Failed(events.Node, error);
     }
 }

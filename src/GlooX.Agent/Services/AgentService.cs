@@ -11,34 +11,37 @@ internal sealed class AgentService(Agent agent) : IAgentService
 
     public ValueTask<NodeInfo> InfoAsync(CancellationToken ct) => new(Reached().Describe());
 
-    public async ValueTask<NodeInfo[]> NodesAsync(CancellationToken ct) => await Reached().Board.GridAsync(ct).ConfigureAwait(false);
+    public async ValueTask<NodeInfo[]> NodesAsync(CancellationToken ct) => await Reached().Status.GridAsync(ct).ConfigureAwait(false);
 
-    public ValueTask<ProcessInfo[]> ListAsync(CancellationToken ct) => new([.. agent.Spawner.List(Reached().Url)]);
+    public ValueTask<ProcessInfo[]> ListAsync(CancellationToken ct) => new([.. Reached().Processes.List()]);
 
-    public ValueTask<SlotCount> SlotsAsync(long memoryBytes, long diskBytes, Dictionary<string, decimal> resources, int? maxPerNode, string kind, CancellationToken ct) =>
+    public ValueTask<SlotCount> SlotsAsync(
+        long memoryBytes, long diskBytes, Dictionary<string, decimal> resources, int? maxPerNode, string kind, CancellationToken ct) =>
         new(agent.Slots(Provision.FromBytes(memoryBytes, diskBytes, resources) with { MaxPerNode = maxPerNode, Kind = kind }));
 
     public async ValueTask<SpawnReply> SpawnAsync(SpawnRequest request, CancellationToken ct) => await Reached().Placement.SpawnAsync(request, ct).ConfigureAwait(false);
 
     public async ValueTask<PrepareReply> PrepareAsync(PrepareRequest request, CancellationToken ct) => await Reached().Placement.PrepareAsync(request, ct).ConfigureAwait(false);
 
-    public async ValueTask AbandonAsync(string ticket, CancellationToken ct) => await agent.Placement.AbandonAsync(ticket).ConfigureAwait(false);
+    public async ValueTask AbandonAsync(string ticket, CancellationToken ct) =>
+        await agent.Placement.AbandonAsync(ticket).ConfigureAwait(false);
 
     public ValueTask<bool> ClaimAsync(string ticket, CancellationToken ct) => new(agent.Placement.Claim(ticket));
 
-    public ValueTask<bool> KillAsync(string id, CancellationToken ct) => new(agent.Spawner.Kill(id));
+    public ValueTask<bool> KillAsync(string id, CancellationToken ct) => new(agent.Processes.Kill(id));
 
     public ValueTask<bool> StopAsync(string id, long graceMilliseconds, CancellationToken ct) =>
         graceMilliseconds >= 0 && graceMilliseconds <= SpawnedProcess.MaxGrace.TotalMilliseconds
-            ? new(agent.Spawner.Stop(id, TimeSpan.FromMilliseconds(graceMilliseconds)))
-            : throw new ArgumentOutOfRangeException(nameof(graceMilliseconds), graceMilliseconds, $"the grace must be 0 to {SpawnedProcess.MaxGrace.TotalMinutes} minutes");
+            ? new(agent.Processes.Stop(id, TimeSpan.FromMilliseconds(graceMilliseconds)))
+            : throw new ArgumentOutOfRangeException(
+                nameof(graceMilliseconds), graceMilliseconds, $"the grace must be 0 to {SpawnedProcess.MaxGrace.TotalMinutes} minutes");
 
     public async ValueTask<ProcessInfo?> FindAsync(string id, CancellationToken ct) => await Reached().Placement.FindAsync(id, ct).ConfigureAwait(false);
 
-    public ValueTask<ProcessInfo?> FindHereAsync(string id, CancellationToken ct) => new(agent.Spawner.Find(id, Reached().Url));
+    public ValueTask<ProcessInfo?> FindHereAsync(string id, CancellationToken ct) => new(Reached().Processes.Find(id));
 
     public IAsyncEnumerable<LogLine[]> LogsAsync(string id, int last, bool follow, CancellationToken ct) =>
-        (agent.Spawner.OutputOf(id) ?? throw Missing(agent, id)).ReadAsync(last, follow, ct);
+        (agent.Processes.OutputOf(id) ?? throw Missing(agent, id)).ReadAsync(last, follow, ct);
 
     public IAsyncEnumerable<ProcessEvent[]> WatchAsync(string? id, CancellationToken ct) => Reached().Watch.EverywhereAsync(id, ct);
 
@@ -58,12 +61,14 @@ internal sealed class AgentService(Agent agent) : IAgentService
     public ValueTask<AddonReply> SpreadAddonAsync(AddonRequest request, CancellationToken ct) =>
         AddonReply.OfAsync(() => Admitted().AttachAddonEverywhereAsync(request.Name, request.Source, request.ToOptions(), ct));
 
-    public ValueTask<AddonReply> WithdrawAddonAsync(string name, CancellationToken ct) => AddonReply.OfAsync(() => agent.DetachAddonEverywhereAsync(name, ct));
+    public ValueTask<AddonReply> WithdrawAddonAsync(string name, CancellationToken ct) =>
+        AddonReply.OfAsync(() => agent.DetachAddonEverywhereAsync(name, ct));
 
-    public ValueTask<AddonReply> DetachAddonAsync(string name, CancellationToken ct) => AddonReply.OfAsync(() => agent.DetachAddonAsync(name));
+    public ValueTask<AddonReply> DetachAddonAsync(string name, CancellationToken ct) =>
+        AddonReply.OfAsync(() => agent.DetachAddonAsync(name));
 
     public async ValueTask<int[]> WaitAsync(string id, CancellationToken ct) =>
-        await agent.Spawner.WaitAsync(id, ct).ConfigureAwait(false) is { } exit
+        await agent.Processes.WaitAsync(id, ct).ConfigureAwait(false) is { } exit
             ? [exit.Code, exit.Signal]
             : throw Missing(agent, id);
 

@@ -66,7 +66,8 @@ internal sealed class GridLink(Identity identity, Func<IEnumerable<string>> memb
         RpcClient client = Client(address);
         try
         {
-            ProbeReply reply = await client.As<IPeerService>(IPeerService.ServiceName).ProbeAsync(request, endpoint.Host, ct).ConfigureAwait(false);
+            ProbeReply reply = await client.As<IPeerService>(IPeerService.ServiceName).ProbeAsync(request, endpoint.Host, ct)
+                .ConfigureAwait(false);
             return reply with { ReachedFrom = (await client.OpenAsync(ct).ConfigureAwait(false)).LocalAddress?.MapToIPv4IfPossible() };
         }
         catch (RpcException e)
@@ -86,7 +87,9 @@ internal sealed class GridLink(Identity identity, Func<IEnumerable<string>> memb
     }
 
     private Known Connect(string address) =>
-        new(new RpcClient(address, new RpcClientOptions { Identity = identity, ServerRole = RpcRole.Agent, HandshakeTimeout = s_greetTimeout })) { UsedAt = time.GetTimestamp() };
+        new(new RpcClient(address,
+            new RpcClientOptions { Identity = identity, ServerRole = RpcRole.Agent,
+            HandshakeTimeout = s_greetTimeout })) { UsedAt = time.GetTimestamp() };
 
     // Looked at when one more is made, so that their number is bounded by the nodes of some minutes.
     private void DropUnused()
@@ -94,7 +97,8 @@ internal sealed class GridLink(Identity identity, Func<IEnumerable<string>> memb
         HashSet<string> present = [.. members()];
         foreach ((string address, Known known) in _clients)
         {
-            if (!present.Contains(address) && time.GetElapsedTime(Volatile.Read(ref known.UsedAt)) >= UnusedLimit && _clients.TryRemove(KeyValuePair.Create(address, known)))
+            if (!present.Contains(address) && time.GetElapsedTime(Volatile.Read(ref known.UsedAt)) >= UnusedLimit
+                && _clients.TryRemove(KeyValuePair.Create(address, known)))
             {
                 lock (_gate)
                 {

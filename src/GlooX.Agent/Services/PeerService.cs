@@ -25,7 +25,7 @@ internal sealed partial class PeerService(Agent agent, ILogger logger) : IPeerSe
             if (member.Address == node.Url)
             {
                 CheckSpeaker(member.NodeId);
-                agent.Board.Hear(node);
+                agent.Status.Hear(node);
             }
         }
 

@@ -45,6 +45,8 @@ internal sealed class StateFile : IDisposable
     private SqliteConnection _connection;
     private bool _flushes;
 
+    static StateFile() => NativeSqlite.Register();
+
     private StateFile(string path)
     {
         Path = path;

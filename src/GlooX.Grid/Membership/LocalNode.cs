@@ -9,8 +9,16 @@ internal sealed class LocalNode(GridOptions options)
     private readonly Lock _gate = new();
     private TaskCompletionSource _up = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private string? _address = options.AdvertisedAddress is { } given ? HostPort.Parse(given).ToString() : null;
+    private volatile int _port = options.Port;
     private GridState _state;
     private Engine? _engine;
+
+    /// <summary>Where this agent listens; 0: unknown yet.</summary>
+    public int Port
+    {
+        get => _port;
+        set => _port = value;
+    }
 
     public string? Address
     {
@@ -71,7 +79,7 @@ internal sealed class LocalNode(GridOptions options)
     /// <summary>Takes the host of a connection as this agent's own, when no address is known and others can use the host.</summary>
     public void AdoptHost(string? host)
     {
-        if (!string.IsNullOrEmpty(host) && HostPort.TryParse(HostPort.Of(host, options.Port).ToString(), out HostPort address))
+        if (Port != 0 && !string.IsNullOrEmpty(host) && HostPort.TryParse(HostPort.Of(host, Port).ToString(), out HostPort address))
         {
             Adopt(address.ToString());
         }

@@ -9,7 +9,10 @@ public sealed record ChannelOptions
     /// </summary>
     public int MaxEntries { get; init; } = 1_000_000;
 
-    /// <summary>Most bytes of all keys (two for each character) and values. Default 1 GiB. Held by every node; bounded as <see cref="MaxEntries"/> is.</summary>
+    /// <summary>
+    /// Most bytes of all keys (two for each character) and values. Default 1 GiB. Held by every node; bounded as <see cref="MaxEntries"/>
+    /// is.
+    /// </summary>
     public long MaxBytes { get; init; } = 1L << 30;
 
     /// <summary>Longest key, in bytes of UTF-8. Default 1,024, at most 65,536.</summary>
@@ -18,7 +21,9 @@ public sealed record ChannelOptions
     /// <summary>Largest value, in bytes as serialized. Default 1 MiB, at most 8 MiB. A large one holds up what is sent behind it.</summary>
     public int MaxValueBytes { get; init; } = 1 << 20;
 
-    /// <summary>How long entries live that are written without a time of their own. Null (default): for ever. In whole milliseconds.</summary>
+    /// <summary>
+    /// How long entries live that are written without a time of their own. Null (default): for ever. In whole milliseconds.
+    /// </summary>
     public TimeSpan? TimeToLive { get; init; }
 
     /// <summary>Whether and how the channel survives a restart of all nodes. Default <see cref="ChannelDurability.Memory"/>.</summary>
@@ -50,13 +55,18 @@ public sealed record ChannelOptions
     }
 }
 
-/// <summary>What of a channel is on disk when a node ends without warning. Nodes without <c>AgentOptions.DataFolder</c> keep it in memory whatever it says.</summary>
+/// <summary>
+/// What of a channel is on disk when a node ends without warning. Nodes without <c>AgentOptions.DataFolder</c> keep it in memory whatever
+/// it says.
+/// </summary>
 public enum ChannelDurability
 {
     /// <summary>Nothing: the state lives as long as one node does.</summary>
     Memory,
 
-    /// <summary>Each write is given to the operating system before it counts as done: it survives the end of the process, not that of the machine.</summary>
+    /// <summary>
+    /// Each write is given to the operating system before it counts as done: it survives the end of the process, not that of the machine.
+    /// </summary>
     Process,
 
     /// <summary>As <see cref="Process"/>, and flushed to the disk each second: the machine's end costs at most the last second.</summary>
@@ -66,7 +76,9 @@ public enum ChannelDurability
     EveryWrite,
 }
 
-/// <summary>Who must have applied a write before it counts as done. It is applied here in any case, and reaches all that are reachable.</summary>
+/// <summary>
+/// Who must have applied a write before it counts as done. It is applied here in any case, and reaches all that are reachable.
+/// </summary>
 public enum Acknowledgement
 {
     /// <summary>This node. The others follow, usually within a millisecond.</summary>
@@ -85,7 +97,10 @@ public enum Acknowledgement
 /// <summary>How one write is made. Immutable.</summary>
 public sealed record ChannelWriteOptions
 {
-    /// <summary>How long the entry lives, in whole milliseconds. Null (default): as <see cref="ChannelOptions.TimeToLive"/> says. Each node measures by its own clock, so clocks need not agree.</summary>
+    /// <summary>
+    /// How long the entry lives, in whole milliseconds. Null (default): as <see cref="ChannelOptions.TimeToLive"/> says. Each node measures
+    /// by its own clock, so clocks need not agree.
+    /// </summary>
     public TimeSpan? TimeToLive { get; init; }
 
     /// <summary>

@@ -26,32 +26,41 @@ internal sealed class ClientChannel<T> : IChannel<T>
     public string Name { get; }
 
     public async ValueTask<ChannelOptions> OptionsAsync(CancellationToken ct = default) =>
-        await _service.OptionsAsync(Name, ct).ConfigureAwait(false) ?? throw new ChannelException(ChannelError.NotFound, Name, "it does not exist");
+        await _service.OptionsAsync(Name, ct).ConfigureAwait(false)
+            ?? throw new ChannelException(ChannelError.NotFound, Name, "it does not exist");
 
-    public async ValueTask<int> CountAsync(CancellationToken ct = default) => (int)Check(await _service.CountAsync(Name, ct).ConfigureAwait(false)).Number;
+    public async ValueTask<int> CountAsync(CancellationToken ct = default) =>
+        (int)Check(await _service.CountAsync(Name, ct).ConfigureAwait(false)).Number;
 
     public async ValueTask SetAsync(string key, T? value, ChannelWriteOptions? options = null, CancellationToken ct = default) =>
         Check(await _service.WriteAsync(ChannelWrite.Of(Name, key, ChannelValue.Write(value), options), ct).ConfigureAwait(false));
 
-    public async ValueTask SetManyAsync(IEnumerable<KeyValuePair<string, T?>> entries, ChannelWriteOptions? options = null, CancellationToken ct = default)
+    public async ValueTask SetManyAsync(
+        IEnumerable<KeyValuePair<string, T?>> entries, ChannelWriteOptions? options = null, CancellationToken ct = default)
     {
         KeyValuePair<string, T?>[] all = [.. entries];
         byte[][] values = [.. all.Select(e => ChannelValue.Write(e.Value))];
-        Check(await _service.WriteManyAsync(ChannelWrite.Of(Name, "", null, options), [.. all.Select(e => e.Key)], values, ct).ConfigureAwait(false));
+        Check(await _service.WriteManyAsync(ChannelWrite.Of(Name, "", null, options), [.. all.Select(e => e.Key)], values, ct)
+            .ConfigureAwait(false));
     }
 
-    public async ValueTask<bool> SetIfAsync(string key, T? value, ChannelVersion expected, ChannelWriteOptions? options = null, CancellationToken ct = default) =>
-        Check(await _service.WriteAsync(ChannelWrite.Of(Name, key, ChannelValue.Write(value), options, expected), ct).ConfigureAwait(false)).Number != 0;
+    public async ValueTask<bool> SetIfAsync(
+        string key, T? value, ChannelVersion expected, ChannelWriteOptions? options = null, CancellationToken ct = default) =>
+        Check(await _service.WriteAsync(ChannelWrite.Of(Name, key, ChannelValue.Write(value), options, expected), ct)
+            .ConfigureAwait(false)).Number != 0;
 
     public async ValueTask<bool> DeleteAsync(string key, ChannelWriteOptions? options = null, CancellationToken ct = default) =>
         Check(await _service.WriteAsync(ChannelWrite.Of(Name, key, null, options), ct).ConfigureAwait(false)).Number != 0;
 
-    public async ValueTask<long> AddAsync(string key, long delta = 1, ChannelWriteOptions? options = null, CancellationToken ct = default) =>
+    public async ValueTask<long> AddAsync(
+        string key, long delta = 1, ChannelWriteOptions? options = null, CancellationToken ct = default) =>
         Check(await _service.AddAsync(ChannelWrite.Of(Name, key, null, options), delta, ct).ConfigureAwait(false)).Number;
 
-    public async ValueTask<long> SumAsync(string key, CancellationToken ct = default) => Check(await _service.GetAsync(Name, key, ct).ConfigureAwait(false)).Number;
+    public async ValueTask<long> SumAsync(string key, CancellationToken ct = default) =>
+        Check(await _service.GetAsync(Name, key, ct).ConfigureAwait(false)).Number;
 
-    public async ValueTask<T?> GetAsync(string key, CancellationToken ct = default) => (await TryGetAsync(key, ct).ConfigureAwait(false)).Value;
+    public async ValueTask<T?> GetAsync(string key, CancellationToken ct = default) =>
+        (await TryGetAsync(key, ct).ConfigureAwait(false)).Value;
 
     public async ValueTask<(bool Exists, T? Value, ChannelVersion Version)> TryGetAsync(string key, CancellationToken ct = default)
     {
@@ -99,7 +108,8 @@ internal sealed class ClientChannel<T> : IChannel<T>
         throw new ChannelException(ChannelError.NotFound, Name, $"it was removed while '{key}' was waited for");
     }
 
-    public ValueTask<IAsyncDisposable> OnSetAsync(Keys keys, Action<string, T?> handler, bool onChange = false, CancellationToken ct = default)
+    public ValueTask<IAsyncDisposable> OnSetAsync(
+        Keys keys, Action<string, T?> handler, bool onChange = false, CancellationToken ct = default)
     {
         ArgumentNullException.ThrowIfNull(handler);
         return OnSetAsync(keys, (key, value) =>
@@ -109,7 +119,8 @@ internal sealed class ClientChannel<T> : IChannel<T>
         }, onChange, ct);
     }
 
-    public ValueTask<IAsyncDisposable> OnSetAsync(Keys keys, Func<string, T?, Task> handler, bool onChange = false, CancellationToken ct = default)
+    public ValueTask<IAsyncDisposable> OnSetAsync(
+        Keys keys, Func<string, T?, Task> handler, bool onChange = false, CancellationToken ct = default)
     {
         ArgumentNullException.ThrowIfNull(handler);
         return ListenAsync(keys, onChange, change => change.IsDelete ? Task.CompletedTask : handler(change.Key, change.Value), ct);
@@ -129,7 +140,8 @@ internal sealed class ClientChannel<T> : IChannel<T>
         }, ct);
     }
 
-    private async ValueTask<IAsyncDisposable> ListenAsync(Keys keys, bool onChange, Func<ChannelChange<T>, Task> handle, CancellationToken ct)
+    private async ValueTask<IAsyncDisposable> ListenAsync(
+        Keys keys, bool onChange, Func<ChannelChange<T>, Task> handle, CancellationToken ct)
     {
         Check(await _service.CountAsync(Name, ct).ConfigureAwait(false));
         var listener = new Listener(this, keys, onChange, handle);
@@ -148,13 +160,16 @@ internal sealed class ClientChannel<T> : IChannel<T>
 
     private ChannelReply Check(ChannelReply reply) => reply.OrThrow(Name);
 
-    private static ChannelChange<T> Public(ChannelItem item) => new(item.Key, item.IsDelete, ChannelValue.Read<T>(item.Value), new ChannelVersion(item.Time, item.Node));
+    private static ChannelChange<T> Public(ChannelItem item) =>
+        new(item.Key, item.IsDelete, ChannelValue.Read<T>(item.Value), new ChannelVersion(item.Time, item.Node));
 
     /// <summary>
-    /// Follows the channel across connections and restarts of the agent. It keeps which write of each key was told last, to tell each once. A
-    /// channel that is missing after the connection was lost may be on its way, to an agent that has just started again: it is waited for.
+    /// Follows the channel across connections and restarts of the agent. It keeps which write of each key was told last, to tell each once.
+    /// A channel that is missing after the connection was lost may be on its way, to an agent that has just started again: it is waited
+    /// for.
     /// </summary>
-    private sealed class Listener(ClientChannel<T> channel, Keys keys, bool onChange, Func<ChannelChange<T>, Task> handle) : IAsyncDisposable
+    private sealed class Listener(ClientChannel<T> channel, Keys keys, bool onChange, Func<ChannelChange<T>, Task> handle)
+        : IAsyncDisposable
     {
         private readonly CancellationTokenSource _stop = new();
         private readonly TaskCompletionSource _started = new(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -267,7 +282,9 @@ internal sealed class ClientChannel<T> : IChannel<T>
         }
     }
 
-    /// <summary>What was told last of a key. Of what is there, sums of counters come without a write: they are known by their value.</summary>
+    /// <summary>
+    /// What was told last of a key. Of what is there, sums of counters come without a write: they are known by their value.
+    /// </summary>
     [StructLayout(LayoutKind.Auto)]
     private readonly record struct Told(ulong Time, ulong Node, ulong Value)
     {
@@ -275,6 +292,7 @@ internal sealed class ClientChannel<T> : IChannel<T>
 
         public static Told Of(ChannelItem item) => new(item.Time, item.Node, HashOf(item.Value));
 
-        public bool Covers(ChannelItem item) => (item.Time, item.Node) == default ? Value == HashOf(item.Value) : (Time, Node) == (item.Time, item.Node);
+        public bool Covers(ChannelItem item) =>
+            (item.Time, item.Node) == default ? Value == HashOf(item.Value) : (Time, Node) == (item.Time, item.Node);
     }
 }

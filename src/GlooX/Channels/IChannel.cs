@@ -13,7 +13,8 @@ namespace GlooX;
 /// <see cref="ChannelError.NotFound"/> until a channel of that name is created again.</para>
 /// <para>All members are thread-safe.</para>
 /// </remarks>
-/// <typeparam name="T">The type of its values. With <see cref="object"/>: null, bool, long, double, string, byte[], object[] or a dictionary.</typeparam>
+/// <typeparam name="T">The type of its values. With <see cref="object"/>: null, bool, long, double, string, byte[], object[] or a
+/// dictionary.</typeparam>
 public interface IChannel<T>
 {
     /// <summary>The channel's name.</summary>
@@ -36,17 +37,22 @@ public interface IChannel<T>
     /// <param name="value">The value.</param>
     /// <param name="options">Options of this write; those of the channel when null.</param>
     /// <param name="ct">Cancels the waiting; the write is made all the same.</param>
-    /// <returns>Completes, usually at once, when the write is made and confirmed as the options say. Waits at most 2 s for nodes that lag behind.</returns>
-    /// <exception cref="ChannelException">The key or value is not allowed, the channel is full or does not exist, the disk did not take the write, or nodes did not confirm it in time.</exception>
+    /// <returns>Completes, usually at once, when the write is made and confirmed as the options say. Waits at most 2 s for nodes that lag
+    /// behind.</returns>
+    /// <exception cref="ChannelException">The key or value is not allowed, the channel is full or does not exist, the disk did not take the
+    /// write, or nodes did not confirm it in time.</exception>
     ValueTask SetAsync(string key, T? value, ChannelWriteOptions? options = null, CancellationToken ct = default);
 
-    /// <summary>Sets many keys in their order as one message, such as all keys of a dictionary. All are checked before the first is set.</summary>
+    /// <summary>
+    /// Sets many keys in their order as one message, such as all keys of a dictionary. All are checked before the first is set.
+    /// </summary>
     /// <param name="entries">The keys and their values.</param>
     /// <param name="options">Options of these writes; those of the channel when null.</param>
     /// <param name="ct">Cancels the waiting; the writes are made all the same.</param>
     /// <returns>As <see cref="SetAsync"/>.</returns>
     /// <exception cref="ChannelException">As with <see cref="SetAsync"/>.</exception>
-    ValueTask SetManyAsync(IEnumerable<KeyValuePair<string, T?>> entries, ChannelWriteOptions? options = null, CancellationToken ct = default);
+    ValueTask SetManyAsync(
+        IEnumerable<KeyValuePair<string, T?>> entries, ChannelWriteOptions? options = null, CancellationToken ct = default);
 
     /// <summary>
     /// Sets a key if it holds the expected write on the node that is asked. Optimistic: two nodes that do so at the same moment both
@@ -59,7 +65,8 @@ public interface IChannel<T>
     /// <param name="ct">Cancels the waiting; the write is made all the same.</param>
     /// <returns>False when the key holds another write; nothing was done.</returns>
     /// <exception cref="ChannelException">As with <see cref="SetAsync"/>.</exception>
-    ValueTask<bool> SetIfAsync(string key, T? value, ChannelVersion expected, ChannelWriteOptions? options = null, CancellationToken ct = default);
+    ValueTask<bool> SetIfAsync(
+        string key, T? value, ChannelVersion expected, ChannelWriteOptions? options = null, CancellationToken ct = default);
 
     /// <summary>Deletes a key, or a counter.</summary>
     /// <param name="key">The key.</param>
@@ -75,7 +82,8 @@ public interface IChannel<T>
     /// </summary>
     /// <param name="key">The key; it may hold no other value.</param>
     /// <param name="delta">What to add; may be negative.</param>
-    /// <param name="options">Options of this write; those of the channel when null. Counters never expire: time to live and <see cref="ChannelWriteOptions.Ephemeral"/> do not count.</param>
+    /// <param name="options">Options of this write; those of the channel when null. Counters never expire: time to live and
+    /// <see cref="ChannelWriteOptions.Ephemeral"/> do not count.</param>
     /// <param name="ct">Cancels the waiting; the number is added all the same.</param>
     /// <returns>The sum as far as the node that is asked knows it.</returns>
     /// <exception cref="ChannelException">The key holds a value, or as with <see cref="SetAsync"/>.</exception>
@@ -122,11 +130,12 @@ public interface IChannel<T>
     ValueTask<IAsyncDisposable> OnSetAsync(Keys keys, Action<string, T?> handler, bool onChange = false, CancellationToken ct = default);
 
     /// <inheritdoc cref="OnSetAsync(Keys, Action{string, T}, bool, CancellationToken)"/>
-    ValueTask<IAsyncDisposable> OnSetAsync(Keys keys, Func<string, T?, Task> handler, bool onChange = false, CancellationToken ct = default);
+    ValueTask<IAsyncDisposable> OnSetAsync(
+        Keys keys, Func<string, T?, Task> handler, bool onChange = false, CancellationToken ct = default);
 
     /// <summary>
-    /// Calls a handler whenever a key is deleted: by anybody on any node, or because its time to live or its node has ended. Otherwise as
-    /// <see cref="OnSetAsync(Keys, Action{string, T}, bool, CancellationToken)"/>.
+    /// Calls a handler whenever a key is deleted: by any client on any node, or because its time to live or its node has ended. Otherwise
+    /// as <see cref="OnSetAsync(Keys, Action{string, T}, bool, CancellationToken)"/>.
     /// </summary>
     /// <param name="keys">A key, all keys, or those with a prefix.</param>
     /// <param name="handler">Receives the key.</param>
@@ -135,10 +144,13 @@ public interface IChannel<T>
     /// <exception cref="ChannelException">The channel does not exist.</exception>
     ValueTask<IAsyncDisposable> OnDeleteAsync(Keys keys, Action<string> handler, CancellationToken ct = default);
 
-    /// <summary>Everything that is there now, as sets, and then every change. Beyond 16,384 waiting changes, of each key only the last comes.</summary>
+    /// <summary>
+    /// Everything that is there now, as sets, and then every change. Beyond 16,384 waiting changes, of each key only the last comes.
+    /// </summary>
     /// <param name="keys">Which keys; default: all.</param>
     /// <param name="ct">Ends the enumeration with <see cref="OperationCanceledException"/>.</param>
-    /// <returns>The changes; each enumeration begins anew. Ends when the agent stops; a client's enumeration then throws <see cref="RpcException"/>.</returns>
+    /// <returns>The changes; each enumeration begins anew. Ends when the agent stops; a client's enumeration then throws
+    /// <see cref="RpcException"/>.</returns>
     /// <exception cref="ChannelException">The channel does not exist, or is removed meanwhile.</exception>
     IAsyncEnumerable<ChannelChange<T>> WatchAsync(Keys keys = default, CancellationToken ct = default);
 

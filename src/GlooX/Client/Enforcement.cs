@@ -10,8 +10,8 @@ public enum Enforcement
     None = 0,
 
     /// <summary>
-    /// The runtime refuses its heap more than three quarters of its memory: <see cref="OutOfMemoryException"/> inside of it. From 64 MB on, for
-    /// the runtime alone takes more than less.
+    /// The runtime refuses its heap more than three quarters of its memory: <see cref="OutOfMemoryException"/> inside of it. From 64 MB on,
+    /// for the runtime alone takes more than less.
     /// </summary>
     HeapLimit = 1,
 
@@ -21,6 +21,9 @@ public enum Enforcement
     /// <summary>The kernel gives it no more processor time than its cores.</summary>
     CpuGroup = 4,
 
-    /// <summary>The agent kills it when its folder (<see cref="ProcessOptions.TmpDir"/>) holds more than the disk that it reserved; looks every second.</summary>
+    /// <summary>
+    /// The agent kills it when its folder (<see cref="ProcessOptions.TmpDir"/>) holds more than the disk that it reserved; looks every
+    /// second.
+    /// </summary>
     DiskWatch = 8,
 }

@@ -53,7 +53,8 @@ public sealed partial class GlooXClient : IAsyncDisposable
     /// <summary>Asks whether the other side answers.</summary>
     /// <param name="ct">Cancels the operation.</param>
     /// <returns>True: it answers. False: nothing listens there, it stops, or it did not answer in time.</returns>
-    /// <exception cref="RpcException">Something answers that is not trusted, or that does not trust this client: its certificate or role says no.</exception>
+    /// <exception cref="RpcException">Something answers that is not trusted, or that does not trust this client: its certificate or role
+    /// says no.</exception>
     public async ValueTask<bool> AliveAsync(CancellationToken ct = default)
     {
         try
@@ -81,9 +82,11 @@ public sealed partial class GlooXClient : IAsyncDisposable
     /// <summary>
     /// Spawns a process on the node of the grid that has the most room. Its files travel: the node needs neither them nor an SDK.
     /// </summary>
-    /// <param name="className">A class that derives from <see cref="Worker"/>, with or without its namespace; for an executable, any name for the process.</param>
+    /// <param name="className">A class that derives from <see cref="Worker"/>, with or without its namespace; for an executable, any name
+    /// for the process.</param>
     /// <param name="path">
-    /// A <c>.cs</c> file or a <c>.csproj</c>, built here when it has changed; a <c>.dll</c>; a folder; or an executable. See <c>docs/bundles.md</c>.
+    /// A <c>.cs</c> file or a <c>.csproj</c>, built here when it has changed; a <c>.dll</c>; a folder; or an executable. See
+    /// <c>docs/bundles.md</c>.
     /// </param>
     /// <param name="options">Null: the defaults.</param>
     /// <param name="ct">Cancels the operation; a process that was starting is killed.</param>
@@ -110,15 +113,19 @@ public sealed partial class GlooXClient : IAsyncDisposable
     public Task<SpawnedProcess> SpawnAsync(string path, SpawnOptions? options = null, CancellationToken ct = default) =>
         SpawnNamedAsync(null, path, options, ct);
 
-    /// <summary>Runs a program to its end on the node that has the most room; its two outputs go to those of this process, line by line.</summary>
-    /// <param name="executable">A file or folder as for a spawn, which travels; or, where there is none of that name, a command that the nodes have.</param>
+    /// <summary>
+    /// Runs a program to its end on the node that has the most room; its two outputs go to those of this process, line by line.
+    /// </summary>
+    /// <param name="executable">A file or folder as for a spawn, which travels; or, without a file of that name, a command that the
+    /// nodes have.</param>
     /// <param name="arguments">Its arguments; they show in the node's process list.</param>
     /// <returns>How it ended.</returns>
     /// <exception cref="SpawnException">It could not be started, or it is a class, which does not end by itself.</exception>
     /// <exception cref="RpcException">The agent does not answer, or its node went away.</exception>
     /// <example><code>ExitStatus end = await client.RunAsync("wc", "-l", "/var/log/messages");</code></example>
     public Task<ExitStatus> RunAsync(string executable, params string[] arguments) =>
-        RunAsync(executable, arguments, static line => (line.Stream == OutputStream.Error ? Console.Error : Console.Out).WriteLine(line.Text));
+        RunAsync(executable, arguments, static line => (line.Stream == OutputStream.Error ? Console.Error : Console.Out)
+            .WriteLine(line.Text));
 
     /// <summary>Runs a program to its end; a callback receives each line that it writes.</summary>
     /// <param name="executable">What to run.</param>
@@ -131,13 +138,15 @@ public sealed partial class GlooXClient : IAsyncDisposable
     /// <exception cref="ArgumentException">The options have a command.</exception>
     /// <exception cref="RpcException">The agent does not answer, or its node went away.</exception>
     public async Task<ExitStatus> RunAsync(
-        string executable, IReadOnlyList<string> arguments, Action<LogLine> output, SpawnOptions? options = null, CancellationToken ct = default)
+        string executable, IReadOnlyList<string> arguments, Action<LogLine> output, SpawnOptions? options = null,
+            CancellationToken ct = default)
     {
         ArgumentNullException.ThrowIfNull(arguments);
         ArgumentNullException.ThrowIfNull(output);
         if (options is { Command.Count: > 0 })
         {
-            throw new ArgumentException("the program to run and its arguments are given already: leave SpawnOptions.Command empty", nameof(options));
+            throw new ArgumentException(
+                "the program to run and its arguments are given already: leave SpawnOptions.Command empty", nameof(options));
         }
 
         SpawnedProcess process = await SpawnNamedAsync(null, executable, options, ct, arguments).ConfigureAwait(false);
@@ -182,11 +191,12 @@ public sealed partial class GlooXClient : IAsyncDisposable
         }
         catch (Exception e) when (e is RpcException or OperationCanceledException)
         {
-            // its node is gone, and it with it; or the node answers no more: whoever waits is told what happened before
+            // the node is gone, with the process, or does not answer: the caller is told what happened before
         }
     }
 
-    private async Task<SpawnedProcess> SpawnNamedAsync(string? name, string path, SpawnOptions? options, CancellationToken ct, IReadOnlyList<string>? arguments = null)
+    private async Task<SpawnedProcess> SpawnNamedAsync(
+        string? name, string path, SpawnOptions? options, CancellationToken ct, IReadOnlyList<string>? arguments = null)
     {
         ArgumentNullException.ThrowIfNull(path);
         options ??= new SpawnOptions();
@@ -201,15 +211,19 @@ public sealed partial class GlooXClient : IAsyncDisposable
             : await Payload.PrepareProgramAsync(path, arguments, options, ct).ConfigureAwait(false);
         if (payload.Command.Length == 0 && options.Ready != ReadyWhen.Started)
         {
-            throw new SpawnException($"{payload.Name} is a class, which is ready when its OnStartedAsync is over: leave SpawnOptions.Ready out");
+            throw new SpawnException(
+                $"{payload.Name} is a class, which is ready when its OnStartedAsync is over: leave SpawnOptions.Ready out");
         }
 
         Provision need = options.Provision ?? payload.Provision ?? Provision.None;
         var process = new ProcessOptions
         {
-            Url = options.Url ?? "", ParentUrl = options.ParentUrl ?? "", Daemonize = options.Daemonize, KeepTmpDir = options.KeepTmpDir, Values = options.Values,
+            Url = options.Url ?? "", ParentUrl = options.ParentUrl ?? "", Daemonize = options.Daemonize, KeepTmpDir = options.KeepTmpDir,
+            Values = options.Values,
         };
-        var request = new SpawnRequest(payload.Assembly, payload.Name, need.MemoryBytes, need.DiskBytes, options.Strategy, process, (int)options.StartTimeout.TotalMilliseconds, options.AllowSpawn)
+        var request = new SpawnRequest(
+            payload.Assembly, payload.Name, need.MemoryBytes, need.DiskBytes, options.Strategy, process,
+            (int)options.StartTimeout.TotalMilliseconds, options.AllowSpawn)
         {
             Resources = new(need.Amounts, StringComparer.Ordinal),
             MaxPerNode = need.MaxPerNode,
@@ -316,10 +330,14 @@ public sealed partial class GlooXClient : IAsyncDisposable
     public ValueTask<SlotCount> SlotsAsync(Provision provision, CancellationToken ct = default)
     {
         ArgumentNullException.ThrowIfNull(provision);
-        return _agent.SlotsAsync(provision.MemoryBytes, provision.DiskBytes, new(provision.Amounts, StringComparer.Ordinal), provision.MaxPerNode, provision.Kind, ct);
+        return _agent.SlotsAsync(
+            provision.MemoryBytes, provision.DiskBytes, new(provision.Amounts, StringComparer.Ordinal), provision.MaxPerNode,
+            provision.Kind, ct);
     }
 
-    /// <summary>Overload for a class that is not loaded here: its provision is read from its file, and no code of the file is run.</summary>
+    /// <summary>
+    /// Overload for a class that is not loaded here: its provision is read from its file, and no code of the file is run.
+    /// </summary>
     /// <param name="className">A class that derives from <see cref="Worker"/>, with or without its namespace.</param>
     /// <param name="path">A <c>.cs</c> file, built on first use, or a <c>.dll</c>.</param>
     /// <param name="ct">Cancels the operation.</param>
@@ -358,17 +376,20 @@ public sealed partial class GlooXClient : IAsyncDisposable
     }
 
     /// <summary>
-    /// What happens to processes from now on: of one until it has ended for good, or of all on the nodes that are reachable, those that join or come
-    /// back too. The first word of each node is <see cref="ProcessEventKind.Watching"/>: what happens there after it is told.
+    /// What happens to processes from now on: of one until it has ended for good, or of all on the nodes that are reachable, those that
+    /// join or come back too. The first word of each node is <see cref="ProcessEventKind.Watching"/>: what happens there after it is told.
     /// </summary>
     /// <param name="id">Of this process alone, wherever it runs; one that has ended is told of at once. Null (default): of all.</param>
     /// <param name="ct">Ends the stream.</param>
     /// <returns>
     /// The events, those of a node in order. A watcher for which more than 1,024 events wait loses the oldest of them; their number is in
-    /// <see cref="ProcessEvent.Missed"/> of the next. A slow watcher never delays others. The stream ends also when the asked agent stops in order.
+    /// <see cref="ProcessEvent.Missed"/> of the next. A slow watcher never delays others. The stream ends also when the asked agent stops
+    /// in order.
     /// </returns>
-    /// <exception cref="RpcException">The agent does not answer or goes away, the other side is not an agent, or no node that answers knows such a process.</exception>
-    public async IAsyncEnumerable<ProcessEvent> WatchProcessesAsync(string? id = null, [EnumeratorCancellation] CancellationToken ct = default)
+    /// <exception cref="RpcException">The agent does not answer or goes away, the other side is not an agent, or no node that answers knows
+    /// such a process.</exception>
+    public async IAsyncEnumerable<ProcessEvent> WatchProcessesAsync(
+        string? id = null, [EnumeratorCancellation] CancellationToken ct = default)
     {
         await foreach (ProcessEvent[] some in _agent.WatchAsync(id, ct).ConfigureAwait(false))
         {
@@ -394,10 +415,13 @@ public sealed partial class GlooXClient : IAsyncDisposable
         return await _nodes.AskAsync(process.Node, a => a.KillAsync(id, ct)).ConfigureAwait(false);
     }
 
-    /// <summary>Has certificates refused by the whole grid from now on, although they are valid, and the connections ended that were made with them.</summary>
+    /// <summary>
+    /// Has certificates refused by the whole grid from now on, although they are valid, and the connections ended that were made with them.
+    /// </summary>
     /// <param name="serials">Serial numbers in hexadecimal, as <c>gloox certs</c> shows them.</param>
     /// <param name="ct">Cancels the operation.</param>
-    /// <returns>Completes when the agent has revoked them; the others hear of it within seconds, or as soon as they are reachable.</returns>
+    /// <returns>Completes when the agent has revoked them; the others hear of it within seconds, or as soon as they are
+    /// reachable.</returns>
     /// <exception cref="RpcException">The agent does not answer, or one is no serial number.</exception>
     public async Task RevokeAsync(IEnumerable<string> serials, CancellationToken ct = default)
     {
@@ -409,7 +433,8 @@ public sealed partial class GlooXClient : IAsyncDisposable
     /// <param name="ct">Cancels the operation.</param>
     /// <returns>Their names.</returns>
     /// <exception cref="RpcException">The node does not answer.</exception>
-    public async Task<IReadOnlyList<string>> AddonsAsync(CancellationToken ct = default) => await _agent.AddonsAsync(ct).ConfigureAwait(false);
+    public async Task<IReadOnlyList<string>> AddonsAsync(CancellationToken ct = default) =>
+        await _agent.AddonsAsync(ct).ConfigureAwait(false);
 
     /// <summary>Has the node load an add-on, in a context of its own.</summary>
     /// <param name="name">The name by which it is called.</param>
@@ -429,9 +454,10 @@ public sealed partial class GlooXClient : IAsyncDisposable
     /// <param name="name">Its name.</param>
     /// <param name="ct">Cancels the operation.</param>
     /// <returns>Completes when it has ended.</returns>
-    /// <exception cref="AddonException">There is none of that name.</exception>
+    /// <exception cref="AddonException">There is no add-on of that name.</exception>
     /// <exception cref="RpcException">The node does not answer.</exception>
-    public async Task DetachAddonAsync(string name, CancellationToken ct = default) => (await _agent.DetachAddonAsync(name, ct).ConfigureAwait(false)).Check();
+    public async Task DetachAddonAsync(string name, CancellationToken ct = default) =>
+        (await _agent.DetachAddonAsync(name, ct).ConfigureAwait(false)).Check();
 
     /// <summary>Has all nodes of the grid load an add-on, those that join later too: its code travels from the agent's machine.</summary>
     /// <param name="name">The name by which it is called.</param>
@@ -441,7 +467,8 @@ public sealed partial class GlooXClient : IAsyncDisposable
     /// <returns>Completes when all reachable nodes have it.</returns>
     /// <exception cref="AddonException">It cannot be attached, or a node does not have it after a minute.</exception>
     /// <exception cref="RpcException">The agent does not answer, or the other side is not an agent.</exception>
-    public async Task AttachAddonEverywhereAsync(string name, AddonSource source, AddonOptions? options = null, CancellationToken ct = default)
+    public async Task AttachAddonEverywhereAsync(
+        string name, AddonSource source, AddonOptions? options = null, CancellationToken ct = default)
     {
         await RequireAgentAsync(ct).ConfigureAwait(false);
         (await _agent.SpreadAddonAsync(AddonRequest.Of(name, source, options), ct).ConfigureAwait(false)).Check();
@@ -451,14 +478,15 @@ public sealed partial class GlooXClient : IAsyncDisposable
     /// <param name="name">Its name.</param>
     /// <param name="ct">Cancels the wait.</param>
     /// <returns>Completes when no reachable node has it any more.</returns>
-    /// <exception cref="AddonException">There is none of that name on all nodes, or a node still has it after a minute.</exception>
+    /// <exception cref="AddonException">There is no add-on of that name on all nodes, or a node still has it after a minute.</exception>
     /// <exception cref="RpcException">The agent does not answer.</exception>
-    public async Task DetachAddonEverywhereAsync(string name, CancellationToken ct = default) => (await _agent.WithdrawAddonAsync(name, ct).ConfigureAwait(false)).Check();
+    public async Task DetachAddonEverywhereAsync(string name, CancellationToken ct = default) =>
+        (await _agent.WithdrawAddonAsync(name, ct).ConfigureAwait(false)).Check();
 
     /// <summary>Calls an add-on that is a delegate, or a method of another.</summary>
     /// <typeparam name="T">What it returns; with <see cref="object"/> whatever comes.</typeparam>
     /// <param name="name">Its name, or <c>name/method</c>.</param>
-    /// <param name="arguments">Its arguments. A <see cref="CancellationToken"/> at the end is none of them: it cancels the call.</param>
+    /// <param name="arguments">Its arguments. A <see cref="CancellationToken"/> at the end is not sent: it cancels the call.</param>
     /// <returns>The result.</returns>
     /// <exception cref="ArgumentException">A <see cref="CancellationToken"/> is among the arguments, and not at the end.</exception>
     /// <exception cref="RpcException">The call failed; <see cref="RpcError.ServiceNotFound"/>: there is no such add-on.</exception>
@@ -468,7 +496,8 @@ public sealed partial class GlooXClient : IAsyncDisposable
     /// <param name="name">Its name, or <c>name/method</c>.</param>
     /// <param name="arguments">Its arguments.</param>
     /// <param name="ct">Cancels the operation.</param>
-    public ValueTask<T?> CallAddonAsync<T>(string name, object?[] arguments, CancellationToken ct) => _rpc.CallAsync<T>(MethodOfAddon(name), arguments, ct);
+    public ValueTask<T?> CallAddonAsync<T>(string name, object?[] arguments, CancellationToken ct) =>
+        _rpc.CallAsync<T>(MethodOfAddon(name), arguments, ct);
 
     /// <summary>An add-on as a contract.</summary>
     /// <typeparam name="T">An interface with <see cref="RpcServiceAttribute"/>.</typeparam>
@@ -481,7 +510,8 @@ public sealed partial class GlooXClient : IAsyncDisposable
     /// <param name="ct">Cancels the operation.</param>
     /// <returns>The names, as far as the agent has heard.</returns>
     /// <exception cref="RpcException">The agent does not answer, or the other side is not an agent.</exception>
-    public async Task<IReadOnlyList<string>> ChannelsAsync(CancellationToken ct = default) => await _channels.NamesAsync(ct).ConfigureAwait(false);
+    public async Task<IReadOnlyList<string>> ChannelsAsync(CancellationToken ct = default) =>
+        await _channels.NamesAsync(ct).ConfigureAwait(false);
 
     /// <summary>Creates a channel in the whole grid; does nothing if it exists.</summary>
     /// <param name="name">Its name: 1 to 1,024 bytes of UTF-8.</param>
@@ -540,7 +570,8 @@ public sealed partial class GlooXClient : IAsyncDisposable
         RpcPeer peer = await _rpc.OpenAsync(ct).ConfigureAwait(false);
         if (!peer.Roles.HasFlag(RpcRole.Agent))
         {
-            throw new RpcException(RpcError.Tls, $"{Url} is no agent: its certificate '{peer.Subject}' has the role {peer.Roles.ToString().ToLowerInvariant()}") { Url = Url };
+            throw new RpcException(
+                RpcError.Tls, $"{Url} is no agent: its certificate '{peer.Subject}' has the role {peer.Roles.ToString().ToLowerInvariant()}") { Url = Url };
         }
     }
 

@@ -3,8 +3,8 @@ using GlooX.Contracts;
 namespace GlooX.Client;
 
 /// <summary>
-/// The connections of one client: one to each node, which all that the client and its processes ask of that node share. A connection is closed when the
-/// last of those that use it lets it go. Thread-safe.
+/// The connections of one client: one to each node, which all that the client and its processes ask of that node share. A connection is
+/// closed when the last of those that use it lets it go. Thread-safe.
 /// </summary>
 internal sealed class NodeConnections(RpcClientOptions? options)
 {

@@ -14,15 +14,20 @@ namespace GlooX;
 /// <param name="Weight">How much it is preferred over others: 2 counts its room twice.</param>
 /// <param name="Peers">The other members of its grid, as it sees them.</param>
 public sealed record NodeInfo(
-    string Url, string NodeId, string Machine, int Pid, int Cores, long FreeMemoryBytes, long FreeDiskBytes, double Utilization, double Weight, string[] Peers)
+    string Url, string NodeId, string Machine, int Pid, int Cores, long FreeMemoryBytes, long FreeDiskBytes, double Utilization,
+        double Weight, string[] Peers)
 {
     /// <summary>Whether the agent takes processes.</summary>
     public NodeState State { get; init; } = NodeState.Ready;
 
-    /// <summary>Cores and other named resources that a new process could be promised; one of which nothing is left is there with 0.</summary>
+    /// <summary>
+    /// Cores and other named resources that a new process could be promised; one of which nothing is left is there with 0.
+    /// </summary>
     public Dictionary<string, decimal> FreeResources { get; init; } = [];
 
-    /// <summary>How many more processes it takes, whatever they need; <see cref="int.MaxValue"/> (default) where nothing limits their number.</summary>
+    /// <summary>
+    /// How many more processes it takes, whatever they need; <see cref="int.MaxValue"/> (default) where nothing limits their number.
+    /// </summary>
     public int FreeSlots { get; init; } = int.MaxValue;
 }
 

@@ -3,7 +3,10 @@ namespace GlooX;
 /// <summary>What happened to a process, or to the line to its node.</summary>
 public enum ProcessEventKind
 {
-    /// <summary>The node is watched from now on; what happened there before is not told. It comes first, and again when the node was lost and came back.</summary>
+    /// <summary>
+    /// The node is watched from now on; what happened there before is not told. It comes first, and again when the node was lost and came
+    /// back.
+    /// </summary>
     Watching,
 
     /// <summary>The node is not reached any more: what happens there is not told.</summary>

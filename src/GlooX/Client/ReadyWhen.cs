@@ -1,8 +1,8 @@
 namespace GlooX;
 
 /// <summary>
-/// When an executable counts as ready, so that its spawn returns. One that is not ready within <see cref="SpawnOptions.StartTimeout"/>, or ends
-/// before, fails the spawn and is killed with all that it started. Immutable.
+/// When an executable counts as ready, so that its spawn returns. One that is not ready within <see cref="SpawnOptions.StartTimeout"/>, or
+/// ends before, fails the spawn and is killed with all that it started. Immutable.
 /// </summary>
 public sealed record ReadyWhen
 {

@@ -5,8 +5,8 @@ using System.Runtime.CompilerServices;
 namespace GlooX;
 
 /// <summary>
-/// A process of the grid. Disposing closes the line to it; it does not end the process. All members are safe for concurrent use. When its node
-/// is gone, calls fail with <see cref="RpcException"/>; if it daemonized, it may run all the same.
+/// A process of the grid. Disposing closes the line to it; it does not end the process. All members are safe for concurrent use. When its
+/// node is gone, calls fail with <see cref="RpcException"/>; if it daemonized, it may run all the same.
 /// </summary>
 public sealed class SpawnedProcess : IAsyncDisposable
 {
@@ -31,7 +31,9 @@ public sealed class SpawnedProcess : IAsyncDisposable
     /// <summary>Names the process in its grid.</summary>
     public string Id { get; }
 
-    /// <summary>Its process id, on its node's machine, when this was made; a restart gives it another, see <see cref="InfoAsync"/>.</summary>
+    /// <summary>
+    /// Its process id, on its node's machine, when this was made; a restart gives it another, see <see cref="InfoAsync"/>.
+    /// </summary>
     public int Pid { get; }
 
     /// <summary>The agent that runs it, as <c>host:port</c>.</summary>
@@ -43,16 +45,18 @@ public sealed class SpawnedProcess : IAsyncDisposable
     /// <summary>When it was spawned, by its node's clock.</summary>
     public DateTimeOffset Started { get; }
 
-    /// <summary>Its own folder, on its node's machine: it goes with the process, unless <see cref="SpawnOptions.KeepTmpDir"/> was set.</summary>
+    /// <summary>
+    /// Its own folder, on its node's machine: it goes with the process, unless <see cref="SpawnOptions.KeepTmpDir"/> was set.
+    /// </summary>
     public string TmpDir { get; }
 
     /// <summary>
-    /// How it ends for good: a restart does not complete this. The first look begins to watch; it fails with <see cref="RpcException"/> when the node goes away first, and is cancelled when
-    /// this is disposed.
+    /// How it ends for good: a restart does not complete this. The first look begins to watch; it fails with <see cref="RpcException"/>
+    /// when the node goes away first, and is cancelled when this is disposed.
     /// </summary>
     public Task<ExitStatus> Exited => _exited.Value;
 
-    /// <summary>What it does, as far as <see cref="Exited"/> knows; asks nobody. See <see cref="InfoAsync"/>.</summary>
+    /// <summary>The state of the process, as far as <see cref="Exited"/> knows, without a call. See <see cref="InfoAsync"/>.</summary>
     public ProcessState State => Exited switch
     {
         { IsCompletedSuccessfully: true } => ProcessState.Exited,
@@ -90,10 +94,14 @@ public sealed class SpawnedProcess : IAsyncDisposable
         return await WaitForExitAsync(ct).ConfigureAwait(false);
     }
 
-    /// <summary>Asks the process and all that it started to end for good (SIGTERM), and kills them if it still runs after the grace; its node sees to it.</summary>
+    /// <summary>
+    /// Asks the process and all that it started to end for good (SIGTERM), and kills them if it still runs after the grace; its node sees
+    /// to it.
+    /// </summary>
     /// <param name="grace">0 to 10 minutes.</param>
     /// <param name="ct">Cancels the wait; the process is ended all the same.</param>
-    /// <returns>How it ended; a class that is asked closes its port, lets calls in flight finish for two seconds, and ends with code 143.</returns>
+    /// <returns>How it ended; a class that is asked closes its port, lets calls in flight finish for two seconds, and ends with code
+    /// 143.</returns>
     /// <exception cref="ArgumentOutOfRangeException">`grace` is out of its range.</exception>
     /// <exception cref="RpcException">The node does not answer, or knows no such process.</exception>
     public async Task<ExitStatus> KillAsync(TimeSpan grace, CancellationToken ct = default)
@@ -117,14 +125,18 @@ public sealed class SpawnedProcess : IAsyncDisposable
         return new ExitStatus(exit[0], exit[1]);
     }
 
-    /// <summary>What the process wrote, on both outputs, and what it writes. Its node keeps it for five minutes after its end; see <c>docs/spawning.md</c>.</summary>
+    /// <summary>
+    /// What the process wrote, on both outputs, and what it writes. Its node keeps it for five minutes after its end; see
+    /// <c>docs/spawning.md</c>.
+    /// </summary>
     /// <param name="last">How many lines of what it wrote before; null (default): all that is kept; 0: none.</param>
     /// <param name="follow">Whether to go on until it has ended.</param>
     /// <param name="ct">Ends the stream.</param>
     /// <returns>The lines; those of one output in order, those of both by when they were seen.</returns>
     /// <exception cref="ArgumentOutOfRangeException">Less than no lines are asked for.</exception>
     /// <exception cref="RpcException">The node does not answer, goes away, or knows no such process.</exception>
-    public async IAsyncEnumerable<LogLine> LogsAsync(int? last = null, bool follow = false, [EnumeratorCancellation] CancellationToken ct = default)
+    public async IAsyncEnumerable<LogLine> LogsAsync(
+        int? last = null, bool follow = false, [EnumeratorCancellation] CancellationToken ct = default)
     {
         if (last < 0)
         {

@@ -25,7 +25,9 @@ internal interface IAgentService
 
     /// <summary>How many processes of a kind this node has room for.</summary>
     [Rpc("slots")]
-    ValueTask<SlotCount> SlotsAsync(long memoryBytes, long diskBytes, Dictionary<string, decimal> resources, int? maxPerNode, string kind, CancellationToken ct = default);
+    ValueTask<SlotCount> SlotsAsync(
+        long memoryBytes, long diskBytes, Dictionary<string, decimal> resources, int? maxPerNode, string kind,
+        CancellationToken ct = default);
 
     /// <summary>Spawns on the node of the grid with the most room.</summary>
     [Rpc("spawn", TimeoutMilliseconds = 600_000)]
@@ -35,7 +37,9 @@ internal interface IAgentService
     [Rpc("prepare", TimeoutMilliseconds = 600_000)]
     ValueTask<PrepareReply> PrepareAsync(PrepareRequest request, CancellationToken ct = default);
 
-    /// <summary>The caller of a spawn has its answer and keeps the process; false: the process was ended, as nobody had claimed it in time.</summary>
+    /// <summary>
+    /// The caller of a spawn has its answer and keeps the process; false: the process was ended, as it was not claimed in time.
+    /// </summary>
     [Rpc("claim", Idempotent = true)]
     ValueTask<bool> ClaimAsync(string ticket, CancellationToken ct = default);
 
@@ -43,15 +47,15 @@ internal interface IAgentService
     [Rpc("abandon")]
     ValueTask AbandonAsync(string ticket, CancellationToken ct = default);
 
-    /// <summary>Kills a process of this node; false: there is none.</summary>
+    /// <summary>Kills a process of this node; false: there is no such process.</summary>
     [Rpc("kill")]
     ValueTask<bool> KillAsync(string id, CancellationToken ct = default);
 
-    /// <summary>Asks a process of this node to end, and kills it after the grace; false: there is none.</summary>
+    /// <summary>Asks a process of this node to end, and kills it after the grace; false: there is no such process.</summary>
     [Rpc("stop")]
     ValueTask<bool> StopAsync(string id, long graceMilliseconds, CancellationToken ct = default);
 
-    /// <summary>A process of the grid, also one that has ended not long ago; null: there is none.</summary>
+    /// <summary>A process of the grid, also one that has ended not long ago; null: there is no such process.</summary>
     [Rpc("find")]
     ValueTask<ProcessInfo?> FindAsync(string id, CancellationToken ct = default);
 

@@ -1,6 +1,8 @@
 namespace GlooX.Contracts;
 
-/// <summary>The service named <c>channels</c> of every agent: messages between nodes, and everything for clients. Values travel as they are kept.</summary>
+/// <summary>
+/// The service named <c>channels</c> of every agent: messages between nodes, and everything for clients. Values travel as they are kept.
+/// </summary>
 [RpcService]
 internal interface IChannelService
 {
@@ -55,7 +57,9 @@ internal interface IChannelService
 /// <param name="Expected">Whether only over one write.</param>
 /// <param name="Time">Of that write.</param>
 /// <param name="Node">Of that write.</param>
-internal sealed record ChannelWrite(string Channel, string Key, byte[]? Value, long TimeToLive, bool Ephemeral, int Acknowledge, long Timeout, bool Expected, ulong Time, ulong Node)
+internal sealed record ChannelWrite(
+    string Channel, string Key, byte[]? Value, long TimeToLive, bool Ephemeral, int Acknowledge, long Timeout, bool Expected, ulong Time,
+    ulong Node)
 {
     public ChannelWriteOptions Options => new()
     {
@@ -69,7 +73,8 @@ internal sealed record ChannelWrite(string Channel, string Key, byte[]? Value, l
     {
         options ??= ChannelWriteOptions.Default;
         return new ChannelWrite(
-            channel, key, value, (long)(options.TimeToLive?.TotalMilliseconds ?? 0), options.Ephemeral, options.Acknowledge is { } level ? (int)level : -1,
+            channel, key, value, (long)(options.TimeToLive?.TotalMilliseconds ?? 0), options.Ephemeral, options.Acknowledge is { } level
+                ? (int)level : -1,
             (long)options.Timeout.TotalMilliseconds, expected is not null, expected?.Time ?? 0, expected?.Node ?? 0);
     }
 }
@@ -81,7 +86,8 @@ internal sealed record ChannelWrite(string Channel, string Key, byte[]? Value, l
 /// <param name="Value">A value.</param>
 /// <param name="Time">Of its version.</param>
 /// <param name="Node">Of its version.</param>
-internal sealed record ChannelReply(int Error = -1, string Message = "", long Number = 0, byte[]? Value = null, ulong Time = 0, ulong Node = 0)
+internal sealed record ChannelReply(
+    int Error = -1, string Message = "", long Number = 0, byte[]? Value = null, ulong Time = 0, ulong Node = 0)
 {
     public ChannelReply OrThrow(string channel) => Error < 0 ? this : throw new ChannelException((ChannelError)Error, channel, Message);
 }

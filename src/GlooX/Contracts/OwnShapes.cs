@@ -19,7 +19,7 @@ namespace GlooX.Contracts;
 [GenerateShapeFor(typeof(LogLine[]))]
 internal sealed partial class OwnShapes
 {
-#pragma warning disable CA2255 // it must be there before the first message, whoever sends it
+#pragma warning disable CA2255 // it must be there before the first message
     [System.Runtime.CompilerServices.ModuleInitializer]
     internal static void Register() => RpcRegistry.AddShapes(static () => TypeShapeResolver.Resolve<SpawnRequest, OwnShapes>().Provider);
 #pragma warning restore CA2255

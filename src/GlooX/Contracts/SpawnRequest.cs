@@ -1,7 +1,9 @@
 namespace GlooX.Contracts;
 
 /// <summary>What is asked of an agent.</summary>
-internal sealed record SpawnRequest(string Assembly, string Class, long MemoryBytes, long DiskBytes, PlacementStrategy Strategy, ProcessOptions Options, int StartTimeoutMilliseconds, bool AllowSpawn)
+internal sealed record SpawnRequest(
+    string Assembly, string Class, long MemoryBytes, long DiskBytes, PlacementStrategy Strategy, ProcessOptions Options,
+    int StartTimeoutMilliseconds, bool AllowSpawn)
 {
     private const string Reserved = "GLOOX_";
 
@@ -44,8 +46,12 @@ internal sealed record SpawnRequest(string Assembly, string Class, long MemoryBy
     /// <summary>As whom it runs; empty: as its agent's user.</summary>
     public string User { get; init; } = "";
 
-    /// <summary>Whether a host that runs already will not do: variables that the system or the runtime read at the start come too late for it.</summary>
-    public bool NeedsColdHost => Options.KeepTmpDir || User.Length > 0 || Environment.Keys.Any(static n => n.StartsWith("DOTNET_", StringComparison.Ordinal) || n.StartsWith("LD_", StringComparison.Ordinal));
+    /// <summary>
+    /// Whether a host that runs already will not do: variables that the system or the runtime read at the start come too late for it.
+    /// </summary>
+    public bool NeedsColdHost => Options.KeepTmpDir || User.Length > 0
+        || Environment.Keys.Any(
+        static n => n.StartsWith("DOTNET_", StringComparison.Ordinal) || n.StartsWith("LD_", StringComparison.Ordinal));
 
     public Provision Need() => Provision.FromBytes(MemoryBytes, DiskBytes, Resources) with { MaxPerNode = MaxPerNode, Kind = Kind };
 
@@ -53,15 +59,20 @@ internal sealed record SpawnRequest(string Assembly, string Class, long MemoryBy
     public string? Fault() => FaultOf(Strategy, TimeSpan.FromMilliseconds(StartTimeoutMilliseconds), Restart, Environment);
 
     /// <summary>The one check of what a spawn asks for: the caller makes it before anything is sent, the node again.</summary>
-    public static string? FaultOf(PlacementStrategy strategy, TimeSpan startTimeout, RestartPolicy restart, IReadOnlyDictionary<string, string> environment) =>
-        !Enum.IsDefined(strategy) ? $"there is no placement strategy {strategy}; there are {string.Join(", ", Enum.GetNames<PlacementStrategy>())}"
-        : startTimeout <= TimeSpan.Zero || startTimeout > SpawnOptions.MaxStartTimeout ? $"the start timeout must be more than 0 and at most {SpawnOptions.MaxStartTimeout.TotalMinutes} minutes"
+    public static string? FaultOf(
+        PlacementStrategy strategy, TimeSpan startTimeout, RestartPolicy restart, IReadOnlyDictionary<string, string> environment) =>
+        !Enum.IsDefined(strategy)
+            ? $"there is no placement strategy {strategy}; there are {string.Join(", ", Enum.GetNames<PlacementStrategy>())}"
+        : startTimeout <= TimeSpan.Zero || startTimeout > SpawnOptions.MaxStartTimeout
+            ? $"the start timeout must be more than 0 and at most {SpawnOptions.MaxStartTimeout.TotalMinutes} minutes"
         : restart.Fault() ?? environment.Select(static v => FaultOf(v.Key, v.Value)).FirstOrDefault(static f => f is not null);
 
     /// <summary>Why a process cannot have a variable; null: it can.</summary>
     private static string? FaultOf(string name, string? value) =>
-        name.Length == 0 || name.Contains('=') || name.Contains('\0') || value is null || value.Contains('\0') ? $"'{name}' is no name of a variable, or its value cannot be one"
-        : name.StartsWith(Reserved, StringComparison.Ordinal) ? $"the variable '{name}' is GlooX's own: choose a name that does not begin with {Reserved}"
+        name.Length == 0 || name.Contains('=') || name.Contains('\0') || value is null || value.Contains('\0')
+            ? $"'{name}' is no name of a variable, or its value cannot be one"
+        : name.StartsWith(Reserved, StringComparison.Ordinal)
+            ? $"the variable '{name}' is GlooX's own: choose a name that does not begin with {Reserved}"
         : null;
 }
 
@@ -71,14 +82,16 @@ internal enum SpawnOutcome
     /// <summary>The process runs and is ready.</summary>
     Started,
 
-    /// <summary>This node cannot start it now; another node may be able to: no room, draining, a full disk, a port in use, a missing command.</summary>
+    /// <summary>
+    /// This node cannot start it now; another node may be able to: no room, draining, a full disk, a port in use, a missing command.
+    /// </summary>
     TryElsewhere,
 
     /// <summary>It would fail on every node.</summary>
     Fatal,
 }
 
-/// <summary>The process that a spawn has led to, or the reason why there is none.</summary>
+/// <summary>The process that a spawn has led to, or why the spawn failed.</summary>
 internal sealed record SpawnReply(string Id, int Pid, string Node, string Url, string Error, SpawnOutcome Outcome)
 {
     /// <summary>The agent does not have the bundle: send it, and ask again.</summary>

@@ -15,15 +15,16 @@ internal static class AssemblyFiles
 
     // What every agent has beside it: the closure of GlooX.Agent, or, in an application that only calls, of GlooX.
     private static readonly Lazy<FrozenSet<string>> s_provided = new(() => typeof(Worker).Assembly.Location is { Length: > 0 } own
-        ? Closure(AgentBeside(own) ?? own, static _ => false).Where(IsAssembly).Select(static f => Path.GetFileNameWithoutExtension(f)).ToFrozenSet(StringComparer.Ordinal)
+        ? Closure(AgentBeside(own) ?? own, static _ => false).Where(IsAssembly).Select(static f => Path.GetFileNameWithoutExtension(f))
+            .ToFrozenSet(StringComparer.Ordinal)
         : FrozenSet<string>.Empty);
 
     /// <summary>The names of the assemblies that every agent has.</summary>
     public static IReadOnlyCollection<string> Provided => s_provided.Value;
 
     /// <summary>
-    /// Whether a file is an assembly of which the agent's copy would be used anyhow, or goes with one: it does not travel. What every agent has but
-    /// uses for itself, a payload may need in another version.
+    /// Whether a file is an assembly of which the agent's copy would be used anyhow, or goes with one: it does not travel. What every agent
+    /// has but uses for itself, a payload may need in another version.
     /// </summary>
     public static bool IsProvided(string file)
     {
@@ -40,7 +41,8 @@ internal static class AssemblyFiles
     public static IReadOnlyList<string> Of(string assembly)
     {
         DateTime folder = Directory.GetLastWriteTimeUtc(Path.GetDirectoryName(assembly)!);
-        if (s_known.TryGetValue(assembly, out (DateTime Folder, Seen[] Files) known) && known.Folder == folder && Array.TrueForAll(known.Files, static f => f == Seen.Now(f.File)))
+        if (s_known.TryGetValue(assembly, out (DateTime Folder, Seen[] Files) known) && known.Folder == folder
+            && Array.TrueForAll(known.Files, static f => f == Seen.Now(f.File)))
         {
             return Array.ConvertAll(known.Files, static f => f.File);
         }
@@ -56,7 +58,8 @@ internal static class AssemblyFiles
         try
         {
             using var file = new PEReader(File.OpenRead(assembly));
-            return file.PEHeaders.CorHeader is { EntryPointTokenOrRelativeVirtualAddress: not 0 } && File.Exists(Path.ChangeExtension(assembly, ".runtimeconfig.json"));
+            return file.PEHeaders.CorHeader is { EntryPointTokenOrRelativeVirtualAddress: not 0 }
+                && File.Exists(Path.ChangeExtension(assembly, ".runtimeconfig.json"));
         }
         catch (BadImageFormatException)
         {
@@ -75,8 +78,10 @@ internal static class AssemblyFiles
         {
             string name = Path.GetFileNameWithoutExtension(next);
             files.Add(next);
-            files.AddRange(below.Select(b => Path.Combine(b, name + ".resources.dll")).Append(Path.ChangeExtension(next, ".pdb")).Where(File.Exists));
-            foreach (string reference in References(next).Select(r => Path.Combine(folder, r + ".dll")).Where(r => !skip(r) && File.Exists(r) && seen.Add(r)))
+            files.AddRange(below.Select(b => Path.Combine(b, name + ".resources.dll")).Append(Path.ChangeExtension(next, ".pdb"))
+                .Where(File.Exists));
+            foreach (string reference in References(next).Select(r => Path.Combine(folder, r + ".dll"))
+                .Where(r => !skip(r) && File.Exists(r) && seen.Add(r)))
             {
                 open.Enqueue(reference);
             }
@@ -96,11 +101,12 @@ internal static class AssemblyFiles
             }
 
             MetadataReader reader = file.GetMetadataReader();
-            return [.. reader.AssemblyReferences.Select(r => reader.GetString(reader.GetAssemblyReference(r).Name)).Where(static n => Path.GetFileName(n) == n)];
+            return [.. reader.AssemblyReferences.Select(r => reader.GetString(reader.GetAssemblyReference(r).Name))
+                .Where(static n => Path.GetFileName(n) == n)];
         }
         catch (BadImageFormatException)
         {
-            return []; // whoever loads it says so
+            return []; // to load it fails
         }
     }
 

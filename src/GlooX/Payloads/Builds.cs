@@ -2,7 +2,9 @@ using GlooX.Workers;
 
 namespace GlooX.Payloads;
 
-/// <summary>A build that stays as long as this is held: by a lock that the system keeps, and that counts between all processes of this user.</summary>
+/// <summary>
+/// A build that stays as long as this is held: by a lock that the system keeps, and that counts between all processes of this user.
+/// </summary>
 internal sealed class BuildLease(string main, FileStream held) : IDisposable
 {
     /// <summary>Its main assembly.</summary>
@@ -12,8 +14,8 @@ internal sealed class BuildLease(string main, FileStream held) : IDisposable
 }
 
 /// <summary>
-/// What was built, each in a folder that is named by the hash of its source, with a lock beside it whose time tells when it was used last. Those not
-/// used for longest go when they take too much together; one that is held never goes.
+/// What was built, each in a folder that is named by the hash of its source, with a lock beside it whose time tells when it was used last.
+/// Those not used for longest go when they take too much together; one that is held never goes.
 /// </summary>
 internal static class Builds
 {
@@ -66,7 +68,9 @@ internal static class Builds
                 Remove(unfinished[..^Unfinished.Length], null);
             }
 
-            (string Folder, DateTime Used, long Bytes)[] all = [.. Directory.GetDirectories(root).Where(static f => !f.EndsWith(Unfinished, StringComparison.Ordinal)).Select(static f => (f, File.GetLastWriteTimeUtc(LockOf(f)), FolderSize.Of(f))).OrderBy(static b => b.Item2)];
+            (string Folder, DateTime Used, long Bytes)[] all = [.. Directory.GetDirectories(root)
+                .Where(static f => !f.EndsWith(Unfinished, StringComparison.Ordinal))
+                .Select(static f => (f, File.GetLastWriteTimeUtc(LockOf(f)), FolderSize.Of(f))).OrderBy(static b => b.Item2)];
             long total = all.Sum(static b => b.Bytes);
             foreach ((string folder, _, long bytes) in all)
             {
@@ -78,7 +82,8 @@ internal static class Builds
                 total -= Remove(folder, folder) ? bytes : 0;
             }
 
-            foreach (string old in Directory.GetFiles(root, "*" + Lock).Where(static l => !Directory.Exists(l[..^Lock.Length]) && File.GetLastWriteTimeUtc(l) < DateTime.UtcNow - s_keepLock))
+            foreach (string old in Directory.GetFiles(root, "*" + Lock)
+                .Where(static l => !Directory.Exists(l[..^Lock.Length]) && File.GetLastWriteTimeUtc(l) < DateTime.UtcNow - s_keepLock))
             {
                 using FileStream? unused = FileLock.TryTake(old);
                 if (unused is not null)

@@ -15,7 +15,7 @@ internal sealed record BundleFile(string Path, long Size, string Hash, bool Exec
 /// <summary>
 /// What a bundle consists of. Its canonical form is a text: a line that names the format, then for each file, ordered by path (ordinal), a
 /// line of hash, size, <c>x</c> or <c>-</c>, and path. The SHA-256 of that text names the bundle: equal id, equal files. A manifest comes
-/// from anybody: whatever is not canonical, or would leave the bundle's folder, is refused as a whole.
+/// from any caller: a list that is not canonical, or would leave the bundle's folder, is refused as a whole.
 /// </summary>
 internal sealed class BundleManifest
 {
@@ -52,7 +52,8 @@ internal sealed class BundleManifest
     /// <summary>Of all files together.</summary>
     public long Size { get; }
 
-    /// <exception cref="BundleException">A path, hash or size is none, a path is there twice or goes through a file, or it is too much.</exception>
+    /// <exception cref="BundleException">A path, hash or size is none, a path is there twice or goes through a file, or it is too
+    /// much.</exception>
     public static BundleManifest Of(IEnumerable<BundleFile> files)
     {
         BundleFile[] all = [.. files.OrderBy(static f => f.Path, StringComparer.Ordinal)];
@@ -71,12 +72,14 @@ internal sealed class BundleManifest
                 throw new BundleException($"'{file.Path}' is in the bundle twice");
             }
 
-            for (int slash = file.Path.LastIndexOf('/'); slash > 0 && folders.Add(file.Path[..slash]); slash = file.Path.LastIndexOf('/', slash - 1))
+            for (int slash = file.Path.LastIndexOf('/'); slash > 0
+                && folders.Add(file.Path[..slash]); slash = file.Path.LastIndexOf('/', slash - 1))
             {
                 // the folders above it, up to one that is known
             }
 
-            text.Append(file.Hash).Append(' ').Append(file.Size.ToString(CultureInfo.InvariantCulture)).Append(file.Executable ? " x " : " - ").Append(file.Path).Append('\n');
+            text.Append(file.Hash).Append(' ').Append(file.Size.ToString(CultureInfo.InvariantCulture))
+                .Append(file.Executable ? " x " : " - ").Append(file.Path).Append('\n');
         }
 
         if (all.FirstOrDefault(f => folders.Contains(f.Path)) is { } both)
@@ -85,7 +88,9 @@ internal sealed class BundleManifest
         }
 
         byte[] bytes = s_utf8.GetBytes(text.ToString());
-        return bytes.Length <= MostBytes ? new BundleManifest(all, bytes) : throw new BundleException($"the list of its files takes {bytes.Length} bytes, and at most {MostBytes} are allowed: put fewer files into the payload's folder, or an archive of them");
+        return bytes.Length <= MostBytes ? new BundleManifest(all, bytes)
+            : throw new BundleException(
+            $"the list of its files takes {bytes.Length} bytes, and at most {MostBytes} are allowed: put fewer files into the payload's folder, or an archive of them");
     }
 
     /// <exception cref="BundleException">It is not in canonical form.</exception>
@@ -108,18 +113,21 @@ internal sealed class BundleManifest
 
         if (lines.Length < 3 || lines[0] != Head || lines[^1].Length != 0)
         {
-            throw new BundleException($"a manifest that does not begin with '{Head}' and name a file on each line: it was made by another version, or spoiled");
+            throw new BundleException(
+                $"a manifest that does not begin with '{Head}' and name a file on each line: it was made by another version, or spoiled");
         }
 
         BundleManifest manifest = Of(lines[1..^1].Select(ParseLine));
-        return manifest.Bytes.AsSpan().SequenceEqual(bytes) ? manifest : throw new BundleException("a manifest that is not in canonical form");
+        return manifest.Bytes.AsSpan().SequenceEqual(bytes) ? manifest
+            : throw new BundleException("a manifest that is not in canonical form");
     }
 
     /// <summary>Whether a text is a SHA-256 as it is written here: names of folders are made of it.</summary>
     public static bool IsHash(string text) => text.Length == 64 && !text.AsSpan().ContainsAnyExcept(s_digits);
 
     private static BundleFile ParseLine(string line) =>
-        line.Split(' ', 4) is [string hash, string size, "x" or "-", string path] parts && long.TryParse(size, NumberStyles.None, CultureInfo.InvariantCulture, out long bytes)
+        line.Split(' ', 4) is [string hash, string size, "x" or "-", string path] parts
+            && long.TryParse(size, NumberStyles.None, CultureInfo.InvariantCulture, out long bytes)
             ? new BundleFile(path, bytes, hash, parts[2] == "x")
             : throw new BundleException("a manifest with a line that names no file");
 
@@ -177,5 +185,7 @@ internal sealed class BundleManifest
     }
 }
 
-/// <summary>A bundle cannot be packed, sent, received or kept; the message says which and why. Callers see it as a <see cref="SpawnException"/>.</summary>
+/// <summary>
+/// A bundle cannot be packed, sent, received or kept; the message says which and why. Callers see it as a <see cref="SpawnException"/>.
+/// </summary>
 internal sealed class BundleException(string message, Exception? inner = null) : GlooXException(message, inner);

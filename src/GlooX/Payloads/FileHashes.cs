@@ -22,13 +22,16 @@ internal static class FileHashes
             return s_empty; // pipes and sockets are such files too: opening one could wait for ever
         }
 
-        if (s_known.TryGetValue(file.FullName, out (DateTime Time, long Size, string Hash) known) && known.Time == time && known.Size == size)
+        if (s_known.TryGetValue(file.FullName, out (DateTime Time, long Size, string Hash) known) && known.Time == time
+            && known.Size == size)
         {
             return known.Hash;
         }
 
         bool settled = DateTime.UtcNow - time > s_settled;
-        FileStream content = new(file.FullName, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete, 1, FileOptions.Asynchronous | FileOptions.SequentialScan);
+        FileStream content =
+            new(file.FullName, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete, 1,
+            FileOptions.Asynchronous | FileOptions.SequentialScan);
         await using (content.ConfigureAwait(false))
         {
             string hash = Convert.ToHexStringLower(await SHA256.HashDataAsync(content, ct).ConfigureAwait(false));

@@ -3,8 +3,8 @@ using System.Security.Cryptography;
 namespace GlooX.Payloads;
 
 /// <summary>
-/// Takes a stream of pieces apart into the files that it holds, one after the other: of each exactly as many bytes as were announced, and only
-/// with the hash that was. The sender is not trusted in anything.
+/// Takes a stream of pieces apart into the files that it holds, one after the other: of each exactly as many bytes as were announced, and
+/// only with the hash that was. The sender is not trusted in anything.
 /// </summary>
 internal sealed class FileSplitter : IAsyncDisposable
 {
@@ -42,7 +42,8 @@ internal sealed class FileSplitter : IAsyncDisposable
         string actual = Convert.ToHexStringLower(hash.GetHashAndReset());
         if (actual != file.Hash)
         {
-            throw new BundleException($"'{file.Path}' came with other content than was announced: its hash is {actual}, not {file.Hash}. If it was being changed, try again");
+            throw new BundleException(
+                $"'{file.Path}' came with other content than was announced: its hash is {actual}, not {file.Hash}. If it was being changed, try again");
         }
     }
 

@@ -55,12 +55,14 @@ internal static class FolderFiles
                 }
                 else
                 {
-                    throw new BundleException($"{entry.FullName} is a link to a folder, and such do not travel: put the folder itself there");
+                    throw new BundleException(
+                        $"{entry.FullName} is a link to a folder, and such do not travel: put the folder itself there");
                 }
 
                 if (files.Count > BundleManifest.MostFiles)
                 {
-                    throw new BundleException($"{root} has more than {BundleManifest.MostFiles} files: publish what is to run into a folder of its own");
+                    throw new BundleException(
+                        $"{root} has more than {BundleManifest.MostFiles} files: publish what is to run into a folder of its own");
                 }
             }
         }

@@ -8,7 +8,8 @@ namespace GlooX.Payloads;
 internal static class FolderSize
 {
     private const int LongPath = 1000; // characters of up to three bytes, far enough below PATH_MAX
-    private static readonly EnumerationOptions s_all = new() { RecurseSubdirectories = true, AttributesToSkip = FileAttributes.ReparsePoint, IgnoreInaccessible = true };
+    private static readonly EnumerationOptions s_all =
+        new() { RecurseSubdirectories = true, AttributesToSkip = FileAttributes.ReparsePoint, IgnoreInaccessible = true };
 
     public static long Of(string folder)
     {

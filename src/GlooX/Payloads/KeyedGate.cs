@@ -1,6 +1,6 @@
 namespace GlooX.Payloads;
 
-/// <summary>Lets in one at a time for each key. Keeps nothing of keys that nobody is in or waits for. Thread-safe.</summary>
+/// <summary>A lock for each key. Keys that are not in use take no memory. Thread-safe.</summary>
 internal sealed class KeyedGate
 {
     private readonly Dictionary<string, Entry> _entries = new(StringComparer.Ordinal);
@@ -43,7 +43,7 @@ internal sealed class KeyedGate
         }
     }
 
-    // Whoever is in has it: there is one for each turn at a time.
+    // Held by one caller at a time.
     private sealed class Entry(KeyedGate gate, string key) : IDisposable
     {
         public string Key { get; } = key;

@@ -38,7 +38,8 @@ internal sealed class PackedFiles
                     file = target;
                 }
 
-                bool executable = path == runnable || (!OperatingSystem.IsWindows() && (file.UnixFileMode & UnixFileMode.UserExecute) != UnixFileMode.None);
+                bool executable = path == runnable
+                    || (!OperatingSystem.IsWindows() && (file.UnixFileMode & UnixFileMode.UserExecute) != UnixFileMode.None);
                 packed.Add(new BundleFile(path, file.Length, await FileHashes.OfAsync(file, ct).ConfigureAwait(false), executable));
                 sources[path] = source;
             }
@@ -57,7 +58,8 @@ internal sealed class PackedFiles
 
     /// <summary>The content of some files, one after the other, in pieces.</summary>
     /// <exception cref="BundleException">A file has changed or cannot be read.</exception>
-    public async IAsyncEnumerable<byte[]> ReadAsync(int[] indexes, IProgress<long>? sent, [EnumeratorCancellation] CancellationToken ct = default)
+    public async IAsyncEnumerable<byte[]> ReadAsync(
+        int[] indexes, IProgress<long>? sent, [EnumeratorCancellation] CancellationToken ct = default)
     {
         foreach (BundleFile file in indexes.Select(i => Manifest.Files[i]).Where(static f => f.Size > 0))
         {
@@ -67,7 +69,8 @@ internal sealed class PackedFiles
                 for (long missing = file.Size; missing > 0;)
                 {
                     byte[] piece = new byte[(int)Math.Min(missing, PieceBytes)];
-                    if (await content.ReadAtLeastAsync(piece, piece.Length, throwOnEndOfStream: false, ct).ConfigureAwait(false) < piece.Length)
+                    if (await content.ReadAtLeastAsync(piece, piece.Length, throwOnEndOfStream: false, ct)
+                        .ConfigureAwait(false) < piece.Length)
                     {
                         throw Failed($"{_sources[file.Path]} has become shorter while it was sent");
                     }
@@ -86,7 +89,9 @@ internal sealed class PackedFiles
     {
         try
         {
-            return new FileStream(source, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete, 1, FileOptions.Asynchronous | FileOptions.SequentialScan);
+            return new FileStream(
+                source, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete, 1,
+                FileOptions.Asynchronous | FileOptions.SequentialScan);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {

@@ -27,7 +27,8 @@ internal sealed record Payload(PackedFiles Files, string Name, string Assembly, 
     /// <param name="path">A file or a folder.</param>
     /// <param name="options">Of the spawn.</param>
     /// <param name="ct">Cancels the operation.</param>
-    /// <exception cref="SpawnException">The file is missing, does not compile, has no such class, or is nothing that can be run.</exception>
+    /// <exception cref="SpawnException">The file is missing, does not compile, has no such class, or is nothing that can be
+    /// run.</exception>
     public static async Task<Payload> PrepareAsync(string? name, string path, SpawnOptions options, CancellationToken ct)
     {
         try
@@ -40,7 +41,8 @@ internal sealed record Payload(PackedFiles Files, string Name, string Assembly, 
 
             return Directory.Exists(full) ? await OfFolderAsync(name, full, options, ct).ConfigureAwait(false)
                 : IsSource(full) ? await OfSourceAsync(name, full, options, ct).ConfigureAwait(false)
-                : Path.GetExtension(full) == ".dll" && options.Command.Count == 0 ? await OfAssemblyAsync(name, full, full, ct).ConfigureAwait(false)
+                : Path.GetExtension(full) == ".dll" && options.Command.Count == 0 ? await OfAssemblyAsync(name, full, full, ct)
+                    .ConfigureAwait(false)
                 : await OfFileAsync(name, full, options, ct).ConfigureAwait(false);
         }
         catch (Exception e) when (e is BundleException or PayloadException)
@@ -51,11 +53,13 @@ internal sealed record Payload(PackedFiles Files, string Name, string Assembly, 
 
     /// <summary>A program with its arguments; where there is no such file here, a command that the node has.</summary>
     /// <exception cref="SpawnException">It is no program, or a file that cannot be run.</exception>
-    public static async Task<Payload> PrepareProgramAsync(string program, IReadOnlyList<string> arguments, SpawnOptions options, CancellationToken ct)
+    public static async Task<Payload> PrepareProgramAsync(
+        string program, IReadOnlyList<string> arguments, SpawnOptions options, CancellationToken ct)
     {
         if (program.Length > 0 && !program.Contains(Path.DirectorySeparatorChar) && !File.Exists(program) && !Directory.Exists(program))
         {
-            return new Payload(await PackedFiles.PackAsync([("command", Placeholder())], null, ct).ConfigureAwait(false), program, "", [program, .. arguments], null);
+            return new Payload(await PackedFiles.PackAsync([("command", Placeholder())], null, ct)
+                .ConfigureAwait(false), program, "", [program, .. arguments], null);
         }
 
         Payload payload = await PrepareAsync(null, program, options, ct).ConfigureAwait(false);
@@ -68,7 +72,9 @@ internal sealed record Payload(PackedFiles Files, string Name, string Assembly, 
         throw new SpawnException($"{payload.Name} in {program} is a class, which serves until it is killed: spawn it");
     }
 
-    /// <summary>The assembly of a <c>.dll</c>, or of a <c>.cs</c> file or project, which is built if its content was not built yet.</summary>
+    /// <summary>
+    /// The assembly of a <c>.dll</c>, or of a <c>.cs</c> file or project, which is built if its content was not built yet.
+    /// </summary>
     /// <exception cref="SpawnException">The file is missing or does not compile.</exception>
     public static async Task<string> AssemblyOfAsync(string path, CancellationToken ct)
     {
@@ -106,7 +112,9 @@ internal sealed record Payload(PackedFiles Files, string Name, string Assembly, 
 
     private static async Task<Payload> OfSourceAsync(string? name, string source, SpawnOptions options, CancellationToken ct)
     {
-        BuildLease build = await SourceBuild.RunAsync(source, program: name is null, options.Progress is { } progress ? () => progress.Report(new SpawnProgress(SpawnStage.Building, 0, 0)) : null, ct).ConfigureAwait(false);
+        BuildLease build = await SourceBuild.RunAsync(
+            source, program: name is null, options.Progress is { } progress
+            ? () => progress.Report(new SpawnProgress(SpawnStage.Building, 0, 0)) : null, ct).ConfigureAwait(false);
         try
         {
             return await OfAssemblyAsync(name, build.Main, source, ct).ConfigureAwait(false) with { Build = build };
@@ -142,13 +150,19 @@ internal sealed record Payload(PackedFiles Files, string Name, string Assembly, 
         bool published = File.Exists(Path.ChangeExtension(assembly, ".deps.json"));
         if (name is null && AssemblyFiles.IsProgram(assembly))
         {
-            IEnumerable<(string, string)> all = published ? FolderFiles.Of(folder) : [.. AssemblyFiles.Of(assembly).Append(Path.ChangeExtension(assembly, ".runtimeconfig.json")).Select(f => (Path.GetRelativePath(folder, f), f))];
-            return new Payload(await PackedFiles.PackAsync(all, null, ct).ConfigureAwait(false), Path.GetFileNameWithoutExtension(path), "", Exec(Path.GetFileName(assembly)), note?.Provision);
+            IEnumerable<(string, string)> all = published ? FolderFiles.Of(folder)
+                : [.. AssemblyFiles.Of(assembly).Append(Path.ChangeExtension(assembly, ".runtimeconfig.json"))
+                .Select(f => (Path.GetRelativePath(folder, f), f))];
+            return new Payload(await PackedFiles.PackAsync(all, null, ct)
+                .ConfigureAwait(false), Path.GetFileNameWithoutExtension(path), "", Exec(Path.GetFileName(assembly)), note?.Provision);
         }
 
-        IEnumerable<string> files = published ? FolderFiles.Of(folder).Select(static f => f.Source).Where(static f => !AssemblyFiles.IsProvided(f)) : AssemblyFiles.Of(assembly);
-        PackedFiles packed = await PackedFiles.PackAsync(files.Select(f => (Path.GetRelativePath(folder, f), f)), null, ct).ConfigureAwait(false);
-        PayloadClass found = Known(packed, Path.GetFileName(assembly), name, () => (Path.GetFileName(assembly), FindClass(name, assembly, path))).Class!;
+        IEnumerable<string> files = published ? FolderFiles.Of(folder).Select(static f => f.Source)
+            .Where(static f => !AssemblyFiles.IsProvided(f)) : AssemblyFiles.Of(assembly);
+        PackedFiles packed = await PackedFiles.PackAsync(files.Select(f => (Path.GetRelativePath(folder, f), f)), null, ct)
+            .ConfigureAwait(false);
+        PayloadClass found =
+            Known(packed, Path.GetFileName(assembly), name, () => (Path.GetFileName(assembly), FindClass(name, assembly, path))).Class!;
         return new Payload(packed, found.FullName, Path.GetFileName(assembly), [], found.Provision ?? note?.Provision);
     }
 
@@ -156,20 +170,26 @@ internal sealed record Payload(PackedFiles Files, string Name, string Assembly, 
     {
         PayloadNote? note = PayloadNote.Read(folder);
         string[] command = options.Command.Count > 0 ? [.. options.Command] : note?.Command ?? [];
-        IReadOnlyList<(string Path, string Source)> files = note?.Files is { } named ? FolderFiles.Of(folder, named) : FolderFiles.Of(folder);
+        IReadOnlyList<(string Path, string Source)> files = note?.Files is { } named ? FolderFiles.Of(folder, named)
+            : FolderFiles.Of(folder);
         if (command.Length > 0)
         {
             string? runnable = files.FirstOrDefault(f => f.Path == Plain(command[0])).Path;
-            return new Payload(await PackedFiles.PackAsync(files, runnable, ct).ConfigureAwait(false), name ?? Path.GetFileName(folder), "", command, note?.Provision);
+            return new Payload(await PackedFiles.PackAsync(files, runnable, ct).ConfigureAwait(false), name
+                ?? Path.GetFileName(folder), "", command, note?.Provision);
         }
 
-        string[] assemblies = [.. files.Where(static f => !f.Path.Contains('/') && Path.GetExtension(f.Path) == ".dll" && !AssemblyFiles.IsProvided(f.Path)).Select(static f => f.Path)];
+        string[] assemblies =
+            [.. files.Where(static f => !f.Path.Contains('/') && Path.GetExtension(f.Path) == ".dll" && !AssemblyFiles.IsProvided(f.Path))
+            .Select(static f => f.Path)];
         if (name is null && assemblies.Where(a => AssemblyFiles.IsProgram(Path.Combine(folder, a))).ToArray() is [string program])
         {
-            return new Payload(await PackedFiles.PackAsync(files, null, ct).ConfigureAwait(false), Path.GetFileNameWithoutExtension(program), "", Exec(program), note?.Provision);
+            return new Payload(await PackedFiles.PackAsync(files, null, ct)
+                .ConfigureAwait(false), Path.GetFileNameWithoutExtension(program), "", Exec(program), note?.Provision);
         }
 
-        PackedFiles packed = await PackedFiles.PackAsync(files.Where(static f => !AssemblyFiles.IsProvided(f.Source)), null, ct).ConfigureAwait(false);
+        PackedFiles packed = await PackedFiles.PackAsync(files.Where(static f => !AssemblyFiles.IsProvided(f.Source)), null, ct)
+            .ConfigureAwait(false);
         (string assembly, PayloadClass? found) = Known(packed, "", name, () => FindIn(name, folder, assemblies));
         return new Payload(packed, found!.FullName, assembly, [], found.Provision ?? note?.Provision);
     }
@@ -179,7 +199,8 @@ internal sealed record Payload(PackedFiles Files, string Name, string Assembly, 
         string folder = Path.GetDirectoryName(file)!;
         string own = Path.GetFileName(file);
         PayloadNote? note = PayloadNote.Read(folder);
-        string[] command = options.Command.Count > 0 ? [.. options.Command] : note?.Command is { } noted && noted.Select(Plain).Contains(own, StringComparer.Ordinal) ? noted : [];
+        string[] command = options.Command.Count > 0 ? [.. options.Command] : note?.Command is { } noted && noted.Select(Plain)
+            .Contains(own, StringComparer.Ordinal) ? noted : [];
         if (command.Length == 0)
         {
             command = IsRunnable(file) ? [own] : throw new SpawnException(
@@ -187,7 +208,8 @@ internal sealed record Payload(PackedFiles Files, string Name, string Assembly, 
         }
 
         IReadOnlyList<(string, string)> files = FolderFiles.Of(folder, [own, .. note?.Files ?? []]);
-        return new Payload(await PackedFiles.PackAsync(files, Plain(command[0]) == own ? own : null, ct).ConfigureAwait(false), name ?? own, "", command, note?.Provision);
+        return new Payload(await PackedFiles.PackAsync(files, Plain(command[0]) == own ? own : null, ct).ConfigureAwait(false), name
+            ?? own, "", command, note?.Provision);
     }
 
     private static string[] Exec(string program) => ["dotnet", "exec", program];
@@ -205,7 +227,8 @@ internal sealed record Payload(PackedFiles Files, string Name, string Assembly, 
         return content.ReadByte() == '#' && content.ReadByte() == '!';
     }
 
-    private static (string Assembly, PayloadClass? Class) Known(PackedFiles files, string assembly, string? name, Func<(string, PayloadClass?)> find)
+    private static (string Assembly, PayloadClass? Class) Known(
+        PackedFiles files, string assembly, string? name, Func<(string, PayloadClass?)> find)
     {
         if (s_known.TryGetValue((files.Manifest.Id, assembly, name), out (string, PayloadClass?) known))
         {
@@ -256,7 +279,8 @@ internal sealed record Payload(PackedFiles Files, string Name, string Assembly, 
             }
         }
 
-        return all.Where(c => name is null || c.Class.FullName == name || c.Class.Name == name).ToArray() is [var only] ? only : throw new SpawnException(all.Count == 0
+        return all.Where(c => name is null || c.Class.FullName == name || c.Class.Name == name).ToArray() is [var only] ? only
+            : throw new SpawnException(all.Count == 0
             ? $"what is to be run of {folder} is not clear: it has no class that derives from GlooX.Worker, and not exactly one program. Say it in SpawnOptions.Command or in a {PayloadNote.FileName} in it"
             : $"{folder} has not exactly one class {name}; it has {Names(all.Select(static c => c.Class))}. Name one of them with its namespace, or the .dll");
     }

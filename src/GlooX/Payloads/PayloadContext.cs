@@ -6,7 +6,8 @@ namespace GlooX.Payloads;
 /// <summary>Where the user's code is loaded: with assemblies of its own, but one GlooX for all.</summary>
 internal sealed class PayloadContext : AssemblyLoadContext
 {
-    private static readonly string[] s_own = ["GlooX", "GlooX.Agent", "GlooX.Rpc", "GlooX.Grid", "GlooX.Slots", "GlooX.Channels", "GlooX.Hosting"];
+    private static readonly string[] s_own =
+        ["GlooX", "GlooX.Agent", "GlooX.Rpc", "GlooX.Grid", "GlooX.Slots", "GlooX.Channels", "GlooX.Hosting"];
     private static readonly string[] s_shared = ["Nerdbank.", "PolyType", "Microsoft.Extensions.", "Akka", "Google.Protobuf"];
     private readonly AssemblyDependencyResolver _resolver;
 

@@ -84,7 +84,8 @@ internal sealed class PayloadAssembly : IDisposable
         PEReader? file = null;
         try
         {
-            file = new PEReader(new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.Read | FileShare.Delete), PEStreamOptions.PrefetchMetadata);
+            file = new PEReader(new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.Read | FileShare.Delete),
+                PEStreamOptions.PrefetchMetadata);
             if (file.HasMetadata)
                 return new PayloadAssembly(path, file, file.GetMetadataReader());
         }
@@ -111,7 +112,8 @@ internal sealed class PayloadAssembly : IDisposable
     {
         foreach (var type in TopLevelTypes())
         {
-            if (Reader.StringComparer.Equals(type.Definition.Name, name) && Reader.StringComparer.Equals(type.Definition.Namespace, @namespace))
+            if (Reader.StringComparer.Equals(type.Definition.Name, name)
+                && Reader.StringComparer.Equals(type.Definition.Namespace, @namespace))
                 return type;
         }
 
@@ -141,7 +143,8 @@ internal readonly record struct PayloadType(PayloadAssembly Assembly, TypeDefini
 
             // II.23.2.14: GENERICINST CLASS TypeDefOrRef …; no other type specification can be a base.
             var blob = Assembly.Reader.GetBlobReader(Assembly.Reader.GetTypeSpecification((TypeSpecificationHandle)handle).Signature);
-            var isGeneric = blob.ReadSignatureTypeCode() == SignatureTypeCode.GenericTypeInstance && blob.ReadCompressedInteger() == (int)SignatureTypeKind.Class;
+            var isGeneric = blob.ReadSignatureTypeCode() == SignatureTypeCode.GenericTypeInstance
+                && blob.ReadCompressedInteger() == (int)SignatureTypeKind.Class;
             var generic = isGeneric ? blob.ReadTypeHandle() : default;
             return generic.Kind == HandleKind.TypeSpecification ? default : generic;
         }

@@ -42,7 +42,8 @@ internal static class PayloadInspector
     /// The classes that can be spawned, in the order of the assembly: not abstract, generic or nested, and derived from
     /// <c>GlooX.Worker</c>, directly or through other classes in assemblies of the same folder.
     /// </summary>
-    /// <exception cref="PayloadException">The file is not a readable .NET assembly, or a class has an invalid <c>[Provision]</c>.</exception>
+    /// <exception cref="PayloadException">The file is not a readable .NET assembly, or a class has an invalid
+    /// <c>[Provision]</c>.</exception>
     public static IReadOnlyList<PayloadClass> ReadClasses(string assemblyPath) => Read(assemblyPath, folder =>
     {
         var classes = new List<PayloadClass>();
@@ -75,7 +76,8 @@ internal static class PayloadInspector
         }
         catch (Exception e) when (PayloadAssembly.IsDamage(e))
         {
-            throw new PayloadException(folder.Main.Path, $"'{folder.Main.Path}', or an assembly beside it that it builds on, is damaged: {e.Message}", e);
+            throw new PayloadException(
+                folder.Main.Path, $"'{folder.Main.Path}', or an assembly beside it that it builds on, is damaged: {e.Message}", e);
         }
     }
 
@@ -132,15 +134,19 @@ internal static class PayloadInspector
             {
                 blob.ReadByte(); // always a property
                 var kind = blob.ReadSerializationTypeCode();
-                var name = kind is SerializationTypeCode.String or SerializationTypeCode.Double or SerializationTypeCode.Int32 ? blob.ReadSerializedString() : null;
+                var name = kind is SerializationTypeCode.String or SerializationTypeCode.Double or SerializationTypeCode.Int32
+                    ? blob.ReadSerializedString() : null;
                 switch (kind, name)
                 {
-                    case (SerializationTypeCode.String, nameof(ProvisionAttribute.Memory)): memory = blob.ReadSerializedString() ?? memory; break;
+                    case (SerializationTypeCode.String, nameof(ProvisionAttribute.Memory)): memory = blob.ReadSerializedString()
+                        ?? memory; break;
                     case (SerializationTypeCode.String, nameof(ProvisionAttribute.Disk)): disk = blob.ReadSerializedString() ?? disk; break;
-                    case (SerializationTypeCode.String, nameof(ProvisionAttribute.Resources)): resources = blob.ReadSerializedString() ?? resources; break;
+                    case (SerializationTypeCode.String, nameof(ProvisionAttribute.Resources)): resources = blob.ReadSerializedString()
+                        ?? resources; break;
                     case (SerializationTypeCode.Double, nameof(ProvisionAttribute.Cores)): cores = ToDecimal(blob.ReadDouble()); break;
                     case (SerializationTypeCode.Int32, nameof(ProvisionAttribute.MaxPerNode)): most = blob.ReadInt32(); break;
-                    default: throw new FormatException("the attribute sets more than Memory, Disk, Cores, Resources and MaxPerNode, which are all that this version knows.");
+                    default: throw new FormatException(
+                        "the attribute sets more than Memory, Disk, Cores, Resources and MaxPerNode, which are all that this version knows.");
                 }
             }
 
@@ -154,7 +160,8 @@ internal static class PayloadInspector
     }
 
     // A double of the attribute means what was written there: 0.1 is a tenth.
-    private static decimal ToDecimal(double cores) => Math.Abs(cores) <= 1e9 ? (decimal)cores : throw new FormatException($"{cores} is not a number of cores.");
+    private static decimal ToDecimal(double cores) =>
+        Math.Abs(cores) <= 1e9 ? (decimal)cores : throw new FormatException($"{cores} is not a number of cores.");
 
     private static bool IsWrittenClass(PayloadType type) =>
         !type.Definition.Attributes.HasFlag(TypeAttributes.Interface)

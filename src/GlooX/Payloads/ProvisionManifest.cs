@@ -39,7 +39,8 @@ internal static class ProvisionManifest
     }
 
     /// <summary>Reads a manifest.</summary>
-    /// <exception cref="PayloadException">The file is missing, not JSON, or has an unknown or invalid setting; the message names it.</exception>
+    /// <exception cref="PayloadException">The file is missing, not JSON, or has an unknown or invalid setting; the message names
+    /// it.</exception>
     public static Provision Read(string path)
     {
         var full = Path.GetFullPath(path);
@@ -73,7 +74,8 @@ internal static class ProvisionManifest
                     Resources = ResourceAmounts.From(setting.Value.EnumerateObject().Select(r => KeyValuePair.Create(r.Name, Number(r)))),
                 },
                 "resources" => throw new FormatException("resources is not an object of names and amounts, such as { \"gpu\": 1 }."),
-                "maxPerNode" when setting.Value.ValueKind == JsonValueKind.Number && setting.Value.TryGetInt32(out var most) => provision with { MaxPerNode = most },
+                "maxPerNode" when setting.Value.ValueKind == JsonValueKind.Number
+                    && setting.Value.TryGetInt32(out var most) => provision with { MaxPerNode = most },
                 "maxPerNode" => throw new FormatException("maxPerNode is not a whole number, such as 2."),
                 "command" or "files" => provision,
                 _ => throw new FormatException($"unknown setting {setting.Name}; this version knows {Known}, command, files."),
@@ -91,7 +93,8 @@ internal static class ProvisionManifest
         _ => throw new FormatException($"{setting.Name} is not a size, such as \"1GB\"."),
     });
 
-    private static decimal Number(JsonProperty setting) => setting.Value.ValueKind == JsonValueKind.Number && setting.Value.TryGetDecimal(out var number)
+    private static decimal Number(JsonProperty setting) => setting.Value.ValueKind == JsonValueKind.Number
+        && setting.Value.TryGetDecimal(out var number)
         ? number
         : throw new FormatException($"{setting.Name} is not a number, such as 1 or 0.5.");
 }

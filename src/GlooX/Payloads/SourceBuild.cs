@@ -7,8 +7,8 @@ using GlooX.Workers;
 namespace GlooX.Payloads;
 
 /// <summary>
-/// Builds a <c>.cs</c> file or a project once for each content: processes that want the same build at the same time wait for the one that makes
-/// it. What is built is compiled ahead of time for this machine's kind (ReadyToRun), where the compiler for that can be had.
+/// Builds a <c>.cs</c> file or a project once for each content: processes that want the same build at the same time wait for the one that
+/// makes it. What is built is compiled ahead of time for this machine's kind (ReadyToRun), where the compiler for that can be had.
 /// </summary>
 internal static class SourceBuild
 {
@@ -49,13 +49,13 @@ internal static class SourceBuild
             FileStream? alone = FileLock.TryTake(Builds.LockOf(folder));
             if (alone is null)
             {
-                await Task.Delay(s_look, ct).ConfigureAwait(false); // somebody builds it
+                await Task.Delay(s_look, ct).ConfigureAwait(false); // another process builds it
                 continue;
             }
 
             await using (alone.ConfigureAwait(false))
             {
-                if (!Directory.Exists(folder)) // nobody built it meanwhile
+                if (!Directory.Exists(folder)) // unless another process has built it meanwhile
                 {
                     building?.Invoke();
                     await BuildAsync(source, program, builds, folder, ct).ConfigureAwait(false);
@@ -67,7 +67,7 @@ internal static class SourceBuild
     private static async Task BuildAsync(string source, bool program, string builds, string folder, CancellationToken ct)
     {
         string unfinished = Builds.UnfinishedOf(folder);
-        WorkFolder.Remove(unfinished); // of somebody who died
+        WorkFolder.Remove(unfinished); // of a process that died
         try
         {
             await PublishAsync(source, program, builds, unfinished, ct).ConfigureAwait(false);
@@ -91,7 +91,8 @@ internal static class SourceBuild
             built = await PublishAsync(source, program, ready: false, builds, to, ct).ConfigureAwait(false);
             if (built.Succeeded)
             {
-                await File.WriteAllTextAsync(plain, "The compiler for ReadyToRun could not be had. It is tried again a day after this file's time, or when this file is gone.\n", ct).ConfigureAwait(false);
+                await File.WriteAllTextAsync(
+                    plain, "The compiler for ReadyToRun could not be had. It is tried again a day after this file's time, or when this file is gone.\n", ct).ConfigureAwait(false);
             }
         }
 
@@ -120,7 +121,8 @@ internal static class SourceBuild
         WorkFolder.Remove(to);
         var start = new ProcessStartInfo(DotnetPath.Muxer)
         {
-            ArgumentList = { "publish", source, "-c", "Release", "-p:PublishAot=false", "-p:PublishSingleFile=false", "-v", "q", "--nologo", "-tl:off", "-o", to },
+            ArgumentList = { "publish", source, "-c", "Release", "-p:PublishAot=false", "-p:PublishSingleFile=false", "-v", "q",
+                "--nologo", "-tl:off", "-o", to },
             UseShellExecute = false,
             RedirectStandardOutput = true,
             RedirectStandardError = true,
@@ -133,7 +135,9 @@ internal static class SourceBuild
 
         if (ready)
         {
-            foreach (string argument in (string[])["-p:PublishReadyToRun=true", "-r", RuntimeInformation.RuntimeIdentifier, "--self-contained", "false", "-p:ErrorOnDuplicatePublishOutputFiles=false", $"-p:CustomAfterMicrosoftCommonTargets={await ExcludedAsync(builds, ct).ConfigureAwait(false)}"])
+            foreach (string argument in (string[])["-p:PublishReadyToRun=true", "-r", RuntimeInformation.RuntimeIdentifier,
+                "--self-contained", "false", "-p:ErrorOnDuplicatePublishOutputFiles=false",
+                $"-p:CustomAfterMicrosoftCommonTargets={await ExcludedAsync(builds, ct).ConfigureAwait(false)}"])
             {
                 start.ArgumentList.Add(argument);
             }
@@ -160,7 +164,8 @@ internal static class SourceBuild
     private static async Task<string> ExcludedAsync(string builds, CancellationToken ct)
     {
         string text = $"<Project><ItemGroup><PublishReadyToRunExclude Include=\"{string.Join(';', AssemblyFiles.Provided.Order(StringComparer.Ordinal).Select(static a => a + ".dll"))};gloox-host.dll\" /></ItemGroup></Project>\n";
-        string file = Path.Combine(builds, $"ready-to-run-{Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(text)))[..12]}.targets");
+        string file = Path.Combine(
+            builds, $"ready-to-run-{Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(text)))[..12]}.targets");
         if (!File.Exists(file))
         {
             string unfinished = $"{file}.{Guid.NewGuid():N}";
@@ -176,8 +181,11 @@ internal static class SourceBuild
     {
         string named = Path.Combine(folder, Path.GetFileNameWithoutExtension(source) + ".dll");
         return File.Exists(named) ? named
-            : Directory.GetFiles(folder, "*.deps.json") is [string only] && Path.Combine(folder, Path.GetFileName(only)[..^".deps.json".Length] + ".dll") is string other && File.Exists(other) ? other
-            : throw new SpawnException($"{source} was built, but which of the assemblies in {folder} is to be run is not clear: give the project the name of its assembly, or name the .dll itself");
+            : Directory.GetFiles(folder, "*.deps.json") is [string only]
+                && Path.Combine(folder, Path.GetFileName(only)[..^".deps.json".Length] + ".dll") is string other && File.Exists(other)
+                ? other
+            : throw new SpawnException(
+                $"{source} was built, but which of the assemblies in {folder} is to be run is not clear: give the project the name of its assembly, or name the .dll itself");
     }
 
     /// <summary>How a run of the compiler ended.</summary>
@@ -194,7 +202,8 @@ internal static class SourceBuild
         {
             string said = Diagnostics.Count > 0
                 ? string.Join('\n', Diagnostics.Take(20))
-                : string.Join('\n', output.Split('\n', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries).TakeLast(20));
+                : string.Join('\n', output.Split('\n', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries)
+                    .TakeLast(20));
             return new SpawnException($"{source} does not compile:\n{said}") { Diagnostics = Diagnostics };
         }
     }

@@ -6,12 +6,14 @@ using System.Xml.Linq;
 namespace GlooX.Payloads;
 
 /// <summary>
-/// Names a build by all that goes into it: the source file or project, the projects and files that it names and those that they do, the build
-/// files above them, and the GlooX at hand. Equal hash, equal build. What only patterns that leave a project's folder lead to is not seen.
+/// Names a build by all that goes into it: the source file or project, the projects and files that it names and those that they do, the
+/// build files above them, and the GlooX at hand. Equal hash, equal build. What only patterns that leave a project's folder lead to is not
+/// seen.
 /// </summary>
 internal static class SourceHash
 {
-    private static readonly string[] s_above = ["Directory.Build.props", "Directory.Build.targets", "Directory.Packages.props", "global.json", "NuGet.config"];
+    private static readonly string[] s_above =
+        ["Directory.Build.props", "Directory.Build.targets", "Directory.Packages.props", "global.json", "NuGet.config"];
 
     /// <exception cref="SpawnException">A file cannot be read.</exception>
     public static async Task<string> OfAsync(string source, CancellationToken ct)
@@ -22,7 +24,8 @@ internal static class SourceHash
         {
             foreach (string file in Inputs(source).Order(StringComparer.Ordinal))
             {
-                hash.AppendData(Encoding.UTF8.GetBytes($"{file}\n{await FileHashes.OfAsync(new FileInfo(file), ct).ConfigureAwait(false)}\n"));
+                hash.AppendData(Encoding.UTF8.GetBytes(
+                    $"{file}\n{await FileHashes.OfAsync(new FileInfo(file), ct).ConfigureAwait(false)}\n"));
             }
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException or XmlException)
@@ -44,7 +47,8 @@ internal static class SourceHash
         }
 
         inputs.Add(source);
-        foreach (string line in File.ReadLines(source).TakeWhile(l => !l.StartsWith("using ", StringComparison.Ordinal)).Where(l => l.StartsWith("#:", StringComparison.Ordinal)))
+        foreach (string line in File.ReadLines(source).TakeWhile(l => !l.StartsWith("using ", StringComparison.Ordinal))
+            .Where(l => l.StartsWith("#:", StringComparison.Ordinal)))
         {
             AddNamed(Path.GetDirectoryName(source)!, line[(line.IndexOf(' ', StringComparison.Ordinal) + 1)..].Trim(), inputs, projects);
         }
@@ -60,9 +64,11 @@ internal static class SourceHash
         }
 
         string folder = Path.GetDirectoryName(project)!;
-        inputs.UnionWith(Directory.EnumerateFiles(folder, "*", SearchOption.AllDirectories).Where(f => !IsOutput(Path.GetRelativePath(folder, f))));
+        inputs.UnionWith(Directory.EnumerateFiles(folder, "*", SearchOption.AllDirectories)
+            .Where(f => !IsOutput(Path.GetRelativePath(folder, f))));
         AddAbove(folder, inputs);
-        foreach (string named in XDocument.Load(project).Descendants().SelectMany(static e => e.Attributes()).Where(static a => a.Name.LocalName is "Include" or "Project").Select(static a => a.Value))
+        foreach (string named in XDocument.Load(project).Descendants().SelectMany(static e => e.Attributes())
+            .Where(static a => a.Name.LocalName is "Include" or "Project").Select(static a => a.Value))
         {
             AddNamed(folder, named, inputs, projects);
         }

@@ -49,7 +49,7 @@ internal sealed class Control(Socket socket) : IDisposable
 
     public Task SendAsync(HostReport report, CancellationToken ct) => SendAsync(ControlFormat.Write(w => w.Write(report)), ct);
 
-    /// <summary>A few bytes to somebody who is no host.</summary>
+    /// <summary>Sends a few bytes to a program that is not a host.</summary>
     public void Send(string text) => socket.Send(Encoding.ASCII.GetBytes(text));
 
     /// <summary>The next message; null: the other side is gone.</summary>
@@ -73,7 +73,8 @@ internal sealed class Control(Socket socket) : IDisposable
     {
         if (bytes.Length - sizeof(int) > MaxMessage)
         {
-            throw new RpcException(RpcError.TooLarge, $"the options of a process take {bytes.Length - sizeof(int)} bytes, more than the {MaxMessage} that a process can be given: hand over a file's name instead");
+            throw new RpcException(
+                RpcError.TooLarge, $"the options of a process take {bytes.Length - sizeof(int)} bytes, more than the {MaxMessage} that a process can be given: hand over a file's name instead");
         }
 
         for (int sent = 0; sent < bytes.Length;)

@@ -1,8 +1,8 @@
 namespace GlooX.Workers;
 
 /// <summary>
-/// How the messages between an agent and its hosts are written. By hand: both are of one build, and a serializer that gets to know its types
-/// first would cost a process that has just started a tenth of a second.
+/// How the messages between an agent and its hosts are written. By hand: both are of one build, and a serializer that gets to know its
+/// types first would cost a process that has just started a tenth of a second.
 /// </summary>
 internal static class ControlFormat
 {
@@ -63,7 +63,13 @@ internal static class ControlFormat
             KeepTmpDir = from.ReadBoolean(),
             Values = ReadValues(from),
         };
-        return new Assignment(assembly, lockFile, className, identity, options) { HeapLimitBytes = from.ReadInt64(), ExitFile = from.ReadString(), AdvertisedHost = from.ReadString(), Environment = ReadValues(from) };
+        return new Assignment(assembly, lockFile, className, identity, options)
+        {
+            HeapLimitBytes = from.ReadInt64(),
+            ExitFile = from.ReadString(),
+            AdvertisedHost = from.ReadString(),
+            Environment = ReadValues(from),
+        };
     }
 
     public static void Write(this BinaryWriter to, HostReport report)
@@ -76,7 +82,8 @@ internal static class ControlFormat
     }
 
     public static HostReport ReadReport(BinaryReader from) =>
-        new(from.ReadBoolean(), from.ReadString(), from.ReadString()) { HeapLimited = from.ReadBoolean(), TryElsewhere = from.ReadBoolean() };
+        new(from.ReadBoolean(), from.ReadString(), from.ReadString()) { HeapLimited = from.ReadBoolean(),
+            TryElsewhere = from.ReadBoolean() };
 
     private static void Write(this BinaryWriter to, Dictionary<string, string> values)
     {
@@ -84,7 +91,7 @@ internal static class ControlFormat
         foreach ((string key, string value) in values)
         {
             to.Write(key);
-            to.Write(value is not null); // whoever asked may not know of nullable types
+            to.Write(value is not null); // a caller without nullable types may have sent null
             to.Write(value ?? "");
         }
     }

@@ -2,7 +2,9 @@ using System.Globalization;
 
 namespace GlooX.Workers;
 
-/// <summary>The exit code that a process which outlives its agent leaves in a file, for the agent after; one that is killed leaves none.</summary>
+/// <summary>
+/// The exit code that a process which outlives its agent leaves in a file, for the agent after; one that is killed leaves none.
+/// </summary>
 internal static class ExitNote
 {
     private const int SignalBase = 128;
@@ -27,7 +29,8 @@ internal static class ExitNote
     {
         try
         {
-            return !int.TryParse(File.ReadAllText(file).Trim(), NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out int code) ? ExitStatus.Unknown
+            return !int.TryParse(File.ReadAllText(file).Trim(), NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out int code)
+                ? ExitStatus.Unknown
                 : byShell && code > SignalBase ? new ExitStatus(0, code - SignalBase)
                 : new ExitStatus(code & 0xFF, 0);
         }

@@ -2,8 +2,8 @@ namespace GlooX.Workers;
 
 /// <summary>
 /// Holds the heap of a process to a part of its reservation: the rest is for what the runtime needs besides (code, stacks, native
-/// buffers), in the proportion in which .NET shares out a container's memory. A reservation below what the runtime alone takes holds
-/// nobody to anything: such a process is not limited.
+/// buffers), in the proportion in which .NET shares out a container's memory. A process with a reservation below what the
+/// runtime alone takes is not limited.
 /// </summary>
 internal static class HeapLimit
 {
@@ -15,7 +15,7 @@ internal static class HeapLimit
     public static long Of(long memoryBytes) => memoryBytes < LeastReservation ? 0 : memoryBytes / 4 * 3;
 
     /// <summary>Sets the limit of this process, which may run already.</summary>
-    /// <returns>False: there is none, for the heap has more already, or none was asked for.</returns>
+    /// <returns>False: no limit was asked for, or the heap has more already.</returns>
     public static bool Apply(long bytes)
     {
         if (bytes <= 0)

@@ -69,7 +69,9 @@ public static class HostProcess
         {
             Exception cause = e is TargetInvocationException { InnerException: { } inner } ? inner : e;
             Console.Error.WriteLine(cause);
-            await ReportAsync(control, new HostReport(false, "", $"{cause.GetType().Name}: {cause.Message}") { TryElsewhere = cause is ListenException }).ConfigureAwait(false);
+            await ReportAsync(control,
+                new HostReport(false, "", $"{cause.GetType().Name}: {cause.Message}") { TryElsewhere = cause is ListenException })
+                .ConfigureAwait(false);
             return 70;
         }
 

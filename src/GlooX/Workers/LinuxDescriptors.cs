@@ -5,7 +5,9 @@ using Microsoft.Win32.SafeHandles;
 
 namespace GlooX.Workers;
 
-/// <summary>What a process is given besides its files: a line to it, an input that no file holds, and a lock. None leaks into other processes.</summary>
+/// <summary>
+/// What a process is given besides its files: a line to it, an input that no file holds, and a lock. None leaks into other processes.
+/// </summary>
 internal static class LinuxDescriptors
 {
     private const int UnixDomain = 1;
@@ -47,7 +49,9 @@ internal static class LinuxDescriptors
         return held;
     }
 
-    /// <summary>Keeps a descriptor from what this process starts: a child that held the private line would hide this process's end.</summary>
+    /// <summary>
+    /// Keeps a descriptor from what this process starts: a child that held the private line would hide this process's end.
+    /// </summary>
     public static void KeepFromChildren(int descriptor) => _ = fcntl(descriptor, SetFlags, CloseOnExec);
 
     private static int Check(int descriptor) => descriptor >= 0 ? descriptor : throw new Win32Exception(Marshal.GetLastPInvokeError());

@@ -3,7 +3,7 @@ using System.Runtime.InteropServices;
 
 namespace GlooX.Workers;
 
-/// <summary>Signals to processes by their ids, whoever started them; to one that is not there nothing happens.</summary>
+/// <summary>Signals to processes by their ids. A process that does not exist is ignored.</summary>
 internal static class LinuxSignal
 {
     private const int Killed = 9;
@@ -33,13 +33,14 @@ internal static class LinuxSignal
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            // nobody has that id, and nobody gets it while the group lives
+            // the id is free, and is not given out while the group lives
         }
 
-        // proc_pid_stat(5): the state is the first field after the name, the start the 20th. Until its parent asks it stays there as a zombie: for good, where the
-        // first process of a container asks for none.
+        // proc_pid_stat(5): the state is the first field after the name, the start the 20th. Until its parent asks it stays there as a
+        // zombie: for good, where the first process of a container asks for none.
         string[] fields = stat[(stat.LastIndexOf(')') + 1)..].Split(' ', StringSplitOptions.RemoveEmptyEntries);
-        if (fields.Length == 0 || (fields.Length > 19 && fields[0] is "Z" or "X" && fields[19] == started.ToString(CultureInfo.InvariantCulture)))
+        if (fields.Length == 0
+            || (fields.Length > 19 && fields[0] is "Z" or "X" && fields[19] == started.ToString(CultureInfo.InvariantCulture)))
         {
             KillGroup(pid);
         }

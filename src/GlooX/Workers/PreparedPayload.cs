@@ -4,8 +4,8 @@ using GlooX.Payloads;
 namespace GlooX.Workers;
 
 /// <summary>
-/// Inside a host: the assemblies of one payload, loaded before anybody asks for it. None of their code is run: they are only there. Its files are
-/// held meanwhile.
+/// Inside a host: the assemblies of one payload, loaded before the payload is spawned. None of their code is run. The files of the payload
+/// are held meanwhile.
 /// </summary>
 internal sealed class PreparedPayload : IDisposable
 {
@@ -57,7 +57,7 @@ internal sealed class PreparedPayload : IDisposable
         }
         catch (Exception e) when (e is IOException or BadImageFormatException)
         {
-            return null; // perhaps nobody needs it; who does is told then
+            return null; // perhaps it is not needed; otherwise its use fails
         }
     }
 }

@@ -5,7 +5,9 @@ namespace GlooX.Workers;
 /// <summary>Removes the folder of a process that has ended, or what runtimes that were killed leave in it. Stateless.</summary>
 internal static class WorkFolder
 {
-    /// <summary>Removes what runtimes that were killed leave in the folder, by which tools would have reached them: it may be kept, or used again.</summary>
+    /// <summary>
+    /// Removes what runtimes that were killed leave in the folder, by which tools would have reached them: it may be kept, or used again.
+    /// </summary>
     public static void RemoveTraces(string folder)
     {
         try
@@ -27,7 +29,9 @@ internal static class WorkFolder
         }
     }
 
-    /// <summary>Removes a folder with all that is in it, however deep; a link is removed, not followed. Does nothing when there is no such folder.</summary>
+    /// <summary>
+    /// Removes a folder with all that is in it, however deep; a link is removed, not followed. Does nothing when there is no such folder.
+    /// </summary>
     /// <returns>Null when the folder is gone; otherwise why not. Some of its entries may be gone all the same.</returns>
     public static string? TryRemove(string folder)
     {

@@ -6,12 +6,12 @@ using GlooX.Workers;
 namespace GlooX;
 
 /// <summary>
-/// The base class of what agents spawn: a process of its own that serves the methods of the class with <see cref="RpcAttribute"/> and of its contracts
-/// over mutual TLS. It is no member of the grid. All members are safe for concurrent use.
+/// The base class of what agents spawn: a process of its own that serves the methods of the class with <see cref="RpcAttribute"/> and of
+/// its contracts over mutual TLS. It is no member of the grid. All members are safe for concurrent use.
 /// </summary>
 /// <remarks>
-/// When the agent that spawned it is gone, the process ends with all that it started, unless <see cref="ProcessOptions.Daemonize"/> was asked for; then
-/// <see cref="ParentLost"/> is cancelled and the process goes on.
+/// When the agent that spawned it is gone, the process ends with all that it started, unless <see cref="ProcessOptions.Daemonize"/> was
+/// asked for; then <see cref="ParentLost"/> is cancelled and the process goes on.
 /// </remarks>
 /// <example><code>
 /// public sealed class Child : Worker
@@ -38,7 +38,8 @@ public abstract class Worker : IAsyncDisposable
     public ProcessOptions Options { get; private set; } = new();
 
     /// <summary>
-    /// Cancelled when the agent that spawned this process is gone, if the process daemonizes. An agent that takes the process over later is not its parent.
+    /// Cancelled when the agent that spawned this process is gone, if the process daemonizes. An agent that takes the process over later is
+    /// not its parent.
     /// </summary>
     public CancellationToken ParentLost => _parentLost.Token;
 
@@ -46,7 +47,8 @@ public abstract class Worker : IAsyncDisposable
     /// <returns>The client; it connects on the first call.</returns>
     /// <exception cref="InvalidOperationException">The worker is not started.</exception>
     public GlooXClient ConnectToParent() => new GlooXClient(
-        Options.ParentUrl, new RpcClientOptions { Identity = _identity ?? throw new InvalidOperationException("The worker is not started: an agent starts it.") });
+        Options.ParentUrl, new RpcClientOptions { Identity = _identity
+            ?? throw new InvalidOperationException("The worker is not started: an agent starts it.") });
 
     /// <summary>Stops serving; calls in flight may finish for two seconds. The process ends when its agent ends it.</summary>
     /// <returns>Completes when the port is closed.</returns>
@@ -99,13 +101,15 @@ public abstract class Worker : IAsyncDisposable
 
     // An exception of the user's callbacks must not end a process that is to outlive its agent.
     internal void LoseParent() => _ = _parentLost.CancelAsync().ContinueWith(
-        static t => Console.Error.WriteLine(t.Exception), CancellationToken.None, TaskContinuationOptions.OnlyOnFaulted, TaskScheduler.Default);
+        static t => Console.Error.WriteLine(t.Exception), CancellationToken.None, TaskContinuationOptions.OnlyOnFaulted,
+            TaskScheduler.Default);
 
     internal NodeInfo Describe()
     {
         MachineStatus machine = Machine.Local(Path.GetTempPath()).Read();
         return new NodeInfo(
-            Url, "", Environment.MachineName, Environment.ProcessId, machine.Cores, machine.TotalMemoryBytes, machine.TotalDiskBytes, Utilization: 0, Weight: 1, Peers: []);
+            Url, "", Environment.MachineName, Environment.ProcessId, machine.Cores, machine.TotalMemoryBytes, machine.TotalDiskBytes,
+                Utilization: 0, Weight: 1, Peers: []);
     }
 }
 

@@ -4,12 +4,12 @@ using System.Runtime.InteropServices;
 namespace GlooX.Processes;
 
 /// <summary>
-/// A process that this one did not start, and so cannot wait for as a parent does: held by a descriptor of the kernel's (pidfd), which names it
-/// although its id may be given out again.
+/// A process that this agent did not start, so that it cannot wait for it as a parent does. A descriptor of the kernel (pidfd) names the
+/// process, also when its id is given out again.
 /// </summary>
 /// <remarks>
-/// How it ended is told, in this order: by the kernel, from Linux 6.15 on, to whoever held the descriptor (PIDFD_GET_INFO); by what is left of it
-/// until its parent asks; by what it has noted itself. Where none tells, it was killed, and by which signal nobody knows.
+/// Three sources tell how the process ended, in this order: the kernel, from Linux 6.15 on (PIDFD_GET_INFO); the zombie, until its parent
+/// asks; the exit file that the process wrote. If none tells, the process was killed by an unknown signal.
 /// </remarks>
 internal sealed class OutsideProcess : IDisposable
 {
@@ -74,7 +74,8 @@ internal sealed class OutsideProcess : IDisposable
         {
             string stat = File.ReadAllText($"/proc/{_pid}/stat");
             string[] fields = stat[(stat.LastIndexOf(')') + 2)..].Trim().Split(' ');
-            return fields is ["Z", ..] && fields.Length > 49 && int.TryParse(fields[49], NumberStyles.None, CultureInfo.InvariantCulture, out int status) ? status : null;
+            return fields is ["Z", ..] && fields.Length > 49
+                && int.TryParse(fields[49], NumberStyles.None, CultureInfo.InvariantCulture, out int status) ? status : null;
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
