@@ -24,8 +24,8 @@ internal static class WarmUp
     {
         var options = new ProcessOptions { Url = "127.0.0.1:0", Values = new(StringComparer.Ordinal) { ["key"] = "value" } };
         Identity own = Identity.Ephemeral("warm");
-        byte[][] identity = own.TryCreateChild(RpcRole.Child, "warm")!.Export();
-        Assignment assignment = Again(new Assignment(typeof(HostProcess).Assembly.Location, "", typeof(WarmWorker).FullName!, identity, options));
+        byte[][] exported = own.TryCreateChild(RpcRole.Child, "warm")!.Export();
+        Assignment assignment = Again(new Assignment(typeof(HostProcess).Assembly.Location, "", typeof(WarmWorker).FullName!, exported, options));
         using FileStream? held = FileLock.TryShare(assignment.Assembly);
         Identity identity = Identity.Import(assignment.Identity);
         Worker worker = load(assignment.Assembly, assignment.Class);
