@@ -3,6 +3,7 @@
 using System.Security.Cryptography;
 using System.Text;
 using GlooX;
+using GlooX.Tests.Faraway;
 
 string? peer = null, data = null;
 for (int i = 1; i < args.Length - 1; i += 2)
@@ -122,20 +123,24 @@ static string State(Dictionary<string, string?> entries)
     return $"state {entries.Count} {Convert.ToHexString(hash.GetHashAndReset())}";
 }
 
-internal sealed class Holding(string until) : IAddon
+namespace GlooX.Tests.Faraway
 {
-    [Rpc("until")]
-    public string Until() => until;
-
-    public Task StartAsync(AddonContext context, CancellationToken ct)
+    /// <summary>An add-on that does not end before a file is there.</summary>
+    internal sealed class Holding(string until) : IAddon
     {
-        context.Run(async _ =>
+        [Rpc("until")]
+        public string Until() => until;
+
+        public Task StartAsync(AddonContext context, CancellationToken ct)
         {
-            while (!File.Exists(until))
+            context.Run(async _ =>
             {
-                await Task.Delay(20, CancellationToken.None);
-            }
-        });
-        return Task.CompletedTask;
+                while (!File.Exists(until))
+                {
+                    await Task.Delay(20, CancellationToken.None);
+                }
+            });
+            return Task.CompletedTask;
+        }
     }
 }
