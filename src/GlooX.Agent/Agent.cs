@@ -42,6 +42,7 @@ public sealed class Agent : IAsyncDisposable
     private SpawnCoordinator? _placement;
     private NodeStatusCache? _board;
     private CertificateMaintenance? _upkeep;
+    private GridRevocations? _revocations;
     private AddonRegistry? _addons;
     private GridAddons? _spread;
     private ChannelHub? _channels;
@@ -96,7 +97,7 @@ public sealed class Agent : IAsyncDisposable
 
     private GridAddons Spread => _spread ?? throw new InvalidOperationException("the agent is not started: attach its add-ons to it alone");
 
-    internal CertificateMaintenance CertificateMaintenance => _upkeep ?? throw new InvalidOperationException("the agent is not started: it revokes nothing");
+    internal GridRevocations Revocations => _revocations ?? throw new InvalidOperationException("the agent is not started: it revokes nothing");
 
     internal ChannelHub Hub => _channels ?? throw new InvalidOperationException("the agent is not started: it has no channels; ask its parent for them");
 
@@ -366,14 +367,16 @@ public sealed class Agent : IAsyncDisposable
         _identity = identity;
         _weight = options.Weight;
         _board = new NodeStatusCache(Describe, () => Peers, Service, PeerAt);
-        _upkeep = new CertificateMaintenance(identity, () => Peers, Service, (options.LoggerFactory ?? NullLoggerFactory.Instance).CreateLogger("GlooX.Trust"));
+        ILogger trust = (options.LoggerFactory ?? NullLoggerFactory.Instance).CreateLogger("GlooX.Trust");
+        _upkeep = new CertificateMaintenance(identity, trust);
+        _revocations = new GridRevocations(identity, () => Peers, PeerAt, new ProcessRevocations(identity, () => _spawner?.Children ?? []).TellAsync, trust);
         ILogger spawning = (options.LoggerFactory ?? NullLoggerFactory.Instance).CreateLogger("GlooX.Spawning");
         ControlGroups? groups = AgentSetup.GroupsOf(options);
         _workspace = new AgentWorkspace(_machine, spawning);
         _hosts = new HostPool(new PoolRule(options.WarmHosts, options.MaxWarmHosts), new LaunchRule(options.Launcher, options.PassEnvironment, options.AllowedUsers), _workspace, FreeMemory, spawning, TimeProvider.System);
         _events = new ProcessEvents(() => Url);
         _watch = new ProcessWatch(this, _events);
-        _spawner = new Spawner(new ProcessStarter(new ChildIdentity(identity, spawning), _hosts, _workspace, groups, spawning), _ledger, _machine, _workspace, groups, id => _bundles?.Store.TryLease(id), _events, _board.Changed, OutputEcho.Create(options.Output, spawning), spawning);
+        _spawner = new Spawner(new ProcessStarter(new ChildIdentity(identity, options.ShareIdentity, spawning), _hosts, _workspace, groups, spawning), _ledger, _machine, _workspace, groups, id => _bundles?.Store.TryLease(id), _events, _board.Changed, OutputEcho.Create(options.Output, spawning), spawning);
         _bundles = new BundleProvider(AgentSetup.OpenStore(options), url => _link.Client(url).As<IBundleService>(IBundleService.ServiceName), () => Peers);
         _placement = new SpawnCoordinator(this, _nodeId, _spawner, _hosts, _bundles, _board, spawning);
         ILogger logger = (options.LoggerFactory ?? NullLoggerFactory.Instance).CreateLogger("GlooX.Grid");
@@ -411,13 +414,14 @@ public sealed class Agent : IAsyncDisposable
         grid.Changed += (_, change) =>
         {
             _board.OnGridChange(change);
-            _upkeep.OnGridChange(change);
+            _revocations.OnGridChange(change);
             _replication.Look();
             Changed?.Invoke(this, change);
         };
         _grid = grid;
         RunLoop("status of nodes", _board.RunAsync);
         RunLoop("certificates", _upkeep.RunAsync);
+        RunLoop("revocations", _revocations.RunAsync);
         _sweeping = Task.Run(() => _workspace.SweepAsync(_stop.Token), CancellationToken.None);
         _replication.Start();
         grid.Start(peers);

@@ -83,6 +83,13 @@ public sealed record AgentOptions
     /// </summary>
     public IReadOnlyList<string> AllowedUsers { get; init; } = [];
 
+    /// <summary>
+    /// Whether spawned classes may be given the agent's own certificates and keys, where there is nothing to issue others with: certificates from
+    /// variables without <c>GLOOX_TLS_CHILDREN_CERTIFICATE</c>. Each of them can then act as the agent. Default false: such an agent spawns no classes.
+    /// Processes of another user never get them.
+    /// </summary>
+    public bool ShareIdentity { get; init; }
+
     /// <summary>What the agent offers besides from its start; <see cref="Agent.StartAsync"/> fails when one cannot be attached. Default: nothing.</summary>
     public IReadOnlyList<AddonSpec> Addons { get; init; } = [];
 

@@ -7,7 +7,7 @@ internal static class TokenCommand
 {
     public static Command Create()
     {
-        var role = new Option<string>("--role", "-r") { Description = "What the machine joins as: agent, client (may spawn and kill) or observer (may look)", DefaultValueFactory = _ => "agent" };
+        var role = new Option<string>("--role", "-r") { Description = "What the machine joins as: agent, client (may spawn and kill), admin (a client that may revoke too) or observer (may look)", DefaultValueFactory = _ => "agent" };
         var valid = new Option<double>("--minutes", "-m") { Description = "How long the token can be used", DefaultValueFactory = _ => 15 };
         var name = new Option<string[]>("--name") { Description = "A name or address for the machine's certificate, beside those that it says it has", HelpName = "HOST", AllowMultipleArgumentsPerToken = false };
         Command command = Shared.Command("token", "Makes a token with which one other machine joins this one's grid; it works once. Any agent of this user is asked with it.", "gloox token --minutes 5");
@@ -22,7 +22,7 @@ internal static class TokenCommand
     {
         if (!Enum.TryParse(role, ignoreCase: true, out RpcRole parsed) || !Enum.IsDefined(parsed) || role.Any(char.IsAsciiDigit))
         {
-            throw new ArgumentException($"'{role}' is no role to join as; there are agent, client, observer");
+            throw new ArgumentException($"'{role}' is no role to join as; there are agent, client, admin, observer");
         }
 
         if (!(minutes > 0 && minutes <= 24 * 60))

@@ -77,7 +77,7 @@ internal sealed class ProcessStarter(ChildIdentity identity, HostPool hosts, Age
     }
 
     /// <summary>Why this node cannot start a process as it was asked to, though another may; null: it can.</summary>
-    public string? Fault(SpawnRequest request) => hosts.Launching.Fault(request);
+    public string? Fault(SpawnRequest request) => identity.Fault(request) ?? hosts.Launching.Fault(request);
 
     /// <summary>Gives a class to its host, and waits until it answers.</summary>
     /// <param name="child">It, in the run that is to get ready.</param>
@@ -96,11 +96,13 @@ internal sealed class ProcessStarter(ChildIdentity identity, HostPool hosts, Age
             ProcessRun run = child.Run;
             using var limit = CancellationTokenSource.CreateLinkedTokenSource(ct);
             limit.CancelAfter(request.StartTimeoutMilliseconds);
+            IReadOnlyList<Revocation> revoked = identity.Revocations;
             var assignment = new Assignment(Path.Combine(run.Files ?? child.Lease!.Folder, request.Assembly), run.Files is null ? child.Lease!.LockFile : "", request.Class, identity.Make(request).Export(), request.Options with { Url = url })
             {
                 HeapLimitBytes = HeapLimit.Of(request.MemoryBytes),
                 ExitFile = exitFile,
                 Environment = request.Environment,
+                Revoked = [.. revoked.Select(static r => r.ToString())],
             };
             HostReport? report = await AssignAsync(run.Process.Control!, assignment, limit.Token).ConfigureAwait(false);
             if (report is { Ready: true })
@@ -109,6 +111,7 @@ internal sealed class ProcessStarter(ChildIdentity identity, HostPool hosts, Age
                 child.Url = report.Url;
                 if (isWanted() is not { } reason)
                 {
+                    run.Told = revoked;
                     return null;
                 }
 

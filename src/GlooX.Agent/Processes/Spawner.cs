@@ -20,6 +20,9 @@ internal sealed partial class Spawner(ProcessStarter starter, Ledger ledger, IMa
     private readonly TaskCompletionSource<DetachedProcessStore?> _detached = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly ConcurrentDictionary<string, Child> _children = new(StringComparer.Ordinal);
 
+    /// <summary>All that run, start or have ended not long ago.</summary>
+    public IEnumerable<Child> Children => _children.Values;
+
     /// <summary>Reserves, starts, and waits until the process answers; nothing is left behind if it does not. An executable is only started.</summary>
     /// <param name="request">What is asked.</param>
     /// <param name="lease">Its bundle, which is given back when the process has ended.</param>

@@ -1,7 +1,6 @@
 using GlooX.Contracts;
 using GlooX.Processes;
 using GlooX.Slots;
-using GlooX.Trust;
 
 namespace GlooX.Services;
 
@@ -42,11 +41,9 @@ internal sealed class AgentService(Agent agent) : IAgentService
 
     public IAsyncEnumerable<ProcessEvent[]> WatchHereAsync(string? id, CancellationToken ct) => agent.Watch.HereAsync(id, ct);
 
-    public ValueTask RevokeAsync(string[] serials, CancellationToken ct)
-    {
-        agent.CertificateMaintenance.Revoke(serials);
-        return default;
-    }
+    public async ValueTask<RevokedTarget[]> RevokeAsync(string[] targets, CancellationToken ct) => await agent.Revocations.RevokeAsync(targets, ct).ConfigureAwait(false);
+
+    public ValueTask<RevokedTarget[]> AllowAsync(string[] targets, CancellationToken ct) => new(agent.Revocations.Allow(targets));
 
     public ValueTask<string[]> AddonsAsync(CancellationToken ct) => new([.. agent.Addons]);
 

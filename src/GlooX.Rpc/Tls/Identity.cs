@@ -25,6 +25,9 @@ public sealed class Identity
     private static readonly ConcurrentDictionary<string, Identity> s_loaded = new(StringComparer.Ordinal);
     private static Identity? s_process;
 
+    // Revokes for this process only: it is never told to others.
+    private const string ThisProcess = "process";
+
     private readonly ConditionalWeakTable<SslStream, Peer> _connections = [];
     private readonly IIdentitySource? _source;
     private readonly Identity? _agentOf;
@@ -39,7 +42,7 @@ public sealed class Identity
     /// <param name="client">Shown to processes that this one connects to.</param>
     /// <exception cref="IdentityException">A private key is missing, or a certificate is not signed by the authority or not valid now.</exception>
     public Identity(X509Certificate2 authority, X509Certificate2 server, X509Certificate2 client)
-        : this(new IdentityParts(authority, server, client, [], null, new RevokedSerials()).Checked("server certificate", "client certificate"))
+        : this(new IdentityParts(authority, server, client, [], null, new RevocationList()).Checked("server certificate", "client certificate"))
     {
     }
 
@@ -54,7 +57,7 @@ public sealed class Identity
     {
         _source = source;
         _stamp = source.Stamp();
-        _parts = source.Load(hosts, new RevokedSerials());
+        _parts = source.Load(hosts, new RevocationList());
         _checkedAt = source.Time.GetTimestamp();
     }
 
@@ -67,8 +70,23 @@ public sealed class Identity
     /// <summary>Shown to processes that this one connects to.</summary>
     public X509Certificate2 Client => Current.Client;
 
-    /// <summary>The revoked serial numbers, from <see cref="Revoke"/> here or elsewhere in the grid.</summary>
-    public IReadOnlyCollection<string> RevokedSerials => Current.RevokedSerials.Serials;
+    /// <summary>The node that this identity is of; null: its certificate states none.</summary>
+    public string? Node => CertificateNames.Node(Current.Server);
+
+    /// <summary>Whether this identity can issue certificates for spawned processes; see <see cref="TryCreateChild"/>.</summary>
+    public bool IssuesChildren => Current.Children is not null;
+
+    /// <summary>Whether the identity is of a store that holds its authority's key, and the book of all that the authority issued.</summary>
+    public bool IsIssuer => Store?.Issues == true;
+
+    /// <summary>The node that holds the key of the authority; null: not known, as for certificates from variables.</summary>
+    public string? IssuerNode => Store is not { } store ? null : store.Issues ? Node : store.IssuerNode;
+
+    /// <summary>The revoked nodes (<c>node/ID</c>) and serial numbers, from <see cref="Revoke"/> here or elsewhere in the grid.</summary>
+    public IReadOnlyCollection<string> Revoked => Current.Revocations.InForce;
+
+    /// <summary>What each revoker said last; the same instance until something changes.</summary>
+    public IReadOnlyList<Revocation> Revocations => Current.Revocations.All;
 
     /// <summary>The certificates of this moment.</summary>
     internal IdentityParts Current => For(null);
@@ -150,24 +168,35 @@ public sealed class Identity
     /// Revokes certificates: they are refused from now on although they are valid, and connections made with them are closed. An agent spreads this
     /// to its grid; a loaded identity also saves it to disk.
     /// </summary>
-    /// <param name="serials">Serial numbers in hexadecimal, as <c>gloox certs</c> and <c>openssl x509 -serial</c> show them.</param>
-    /// <exception cref="ArgumentException">A text is no serial number.</exception>
-    /// <exception cref="IdentityException">The serial numbers cannot be saved; they are refused until this process ends.</exception>
-    public void Revoke(params IEnumerable<string> serials)
+    /// <param name="targets">Serial numbers and nodes; see <see cref="Revocation.TargetOf"/>.</param>
+    /// <exception cref="ArgumentException">A text is no serial number and no node.</exception>
+    /// <exception cref="IdentityException">The revocations cannot be saved; they hold until this process ends.</exception>
+    public void Revoke(params IEnumerable<string> targets) => Say(targets, isRevoked: true);
+
+    /// <summary>Allows again what <see cref="Revoke"/> revoked here, and, if this identity has the role admin, what others revoked before.</summary>
+    /// <param name="targets">Serial numbers and nodes; see <see cref="Revocation.TargetOf"/>.</param>
+    /// <exception cref="ArgumentException">A text is no serial number and no node.</exception>
+    /// <exception cref="IdentityException">This cannot be saved; it holds until this process ends.</exception>
+    public void Allow(params IEnumerable<string> targets) => Say(targets, isRevoked: false);
+
+    /// <summary>Adds what revokers said. The caller answers for it that they did.</summary>
+    /// <param name="said">Revocations; what is known already changes nothing.</param>
+    /// <returns>What was news.</returns>
+    /// <exception cref="IdentityException">The revocations cannot be saved; they hold until this process ends.</exception>
+    public IReadOnlyList<Revocation> Record(IEnumerable<Revocation> said)
     {
         if (_agentOf is not null)
         {
-            _agentOf.Revoke(serials);
-            return;
+            return _agentOf.Record(said);
         }
 
-        IdentityParts parts = Current;
-        IReadOnlyList<string> added = parts.RevokedSerials.Add(serials);
-        if (added.Count > 0)
+        IReadOnlyList<Revocation> news = RecordInMemory(said);
+        if (news.Count > 0)
         {
-            CloseRevoked(parts.RevokedSerials);
-            _source?.Remember(added);
+            _source?.Remember(news);
         }
+
+        return news;
     }
 
     /// <summary>The certificates of this identity, and those that its store's authority issued for other machines.</summary>
@@ -176,8 +205,8 @@ public sealed class Identity
     public IReadOnlyList<CertificateInfo> Certificates()
     {
         IdentityParts parts = Current;
-        CertificateInfo Own(string kind, X509Certificate2 c) => CertificateInfo.Of(kind, c, parts.RevokedSerials);
-        IEnumerable<CertificateInfo> others = (Store?.Issued.Read() ?? []).Select(i => CertificateInfo.Of(i, parts.RevokedSerials));
+        CertificateInfo Own(string kind, X509Certificate2 c) => CertificateInfo.Of(kind, c, parts.Revocations);
+        IEnumerable<CertificateInfo> others = (Store?.Issued.Read() ?? []).Select(i => CertificateInfo.Of(i, parts.Revocations));
         return [Own("server", parts.Server), Own("client", parts.Client), .. parts.Children is { } children ? [Own("children", children)] : Array.Empty<CertificateInfo>(), .. others];
     }
 
@@ -196,17 +225,38 @@ public sealed class Identity
             Issue("client", RpcRole.Client, CertificateUse.Client),
             [],
             Issue("children", RpcRole.Child | RpcRole.Client, CertificateUse.Children),
-            new RevokedSerials()));
+            new RevocationList()));
     }
 
-    /// <summary>As <see cref="Revoke"/>, without saving.</summary>
-    internal void RevokeInMemory(IEnumerable<string> serials)
+    /// <summary>As <see cref="Revoke"/>, for this process alone.</summary>
+    internal void RevokeInMemory(IEnumerable<string> targets) =>
+        RecordInMemory(targets.Select(t => new Revocation(Revocation.TargetOf(t), true, DateTimeOffset.UnixEpoch, ThisProcess, ByAdmin: false)));
+
+    private IReadOnlyList<Revocation> RecordInMemory(IEnumerable<Revocation> said)
     {
-        RevokedSerials revoked = Current.RevokedSerials;
-        if (revoked.Add(serials).Count > 0)
+        RevocationList revoked = Current.Revocations;
+        IReadOnlyList<Revocation> news = revoked.Add(said);
+        if (news.Count > 0)
         {
             CloseRevoked(revoked);
         }
+
+        return news;
+    }
+
+    // Later than all that was said of the target before, also by one whose clock is ahead.
+    private void Say(IEnumerable<string> targets, bool isRevoked)
+    {
+        string[] all = [.. targets.Select(Revocation.TargetOf).Distinct(StringComparer.Ordinal)];
+        X509Certificate2 own = Server;
+        bool admin = (CertificateNames.Roles(own) ?? RpcRole.Any).HasFlag(RpcRole.Admin);
+        IReadOnlyList<Revocation> known = Revocations;
+        DateTimeOffset now = DateTimeOffset.FromUnixTimeMilliseconds(DateTimeOffset.UtcNow.ToUnixTimeMilliseconds());
+        Record(all.Select(t =>
+        {
+            DateTimeOffset last = known.Where(r => r.Target == t).Select(r => r.At).DefaultIfEmpty().Max();
+            return new Revocation(t, isRevoked, now > last ? now : last.AddMilliseconds(1), CertificateNames.Node(own) ?? "", admin);
+        }));
     }
 
     /// <summary>Makes this identity what <see cref="Load"/> returns in this process from now on.</summary>
@@ -309,7 +359,7 @@ public sealed class Identity
         }
 
         _connections.Add(stream, peer);
-        if (Volatile.Read(ref _parts).RevokedSerials.Refusal(peer) is not null)
+        if (Volatile.Read(ref _parts).Revocations.Refusal(peer) is not null)
         {
             stream.Dispose(); // revoked just now
         }
@@ -349,10 +399,10 @@ public sealed class Identity
         {
             try
             {
-                IdentityParts parts = _source.Load(hosts, _parts.RevokedSerials);
+                IdentityParts parts = _source.Load(hosts, _parts.Revocations);
                 Volatile.Write(ref _parts, parts);
                 Problem = null;
-                CloseRevoked(parts.RevokedSerials);
+                CloseRevoked(parts.Revocations);
             }
             catch (IdentityException e)
             {
@@ -365,7 +415,7 @@ public sealed class Identity
         return _parts;
     }
 
-    private void CloseRevoked(RevokedSerials revoked)
+    private void CloseRevoked(RevocationList revoked)
     {
         foreach ((SslStream stream, Peer peer) in _connections)
         {

@@ -21,11 +21,10 @@ internal sealed class IdentityStore : IIdentitySource
 
     // Renewed this long before the end, so that a long-running process never holds a certificate that is about to end.
     public static readonly TimeSpan RenewBefore = TimeSpan.FromDays(30);
-    private static readonly TimeSpan s_lockTimeout = TimeSpan.FromSeconds(20);
     private static readonly (string Name, RpcRole Roles, CertificateUse Use)[] s_pairs =
     [
-        ("server", RpcRole.Agent, CertificateUse.Server | CertificateUse.Client),
-        ("client", RpcRole.Client, CertificateUse.Client),
+        ("server", RpcRole.Agent | RpcRole.Admin, CertificateUse.Server | CertificateUse.Client),
+        ("client", RpcRole.Client | RpcRole.Admin, CertificateUse.Client),
         ("children", RpcRole.Child | RpcRole.Client, CertificateUse.Children),
     ];
 
@@ -35,7 +34,7 @@ internal sealed class IdentityStore : IIdentitySource
     internal IdentityStore(string folder, TimeProvider? time = null)
     {
         _folder = folder;
-        _revoked = new RevokedFile(Path(RevokedFile.Name));
+        _revoked = new RevokedFile(folder);
         Time = time ?? TimeProvider.System;
         Tokens = new JoinTokenStore(Path("tokens"), Time);
         Issued = new IssuedCertificates(Path("issued"), Time);
@@ -54,16 +53,19 @@ internal sealed class IdentityStore : IIdentitySource
     public IssuedCertificates Issued { get; }
 
     /// <summary>The agent whose authority this machine joined, as <c>host:port</c>; null: the store has its own authority.</summary>
-    public string? JoinedAt => File.Exists(Path(JoinedFile)) ? File.ReadAllText(Path(JoinedFile)).Trim() : null;
+    public string? JoinedAt => Joined().FirstOrDefault();
+
+    /// <summary>The node that issued this machine's certificates by joining; null: its own authority did, or an earlier version did not record it.</summary>
+    public string? IssuerNode => Joined() is [_, { Length: > 0 } node, ..] ? node : null;
 
     /// <summary>The store in <see cref="GlooXHome.Path"/>.</summary>
     public static IdentityStore Open() => new(GlooXHome.Path);
 
     /// <summary>The current identity of the store; created if missing, renewed if about to end.</summary>
     /// <exception cref="IdentityException">A file is unreadable, readable by others, or invalid.</exception>
-    public Identity Load() => new(Load([], new RevokedSerials()));
+    public Identity Load() => new(Load([], new RevocationList()));
 
-    public IdentityParts Load(IReadOnlyCollection<string> hosts, RevokedSerials revoked)
+    public IdentityParts Load(IReadOnlyCollection<string> hosts, RevocationList revoked)
     {
         try
         {
@@ -97,9 +99,9 @@ internal sealed class IdentityStore : IIdentitySource
     /// <exception cref="JoinException"><see cref="JoinFailure.NoAuthority"/>.</exception>
     public string CreateToken(JoinTokenOptions options)
     {
-        if (options.Role is not (RpcRole.Agent or RpcRole.Client or RpcRole.Observer))
+        if (options.Role is not (RpcRole.Agent or RpcRole.Client or RpcRole.Observer or RpcRole.Admin))
         {
-            throw new ArgumentException($"a machine joins as agent, client or observer, not as {CertificateNames.Describe(options.Role)}", nameof(options));
+            throw new ArgumentException($"a machine joins as agent, client, observer or admin, not as {CertificateNames.Describe(options.Role)}", nameof(options));
         }
 
         if (options.ValidFor <= TimeSpan.Zero || options.ValidFor > TimeSpan.FromDays(1))
@@ -132,7 +134,7 @@ internal sealed class IdentityStore : IIdentitySource
     public JoinReply IssueFor(string node, JoinGrant grant, byte[][] requests, Renewal? renewal = null)
     {
         using FileStream held = Lock();
-        var revoked = new RevokedSerials();
+        var revoked = new RevocationList();
         revoked.Add(_revoked.Read());
         using X509Certificate2 authority = ReadPair("ca") ?? throw new JoinException(JoinFailure.NoAuthority, "the authority's key is missing");
         using X509Certificate2? own = ReadPair("server");
@@ -151,7 +153,7 @@ internal sealed class IdentityStore : IIdentitySource
     /// <summary>Replaces the contents, which are kept in a folder.</summary>
     /// <exception cref="JoinException"><see cref="JoinFailure.OwnAuthority"/>.</exception>
     /// <exception cref="IdentityException">The files cannot be written.</exception>
-    public void Adopt(X509Certificate2 authority, X509Certificate2?[] pairs, string url, IReadOnlyList<string> withheld, bool replace)
+    public void Adopt(X509Certificate2 authority, X509Certificate2?[] pairs, string url, string? issuer, IReadOnlyList<string> withheld, bool replace)
     {
         try
         {
@@ -167,7 +169,7 @@ internal sealed class IdentityStore : IIdentitySource
                 }
             }
 
-            Write(Path(JoinedFile), url);
+            Write(Path(JoinedFile), $"{url}\n{issuer}");
             Withhold(withheld);
             Write(Path("ca.crt"), authority.ExportCertificatePem());
             foreach (((string name, _, _), X509Certificate2? pair) in s_pairs.Zip(pairs))
@@ -193,7 +195,7 @@ internal sealed class IdentityStore : IIdentitySource
 
     public bool IsDue(IdentityParts parts) => Issues && new[] { parts.Server, parts.Client, parts.Children! }.Any(c => IsOld(c, parts.Authority));
 
-    public void Remember(IReadOnlyList<string> serials) => _revoked.Add(serials);
+    public void Remember(IReadOnlyList<Revocation> said) => _revoked.Add(said);
 
     private static bool CanDelegate(X509Certificate2 authority) =>
         authority.Extensions.OfType<X509BasicConstraintsExtension>().FirstOrDefault() is { CertificateAuthority: true, PathLengthConstraint: > 0 };
@@ -214,14 +216,14 @@ internal sealed class IdentityStore : IIdentitySource
     /// <summary>Saves which names the authority withholds from this machine, so that they are not requested again.</summary>
     public void Withhold(IReadOnlyList<string> names) => Write(Path(WithheldFile), string.Join('\n', names));
 
-    private IdentityParts LoadJoined(string url, RevokedSerials revoked)
+    private IdentityParts LoadJoined(string url, RevocationList revoked)
     {
         IdentityException Unusable(string file, string why) => new(Path(file), $"{why}. Join again: gloox join {url} TOKEN (the token comes from there: gloox token)");
         try
         {
             X509Certificate2 authority = X509CertificateLoader.LoadCertificateFromFile(Path("ca.crt"));
             X509Certificate2 client = ReadPair("client") ?? throw Unusable("client.crt", "missing");
-            if (CertificateNames.Roles(client) == RpcRole.Observer)
+            if (CertificateNames.Roles(client) is { } role && (role & (RpcRole.Observer | RpcRole.Admin)) != RpcRole.None)
             {
                 // It answers nobody, so it has no other certificate.
                 return CertificateAuthority.Refusal(client, authority, server: false) is { } fault
@@ -245,6 +247,8 @@ internal sealed class IdentityStore : IIdentitySource
             throw Unusable("ca.crt", e.Message);
         }
     }
+
+    private string[] Joined() => File.Exists(Path(JoinedFile)) ? [.. File.ReadAllLines(Path(JoinedFile)).Select(l => l.Trim())] : [];
 
     private string Path(string file) => System.IO.Path.Combine(_folder, file);
 
@@ -325,54 +329,5 @@ internal sealed class IdentityStore : IIdentitySource
         File.Move(temporary, path, overwrite: true);
     }
 
-    private FileStream Lock()
-    {
-        long until = Environment.TickCount64 + (long)s_lockTimeout.TotalMilliseconds;
-        while (true)
-        {
-            try
-            {
-                return new FileStream(Path(".lock"), FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
-            }
-            catch (IOException) when (Environment.TickCount64 < until)
-            {
-                Thread.Sleep(20); // another process is creating the certificates: a few hundred milliseconds, once
-            }
-        }
-    }
-}
-
-/// <summary>Revoked serial numbers, one a line; only appended to. The file <c>denied</c> of earlier versions is read too.</summary>
-internal sealed class RevokedFile(string path)
-{
-    public const string Name = "revoked";
-
-    private readonly string[] _files = [path, Path.Combine(Path.GetDirectoryName(path)!, "denied")];
-
-    /// <exception cref="IdentityException">A line is no serial number. Skipping it could accept a revoked certificate.</exception>
-    public IEnumerable<string> Read()
-    {
-        try
-        {
-            return [.. _files.Where(File.Exists).SelectMany(File.ReadLines).Where(l => l.Trim().Length > 0).Select(RevokedSerials.Normal)];
-        }
-        catch (ArgumentException e)
-        {
-            throw new IdentityException(path, e.Message, e);
-        }
-    }
-
-    /// <exception cref="IdentityException">The files cannot be written.</exception>
-    public void Add(IEnumerable<string> serials)
-    {
-        try
-        {
-            GlooXHome.CreateFolder(Path.GetDirectoryName(path)!);
-            File.AppendAllLines(path, serials);
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-        {
-            throw new IdentityException(path, $"revoked serial numbers cannot be saved: {e.Message}", e);
-        }
-    }
+    private FileStream Lock() => StoreLock.Take(_folder);
 }

@@ -8,10 +8,12 @@ namespace GlooX.Tls;
 /// <param name="Subject">The certificate's subject, for messages.</param>
 /// <param name="Roles">The roles of the other side.</param>
 /// <param name="Serials">The serial numbers of its certificate and of the intermediate ones.</param>
-internal sealed record Peer(string Subject, RpcRole Roles, IReadOnlyList<string> Serials)
+/// <param name="Node">The node that it speaks for; null: its certificates state none, or not the same.</param>
+/// <param name="Targets">What a revocation must name to refuse it.</param>
+internal sealed record Peer(string Subject, RpcRole Roles, IReadOnlyList<string> Serials, string? Node, IReadOnlyList<string> Targets)
 {
     /// <summary>A caller without a trusted certificate.</summary>
-    public static readonly Peer Anonymous = new("anonymous", RpcRole.None, []);
+    public static readonly Peer Anonymous = new("anonymous", RpcRole.None, [], null, []);
 }
 
 /// <summary>
@@ -32,7 +34,7 @@ internal static class PeerVerifier
     /// <param name="revoked">Refused although valid.</param>
     /// <param name="name">The dialled host, address or node; null: the other side is the caller.</param>
     /// <param name="peer">The other side.</param>
-    public static string? Verify(X509Certificate? certificate, X509Chain? chain, SslPolicyErrors errors, X509Certificate2 authority, RevokedSerials revoked, string? name, out Peer? peer)
+    public static string? Verify(X509Certificate? certificate, X509Chain? chain, SslPolicyErrors errors, X509Certificate2 authority, RevocationList revoked, string? name, out Peer? peer)
     {
         peer = null;
         if (certificate is not X509Certificate2 shown || chain is null)
@@ -63,7 +65,9 @@ internal static class PeerVerifier
                 }
             }
 
-            peer = new Peer(shown.Subject, roles, [.. line.Select(c => RevokedSerials.Normal(c.SerialNumber))]);
+            string? node = CertificateNames.Node(line[0]);
+            bool isNode = line.All(c => (c != line[0] && CertificateNames.Roles(c) is null) || CertificateNames.Node(c) == node);
+            peer = new Peer(shown.Subject, roles, [.. line.Select(Serial)], isNode ? node : null, [.. line.SelectMany(CertificateNames.Nodes).Select(Revocation.OfNode).Union(Issued(line).Select(Serial), StringComparer.Ordinal)]);
         }
         catch (CryptographicException e)
         {
@@ -72,4 +76,9 @@ internal static class PeerVerifier
 
         return revoked.Refusal(peer);
     }
+
+    private static string Serial(X509Certificate2 certificate) => Revocation.SerialOf(certificate.SerialNumber);
+
+    // A node chooses the serial numbers of what it issues to its processes, so that they name nobody: it may choose those of others.
+    private static IEnumerable<X509Certificate2> Issued(X509Certificate2[] line) => line.Where((_, i) => i + 1 == line.Length || CertificateNames.Roles(line[i + 1]) is null);
 }

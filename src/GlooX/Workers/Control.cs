@@ -12,6 +12,9 @@ internal sealed record Assignment(string Assembly, string LockFile, string Class
     /// <summary>Where it writes down how it ends; empty: nowhere.</summary>
     public string ExitFile { get; init; } = "";
 
+    /// <summary>What is revoked: lines of <see cref="Revocation.ToString"/>.</summary>
+    public string[] Revoked { get; init; } = [];
+
     /// <summary>Variables that it is to have.</summary>
     public Dictionary<string, string> Environment { get; init; } = [];
 
@@ -45,6 +48,9 @@ internal sealed class Control(Socket socket) : IDisposable
     public Task SendAsync(Assignment assignment, CancellationToken ct) => SendAsync(ControlFormat.Write(w => w.Write(assignment)), ct);
 
     public Task SendAsync(HostReport report, CancellationToken ct) => SendAsync(ControlFormat.Write(w => w.Write(report)), ct);
+
+    /// <summary>Tells a host that has its assignment what is revoked.</summary>
+    public Task SendAsync(string[] revoked, CancellationToken ct) => SendAsync(ControlFormat.Write(w => w.Write(revoked)), ct);
 
     /// <summary>A few bytes to somebody who is no host.</summary>
     public void Send(string text) => socket.Send(Encoding.ASCII.GetBytes(text));

@@ -41,6 +41,7 @@ internal static class ControlFormat
         to.Write(assignment.HeapLimitBytes);
         to.Write(assignment.ExitFile);
         to.Write(assignment.Environment);
+        to.Write(assignment.Revoked);
     }
 
     public static Assignment ReadAssignment(BinaryReader from)
@@ -62,7 +63,27 @@ internal static class ControlFormat
             KeepTmpDir = from.ReadBoolean(),
             Values = ReadValues(from),
         };
-        return new Assignment(assembly, lockFile, className, identity, options) { HeapLimitBytes = from.ReadInt64(), ExitFile = from.ReadString(), Environment = ReadValues(from) };
+        return new Assignment(assembly, lockFile, className, identity, options) { HeapLimitBytes = from.ReadInt64(), ExitFile = from.ReadString(), Environment = ReadValues(from), Revoked = ReadRevoked(from) };
+    }
+
+    public static void Write(this BinaryWriter to, string[] revoked)
+    {
+        to.Write(revoked.Length);
+        foreach (string line in revoked)
+        {
+            to.Write(line);
+        }
+    }
+
+    public static string[] ReadRevoked(BinaryReader from)
+    {
+        string[] revoked = new string[from.ReadInt32()];
+        for (int i = 0; i < revoked.Length; i++)
+        {
+            revoked[i] = from.ReadString();
+        }
+
+        return revoked;
     }
 
     public static void Write(this BinaryWriter to, HostReport report)

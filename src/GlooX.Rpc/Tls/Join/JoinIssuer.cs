@@ -23,13 +23,18 @@ internal static class JoinIssuer
     private const int MaxHosts = 64;
 
     /// <exception cref="JoinException"><see cref="JoinFailure.Refused"/> or <see cref="JoinFailure.Protocol"/>.</exception>
-    public static JoinReply Issue(X509Certificate2 authority, IReadOnlyList<string> ownHosts, IssuedCertificates issued, RevokedSerials revoked, string node, JoinGrant grant, byte[][] requests, DateTimeOffset now, Renewal? renewal)
+    public static JoinReply Issue(X509Certificate2 authority, IReadOnlyList<string> ownHosts, IssuedCertificates issued, RevocationList revoked, string node, JoinGrant grant, byte[][] requests, DateTimeOffset now, Renewal? renewal)
     {
         CertificateRequest[] asked = [.. requests.Select(Read)];
         string[] wanted = [.. Hosts(asked[0]).Union(grant.Names.Select(CertificateNames.Normal), StringComparer.Ordinal)];
         if (wanted.Length > MaxHosts)
         {
             throw new JoinException(JoinFailure.Refused, $"certificates for {wanted.Length} names were requested; the limit is {MaxHosts}");
+        }
+
+        if (revoked.Contains(Revocation.OfNode(node)) || (renewal is not null && revoked.Contains(renewal.Shown.Serial)))
+        {
+            throw new JoinException(JoinFailure.Refused, $"the node {node} was revoked");
         }
 
         bool answers = grant.Role is RpcRole.Agent or RpcRole.Client;
@@ -45,7 +50,7 @@ internal static class JoinIssuer
         (string Kind, RpcRole Roles, CertificateUse Use, string[] Hosts)?[] kinds =
         [
             answers ? ("server", grant.Role, CertificateUse.Server | CertificateUse.Client, hosts) : null,
-            ("client", agent ? RpcRole.Client : grant.Role, CertificateUse.Client, []),
+            ("client", grant.Role switch { RpcRole.Agent => RpcRole.Client, RpcRole.Admin => RpcRole.Client | RpcRole.Admin, var role => role }, CertificateUse.Client, []),
             agent ? ("children", RpcRole.Child | RpcRole.Client, CertificateUse.Children, hosts) : null,
         ];
         var made = new List<IssuedCertificate>();
@@ -64,7 +69,7 @@ internal static class JoinIssuer
                 throw new JoinException(JoinFailure.Refused, $"a requested name is accepted as {others}, which is another node's");
             }
 
-            made.Add(new IssuedCertificate(RevokedSerials.Normal(certificate.SerialNumber), node, k.Kind, grant.Role, DateOnly.FromDateTime(certificate.NotAfter.ToUniversalTime()), k.Hosts));
+            made.Add(new IssuedCertificate(Revocation.SerialOf(certificate.SerialNumber), node, k.Kind, grant.Role, DateOnly.FromDateTime(certificate.NotAfter.ToUniversalTime()), k.Hosts));
             return certificate.RawData;
         })];
         issued.Add(made); // before they are sent: a certificate that is not recorded cannot be revoked by its node's name

@@ -7,7 +7,7 @@ public sealed record JoinTokenOptions
 {
     /// <summary>
     /// The role of the machine that joins: <see cref="RpcRole.Agent"/> (default; its user is a client too, and its agents issue certificates for
-    /// their children), <see cref="RpcRole.Client"/> or <see cref="RpcRole.Observer"/>.
+    /// their children), <see cref="RpcRole.Client"/>, <see cref="RpcRole.Observer"/>, or <see cref="RpcRole.Admin"/> (a client that may also revoke).
     /// </summary>
     public RpcRole Role { get; init; } = RpcRole.Agent;
 

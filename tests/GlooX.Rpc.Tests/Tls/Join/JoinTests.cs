@@ -117,7 +117,7 @@ public sealed class JoinTests : IAsyncDisposable
         string url = await ServeAsync(_issuer);
         await JoinAsync(Store("other"), url, Token());
         string other = await ServeAsync(Store("other"));
-        _issuer.Load([ "issuer.example" ], new RevokedSerials());
+        _issuer.Load([ "issuer.example" ], new RevocationList());
         Assert.Equal(JoinFailure.WrongAuthority, await FailureAsync(() => JoinAsync(Store("careful"), other, Token(), new JoinOptions { ServerName = "issuer.example" })));
 
         var child = new Identity(_issuer.Load().Current.ForChild(RpcRole.Child, DateTimeOffset.UtcNow));
@@ -174,7 +174,7 @@ public sealed class JoinTests : IAsyncDisposable
         Assert.False(CertificateNames.Carries(Store("two").Load().Server, "db.example"));
         Assert.True(CertificateNames.Carries(Store("two").Load().Server, "two.example"));
 
-        _issuer.Remember([RevokedSerials.Normal(Store("one").Load().Server.SerialNumber), RevokedSerials.Normal(Store("one").Load().Current.Children!.SerialNumber)]);
+        new Identity(_issuer, []).Revoke(CertificateNames.Node(Store("one").Load().Server)!);
         Assert.DoesNotContain("db.example", await JoinAsync(Store("three"), url, Token(), new JoinOptions { Names = ["db.example"] }));
     }
 
@@ -230,11 +230,11 @@ public sealed class JoinTests : IAsyncDisposable
         Assert.True(CertificateNames.Carries(after.Server, "db.example"));
 
         // Neither what calls for its user nor what its children hold speaks for the node.
-        var asClient = new Identity(new IdentityParts(after.Authority, after.Client, after.Client, [], null, new RevokedSerials()));
+        var asClient = new Identity(new IdentityParts(after.Authority, after.Client, after.Client, [], null, new RevocationList()));
         var asChild = new Identity(after.Current.ForChild(RpcRole.Child, DateTimeOffset.UtcNow));
         foreach (Identity lesser in new[] { asClient, asChild, Identity.Ephemeral("stranger") })
         {
-            Identity shown = new(new IdentityParts(after.Authority, lesser.Server, lesser.Server, lesser.Current.Intermediates, null, new RevokedSerials()));
+            Identity shown = new(new IdentityParts(after.Authority, lesser.Server, lesser.Server, lesser.Current.Intermediates, null, new RevocationList()));
             Assert.Equal(JoinFailure.UnknownToken, await FailureAsync(() => JoinClient.RenewAsync(other, shown, [], Ct)));
         }
     }
@@ -350,8 +350,8 @@ public sealed class JoinTests : IAsyncDisposable
         var request = new CertificateRequest("CN=forged", key, HashAlgorithmName.SHA256);
         request.CertificateExtensions.Add(CertificateNames.Extension(["localhost"], null, RpcRole.Child));
         using X509Certificate2 forged = request.Create(maker, new DateTimeOffset(maker.NotBefore), new DateTimeOffset(maker.NotAfter), Convert.FromHexString(victim.Load().Server.SerialNumber)).CopyWithPrivateKey(key);
-        Identity shown = new(new IdentityParts(maker, forged, forged, [X509CertificateLoader.LoadCertificate(maker.RawData)], null, new RevokedSerials()));
-        shown = new(new IdentityParts(thief.Load().Authority, forged, forged, shown.Current.Intermediates, null, new RevokedSerials()));
+        Identity shown = new(new IdentityParts(maker, forged, forged, [X509CertificateLoader.LoadCertificate(maker.RawData)], null, new RevocationList()));
+        shown = new(new IdentityParts(thief.Load().Authority, forged, forged, shown.Current.Intermediates, null, new RevocationList()));
         Assert.Equal(JoinFailure.UnknownToken, await FailureAsync(() => JoinClient.RenewAsync(thief, shown, [], Ct)));
     }
 
@@ -362,9 +362,63 @@ public sealed class JoinTests : IAsyncDisposable
         IdentityStore other = Store("other");
         await JoinAsync(other, url, Token());
         Identity revoked = other.Load();
-        _issuer.Remember([RevokedSerials.Normal(revoked.Server.SerialNumber)]);
+        new Identity(_issuer, []).Revoke(revoked.Server.SerialNumber);
         _time.Pass(TimeSpan.FromSeconds(2)); // the server looks at its files
         Assert.Equal(JoinFailure.UnknownToken, await FailureAsync(() => JoinClient.RenewAsync(other, revoked, [], Ct)));
+    }
+
+    [Fact]
+    public async Task A_revoked_node_gets_no_certificates_also_with_one_that_was_issued_meanwhile()
+    {
+        string url = await ServeBeforeAsync();
+        IdentityStore thief = Store("thief");
+        await JoinAsync(thief, url, Token());
+        string node = thief.Load().Node!;
+        _time.Pass(s_untilDue);
+        await JoinClient.RenewAsync(thief, thief.Load(), [], Ct); // after the book was read, and before the revocation
+        new Identity(_issuer, []).Revoke(node);
+        using ECDsa key = ECDsa.Create(ECCurve.NamedCurves.nistP256);
+        byte[][] requests = [Request(key, []), Request(key, []), Request(key, [])];
+        IssuedCertificate shown = _issuer.Issued.Find(Revocation.SerialOf(thief.Load().Server.SerialNumber))!;
+        Assert.Equal(JoinFailure.Refused, Assert.Throws<JoinException>(() => _issuer.IssueFor(node, new JoinGrant(RpcRole.Agent, []), requests, new Renewal(shown, null))).Failure);
+        _time.Pass(TimeSpan.FromSeconds(2)); // the server looks at its files
+        await using RpcClient client = new RpcClient(url, new RpcClientOptions { Identity = thief.Load() });
+        Assert.Contains($"the node {node} was revoked", (await Assert.ThrowsAsync<RpcException>(() => client.OpenAsync(Ct))).Message, StringComparison.Ordinal);
+
+        // Its processes' certificates state the node too.
+        await using RpcClient child = new RpcClient(url, new RpcClientOptions { Identity = new Identity(thief.Load().Current.ForChild(RpcRole.Child, DateTimeOffset.UtcNow)) });
+        Assert.Contains("was revoked", (await Assert.ThrowsAsync<RpcException>(() => child.OpenAsync(Ct))).Message, StringComparison.Ordinal);
+        new Identity(_issuer, []).Allow(node);
+        _time.Pass(TimeSpan.FromSeconds(2));
+        await using RpcClient again = new RpcClient(url, new RpcClientOptions { Identity = thief.Load() });
+        await again.OpenAsync(Ct);
+    }
+
+    [Fact]
+    public async Task The_book_of_issued_certificates_leaves_out_those_that_have_ended()
+    {
+        await ServeAsync(_issuer);
+        using ECDsa key = ECDsa.Create(ECCurve.NamedCurves.nistP256);
+        for (int year = 0; year < 4; year++)
+        {
+            _issuer.IssueFor($"node{year}", new JoinGrant(RpcRole.Client, []), [Request(key, [$"host{year}"]), Request(key, []), Request(key, [])]);
+            _time.Pass(TimeSpan.FromDays(400));
+        }
+
+        Assert.InRange(_issuer.Issued.Read().Count, 2, 4);
+        Assert.Equal("node3", _issuer.Issued.Read()[^1].Node);
+        Assert.Equal(_issuer.Issued.Read(), Store("issuer").Issued.Read(), (a, b) => a.Serial == b.Serial);
+    }
+
+    [Fact]
+    public async Task An_admin_may_revoke_and_answers_nobody()
+    {
+        await JoinAsync(Store("one"), await ServeAsync(_issuer), Token(new JoinTokenOptions { Role = RpcRole.Admin }));
+        Identity admin = Store("one").Load();
+        Assert.Equal(RpcRole.Admin | RpcRole.Client, CertificateNames.Roles(admin.Client));
+        Assert.False(CertificateAuthority.IsForAnswering(admin.Server));
+        Assert.Equal(RpcRole.Admin | RpcRole.Agent, CertificateNames.Roles(_issuer.Load().Server));
+        Assert.Equal(_issuer.Load().Node, Store("one").IssuerNode);
     }
 
     [Fact]
@@ -393,7 +447,7 @@ public sealed class JoinTests : IAsyncDisposable
         string url = await ServeAsync(_issuer);
         await using RpcClient stranger = new RpcClient(url, new RpcClientOptions
         {
-            Identity = new Identity(new IdentityParts(_issuer.Load().Authority, Identity.Ephemeral("x").Server, Identity.Ephemeral("x").Client, [], null, new RevokedSerials())),
+            Identity = new Identity(new IdentityParts(_issuer.Load().Authority, Identity.Ephemeral("x").Server, Identity.Ephemeral("x").Client, [], null, new RevocationList())),
         });
         Assert.Equal(RpcError.Unauthorized, (await Assert.ThrowsAsync<RpcException>(() => stranger.OpenAsync(Ct))).Code);
     }
