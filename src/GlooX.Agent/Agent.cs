@@ -97,6 +97,9 @@ public sealed class Agent : IAsyncDisposable
 
     private GridAddons Spread => _spread ?? throw new InvalidOperationException("the agent is not started: attach its add-ons to it alone");
 
+    /// <summary>Whether the agent runs what others send: processes, and add-ons.</summary>
+    internal bool Spawns { get; private set; } = true;
+
     internal GridRevocations Revocations => _revocations ?? throw new InvalidOperationException("the agent is not started: it revokes nothing");
 
     internal ChannelHub Hub => _channels ?? throw new InvalidOperationException("the agent is not started: it has no channels; ask its parent for them");
@@ -362,14 +365,16 @@ public sealed class Agent : IAsyncDisposable
             .OfType<RpcEndpoint>().Where(e => !e.IsAny).Select(e => e.Host).Concat(options.Names);
         Identity identity = options.Identity ?? Identity.Load();
         AgentSetup.Check(options);
+        options = options.Spawns ? options : options with { MaxSlots = 0, WarmHosts = 0 };
+        Spawns = options.Spawns;
         _logger = (options.LoggerFactory ?? NullLoggerFactory.Instance).CreateLogger("GlooX.Agent");
         _ledger = new Ledger(AgentSetup.CapacityOf(options, _machine.Read()));
         _identity = identity;
         _weight = options.Weight;
         _board = new NodeStatusCache(Describe, () => Peers, Service, PeerAt);
         ILogger trust = (options.LoggerFactory ?? NullLoggerFactory.Instance).CreateLogger("GlooX.Trust");
-        _upkeep = new CertificateMaintenance(identity, trust);
-        _revocations = new GridRevocations(identity, () => Peers, PeerAt, new ProcessRevocations(identity, () => _spawner?.Children ?? []).TellAsync, trust);
+        _upkeep = new CertificateMaintenance(identity, AgentSetup.KeyProtectionOf(options), trust);
+        _revocations = new GridRevocations(identity, () => Peers, url => _link.Client(url), new ProcessRevocations(identity, () => _spawner?.Children ?? []).TellAsync, trust);
         ILogger spawning = (options.LoggerFactory ?? NullLoggerFactory.Instance).CreateLogger("GlooX.Spawning");
         ControlGroups? groups = AgentSetup.GroupsOf(options);
         _workspace = new AgentWorkspace(_machine, spawning);
@@ -384,6 +389,7 @@ public sealed class Agent : IAsyncDisposable
         _server = new RpcServer(new RpcServerOptions { Identity = identity, Names = [.. names], AcceptJoins = true, LoggerFactory = options.LoggerFactory });
         _server.Add(new AgentService(this), IAgentService.ServiceName, AgentAccess.Table);
         _server.Add(new PeerService(this), IPeerService.ServiceName, PeerService.Access);
+        _server.Add(new TrustService(_revocations), ITrustService.ServiceName, TrustService.Access);
         _server.Add(new BundleService(_bundles), IBundleService.ServiceName, BundleService.Access);
         _addons = new AddonRegistry(this, _server, options.LoggerFactory ?? NullLoggerFactory.Instance, fault => AddonFaulted?.Invoke(this, fault));
         _spread = new GridAddons(this, _addons, (options.LoggerFactory ?? NullLoggerFactory.Instance).CreateLogger("GlooX.Addons"));
@@ -430,7 +436,11 @@ public sealed class Agent : IAsyncDisposable
             await JoinAsync(grid, peers, options, ct).ConfigureAwait(false);
         }
 
-        RunLoop("add-ons of the grid", _spread.RunAsync);
+        if (options.Spawns)
+        {
+            RunLoop("add-ons of the grid", _spread.RunAsync);
+        }
+
         foreach (AddonSpec addon in options.Addons)
         {
             await _addons.AttachAsync(addon.Name, addon.Source, addon.Options, ct).ConfigureAwait(false);

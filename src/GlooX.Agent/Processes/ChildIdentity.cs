@@ -18,7 +18,8 @@ internal sealed partial class ChildIdentity(Identity identity, bool shares, ILog
     /// <summary>Why this node can make no identity for a process; null: it can.</summary>
     public string? Fault(SpawnRequest request) =>
         request.Command.Length > 0 || identity.IssuesChildren ? null
-        : !shares ? "spawns no classes: it has nothing to issue their certificates with. Set GLOOX_TLS_CHILDREN_CERTIFICATE and GLOOX_TLS_CHILDREN_PRIVATE_KEY, or, if all that is spawned may act as the agent, start it with --share-identity (AgentOptions.ShareIdentity)"
+        : !shares ? "spawns no classes: it has nothing to issue their certificates with. Set GLOOX_TLS_CHILDREN_CERTIFICATE and GLOOX_TLS_CHILDREN_PRIVATE_KEY, "
+            + "or, if all that is spawned may act as the agent, start it with --share-identity (AgentOptions.ShareIdentity)"
         : request.User.Length > 0 ? $"does not share its certificates with processes of the user '{request.User}'. Set GLOOX_TLS_CHILDREN_CERTIFICATE and GLOOX_TLS_CHILDREN_PRIVATE_KEY"
         : null;
 
@@ -43,6 +44,8 @@ internal sealed partial class ChildIdentity(Identity identity, bool shares, ILog
         return identity;
     }
 
-    [LoggerMessage(3002, LogLevel.Warning, "Spawned processes are given this agent's own certificates and keys, as ShareIdentity says: each can act as the agent. Set GLOOX_TLS_CHILDREN_CERTIFICATE and GLOOX_TLS_CHILDREN_PRIVATE_KEY instead")]
+    [LoggerMessage(3002, LogLevel.Warning,
+        "Spawned processes are given this agent's own certificates and keys, as ShareIdentity says: each can act as the agent. "
+        + "Set GLOOX_TLS_CHILDREN_CERTIFICATE and GLOOX_TLS_CHILDREN_PRIVATE_KEY instead")]
     private static partial void LogShared(ILogger logger);
 }

@@ -47,10 +47,10 @@ internal sealed class AgentService(Agent agent) : IAgentService
 
     public ValueTask<string[]> AddonsAsync(CancellationToken ct) => new([.. agent.Addons]);
 
-    public ValueTask<AddonReply> AttachAddonAsync(AddonRequest request, CancellationToken ct) =>
+    public ValueTask<AddonReply> AttachAddonAsync(AddonRequest request, CancellationToken ct) => !agent.Spawns ? Refused() :
         AddonReply.OfAsync(() => agent.AttachAddonAsync(request.Name, request.Source, request.ToOptions(), ct));
 
-    public ValueTask<AddonReply> SpreadAddonAsync(AddonRequest request, CancellationToken ct) =>
+    public ValueTask<AddonReply> SpreadAddonAsync(AddonRequest request, CancellationToken ct) => !agent.Spawns ? Refused() :
         AddonReply.OfAsync(() => agent.AttachAddonEverywhereAsync(request.Name, request.Source, request.ToOptions(), ct));
 
     public ValueTask<AddonReply> WithdrawAddonAsync(string name, CancellationToken ct) => AddonReply.OfAsync(() => agent.DetachAddonEverywhereAsync(name, ct));
@@ -61,6 +61,8 @@ internal sealed class AgentService(Agent agent) : IAgentService
         await agent.Spawner.WaitAsync(id, ct).ConfigureAwait(false) is { } exit
             ? [exit.Code, exit.Signal]
             : throw Missing(agent, id);
+
+    private ValueTask<AddonReply> Refused() => throw new RpcException(RpcError.Forbidden, $"the agent {agent.Url} runs nothing that others send (--no-spawn)");
 
     internal static ArgumentException Missing(Agent agent, string id) => new($"the agent {agent.Url} has no process {id}", nameof(id));
 }

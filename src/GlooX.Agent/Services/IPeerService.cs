@@ -20,14 +20,6 @@ internal interface IPeerService
     [Rpc("status")]
     ValueTask StatusAsync(NodeInfo node, CancellationToken ct = default);
 
-    /// <summary>An agent tells what it has revoked, or allowed again: lines of <see cref="Revocation.ToString"/>.</summary>
-    [Rpc("revoked", Idempotent = true)]
-    ValueTask RevokedAsync(string[] said, CancellationToken ct = default);
-
-    /// <summary>Revokes, if this node has the book of the authority.</summary>
-    [Rpc("revoke_issued", Idempotent = true)]
-    ValueTask<RevokedReply> RevokeIssuedAsync(string[] targets, CancellationToken ct = default);
-
     /// <summary>Spawns on this node.</summary>
     [Rpc("spawn_here", TimeoutMilliseconds = 600_000)]
     ValueTask<SpawnReply> SpawnHereAsync(SpawnRequest request, CancellationToken ct = default);
@@ -44,9 +36,3 @@ internal interface IPeerService
     [Rpc("abandon_here")]
     ValueTask AbandonHereAsync(string ticket, CancellationToken ct = default);
 }
-
-/// <summary>What came of revoking where the book of the authority is.</summary>
-/// <param name="HasBook">Whether it is here; false: nothing was done.</param>
-/// <param name="Fault">Why nothing was revoked; empty: it was.</param>
-/// <param name="Targets">What was revoked.</param>
-internal sealed record RevokedReply(bool HasBook, string Fault, RevokedTarget[] Targets);

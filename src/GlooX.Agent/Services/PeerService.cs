@@ -17,15 +17,6 @@ internal sealed class PeerService(Agent agent) : IPeerService
         return default;
     }
 
-    public ValueTask RevokedAsync(string[] said, CancellationToken ct)
-    {
-        RpcCall call = RpcCall.Current;
-        agent.Revocations.Hear(said, call.CallerNode ?? call.CallerSerial, call.CallerRoles.HasFlag(RpcRole.Admin));
-        return default;
-    }
-
-    public ValueTask<RevokedReply> RevokeIssuedAsync(string[] targets, CancellationToken ct) => new(agent.Revocations.TryRevokeIssued(targets));
-
     public async ValueTask<SpawnReply> SpawnHereAsync(SpawnRequest request, CancellationToken ct) => await agent.Placement.SpawnForPeerAsync(request, ct).ConfigureAwait(false);
 
     public async ValueTask<bool> PrepareHereAsync(PrepareRequest request, CancellationToken ct) => await agent.Placement.PrepareHereAsync(request, ct).ConfigureAwait(false);

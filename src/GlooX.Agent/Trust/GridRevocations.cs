@@ -1,22 +1,36 @@
 using System.Collections.Concurrent;
 using GlooX.Contracts;
-using GlooX.Services;
 using Microsoft.Extensions.Logging;
 
 namespace GlooX.Trust;
 
 /// <summary>
 /// Revokes certificates in the whole grid, and allows them again. Each agent tells every other what it has revoked itself, until the other has
-/// confirmed it (decision 17). The agents of the node that holds the authority's key know what was issued; others ask them.
+/// confirmed it (decision 17). The agents of the node that holds the authority's key know what was issued; others ask them. Where the authority is a
+/// process of its own, which is no member of the grid, agents ask that, and hear what it has revoked.
 /// </summary>
-internal sealed partial class GridRevocations(Identity identity, Func<IReadOnlyList<string>> peers, Func<string, IPeerService> peer, Func<IReadOnlyList<Revocation>, CancellationToken, Task> toProcesses, ILogger logger)
+/// <param name="identity">The agent's.</param>
+/// <param name="peers">The addresses of the other agents that are reachable now.</param>
+/// <param name="client">A client of an address, which must show the role agent.</param>
+/// <param name="toProcesses">Tells the processes of this agent.</param>
+/// <param name="logger">Where it logs.</param>
+internal sealed partial class GridRevocations(
+    Identity identity,
+    Func<IReadOnlyList<string>> peers,
+    Func<string, RpcClient> client,
+    Func<IReadOnlyList<Revocation>, CancellationToken, Task> toProcesses,
+    ILogger logger)
 {
     private static readonly TimeSpan s_interval = TimeSpan.FromSeconds(2);
     private static readonly TimeSpan s_timeout = TimeSpan.FromSeconds(2);
+    private static readonly TimeSpan s_askAuthority = TimeSpan.FromSeconds(10);
     private readonly ConcurrentDictionary<string, string> _told = new(StringComparer.Ordinal);
     private readonly SemaphoreSlim _changed = new(0, 1);
 
     private string Self => identity.Node ?? "";
+
+    /// <summary>What this node has revoked, or allowed again: lines of <see cref="Revocation.ToString"/>.</summary>
+    public string[] Said() => [.. identity.Revocations.Where(r => r.By.Length == 0 || r.By == Self).Select(static r => r.ToString())];
 
     /// <summary>Revokes for an admin, here and in the whole grid.</summary>
     /// <exception cref="ArgumentException">A target is unknown, or must not be revoked; nothing was revoked.</exception>
@@ -31,7 +45,9 @@ internal sealed partial class GridRevocations(Identity identity, Func<IReadOnlyL
         RevokedTarget[]? counted = identity.IssuerNode is null ? null : await AskIssuerAsync(all, ct).ConfigureAwait(false);
         if (counted is null && identity.IssuerNode is { } issuer && all.FirstOrDefault(t => !t.StartsWith("node/", StringComparison.Ordinal)) is { } serial)
         {
-            throw new ArgumentException($"which node has the certificate {serial} is known at the node {issuer} only, and no agent of it can be reached: revoke the certificate's node by its id", nameof(targets));
+            throw new ArgumentException(
+                $"which node has the certificate {serial} is known at the node {issuer} only, and no agent of it can be reached: revoke the certificate's node by its id",
+                nameof(targets));
         }
 
         // Also when the issuer has done it: who answered in its place could lie.
@@ -81,7 +97,8 @@ internal sealed partial class GridRevocations(Identity identity, Func<IReadOnlyL
 
             if (!identity.IsIssuer && identity.IssuerNode is { } issuer && known.Any(r => r.Target == target && r.IsRevoked && r.By != Self))
             {
-                throw new ArgumentException($"{target} was revoked elsewhere: only an agent of the node {issuer}, where the authority's key is, can allow it again (--agent)", nameof(targets));
+                throw new ArgumentException(
+                    $"{target} was revoked elsewhere: only an agent of the node {issuer}, where the authority's key is, can allow it again (--agent)", nameof(targets));
             }
         }
 
@@ -132,6 +149,7 @@ internal sealed partial class GridRevocations(Identity identity, Func<IReadOnlyL
         IReadOnlyList<Revocation> last = [];
         string[] lines = [];
         string text = "";
+        long askNotBefore = 0;
         while (true)
         {
             await _changed.WaitAsync(TimerCoalescing.Round(s_interval, TimeProvider.System), ct).ConfigureAwait(false);
@@ -140,11 +158,20 @@ internal sealed partial class GridRevocations(Identity identity, Func<IReadOnlyL
             if (now != last)
             {
                 last = now;
-                lines = [.. now.Where(r => r.By.Length == 0 || r.By == Self).Select(static r => r.ToString())];
+                lines = Said();
                 text = string.Join('\n', lines);
             }
 
-            await Task.WhenAll(peers().Where(p => _told.GetValueOrDefault(p, "") != text).Select(p => TellAsync(p, lines, text, ct)).Append(toProcesses(now, ct))).ConfigureAwait(false);
+            IReadOnlyList<string> others = peers();
+            List<Task> work = [toProcesses(now, ct), .. others.Where(p => _told.GetValueOrDefault(p, "") != text).Select(p => TellAsync(p, lines, text, ct))];
+            if (identity is { JoinedAt: { } authority, IssuerNode: { } issuer }
+                && Environment.TickCount64 >= askNotBefore && !others.Contains(authority, StringComparer.Ordinal))
+            {
+                askNotBefore = Environment.TickCount64 + (long)s_askAuthority.TotalMilliseconds;
+                work.Add(HearAuthorityAsync(authority, issuer, lines, text, ct));
+            }
+
+            await Task.WhenAll(work).ConfigureAwait(false);
         }
     }
 
@@ -157,7 +184,8 @@ internal sealed partial class GridRevocations(Identity identity, Func<IReadOnlyL
         bool isOwn = identity.Certificates().Any(c => c.Own && (target == $"node/{c.Node}" || target == c.Serial));
         if (isOwn)
         {
-            throw new ArgumentException($"{target} is of this node, {Self}, which holds the authority's key: it cannot be revoked. Begin a new authority instead (docs/security.md)", nameof(target));
+            throw new ArgumentException(
+                $"{target} is of this node, {Self}, which holds the authority's key: it cannot be revoked. Begin a new authority instead (docs/theft.md)", nameof(target));
         }
 
         RevokedTarget found = Count(target, issued);
@@ -177,11 +205,11 @@ internal sealed partial class GridRevocations(Identity identity, Func<IReadOnlyL
     {
         using var limit = CancellationTokenSource.CreateLinkedTokenSource(ct);
         limit.CancelAfter(s_timeout);
-        RevokedReply[] replies = await Task.WhenAll(peers().Select(async url =>
+        RevokedReply[] replies = await Task.WhenAll(peers().Append(identity.JoinedAt).OfType<string>().Distinct(StringComparer.Ordinal).Select(async url =>
         {
             try
             {
-                return await peer(url).RevokeIssuedAsync(targets, limit.Token).ConfigureAwait(false);
+                return await Trust(url).RevokeIssuedAsync(targets, limit.Token).ConfigureAwait(false);
             }
             catch (Exception e) when (e is RpcException or ObjectDisposedException || (e is OperationCanceledException && !ct.IsCancellationRequested))
             {
@@ -202,7 +230,7 @@ internal sealed partial class GridRevocations(Identity identity, Func<IReadOnlyL
         limit.CancelAfter(s_timeout);
         try
         {
-            await peer(url).RevokedAsync(lines, limit.Token).ConfigureAwait(false);
+            await Trust(url).RevokedAsync(lines, limit.Token).ConfigureAwait(false);
             _told[url] = text;
         }
         catch (Exception e) when (e is RpcException or ObjectDisposedException || (e is OperationCanceledException && !ct.IsCancellationRequested))
@@ -210,6 +238,31 @@ internal sealed partial class GridRevocations(Identity identity, Func<IReadOnlyL
             // it is told again at the next turn, or it is gone
         }
     }
+
+    // The authority's own process knows no agents: they ask it. Another process at that address is not believed.
+    private async Task HearAuthorityAsync(string url, string issuer, string[] lines, string text, CancellationToken ct)
+    {
+        using var limit = CancellationTokenSource.CreateLinkedTokenSource(ct);
+        limit.CancelAfter(s_timeout);
+        try
+        {
+            RpcPeer who = await client(url).OpenAsync(limit.Token).ConfigureAwait(false);
+            if (who.Node == issuer && who.Roles.HasFlag(RpcRole.Admin))
+            {
+                Hear(await Trust(url).SaidAsync(limit.Token).ConfigureAwait(false), issuer, isAdmin: true);
+                if (lines.Length > 0 && _told.GetValueOrDefault(url, "") != text)
+                {
+                    await TellAsync(url, lines, text, ct).ConfigureAwait(false);
+                }
+            }
+        }
+        catch (Exception e) when (e is RpcException or ObjectDisposedException or ArgumentException || (e is OperationCanceledException && !ct.IsCancellationRequested))
+        {
+            // it is asked again
+        }
+    }
+
+    private ITrustService Trust(string url) => client(url).As<ITrustService>(ITrustService.ServiceName);
 
     private void Changed(string[] targets, string what)
     {

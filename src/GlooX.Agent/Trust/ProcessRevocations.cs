@@ -58,7 +58,12 @@ internal sealed class ProcessRevocations(Identity identity, Func<IEnumerable<Chi
         limit.CancelAfter(s_timeout);
         try
         {
-            var options = new RpcClientOptions { Identity = identity.AsAgent(), ServerRole = RpcRole.Child, ServerName = identity.Node is { } node ? $"gloox://node/{node}" : null };
+            var options = new RpcClientOptions
+            {
+                Identity = identity.AsAgent(),
+                ServerRole = RpcRole.Child,
+                ServerName = identity.Node is { } node ? $"gloox://node/{node}" : null,
+            };
             var client = new RpcClient(url, options);
             await using (client.ConfigureAwait(false))
             {

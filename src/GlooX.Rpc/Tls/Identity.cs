@@ -77,10 +77,19 @@ public sealed class Identity
     public bool IssuesChildren => Current.Children is not null;
 
     /// <summary>Whether the identity is of a store that holds its authority's key, and the book of all that the authority issued.</summary>
-    public bool IsIssuer => Store?.Issues == true;
+    public bool IsIssuer => Store?.KeepsBook == true;
+
+    /// <summary>Where the authority's key is.</summary>
+    public AuthorityKeyState AuthorityKey => Store?.Authority.State ?? AuthorityKeyState.Elsewhere;
+
+    /// <summary>Whether the authority of the store issued certificates for other machines, or a token waits for one.</summary>
+    public bool HasJoiners => Store is { } store && (store.Tokens.Any || store.Issued.Read().Count > 0);
+
+    /// <summary>Where this machine joined, as <c>host:port</c> or <c>unix:/path</c>; null: nowhere.</summary>
+    public string? JoinedAt => Store?.JoinedAt;
 
     /// <summary>The node that holds the key of the authority; null: not known, as for certificates from variables.</summary>
-    public string? IssuerNode => Store is not { } store ? null : store.Issues ? Node : store.IssuerNode;
+    public string? IssuerNode => Store is not { } store ? null : store.KeepsBook ? Node : store.IssuerNode;
 
     /// <summary>The revoked nodes (<c>node/ID</c>) and serial numbers, from <see cref="Revoke"/> here or elsewhere in the grid.</summary>
     public IReadOnlyCollection<string> Revoked => Current.Revocations.InForce;
@@ -121,7 +130,24 @@ public sealed class Identity
     /// <exception cref="ArgumentException">An option is out of range.</exception>
     /// <exception cref="JoinException">The store does not hold its authority's key.</exception>
     /// <exception cref="IdentityException">The store cannot be used.</exception>
-    public static string CreateJoinToken(JoinTokenOptions? options = null) => IdentityStore.Open().CreateToken(options ?? new JoinTokenOptions());
+    public static string CreateJoinToken(JoinTokenOptions? options = null) =>
+        new StoreAuthority(new IdentityStore(GlooXHome.Path) { Passphrase = options?.Passphrase }).CreateToken(options ?? new JoinTokenOptions());
+
+    /// <summary>
+    /// Puts the key of this user's authority under a passphrase. Agents then issue certificates for tokens only, which carry the key under their secret;
+    /// certificates of machines that joined are not renewed, and those of this machine when a token is created.
+    /// </summary>
+    /// <param name="passphrase">At least 8 characters.</param>
+    /// <exception cref="ArgumentException">The passphrase is too short.</exception>
+    /// <exception cref="JoinException">The store holds no authority's key, or it is locked already.</exception>
+    /// <exception cref="IdentityException">The store cannot be used.</exception>
+    public static void LockAuthorityKey(string passphrase) => new StoreAuthority(IdentityStore.Open()).SetLock(passphrase, isLocked: true);
+
+    /// <summary>Undoes <see cref="LockAuthorityKey"/>.</summary>
+    /// <param name="passphrase">The passphrase.</param>
+    /// <exception cref="JoinException">The store holds no locked key.</exception>
+    /// <exception cref="IdentityException">The passphrase is wrong, or the store cannot be used.</exception>
+    public static void UnlockAuthorityKey(string passphrase) => new StoreAuthority(IdentityStore.Open()).SetLock(passphrase, isLocked: false);
 
     /// <summary>
     /// Joins the authority of an agent's store: this machine creates the keys, the agent issues the certificates, and from then on the processes of
@@ -198,6 +224,16 @@ public sealed class Identity
 
         return news;
     }
+
+    /// <summary>
+    /// Moves this user's authority, with its key, its book and its tokens, to a folder that is the store of another user from then on. This user's machine is
+    /// joined to it afterwards.
+    /// </summary>
+    /// <param name="folder">The folder; it must not exist. The caller makes it the other user's.</param>
+    /// <param name="url">Where the authority will be reached.</param>
+    /// <exception cref="JoinException">The store holds no authority's key.</exception>
+    /// <exception cref="IdentityException">The files cannot be moved.</exception>
+    public static void MoveAuthority(string folder, string url) => new StoreAuthority(IdentityStore.Open()).MoveAuthority(folder, url);
 
     /// <summary>The certificates of this identity, and those that its store's authority issued for other machines.</summary>
     /// <returns>One entry for each certificate.</returns>

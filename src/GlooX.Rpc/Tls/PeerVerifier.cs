@@ -67,7 +67,8 @@ internal static class PeerVerifier
 
             string? node = CertificateNames.Node(line[0]);
             bool isNode = line.All(c => (c != line[0] && CertificateNames.Roles(c) is null) || CertificateNames.Node(c) == node);
-            peer = new Peer(shown.Subject, roles, [.. line.Select(Serial)], isNode ? node : null, [.. line.SelectMany(CertificateNames.Nodes).Select(Revocation.OfNode).Union(Issued(line).Select(Serial), StringComparer.Ordinal)]);
+            string[] targets = [.. line.SelectMany(CertificateNames.Nodes).Select(Revocation.OfNode), .. Issued(line).Select(Serial)];
+            peer = new Peer(shown.Subject, roles, [.. line.Select(Serial)], isNode ? node : null, targets);
         }
         catch (CryptographicException e)
         {
@@ -80,5 +81,6 @@ internal static class PeerVerifier
     private static string Serial(X509Certificate2 certificate) => Revocation.SerialOf(certificate.SerialNumber);
 
     // A node chooses the serial numbers of what it issues to its processes, so that they name nobody: it may choose those of others.
-    private static IEnumerable<X509Certificate2> Issued(X509Certificate2[] line) => line.Where((_, i) => i + 1 == line.Length || CertificateNames.Roles(line[i + 1]) is null);
+    private static IEnumerable<X509Certificate2> Issued(X509Certificate2[] line) =>
+        line.Where((_, i) => i + 1 == line.Length || CertificateNames.Roles(line[i + 1]) is null);
 }

@@ -47,8 +47,8 @@ public sealed record Revocation(string Target, bool IsRevoked, DateTimeOffset At
         string[] parts = (line ?? "").Split('\t');
         return parts switch
         {
-            [{ } target, "revoked" or "allowed", { } at, { Length: <= MaxNode } by, "admin" or "-"] when long.TryParse(at, NumberStyles.None, CultureInfo.InvariantCulture, out long time)
-                && time <= DateTimeOffset.MaxValue.ToUnixTimeMilliseconds() =>
+            [{ } target, "revoked" or "allowed", { } at, { Length: <= MaxNode } by, "admin" or "-"]
+                when long.TryParse(at, NumberStyles.None, CultureInfo.InvariantCulture, out long time) && time <= DateTimeOffset.MaxValue.ToUnixTimeMilliseconds() =>
                 new(TargetOf(target), parts[1] == "revoked", DateTimeOffset.FromUnixTimeMilliseconds(time), by, parts[4] == "admin"),
             [{ } serial] => new(TargetOf(serial), true, DateTimeOffset.UnixEpoch, "", ByAdmin: false), // as earlier versions wrote it
             _ => throw new ArgumentException($"'{line}' is no revocation", nameof(line)),
@@ -62,7 +62,9 @@ public sealed record Revocation(string Target, bool IsRevoked, DateTimeOffset At
 
     internal static string OfNode(string node) => NodePrefix + node;
 
-    internal static string Describe(string target) => target.StartsWith(NodePrefix, StringComparison.Ordinal) ? $"the node {target[NodePrefix.Length..]}" : $"the serial number {target}";
+    internal static string Describe(string target) => target.StartsWith(NodePrefix, StringComparison.Ordinal)
+        ? $"the node {target[NodePrefix.Length..]}"
+        : $"the serial number {target}";
 
     /// <summary>One spelling: hexadecimal digits in upper case without leading zeros.</summary>
     /// <exception cref="ArgumentException">The text is no serial number.</exception>
@@ -71,7 +73,8 @@ public sealed record Revocation(string Target, bool IsRevoked, DateTimeOffset At
         string digits = serial.Replace("serial=", "", StringComparison.Ordinal).Replace(":", "", StringComparison.Ordinal).Trim().TrimStart('0').ToUpperInvariant();
         return digits.Length is > 0 and <= 40 && digits.All(char.IsAsciiHexDigit)
             ? digits
-            : throw new ArgumentException($"'{serial}' is no serial number of a certificate and no node: write hexadecimal digits, as gloox certs shows them", nameof(serial));
+            : throw new ArgumentException(
+                $"'{serial}' is no serial number of a certificate and no node: write hexadecimal digits, as gloox certs shows them", nameof(serial));
     }
 
     private static bool IsNode(string id) => id.Length is > 0 and <= MaxNode && id.All(static c => c is > ' ' and < (char)127);

@@ -8,11 +8,13 @@ namespace GlooX.Workers;
 /// </summary>
 internal sealed class WorkerTrust(Identity identity) : IWorkerTrust
 {
+    private const string Unknown = "unknown"; // of an authority that names no nodes
+
     public static RpcAccess Access { get; } = new() { Roles = RpcRole.Agent };
 
     public ValueTask RevokedAsync(string[] said, CancellationToken ct)
     {
-        if (RpcCall.Current.CallerNode != identity.Node)
+        if ((RpcCall.Current.CallerNode ?? Unknown) != (identity.Node ?? Unknown))
         {
             throw new RpcException(RpcError.Forbidden, "a spawned process believes the agents of its own node alone");
         }

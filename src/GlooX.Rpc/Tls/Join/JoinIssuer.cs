@@ -23,7 +23,16 @@ internal static class JoinIssuer
     private const int MaxHosts = 64;
 
     /// <exception cref="JoinException"><see cref="JoinFailure.Refused"/> or <see cref="JoinFailure.Protocol"/>.</exception>
-    public static JoinReply Issue(X509Certificate2 authority, IReadOnlyList<string> ownHosts, IssuedCertificates issued, RevocationList revoked, string node, JoinGrant grant, byte[][] requests, DateTimeOffset now, Renewal? renewal)
+    public static JoinReply Issue(
+        X509Certificate2 authority,
+        IReadOnlyList<string> ownHosts,
+        IssuedCertificates issued,
+        RevocationList revoked,
+        string node,
+        JoinGrant grant,
+        byte[][] requests,
+        DateTimeOffset now,
+        Renewal? renewal)
     {
         CertificateRequest[] asked = [.. requests.Select(Read)];
         string[] wanted = [.. Hosts(asked[0]).Union(grant.Names.Select(CertificateNames.Normal), StringComparer.Ordinal)];
@@ -40,9 +49,12 @@ internal static class JoinIssuer
         bool answers = grant.Role is RpcRole.Agent or RpcRole.Client;
         HashSet<string> taken = [.. issued.TakenFrom(node, revoked).Union(ownHosts, StringComparer.Ordinal).Where(h => !IsEveryones(h))];
         string[] hosts = [.. wanted.Where(h => answers && !taken.Contains(h) && renewal?.Allows(h) is not false)];
-        if (renewal is { Shown: var shown } && shown.Until.ToDateTime(TimeOnly.MinValue, DateTimeKind.Utc) - now.UtcDateTime > IdentityStore.RenewBefore && hosts.All(h => shown.Hosts.Contains(h, StringComparer.Ordinal)))
+        if (renewal is { Shown: var shown }
+            && shown.Until.ToDateTime(TimeOnly.MinValue, DateTimeKind.Utc) - now.UtcDateTime > IdentityStore.RenewBefore
+            && hosts.All(h => shown.Hosts.Contains(h, StringComparer.Ordinal)))
         {
-            return new JoinReply(JoinFailure.Refused, $"the certificates are valid until {shown.Until:yyyy-MM-dd}; they are renewed in their last {IdentityStore.RenewBefore.TotalDays:0} days, or when the address of the machine changes", [], [.. wanted.Except(hosts, StringComparer.Ordinal)]);
+            string why = $"the certificates are valid until {shown.Until:yyyy-MM-dd}; they are renewed in their last {IdentityStore.RenewBefore.TotalDays:0} days, or when the address of the machine changes";
+            return new JoinReply(JoinFailure.Refused, why, [], [.. wanted.Except(hosts, StringComparer.Ordinal)]);
         }
 
         bool agent = grant.Role == RpcRole.Agent;
@@ -61,7 +73,8 @@ internal static class JoinIssuer
                 return [];
             }
 
-            using X509Certificate2 certificate = CertificateAuthority.Issue(authority, new CertificateOrder($"gloox {k.Kind} of {name}", node, k.Hosts, k.Roles, k.Use), request.PublicKey, now);
+            var order = new CertificateOrder($"gloox {k.Kind} of {name}", node, k.Hosts, k.Roles, k.Use);
+            using X509Certificate2 certificate = CertificateAuthority.Issue(authority, order, request.PublicKey, now);
 
             // As whoever verifies it will read it, whatever spelling was compared above.
             if (k.Hosts.Length > 0 && taken.FirstOrDefault(t => CertificateNames.Carries(certificate, t)) is { } others)
@@ -69,7 +82,8 @@ internal static class JoinIssuer
                 throw new JoinException(JoinFailure.Refused, $"a requested name is accepted as {others}, which is another node's");
             }
 
-            made.Add(new IssuedCertificate(Revocation.SerialOf(certificate.SerialNumber), node, k.Kind, grant.Role, DateOnly.FromDateTime(certificate.NotAfter.ToUniversalTime()), k.Hosts));
+            made.Add(new IssuedCertificate(
+                Revocation.SerialOf(certificate.SerialNumber), node, k.Kind, grant.Role, DateOnly.FromDateTime(certificate.NotAfter.ToUniversalTime()), k.Hosts));
             return certificate.RawData;
         })];
         issued.Add(made); // before they are sent: a certificate that is not recorded cannot be revoked by its node's name

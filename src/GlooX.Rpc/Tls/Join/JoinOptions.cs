@@ -16,6 +16,9 @@ public sealed record JoinTokenOptions
 
     /// <summary>Host names and addresses for the joining machine's certificate, in addition to those it asks for. Default empty.</summary>
     public IReadOnlyList<string> Names { get; init; } = [];
+
+    /// <summary>Opens the authority's key, if that is locked (<see cref="Identity.LockAuthorityKey"/>). Null (default): it is not locked.</summary>
+    public string? Passphrase { get; init; }
 }
 
 /// <summary>Settings of <see cref="Identity.JoinAsync"/>. Immutable.</summary>

@@ -196,7 +196,7 @@ public sealed class JoinTests : IAsyncDisposable
         string url = await ServeAsync(_issuer);
         IdentityStore other = Store("other");
         await JoinAsync(other, url, Token());
-        Assert.Contains(url, Assert.Throws<JoinException>(() => other.CreateToken(new JoinTokenOptions())).Message, StringComparison.Ordinal);
+        Assert.Contains(url, Assert.Throws<JoinException>(() => new StoreAuthority(other).CreateToken(new JoinTokenOptions())).Message, StringComparison.Ordinal);
         string second = await ServeAsync(other);
         Assert.Equal(JoinFailure.NoAuthority, await FailureAsync(() => JoinAsync(Store("third"), second, Token())));
     }
@@ -206,7 +206,7 @@ public sealed class JoinTests : IAsyncDisposable
     {
         string url = await ServeAsync(_issuer);
         string elsewhere = await ServeAsync(Store("elsewhere"));
-        await JoinAsync(Store("one"), elsewhere, Store("elsewhere").CreateToken(new JoinTokenOptions()));
+        await JoinAsync(Store("one"), elsewhere, new StoreAuthority(Store("elsewhere")).CreateToken(new JoinTokenOptions()));
         Assert.Equal(JoinFailure.OwnAuthority, await FailureAsync(() => JoinAsync(Store("elsewhere"), url, Token())));
         string before = Store("elsewhere").Load().Authority.Thumbprint;
         await JoinAsync(Store("elsewhere"), url, Token(), new JoinOptions { Replace = true });
@@ -274,7 +274,7 @@ public sealed class JoinTests : IAsyncDisposable
         await ServeAsync(_issuer);
         using ECDsa key = ECDsa.Create(ECCurve.NamedCurves.nistP256);
         IssuedCertificate Joined(params string[] hosts) => new("A1", "aaaaaaaaaaaa", "server", RpcRole.Agent, DateOnly.FromDateTime(DateTime.UtcNow.AddDays(300)), hosts);
-        JoinReply Renew(string? from) => _issuer.IssueFor("aaaaaaaaaaaa", new JoinGrant(RpcRole.Agent, []), [Request(key, [], "10.1.1.2"), Request(key, []), Request(key, [])], new Renewal(Joined("10.1.1.1"), from));
+        JoinReply Renew(string? from) => new StoreAuthority(_issuer).IssueFor("aaaaaaaaaaaa", new JoinGrant(RpcRole.Agent, []), [Request(key, [], "10.1.1.2"), Request(key, []), Request(key, [])], new Renewal(Joined("10.1.1.1"), from));
         Assert.Equal(JoinFailure.Refused, Renew(null).Failure);
         Assert.Equal(JoinFailure.Refused, Renew("10.1.1.3").Failure);
         JoinReply renewed = Renew("10.1.1.2");
@@ -290,7 +290,7 @@ public sealed class JoinTests : IAsyncDisposable
     {
         await JoinAsync(Store("one"), await ServeAsync(_issuer), Token(new JoinTokenOptions { Names = ["db.example", "bücher.example"] }));
         using ECDsa key = ECDsa.Create(ECCurve.NamedCurves.nistP256);
-        JoinReply reply = _issuer.IssueFor("bbbbbbbbbbbb", new JoinGrant(RpcRole.Agent, [spelling]), [Request(key, [spelling, "own.example."]), Request(key, []), Request(key, [])]);
+        JoinReply reply = new StoreAuthority(_issuer).IssueFor("bbbbbbbbbbbb", new JoinGrant(RpcRole.Agent, [spelling]), [Request(key, [spelling, "own.example."]), Request(key, []), Request(key, [])]);
         Assert.Equal([CertificateNames.Normal(spelling)], reply.Withheld);
         using X509Certificate2 issued = X509CertificateLoader.LoadCertificate(reply.Certificates[0]);
         Assert.Equal(["own.example"], CertificateNames.Hosts(issued));
@@ -308,7 +308,7 @@ public sealed class JoinTests : IAsyncDisposable
     {
         await ServeAsync(_issuer);
         using ECDsa key = ECDsa.Create(ECCurve.NamedCurves.nistP256);
-        var error = Assert.Throws<JoinException>(() => _issuer.IssueFor("bbbbbbbbbbbb", new JoinGrant(RpcRole.Agent, []), [Request(key, [name]), Request(key, []), Request(key, [])]));
+        var error = Assert.Throws<JoinException>(() => new StoreAuthority(_issuer).IssueFor("bbbbbbbbbbbb", new JoinGrant(RpcRole.Agent, []), [Request(key, [name]), Request(key, []), Request(key, [])]));
         Assert.Equal(JoinFailure.Refused, error.Failure);
     }
 
@@ -380,7 +380,7 @@ public sealed class JoinTests : IAsyncDisposable
         using ECDsa key = ECDsa.Create(ECCurve.NamedCurves.nistP256);
         byte[][] requests = [Request(key, []), Request(key, []), Request(key, [])];
         IssuedCertificate shown = _issuer.Issued.Find(Revocation.SerialOf(thief.Load().Server.SerialNumber))!;
-        Assert.Equal(JoinFailure.Refused, Assert.Throws<JoinException>(() => _issuer.IssueFor(node, new JoinGrant(RpcRole.Agent, []), requests, new Renewal(shown, null))).Failure);
+        Assert.Equal(JoinFailure.Refused, Assert.Throws<JoinException>(() => new StoreAuthority(_issuer).IssueFor(node, new JoinGrant(RpcRole.Agent, []), requests, new Renewal(shown, null))).Failure);
         _time.Pass(TimeSpan.FromSeconds(2)); // the server looks at its files
         await using RpcClient client = new RpcClient(url, new RpcClientOptions { Identity = thief.Load() });
         Assert.Contains($"the node {node} was revoked", (await Assert.ThrowsAsync<RpcException>(() => client.OpenAsync(Ct))).Message, StringComparison.Ordinal);
@@ -401,7 +401,7 @@ public sealed class JoinTests : IAsyncDisposable
         using ECDsa key = ECDsa.Create(ECCurve.NamedCurves.nistP256);
         for (int year = 0; year < 4; year++)
         {
-            _issuer.IssueFor($"node{year}", new JoinGrant(RpcRole.Client, []), [Request(key, [$"host{year}"]), Request(key, []), Request(key, [])]);
+            new StoreAuthority(_issuer).IssueFor($"node{year}", new JoinGrant(RpcRole.Client, []), [Request(key, [$"host{year}"]), Request(key, []), Request(key, [])]);
             _time.Pass(TimeSpan.FromDays(400));
         }
 
@@ -419,6 +419,41 @@ public sealed class JoinTests : IAsyncDisposable
         Assert.False(CertificateAuthority.IsForAnswering(admin.Server));
         Assert.Equal(RpcRole.Admin | RpcRole.Agent, CertificateNames.Roles(_issuer.Load().Server));
         Assert.Equal(_issuer.Load().Node, Store("one").IssuerNode);
+    }
+
+    [Fact]
+    public async Task A_machine_whose_authority_moved_away_is_joined_to_it_without_the_role_admin()
+    {
+        string folder = Path.Combine(_home, "authority");
+        string before = _issuer.Load().Node!;
+        new StoreAuthority(_issuer).MoveAuthority(folder, "unix:/run/authority");
+        Identity here = Store("issuer").Load(), there = new IdentityStore(folder, _time).Load();
+        Assert.False(File.Exists(Path.Combine(_home, "issuer", "ca.key")));
+        Assert.Equal((before, RpcRole.Agent, RpcRole.Client), (here.Node, CertificateNames.Roles(here.Server), CertificateNames.Roles(here.Client)));
+        Assert.Equal(here.Authority.Thumbprint, there.Authority.Thumbprint);
+        Assert.NotEqual(before, there.Node);
+        Assert.Equal("unix:/run/authority", Store("issuer").JoinedAt);
+        Assert.Equal(there.Node, Store("issuer").IssuerNode);
+        Assert.NotNull(new IdentityStore(folder, _time).Issued.Find(Revocation.SerialOf(here.Server.SerialNumber)));
+        await ServeAsync(new IdentityStore(folder, _time));
+    }
+
+    [Fact]
+    public async Task A_locked_key_is_opened_by_a_token_alone()
+    {
+        string url = await ServeBeforeAsync();
+        new StoreAuthority(_issuer).SetLock("correct horse", isLocked: true);
+        Assert.Throws<JoinException>(() => Token());
+        Assert.Throws<IdentityException>(() => new StoreAuthority(new IdentityStore(Path.Combine(_home, "issuer"), _time) { Passphrase = "wrong horse" }).CreateToken(new JoinTokenOptions { Passphrase = "wrong horse" }));
+        string token = new StoreAuthority(new IdentityStore(Path.Combine(_home, "issuer"), _time) { Passphrase = "correct horse" }).CreateToken(new JoinTokenOptions { Passphrase = "correct horse" });
+        IdentityStore one = Store("one");
+        await JoinAsync(one, url, token);
+        Assert.Equal(_issuer.Load().Authority.Thumbprint, one.Load().Authority.Thumbprint);
+        Assert.Equal(JoinFailure.UnknownToken, await FailureAsync(() => JoinAsync(Store("two"), url, token)));
+        _time.Pass(s_untilDue);
+        Assert.Equal(JoinFailure.NoAuthority, await FailureAsync(() => JoinClient.RenewAsync(one, one.Load(), [], Ct)));
+        new StoreAuthority(_issuer).SetLock("correct horse", isLocked: false);
+        Assert.Equal(JoinFailure.None, await FailureAsync(() => JoinClient.RenewAsync(one, one.Load(), [], Ct)));
     }
 
     [Fact]
@@ -464,7 +499,7 @@ public sealed class JoinTests : IAsyncDisposable
 
     private IdentityStore Store(string name) => new(Path.Combine(_home, name), _time);
 
-    private string Token(JoinTokenOptions? options = null) => _issuer.CreateToken(options ?? new JoinTokenOptions());
+    private string Token(JoinTokenOptions? options = null) => new StoreAuthority(_issuer).CreateToken(options ?? new JoinTokenOptions());
 
     private static Task<IReadOnlyList<string>> JoinAsync(IdentityStore store, string url, string token, JoinOptions? options = null) =>
         JoinClient.JoinAsync(store, url, token, options ?? new JoinOptions(), Ct);
