@@ -40,6 +40,7 @@ public sealed class Agent : IAsyncDisposable
     private AgentWorkspace? _workspace;
     private BundleProvider? _bundles;
     private SpawnCoordinator? _placement;
+    private AgentAddress? _address;
     private NodeStatusCache? _board;
     private CertificateMaintenance? _upkeep;
     private GridRevocations? _revocations;
@@ -67,7 +68,7 @@ public sealed class Agent : IAsyncDisposable
     public event EventHandler<AddonFault>? AddonFaulted;
 
     /// <summary>Where this agent is reached, as <c>host:port</c>.</summary>
-    public string Url => _grid?.Address ?? _server.Url;
+    public string Url => _address?.Url ?? _server.Url;
 
     /// <summary>The other members of the grid that are reachable now, as <c>host:port</c>.</summary>
     public ReadOnlyCollection<string> Peers =>
@@ -92,6 +93,8 @@ public sealed class Agent : IAsyncDisposable
     internal SpawnCoordinator Placement => _placement ?? throw new InvalidOperationException("the agent is not started: it spawns nothing");
 
     internal NodeStatusCache Board => _board ?? throw new InvalidOperationException("the agent is not started: it hears of no nodes");
+
+    internal AgentAddress Address => _address ?? throw new InvalidOperationException("the agent is not started: it has no address");
 
     private AddonRegistry Desk => _addons ?? throw new InvalidOperationException("the agent is not started: use Agent.StartAsync");
 
@@ -371,7 +374,7 @@ public sealed class Agent : IAsyncDisposable
         _ledger = new Ledger(AgentSetup.CapacityOf(options, _machine.Read()));
         _identity = identity;
         _weight = options.Weight;
-        _board = new NodeStatusCache(Describe, () => Peers, Service, PeerAt);
+        _board = new NodeStatusCache(Describe, () => Peers, () => _grid?.Members ?? [], Service, PeerAt);
         ILogger trust = (options.LoggerFactory ?? NullLoggerFactory.Instance).CreateLogger("GlooX.Trust");
         _upkeep = new CertificateMaintenance(identity, AgentSetup.KeyProtectionOf(options), trust);
         _revocations = new GridRevocations(identity, () => Peers, url => _link.Client(url), new ProcessRevocations(identity, () => _spawner?.Children ?? []).TellAsync, trust);
@@ -381,7 +384,7 @@ public sealed class Agent : IAsyncDisposable
         _hosts = new HostPool(new PoolRule(options.WarmHosts, options.MaxWarmHosts), new LaunchRule(options.Launcher, options.PassEnvironment, options.AllowedUsers), _workspace, FreeMemory, spawning, TimeProvider.System);
         _events = new ProcessEvents(() => Url);
         _watch = new ProcessWatch(this, _events);
-        _spawner = new Spawner(new ProcessStarter(new ChildIdentity(identity, options.ShareIdentity, spawning), _hosts, _workspace, groups, spawning), _ledger, _machine, _workspace, groups, id => _bundles?.Store.TryLease(id), _events, _board.Changed, OutputEcho.Create(options.Output, spawning), spawning);
+        _spawner = new Spawner(new ProcessStarter(new ChildIdentity(identity, options.ShareIdentity, spawning), () => Address.Host, _hosts, _workspace, groups, spawning), _ledger, _machine, _workspace, groups, id => _bundles?.Store.TryLease(id), _events, _board.Changed, OutputEcho.Create(options.Output, spawning), spawning);
         _bundles = new BundleProvider(AgentSetup.OpenStore(options), url => _link.Client(url).As<IBundleService>(IBundleService.ServiceName), () => Peers);
         _placement = new SpawnCoordinator(this, _nodeId, _spawner, _hosts, _bundles, _board, spawning);
         ILogger logger = (options.LoggerFactory ?? NullLoggerFactory.Instance).CreateLogger("GlooX.Grid");
@@ -404,6 +407,7 @@ public sealed class Agent : IAsyncDisposable
         _server.AddProtocol(GridLink.Protocol, AcceptGridAsync, RpcRole.Agent);
         await _server.StartAsync(url, ct).ConfigureAwait(false);
         int port = RpcEndpoint.Parse(_server.Url).Port;
+        _address = new AgentAddress(endpoint.WithPort(port), () => _grid?.Address);
         await _spawner.TakeOverAsync(await DetachedProcessStore.TryOpenAsync(endpoint.WithPort(port).ToString(), spawning, ct).ConfigureAwait(false)).ConfigureAwait(false); // whoever binds this address again finds them
         DetachedProcessStore.Sweep();
         IMembership grid = new GridMembership(
@@ -433,6 +437,8 @@ public sealed class Agent : IAsyncDisposable
         grid.Start(peers);
         if (peers.Length > 0)
         {
+            ILogger joining = (options.LoggerFactory ?? NullLoggerFactory.Instance).CreateLogger(JoinReport.Category);
+            RunLoop("report on joining", new JoinReport(grid, joining, TimeProvider.System).RunAsync);
             await JoinAsync(grid, peers, options, ct).ConfigureAwait(false);
         }
 

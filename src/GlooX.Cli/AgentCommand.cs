@@ -25,7 +25,7 @@ internal static class AgentCommand
         var share = new Option<bool>("--share-identity") { Description = "Gives spawned classes this agent's own certificates where none can be issued for them (RAKTR_TLS_* alone): each can then act as the agent" };
         var data = new Option<string?>("--data") { Description = "The folder in which durable channels are kept. Default: none, and this agent creates none", HelpName = "FOLDER" };
         var addon = new Option<string[]>("--addon") { Description = "An add-on to attach at the start: its name and its code, a .cs file or a .dll; and its class where there are several", HelpName = "NAME=FILE[,CLASS]", AllowMultipleArgumentsPerToken = false };
-        var echo = new Option<bool>("--echo") { Description = "Prints what its processes write, as NAME | LINE; lines are left out while nobody reads" };
+        var echo = new Option<bool>("--echo") { Description = "Prints what its processes write, as NAME | LINE; lines are dropped while the console is not read" };
         Command command = Shared.Command("agent", "Runs an agent until Ctrl-C.", "gloox agent --url 0.0.0.0:9999 --peer other-machine:9999");
         foreach (Option option in (Option[])[url, peer, advertise, name, memory, disk, resource, slots, group, weight, warm, maxWarm, pass, users, noSpawn, share, data, addon, echo])
         {

@@ -3,7 +3,7 @@ using System.Collections.Concurrent;
 namespace GlooX.Cli;
 
 /// <summary>
-/// Lines that a command writes to the console while it does other work: a thread of its own writes them. While nobody reads the console, up to
+/// Lines that a command writes to the console while it does other work: a thread of its own writes them. While the console is not read, up to
 /// <see cref="MaxQueued"/> lines wait and further lines are dropped: the command goes on. Thread-safe.
 /// </summary>
 internal sealed class ConsoleLines : IDisposable
@@ -55,7 +55,7 @@ internal sealed class ConsoleLines : IDisposable
             }
             catch (IOException)
             {
-                // whoever read it is gone
+                // the reader is gone
             }
         }
     }

@@ -2,10 +2,10 @@ using Microsoft.Extensions.Logging;
 
 namespace GlooX.Cli;
 
-/// <summary>Warnings and worse, one line each.</summary>
-internal sealed class ConsoleLog(Action<string> write) : ILoggerFactory, ILogger
+/// <summary>Warnings and worse, one line each; of joining also that it succeeded.</summary>
+internal sealed class ConsoleLog(Action<string> write, LogLevel least = LogLevel.Warning) : ILoggerFactory, ILogger
 {
-    public ILogger CreateLogger(string categoryName) => this;
+    public ILogger CreateLogger(string categoryName) => categoryName == "GlooX.Joining" ? new ConsoleLog(write, LogLevel.Information) : this;
 
     public void AddProvider(ILoggerProvider provider)
     {
@@ -14,13 +14,13 @@ internal sealed class ConsoleLog(Action<string> write) : ILoggerFactory, ILogger
     public IDisposable? BeginScope<TState>(TState state)
         where TState : notnull => null;
 
-    public bool IsEnabled(LogLevel logLevel) => logLevel >= LogLevel.Warning;
+    public bool IsEnabled(LogLevel logLevel) => logLevel >= least;
 
     public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter)
     {
         if (IsEnabled(logLevel))
         {
-            write($"{logLevel}: {formatter(state, exception)}{(exception is null ? "" : $" ({exception.Message})")}");
+            write($"{(logLevel == LogLevel.Information ? "" : $"{logLevel}: ")}{formatter(state, exception)}{(exception is null ? "" : $" ({exception.Message})")}");
         }
     }
 

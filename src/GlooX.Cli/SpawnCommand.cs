@@ -7,8 +7,8 @@ internal static class SpawnCommand
 {
     public static Command Create()
     {
-        var what = new Argument<string[]>("[CLASS] FILE") { Description = "What to run: a .cs file, .csproj, .dll or folder, and which of its classes derived from Agent; or an executable or script", Arity = new ArgumentArity(1, 2) };
-        var url = new Option<string?>("--url", "-u") { Description = "Where the process listens. Default: 127.0.0.1 and any free port", HelpName = "HOST:PORT" };
+        var what = new Argument<string[]>("[CLASS] FILE") { Description = "What to run: a .cs file, .csproj, .dll or folder, and which of its classes derived from Worker; or an executable or script", Arity = new ArgumentArity(1, 2) };
+        var url = new Option<string?>("--url", "-u") { Description = "Where the process listens; 0.0.0.0:PORT for all addresses. Default: where its agent listens, any free port", HelpName = "HOST:PORT" };
         var strategy = new Option<string>("--strategy", "-s") { Description = "Which node: horizontal (the most room), vertical (fill up), direct (the asked agent)", DefaultValueFactory = _ => "horizontal" };
         var daemonize = new Option<bool>("--daemonize", "-d") { Description = "Let the process outlive its agent" };
         var restart = new Option<string>("--restart") { Description = "Whether it is started again when it has ended: never, on-failure, always", DefaultValueFactory = _ => "never", HelpName = "WHEN" };

@@ -10,7 +10,7 @@ internal static class SpawnProgressBar
         .Columns(new TaskDescriptionColumn(), new ProgressBarColumn(), new DownloadedColumn(), new SpinnerColumn())
         .StartAsync(context => spawn(new Bar(context.AddTask(Markup.Escape(name), new ProgressTaskSettings { MaxValue = 1 }), Markup.Escape(name))));
 
-    // Called by whoever sends; the display reads it when it draws.
+    // Called by the sender; the display reads it when it draws.
     private sealed class Bar(ProgressTask task, string name) : IProgress<SpawnProgress>
     {
         public void Report(SpawnProgress value)

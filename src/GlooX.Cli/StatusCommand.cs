@@ -18,36 +18,33 @@ internal static class StatusCommand
     private static async Task<int> RunAsync(string agent, CancellationToken ct)
     {
         await using GlooXClient client = new GlooXClient(agent);
-        NodeInfo asked = await client.InfoAsync(ct);
-        List<NodeInfo> nodes = [asked];
-        List<string> silent = [];
-        foreach (string peer in asked.Peers)
+        IReadOnlyList<NodeInfo> nodes = await client.NodesAsync(ct);
+        Table table = new Table().Border(TableBorder.Simple)
+            .AddColumns("node", "state", "machine", "pid", "cores", "free memory", "free disk", "free resources", "used", "weight");
+        foreach (NodeInfo node in nodes)
         {
-            await using GlooXClient other = new GlooXClient(peer);
-            try
-            {
-                nodes.Add(await other.InfoAsync(ct));
-            }
-            catch (RpcException)
-            {
-                silent.Add(peer);
-            }
+            table.AddRow([.. Row(node).Select(Markup.Escape)]);
         }
 
-        Table table = new Table().Border(TableBorder.Simple).AddColumns("node", "machine", "pid", "cores", "free memory", "free disk", "free resources", "used", "weight");
-        foreach (NodeInfo node in nodes.OrderBy(n => n.Url, StringComparer.Ordinal))
-        {
-            table.AddRow(node.Url, Markup.Escape(node.Machine), $"{node.Pid}", $"{node.Cores}", ByteSize.Format(node.FreeMemoryBytes), ByteSize.Format(node.FreeDiskBytes), string.Join(", ", node.FreeResources.OrderBy(r => r.Key, StringComparer.Ordinal).Select(r => $"{r.Key}={r.Value:0.####}")), $"{node.Utilization:P0}", $"{node.Weight:0.##}");
-        }
-
-        silent.ForEach(url => table.AddRow(url, "does not answer"));
         Screen.Write(table);
-        Console.WriteLine($"{nodes.Count} node{(nodes.Count == 1 ? "" : "s")}");
+        int unreachable = nodes.Count(static n => n.State == NodeState.Unreachable);
+        Console.WriteLine($"{nodes.Count} node{(nodes.Count == 1 ? "" : "s")}{(unreachable > 0 ? $", {unreachable} unreachable" : "")}");
         return ExitCode.Done;
     }
+
+    private static string[] Row(NodeInfo node) => node.Cores == 0
+        ? [node.Url, State(node)] // a node that the asked agent has never heard
+        :
+        [
+            node.Url, State(node), node.Machine, $"{node.Pid}", $"{node.Cores}", ByteSize.Format(node.FreeMemoryBytes), ByteSize.Format(node.FreeDiskBytes),
+            string.Join(", ", node.FreeResources.OrderBy(r => r.Key, StringComparer.Ordinal).Select(r => $"{r.Key}={r.Value:0.####}")),
+            $"{node.Utilization:P0}", $"{node.Weight:0.##}",
+        ];
+
+    private static string State(NodeInfo node) => node.State.ToString().ToLowerInvariant();
 }
 
-/// <summary>Tables, as wide as they need to be where nobody looks at a screen.</summary>
+/// <summary>Tables, as wide as they need to be where output is redirected.</summary>
 internal static class Screen
 {
     public static void Write(Table table)

@@ -59,7 +59,7 @@ internal static class FrameworkTypes
         "OrderablePartitioner", "BitArray", "IAlternateEqualityComparer",
     };
 
-    /// <summary>Why a type of .NET cannot travel; null: it can, or it is none of .NET's.</summary>
+    /// <summary>Why a type of .NET cannot travel; null: the type can travel, or it is not one of .NET's.</summary>
     public static string? WhyNot(ITypeSymbol type)
     {
         if (type.TypeKind is TypeKind.Pointer or TypeKind.FunctionPointer || type.SpecialType is SpecialType.System_IntPtr or SpecialType.System_UIntPtr)

@@ -61,7 +61,7 @@ internal sealed record ShapeModel(string Assembly, string Type);
 /// <param name="Name">Ready to write: keywords are escaped.</param>
 /// <param name="WireName">As errors name it.</param>
 /// <param name="Value">Its type.</param>
-/// <param name="Default">The default as an expression; null when there is none that can be used.</param>
+/// <param name="Default">The default as an expression; null without a usable default.</param>
 /// <param name="Carriage">How it travels.</param>
 /// <param name="Item">The item, if it is a stream.</param>
 /// <param name="Reference">Its type without a question mark and, of a delegate, its one method; if it stays with the caller.</param>

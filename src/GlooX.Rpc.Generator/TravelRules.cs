@@ -59,7 +59,7 @@ internal sealed class TravelRules
         if (type.IsAbstract && derived.Length == 0)
             return new(type, null, "an abstract class that does not list its types with [DerivedTypeShape]");
         if (!type.IsAbstract && type.TypeKind == TypeKind.Class && !type.InstanceConstructors.Any(CanBeCalled))
-            return new(type, null, "a class without a public constructor, so that nobody can read one");
+            return new(type, null, "a class without a public constructor, so that it cannot be deserialized");
         return CheckMembers(type);
     }
 
@@ -129,7 +129,7 @@ internal sealed class TravelRules
             .OfType<INamedTypeSymbol>()
             .Where(t => !SymbolEqualityComparer.Default.Equals(t, type) && !t.IsUnboundGenericType);
 
-    /// <summary>What a collection holds; nothing: it is none.</summary>
+    /// <summary>What a collection holds; empty: the type is no collection.</summary>
     private static ITypeSymbol[] ElementTypes(ITypeSymbol type) =>
         type.SpecialType == SpecialType.System_String
             ? []

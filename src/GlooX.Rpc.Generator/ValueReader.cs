@@ -19,7 +19,7 @@ internal static class ValueReader
             : value;
     }
 
-    /// <summary>The default as an expression of the parameter's type; null when there is none, or none that C# can write.</summary>
+    /// <summary>The default as an expression of the parameter's type; null without a default, or with one that C# cannot write.</summary>
     public static string? ReadDefault(IParameterSymbol parameter)
     {
         if (!parameter.HasExplicitDefaultValue)

@@ -49,6 +49,23 @@ public sealed class SpawnTests
     }
 
     [Fact]
+    public async Task A_process_that_has_the_port_of_another_is_not_taken_for_it()
+    {
+        await using TestGrid grid = await TestGrid.StartAsync();
+        await using SpawnedProcess first = await grid.SpawnAsync("Good");
+        await first.KillAsync();
+        await using SpawnedProcess second = await grid.SpawnAsync("Good", new SpawnOptions { Url = first.Url });
+        Assert.Equal(first.Url, second.Url);
+        Assert.Equal("yes!", await second.CallAsync<string>("all_well?"));
+        RpcException refused = await Assert.ThrowsAsync<RpcException>(async () => await first.CallAsync<string>("all_well?"));
+        Assert.Equal(RpcError.Tls, refused.Code);
+        Assert.Contains("another process answers there", refused.Message, StringComparison.Ordinal);
+        await using GlooXClient other = new(grid.Agents[0].Url);
+        await using SpawnedProcess? attached = await other.AttachAsync(second.Id);
+        Assert.Equal("yes!", await attached!.CallAsync<string>("all_well?"));
+    }
+
+    [Fact]
     public async Task A_process_has_one_listening_port()
     {
         await using TestGrid grid = await TestGrid.StartAsync();

@@ -8,7 +8,13 @@ namespace GlooX.Placement;
 /// What each node last said of itself. Every node tells all others when a reservation changed, and every few seconds anyhow, so that a
 /// spawn decides without asking around. A node that was never heard is asked once; one that left is forgotten.
 /// </summary>
-internal sealed class NodeStatusCache(Func<NodeInfo> describe, Func<IReadOnlyList<string>> peers, Func<string, IAgentService> service, Func<string, IPeerService> peer)
+/// <param name="describe">This node.</param>
+/// <param name="peers">The other members that are reachable.</param>
+/// <param name="members">All members.</param>
+/// <param name="service">The agent's service at an address.</param>
+/// <param name="peer">The service for agents at an address.</param>
+internal sealed class NodeStatusCache(
+    Func<NodeInfo> describe, Func<IReadOnlyList<string>> peers, Func<IReadOnlyList<GridMember>> members, Func<string, IAgentService> service, Func<string, IPeerService> peer)
 {
     private static readonly TimeSpan s_interval = TimeSpan.FromSeconds(5);
     private static readonly TimeSpan s_tellTimeout = TimeSpan.FromSeconds(2);
@@ -46,6 +52,15 @@ internal sealed class NodeStatusCache(Func<NodeInfo> describe, Func<IReadOnlyLis
         NodeInfo?[] others = await Task.WhenAll(peers().Select(async url =>
             _heard.TryGetValue(url, out NodeInfo? heard) ? heard : await AskAsync(url, ct).ConfigureAwait(false))).ConfigureAwait(false);
         return [.. others.OfType<NodeInfo>(), describe()];
+    }
+
+    /// <summary>As <see cref="NodesAsync"/>, with the members that are unreachable, ordered by URL.</summary>
+    public async Task<NodeInfo[]> GridAsync(CancellationToken ct)
+    {
+        IReadOnlyList<NodeInfo> reachable = await NodesAsync(ct).ConfigureAwait(false);
+        IEnumerable<NodeInfo> others = members().Select(static m => m.Address).Except(reachable.Select(static n => n.Url), StringComparer.Ordinal).Select(url =>
+            (_heard.TryGetValue(url, out NodeInfo? heard) ? heard : new NodeInfo(url, "", "", 0, 0, 0, 0, 0, 0, [])) with { State = NodeState.Unreachable });
+        return [.. reachable.Concat(others).OrderBy(static n => n.Url, StringComparer.Ordinal)];
     }
 
     /// <summary>Tells the others, until cancelled.</summary>

@@ -151,7 +151,7 @@ internal sealed class SpawnCoordinator : IAsyncDisposable
             return SpawnReply.Elsewhere(_agent.Url, $"cannot have the payload: {e.Message}");
         }
 
-        SpawnRequest here = request with { Options = request.Options with { TmpDir = Path.GetTempPath() } };
+        SpawnRequest here = request with { Options = request.Options with { TmpDir = Path.GetTempPath(), Url = _agent.Address.ForProcess(request) } };
         return await _spawner.SpawnAsync(here, bundle, _agent.Url, ct).ConfigureAwait(false);
     }
 

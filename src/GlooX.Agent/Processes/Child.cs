@@ -48,6 +48,9 @@ internal sealed class Child(string id, string log, ProcessRun run, Reservation r
     /// <summary>Where it answers; empty until it does, and for executables.</summary>
     public string Url { get; set; } = "";
 
+    /// <summary>The name in its certificate; empty: it has none of its own.</summary>
+    public string ProcessName { get; set; } = "";
+
     /// <summary>Whether it has started as well as can be known, once.</summary>
     public bool IsReady { get; private set; }
 
@@ -147,6 +150,7 @@ internal sealed class Child(string id, string log, ProcessRun run, Reservation r
             Restarts = Restarts,
             LastExit = LastExit,
             TmpDir = Request.Options.TmpDir,
+            ProcessName = ProcessName,
         };
 
     private static BundleLease? Take(BundleLease? lease)

@@ -24,14 +24,14 @@ internal sealed partial class ChildIdentity(Identity identity, bool shares, ILog
         : null;
 
     /// <exception cref="IOException">This node can make none.</exception>
-    public Identity Make(SpawnRequest request)
+    public Identity Make(SpawnRequest request, string process)
     {
         if (Fault(request) is { } fault)
         {
             throw new IOException($"the node {fault}");
         }
 
-        if (identity.TryCreateChild(RpcRole.Child | (request.AllowSpawn ? RpcRole.Client : RpcRole.None), request.Options.Url) is { } child)
+        if (identity.TryCreateChild(RpcRole.Child | (request.AllowSpawn ? RpcRole.Client : RpcRole.None), process, request.Options.Url) is { } child)
         {
             return child;
         }

@@ -9,7 +9,7 @@ using Microsoft.Extensions.Logging;
 namespace GlooX.Processes;
 
 /// <summary>Starts processes, for the first time or again, and has them get ready. What does not get so far is ended with all that it started.</summary>
-internal sealed class ProcessStarter(ChildIdentity identity, HostPool hosts, AgentWorkspace workspace, ControlGroups? groups, ILogger logger)
+internal sealed class ProcessStarter(ChildIdentity identity, Func<string> advertisedHost, HostPool hosts, AgentWorkspace workspace, ControlGroups? groups, ILogger logger)
 {
     private static readonly TimeSpan s_endGrace = TimeSpan.FromSeconds(2);
 
@@ -97,8 +97,12 @@ internal sealed class ProcessStarter(ChildIdentity identity, HostPool hosts, Age
             using var limit = CancellationTokenSource.CreateLinkedTokenSource(ct);
             limit.CancelAfter(request.StartTimeoutMilliseconds);
             IReadOnlyList<Revocation> revoked = identity.Revocations;
-            var assignment = new Assignment(Path.Combine(run.Files ?? child.Lease!.Folder, request.Assembly), run.Files is null ? child.Lease!.LockFile : "", request.Class, identity.Make(request).Export(), request.Options with { Url = url })
+            Identity own = identity.Make(request, child.Id);
+            child.ProcessName = own.ProcessName ?? "";
+            string assembly = Path.Combine(run.Files ?? child.Lease!.Folder, request.Assembly);
+            var assignment = new Assignment(assembly, run.Files is null ? child.Lease!.LockFile : "", request.Class, own.Export(), request.Options with { Url = url })
             {
+                AdvertisedHost = advertisedHost(),
                 HeapLimitBytes = HeapLimit.Of(request.MemoryBytes),
                 ExitFile = exitFile,
                 Environment = request.Environment,

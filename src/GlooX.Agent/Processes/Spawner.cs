@@ -134,7 +134,7 @@ internal sealed partial class Spawner(ProcessStarter starter, Ledger ledger, IMa
             {
                 events.Tell(ProcessEventKind.Ready, child);
                 child.Begin(isReady: true);
-                return new SpawnReply(id, run.Process.Pid, node, child.Url, "", SpawnOutcome.Started) { Started = child.Started, TmpDir = request.Options.TmpDir };
+                return new SpawnReply(id, run.Process.Pid, node, child.Url, "", SpawnOutcome.Started) { Started = child.Started, TmpDir = request.Options.TmpDir, ProcessName = child.ProcessName };
             }
 
             return await NotStartedAsync(child, node, $"{child.Name} did not start: {fault}").ConfigureAwait(false);

@@ -1,6 +1,6 @@
 namespace GlooX.Services;
 
-/// <summary>The table of what each role may call of an agent; docs/security.md shows it. What is not in it, nobody may call.</summary>
+/// <summary>The table of what each role may call of an agent; docs/security.md shows it. Methods that are not in it are refused.</summary>
 internal static class AgentAccess
 {
     private const RpcRole Looks = RpcRole.Observer | RpcRole.Client | RpcRole.Agent;
@@ -13,6 +13,7 @@ internal static class AgentAccess
         {
             ["alive?"] = RpcRole.Any,
             ["info"] = RpcRole.Any,
+            ["nodes"] = Looks,
             ["list"] = Looks,
             ["slots"] = Looks,
             ["wait"] = Looks,

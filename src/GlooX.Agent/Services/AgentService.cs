@@ -8,16 +8,18 @@ internal sealed class AgentService(Agent agent) : IAgentService
 {
     public ValueTask<bool> AliveAsync(CancellationToken ct) => new(true);
 
-    public ValueTask<NodeInfo> InfoAsync(CancellationToken ct) => new(agent.Describe());
+    public ValueTask<NodeInfo> InfoAsync(CancellationToken ct) => new(Reached().Describe());
 
-    public ValueTask<ProcessInfo[]> ListAsync(CancellationToken ct) => new([.. agent.Spawner.List(agent.Url)]);
+    public async ValueTask<NodeInfo[]> NodesAsync(CancellationToken ct) => await Reached().Board.GridAsync(ct).ConfigureAwait(false);
+
+    public ValueTask<ProcessInfo[]> ListAsync(CancellationToken ct) => new([.. agent.Spawner.List(Reached().Url)]);
 
     public ValueTask<SlotCount> SlotsAsync(long memoryBytes, long diskBytes, Dictionary<string, decimal> resources, int? maxPerNode, string kind, CancellationToken ct) =>
         new(agent.Slots(Provision.FromBytes(memoryBytes, diskBytes, resources) with { MaxPerNode = maxPerNode, Kind = kind }));
 
-    public async ValueTask<SpawnReply> SpawnAsync(SpawnRequest request, CancellationToken ct) => await agent.Placement.SpawnAsync(request, ct).ConfigureAwait(false);
+    public async ValueTask<SpawnReply> SpawnAsync(SpawnRequest request, CancellationToken ct) => await Reached().Placement.SpawnAsync(request, ct).ConfigureAwait(false);
 
-    public async ValueTask<PrepareReply> PrepareAsync(PrepareRequest request, CancellationToken ct) => await agent.Placement.PrepareAsync(request, ct).ConfigureAwait(false);
+    public async ValueTask<PrepareReply> PrepareAsync(PrepareRequest request, CancellationToken ct) => await Reached().Placement.PrepareAsync(request, ct).ConfigureAwait(false);
 
     public async ValueTask AbandonAsync(string ticket, CancellationToken ct) => await agent.Placement.AbandonAsync(ticket).ConfigureAwait(false);
 
@@ -30,14 +32,14 @@ internal sealed class AgentService(Agent agent) : IAgentService
             ? new(agent.Spawner.Stop(id, TimeSpan.FromMilliseconds(graceMilliseconds)))
             : throw new ArgumentOutOfRangeException(nameof(graceMilliseconds), graceMilliseconds, $"the grace must be 0 to {SpawnedProcess.MaxGrace.TotalMinutes} minutes");
 
-    public async ValueTask<ProcessInfo?> FindAsync(string id, CancellationToken ct) => await agent.Placement.FindAsync(id, ct).ConfigureAwait(false);
+    public async ValueTask<ProcessInfo?> FindAsync(string id, CancellationToken ct) => await Reached().Placement.FindAsync(id, ct).ConfigureAwait(false);
 
-    public ValueTask<ProcessInfo?> FindHereAsync(string id, CancellationToken ct) => new(agent.Spawner.Find(id, agent.Url));
+    public ValueTask<ProcessInfo?> FindHereAsync(string id, CancellationToken ct) => new(agent.Spawner.Find(id, Reached().Url));
 
     public IAsyncEnumerable<LogLine[]> LogsAsync(string id, int last, bool follow, CancellationToken ct) =>
         (agent.Spawner.OutputOf(id) ?? throw Missing(agent, id)).ReadAsync(last, follow, ct);
 
-    public IAsyncEnumerable<ProcessEvent[]> WatchAsync(string? id, CancellationToken ct) => agent.Watch.EverywhereAsync(id, ct);
+    public IAsyncEnumerable<ProcessEvent[]> WatchAsync(string? id, CancellationToken ct) => Reached().Watch.EverywhereAsync(id, ct);
 
     public IAsyncEnumerable<ProcessEvent[]> WatchHereAsync(string? id, CancellationToken ct) => agent.Watch.HereAsync(id, ct);
 
@@ -63,6 +65,13 @@ internal sealed class AgentService(Agent agent) : IAgentService
             : throw Missing(agent, id);
 
     private ValueTask<AddonReply> Refused() => throw new RpcException(RpcError.Forbidden, $"the agent {agent.Url} runs nothing that others send (--no-spawn)");
+
+    // What is answered names this node, by an address that the caller can use.
+    private Agent Reached()
+    {
+        agent.Address.ReachedAt(RpcCall.Current.LocalAddress);
+        return agent;
+    }
 
     internal static ArgumentException Missing(Agent agent, string id) => new($"the agent {agent.Url} has no process {id}", nameof(id));
 }

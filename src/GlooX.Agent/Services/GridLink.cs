@@ -1,6 +1,7 @@
 using System.Collections.Concurrent;
 using GlooX.Grid;
 using GlooX.Hosts;
+using GlooX.Lifecycle;
 
 namespace GlooX.Services;
 
@@ -70,7 +71,7 @@ internal sealed class GridLink(Identity identity, Func<IEnumerable<string>> memb
         }
         catch (RpcException e)
         {
-            throw new IOException(e.Message, e.InnerException ?? e);
+            throw new IOException(e.Message + JoinReport.Cure(e, address), e.InnerException ?? e);
         }
     }
 

@@ -23,13 +23,10 @@ internal sealed class ClientConnection : RpcConnection
         : base(connection, options.MaxFrameBytes, options.MaxBufferedBytes, MaxCallbacksInFlight, RpcServerOptions.StandardInFlightBytes, new Pipeline(options.Interceptors))
     {
         Logger = (options.LoggerFactory ?? NullLoggerFactory.Instance).CreateLogger("GlooX.Rpc");
-        LocalAddress = connection.LocalAddress;
         SlotIndex = slotIndex;
         _keepAlive = options.KeepAliveInterval;
         StartDeadlineTimer();
     }
-
-    public System.Net.IPAddress? LocalAddress { get; }
 
     public override int SlotIndex { get; }
 

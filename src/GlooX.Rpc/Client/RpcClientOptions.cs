@@ -10,8 +10,8 @@ public sealed record RpcClientOptions
     public Identity? Identity { get; init; }
 
     /// <summary>
-    /// The host, address or node (<c>gloox://node/ID</c>, shown by <c>gloox certs</c>) that the server's certificate must carry. Null (default):
-    /// the host of the URL. Set it where the server is reached through an address that is not its own, such as a tunnel.
+    /// The host, address, node (<c>gloox://node/ID</c>, shown by <c>gloox certs</c>) or spawned process (<see cref="Identity.ProcessName"/>) that the
+    /// server's certificate must carry. Null (default): the host of the URL. Set it where the server is reached through an address that is not its own, such as a tunnel.
     /// </summary>
     public string? ServerName { get; init; }
 

@@ -72,12 +72,16 @@ internal abstract class WireConnection : IThreadPoolWorkItem, IInlineWork, IHand
         _stream = connection.Stream;
         _socket = connection.Transport as SocketStream;
         Remote = connection.Remote;
+        LocalAddress = connection.LocalAddress;
         _maxFrame = maxFrame;
         _highWater = highWater;
     }
 
     /// <summary>The other side, for messages.</summary>
     public string Remote { get; }
+
+    /// <summary>The address of this machine that the connection uses; null for a UNIX-domain socket.</summary>
+    public System.Net.IPAddress? LocalAddress { get; }
 
     /// <summary>Completes, without an exception, when the connection is closed.</summary>
     public Task Closed => _closed.Task;

@@ -1,3 +1,4 @@
+using System.Net;
 using GlooX.Protocol;
 using GlooX.RpcRuntime;
 using GlooX.Server;
@@ -44,6 +45,9 @@ public sealed class RpcCall
 
     /// <summary>The caller, as <c>host:port</c>.</summary>
     public string Caller => _connection.Remote;
+
+    /// <summary>The address of this machine by which the caller reached it; null for a UNIX-domain socket.</summary>
+    public IPAddress? LocalAddress => _connection.LocalAddress;
 
     /// <summary>The subject of the caller's certificate.</summary>
     public string CallerSubject => _connection.Peer.Subject;

@@ -9,7 +9,11 @@ namespace GlooX.Tls;
 /// <param name="Hosts">Host names and addresses of the holder.</param>
 /// <param name="Roles">The roles of the holder.</param>
 /// <param name="Use">What the certificate may be used for.</param>
-internal sealed record CertificateOrder(string Name, string Node, IReadOnlyCollection<string> Hosts, RpcRole Roles, CertificateUse Use);
+internal sealed record CertificateOrder(string Name, string Node, IReadOnlyCollection<string> Hosts, RpcRole Roles, CertificateUse Use)
+{
+    /// <summary>The id of the spawned process that the certificate is for; null: for none.</summary>
+    public string? Process { get; init; }
+}
 
 [Flags]
 internal enum CertificateUse
@@ -77,7 +81,7 @@ internal static class CertificateAuthority
             request.CertificateExtensions.Add(new X509EnhancedKeyUsageExtension(uses, true));
         }
 
-        request.CertificateExtensions.Add(CertificateNames.Extension(order.Hosts, order.Node, order.Roles));
+        request.CertificateExtensions.Add(CertificateNames.Extension(order.Hosts, order.Node, order.Roles, order.Process));
         DateTimeOffset until = now.AddYears(1);
         DateTimeOffset authorityUntil = new DateTimeOffset(authority.NotAfter.ToUniversalTime(), TimeSpan.Zero);
         DateTimeOffset from = now - s_clockSkew;

@@ -11,11 +11,12 @@ namespace GlooX.Tls;
 
 /// <summary>
 /// What a certificate states about its holder, all in its subject alternative names (RFC 5280, 4.2.1.6): hosts and addresses, and as URIs the
-/// node (<c>gloox://node/ID</c>) and the roles (<c>gloox://role/NAME</c>).
+/// node (<c>gloox://node/ID</c>), for a spawned process the process (<c>gloox://process/NODE/ID</c>), and the roles (<c>gloox://role/NAME</c>).
 /// </summary>
 internal static class CertificateNames
 {
     public const string NodePrefix = "gloox://node/";
+    public const string ProcessPrefix = "gloox://process/";
     private const string RolePrefix = "gloox://role/";
     private const string SubjectAlternativeNames = "2.5.29.17";
     private static readonly (RpcRole Role, string Name)[] s_roles =
@@ -29,7 +30,7 @@ internal static class CertificateNames
     private static readonly Asn1Tag s_uri = new(TagClass.ContextSpecific, 6);
     private static readonly Asn1Tag s_ip = new(TagClass.ContextSpecific, 7);
 
-    public static X509Extension Extension(IEnumerable<string> hosts, string? node, RpcRole roles)
+    public static X509Extension Extension(IEnumerable<string> hosts, string? node, RpcRole roles, string? process = null)
     {
         var names = new SubjectAlternativeNameBuilder();
         foreach (string host in hosts.Select(Normal))
@@ -47,6 +48,11 @@ internal static class CertificateNames
         if (node is not null)
         {
             names.AddUri(new Uri(NodePrefix + node));
+        }
+
+        if (process is not null)
+        {
+            names.AddUri(new Uri($"{ProcessPrefix}{node}/{process}"));
         }
 
         foreach ((RpcRole role, string name) in s_roles)
@@ -81,10 +87,18 @@ internal static class CertificateNames
     public static IEnumerable<string> Nodes(X509Certificate2 certificate) =>
         Read(certificate.Extensions).Where(n => n.IsUri && n.Name.StartsWith(NodePrefix, StringComparison.Ordinal)).Select(n => n.Name[NodePrefix.Length..]);
 
-    /// <summary>Whether the certificate is made for a host, an address or a node (<c>gloox://node/ID</c>).</summary>
+    /// <summary>The name of a spawned process: its certificate carries it. Null: the certificate names no process.</summary>
+    public static string? Process(X509Certificate2 certificate) =>
+        Read(certificate.Extensions).FirstOrDefault(n => n.IsUri && n.Name.StartsWith(ProcessPrefix, StringComparison.Ordinal)).Name;
+
+    /// <summary>The name that the issuer of a certificate with <paramref name="name"/> must carry: for a process its node, else the same.</summary>
+    public static string OfIssuer(string name) =>
+        name.StartsWith(ProcessPrefix, StringComparison.Ordinal) ? NodePrefix + name[ProcessPrefix.Length..].Split('/')[0] : name;
+
+    /// <summary>Whether the certificate is made for a host, an address, a node (<c>gloox://node/ID</c>) or a process.</summary>
     public static bool Carries(X509Certificate2 certificate, string name)
     {
-        if (name.StartsWith(NodePrefix, StringComparison.Ordinal))
+        if (name.StartsWith(NodePrefix, StringComparison.Ordinal) || name.StartsWith(ProcessPrefix, StringComparison.Ordinal))
         {
             return Read(certificate.Extensions).Any(n => n.IsUri && n.Name == name);
         }

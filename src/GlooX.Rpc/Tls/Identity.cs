@@ -97,6 +97,12 @@ public sealed class Identity
     /// <summary>What each revoker said last; the same instance until something changes.</summary>
     public IReadOnlyList<Revocation> Revocations => Current.Revocations.All;
 
+    /// <summary>
+    /// The name of the spawned process that this identity was made for, <c>gloox://process/NODE/ID</c>: a caller that sets it as
+    /// <see cref="RpcClientOptions.ServerName"/> talks to this process or to none. Null: the identity was made for no spawned process.
+    /// </summary>
+    public string? ProcessName => CertificateNames.Process(Current.Server);
+
     /// <summary>The certificates of this moment.</summary>
     internal IdentityParts Current => For(null);
 
@@ -307,12 +313,13 @@ public sealed class Identity
     /// than its roles.
     /// </summary>
     /// <param name="roles">The child's roles.</param>
+    /// <param name="process">Identifies the process on this node; see <see cref="ProcessName"/>.</param>
     /// <param name="url">Where the child will listen; an address of this machine there is added to its certificate. Null: not known.</param>
     /// <returns>The child's identity; null: this identity holds no certificate that may sign others.</returns>
-    public Identity? TryCreateChild(RpcRole roles, string? url = null)
+    public Identity? TryCreateChild(RpcRole roles, string process, string? url = null)
     {
         IdentityParts mine = For(url is null ? null : OwnAddress(url));
-        return mine.Children is null ? null : new Identity(mine.ForChild(roles, DateTimeOffset.UtcNow));
+        return mine.Children is null ? null : new Identity(mine.ForChild(roles, process, DateTimeOffset.UtcNow));
     }
 
     /// <summary>The certificates and private keys, to be handed to another process over a private channel and given to <see cref="Import"/> there.</summary>

@@ -61,12 +61,13 @@ internal sealed class IdentityParts
 
     /// <summary>Parts for a spawned process: a certificate and key issued for it alone.</summary>
     /// <param name="roles">The child's roles.</param>
+    /// <param name="process">The child's process id in the grid.</param>
     /// <param name="now">The current time.</param>
-    public IdentityParts ForChild(RpcRole roles, DateTimeOffset now)
+    public IdentityParts ForChild(RpcRole roles, string process, DateTimeOffset now)
     {
         X509Certificate2 own = CertificateAuthority.Issue(
             Children!,
-            new CertificateOrder("gloox child", CertificateNames.Node(Server) ?? "unknown", Hosts, roles, CertificateUse.Server | CertificateUse.Client),
+            new CertificateOrder("gloox child", CertificateNames.Node(Server) ?? "unknown", Hosts, roles, CertificateUse.Server | CertificateUse.Client) { Process = process },
             now);
         return new IdentityParts(Authority, own, own, [X509CertificateLoader.LoadCertificate(Children!.RawData)], null, Revocations);
     }

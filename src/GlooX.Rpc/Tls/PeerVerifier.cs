@@ -58,9 +58,12 @@ internal static class PeerVerifier
             {
                 RpcRole? own = CertificateNames.Roles(one);
                 roles &= own ?? RpcRole.Any;
-                if (name is not null && (one == line[0] || own is not null) && !CertificateNames.Carries(one, name))
+                if (name is not null && (one == line[0] || own is not null) && !CertificateNames.Carries(one, one == line[0] ? name : CertificateNames.OfIssuer(name)))
                 {
-                    return $"the certificate '{one.Subject}' is made for {string.Join(", ", CertificateNames.Hosts(one))}, not for {name}. If the process is the right one, "
+                    return name.StartsWith(CertificateNames.ProcessPrefix, StringComparison.Ordinal)
+                        ? $"another process answers there: '{one.Subject}' of node {CertificateNames.Node(one)}, not the spawned process {name}. An address such as 127.0.0.1 means another machine for each caller: "
+                            + "leave the spawn's URL out, and the process listens where its node is reached"
+                        : $"the certificate '{one.Subject}' is made for {string.Join(", ", CertificateNames.Hosts(one))}, not for {name}. If the process is the right one, "
                         + "give its certificate that name (gloox agent --name), or say which name to expect (RpcClientOptions.ServerName)";
                 }
             }

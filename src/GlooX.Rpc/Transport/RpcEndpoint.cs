@@ -41,6 +41,11 @@ public sealed class RpcEndpoint
     /// <returns>The endpoint.</returns>
     public RpcEndpoint WithPort(int port) => new(Host, port, Path);
 
+    /// <summary>The same port with another host.</summary>
+    /// <param name="host">Name or address, without brackets.</param>
+    /// <returns>The endpoint.</returns>
+    public RpcEndpoint WithHost(string host) => new(host, Port);
+
     /// <summary>Parses a URL.</summary>
     /// <param name="url">The text.</param>
     /// <returns>The endpoint.</returns>

@@ -72,6 +72,12 @@ public sealed partial class GlooXClient : IAsyncDisposable
     /// <exception cref="RpcException">It does not answer.</exception>
     public ValueTask<NodeInfo> InfoAsync(CancellationToken ct = default) => _agent.InfoAsync(ct);
 
+    /// <summary>All nodes of the grid as the asked agent knows them: each tells the others its state when it changes, and every five seconds.</summary>
+    /// <param name="ct">Cancels the operation.</param>
+    /// <returns>One entry for each member, by URL; one that the agent does not reach has the state <see cref="NodeState.Unreachable"/>.</returns>
+    /// <exception cref="RpcException">The agent does not answer, or the other side is not an agent.</exception>
+    public async Task<IReadOnlyList<NodeInfo>> NodesAsync(CancellationToken ct = default) => await _agent.NodesAsync(ct).ConfigureAwait(false);
+
     /// <summary>
     /// Spawns a process on the node of the grid that has the most room. Its files travel: the node needs neither them nor an SDK.
     /// </summary>
@@ -163,7 +169,7 @@ public sealed partial class GlooXClient : IAsyncDisposable
     {
         ArgumentNullException.ThrowIfNull(id);
         return await _agent.FindAsync(id, ct).ConfigureAwait(false) is { } found
-            ? new SpawnedProcess(found.Id, found.Pid, found.Node, found.Url, found.Started, found.TmpDir, _nodes)
+            ? new SpawnedProcess(found.Id, found.Pid, found.Node, found.Url, found.ProcessName, found.Started, found.TmpDir, _nodes)
             : null;
     }
 
@@ -201,7 +207,7 @@ public sealed partial class GlooXClient : IAsyncDisposable
         Provision need = options.Provision ?? payload.Provision ?? Provision.None;
         var process = new ProcessOptions
         {
-            Url = options.Url ?? (payload.Command.Length > 0 ? "" : "127.0.0.1:0"), ParentUrl = options.ParentUrl ?? "", Daemonize = options.Daemonize, KeepTmpDir = options.KeepTmpDir, Values = options.Values,
+            Url = options.Url ?? "", ParentUrl = options.ParentUrl ?? "", Daemonize = options.Daemonize, KeepTmpDir = options.KeepTmpDir, Values = options.Values,
         };
         var request = new SpawnRequest(payload.Assembly, payload.Name, need.MemoryBytes, need.DiskBytes, options.Strategy, process, (int)options.StartTimeout.TotalMilliseconds, options.AllowSpawn)
         {
@@ -222,7 +228,7 @@ public sealed partial class GlooXClient : IAsyncDisposable
             throw new SpawnException($"{payload.Name} was not spawned: {reply.Error}");
         }
 
-        var spawned = new SpawnedProcess(reply.Id, reply.Pid, reply.Node, reply.Url, reply.Started, reply.TmpDir, _nodes);
+        var spawned = new SpawnedProcess(reply.Id, reply.Pid, reply.Node, reply.Url, reply.ProcessName, reply.Started, reply.TmpDir, _nodes);
         if (ct.IsCancellationRequested)
         {
             await using (spawned.ConfigureAwait(false))

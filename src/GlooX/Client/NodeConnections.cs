@@ -8,34 +8,38 @@ namespace GlooX.Client;
 /// </summary>
 internal sealed class NodeConnections(RpcClientOptions? options)
 {
-    private readonly Dictionary<string, (RpcClient Client, int Uses)> _nodes = new(StringComparer.Ordinal);
+    private readonly Dictionary<(string Url, string Process), (RpcClient Client, int Uses)> _nodes = [];
     private readonly Lock _gate = new();
 
-    /// <summary>The connection to a node; <see cref="ReleaseAsync"/> lets it go.</summary>
+    /// <summary>The connection to a node or a spawned process; <see cref="ReleaseAsync"/> lets it go.</summary>
+    /// <param name="url">Where it answers.</param>
+    /// <param name="process">The name in the certificate of the process, and no other process is accepted; empty: the URL decides.</param>
     /// <exception cref="ArgumentException">The URL is malformed.</exception>
-    public RpcClient Acquire(string url)
+    public RpcClient Acquire(string url, string process = "")
     {
         lock (_gate)
         {
-            (RpcClient client, int uses) = _nodes.TryGetValue(url, out (RpcClient, int) known) ? known : (new RpcClient(url, options), 0);
-            _nodes[url] = (client, uses + 1);
+            (RpcClient client, int uses) = _nodes.TryGetValue((url, process), out (RpcClient, int) known)
+                ? known
+                : (new RpcClient(url, process.Length > 0 ? (options ?? new RpcClientOptions()) with { ServerName = process } : options), 0);
+            _nodes[(url, process)] = (client, uses + 1);
             return client;
         }
     }
 
-    public async ValueTask ReleaseAsync(string url)
+    public async ValueTask ReleaseAsync(string url, string process = "")
     {
         RpcClient client;
         lock (_gate)
         {
-            (client, int uses) = _nodes[url];
+            (client, int uses) = _nodes[(url, process)];
             if (uses > 1)
             {
-                _nodes[url] = (client, uses - 1);
+                _nodes[(url, process)] = (client, uses - 1);
                 return;
             }
 
-            _nodes.Remove(url);
+            _nodes.Remove((url, process));
         }
 
         await client.DisposeAsync().ConfigureAwait(false);

@@ -37,6 +37,9 @@ public enum NodeState
 
     /// <summary>The agent stops: it takes no more processes.</summary>
     Draining = 2,
+
+    /// <summary>The asked agent does not reach the node at the moment; the rest of the description is what the node said last.</summary>
+    Unreachable = 3,
 }
 
 /// <summary>A process that an agent spawned.</summary>
@@ -72,4 +75,10 @@ public sealed record ProcessInfo(
 
     /// <summary>Its own folder, on its node's machine; see <see cref="SpawnOptions.KeepTmpDir"/>.</summary>
     public string TmpDir { get; init; } = "";
+
+    /// <summary>
+    /// The name in its certificate, <c>gloox://process/NODE/ID</c>: with it as <see cref="RpcClientOptions.ServerName"/> no other process can answer for it.
+    /// Empty: it answers no calls, or has the certificate of its agent.
+    /// </summary>
+    public string ProcessName { get; init; } = "";
 }

@@ -6,7 +6,11 @@ public sealed record SpawnOptions
     /// <summary>Which of the nodes with room the process goes to. Default: the one with the most room.</summary>
     public PlacementStrategy Strategy { get; init; }
 
-    /// <summary>Where the process listens. Null (default): 127.0.0.1 and any free port.</summary>
+    /// <summary>
+    /// Where the process listens, as <c>host:port</c>. Null (default): where its agent listens, on any free port; other machines reach the process by the
+    /// host of its node. With <c>127.0.0.1:8888</c> only its own machine reaches the process, with <c>0.0.0.0:8888</c> every machine that reaches its node.
+    /// Executables do not listen; they find this text in <c>GLOOX_URL</c>.
+    /// </summary>
     public string? Url { get; init; }
 
     /// <summary>The agent that the process can call with <see cref="Worker.ConnectToParent"/>. Null (default): the one that spawns it.</summary>

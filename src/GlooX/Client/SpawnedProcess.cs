@@ -13,16 +13,17 @@ public sealed class SpawnedProcess : IAsyncDisposable
     internal static readonly TimeSpan MaxGrace = TimeSpan.FromMinutes(10);
     private readonly RpcClient? _line;
     private readonly NodeConnections _nodes;
+    private readonly string _processName;
     private readonly IAgentService _agent;
     private readonly CancellationTokenSource _disposed = new();
     private readonly Lazy<Task<ExitStatus>> _exited;
     private int _isDisposed;
 
-    internal SpawnedProcess(string id, int pid, string node, string url, DateTimeOffset started, string tmpDir, NodeConnections nodes)
+    internal SpawnedProcess(string id, int pid, string node, string url, string processName, DateTimeOffset started, string tmpDir, NodeConnections nodes)
     {
         (Id, Pid, Node, Url, Started, TmpDir) = (id, pid, node, url, started, tmpDir);
-        _nodes = nodes;
-        _line = url.Length > 0 ? nodes.Acquire(url) : null;
+        (_nodes, _processName) = (nodes, processName);
+        _line = url.Length > 0 ? nodes.Acquire(url, processName) : null;
         _agent = nodes.Acquire(node).As<IAgentService>(IAgentService.ServiceName);
         _exited = new(WatchAsync);
     }
@@ -151,7 +152,7 @@ public sealed class SpawnedProcess : IAsyncDisposable
         await _disposed.CancelAsync().ConfigureAwait(false);
         if (_line is not null)
         {
-            await _nodes.ReleaseAsync(Url).ConfigureAwait(false);
+            await _nodes.ReleaseAsync(Url, _processName).ConfigureAwait(false);
         }
 
         await _nodes.ReleaseAsync(Node).ConfigureAwait(false);

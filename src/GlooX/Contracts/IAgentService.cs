@@ -15,6 +15,10 @@ internal interface IAgentService
     [Rpc("info")]
     ValueTask<NodeInfo> InfoAsync(CancellationToken ct = default);
 
+    /// <summary>All nodes of the grid as this one knows them.</summary>
+    [Rpc("nodes")]
+    ValueTask<NodeInfo[]> NodesAsync(CancellationToken ct = default);
+
     /// <summary>The processes of this node.</summary>
     [Rpc("list")]
     ValueTask<ProcessInfo[]> ListAsync(CancellationToken ct = default);

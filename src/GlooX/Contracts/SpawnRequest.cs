@@ -90,6 +90,9 @@ internal sealed record SpawnReply(string Id, int Pid, string Node, string Url, s
     /// <summary>The folder of the process's own.</summary>
     public string TmpDir { get; init; } = "";
 
+    /// <summary>The name in the certificate of the process; empty: it has none of its own.</summary>
+    public string ProcessName { get; init; } = "";
+
     public static SpawnReply Failed(string node, string error) => new("", 0, node, "", error, SpawnOutcome.Fatal);
 
     public static SpawnReply Elsewhere(string node, string error) => new("", 0, node, "", error, SpawnOutcome.TryElsewhere);

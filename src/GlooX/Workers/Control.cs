@@ -15,6 +15,9 @@ internal sealed record Assignment(string Assembly, string LockFile, string Class
     /// <summary>What is revoked: lines of <see cref="Revocation.ToString"/>.</summary>
     public string[] Revoked { get; init; } = [];
 
+    /// <summary>The host by which others reach a process that listens on all addresses; empty: not known.</summary>
+    public string AdvertisedHost { get; init; } = "";
+
     /// <summary>Variables that it is to have.</summary>
     public Dictionary<string, string> Environment { get; init; } = [];
 

@@ -40,6 +40,7 @@ internal static class ControlFormat
         to.Write(options.Values);
         to.Write(assignment.HeapLimitBytes);
         to.Write(assignment.ExitFile);
+        to.Write(assignment.AdvertisedHost);
         to.Write(assignment.Environment);
         to.Write(assignment.Revoked);
     }
@@ -63,7 +64,7 @@ internal static class ControlFormat
             KeepTmpDir = from.ReadBoolean(),
             Values = ReadValues(from),
         };
-        return new Assignment(assembly, lockFile, className, identity, options) { HeapLimitBytes = from.ReadInt64(), ExitFile = from.ReadString(), Environment = ReadValues(from), Revoked = ReadRevoked(from) };
+        return new Assignment(assembly, lockFile, className, identity, options) { HeapLimitBytes = from.ReadInt64(), ExitFile = from.ReadString(), AdvertisedHost = from.ReadString(), Environment = ReadValues(from), Revoked = ReadRevoked(from) };
     }
 
     public static void Write(this BinaryWriter to, string[] revoked)

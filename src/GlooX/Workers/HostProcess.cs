@@ -64,7 +64,7 @@ public static class HostProcess
             identity.Record(assignment.Revoked.Select(Revocation.Parse));
             identity.UseForProcess();
             worker = Load(assignment.Assembly, assignment.Class, prepared);
-            await worker.StartAsync(identity, assignment.Options).ConfigureAwait(false);
+            await worker.StartAsync(identity, assignment.Options, assignment.AdvertisedHost).ConfigureAwait(false);
         }
         catch (Exception e)
         {

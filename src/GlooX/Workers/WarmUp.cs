@@ -24,12 +24,12 @@ internal static class WarmUp
     {
         var options = new ProcessOptions { Url = "127.0.0.1:0", Values = new(StringComparer.Ordinal) { ["key"] = "value" } };
         Identity own = Identity.Ephemeral("warm");
-        Assignment assignment = Again(new Assignment(typeof(HostProcess).Assembly.Location, "", typeof(WarmWorker).FullName!, own.TryCreateChild(RpcRole.Child)!.Export(), options));
+        Assignment assignment = Again(new Assignment(typeof(HostProcess).Assembly.Location, "", typeof(WarmWorker).FullName!, own.TryCreateChild(RpcRole.Child, "warm")!.Export(), options));
         using FileStream? held = FileLock.TryShare(assignment.Assembly);
         Identity identity = Identity.Import(assignment.Identity);
         Worker worker = load(assignment.Assembly, assignment.Class);
         await using ConfiguredAsyncDisposable workerEnd = worker.ConfigureAwait(false);
-        await worker.StartAsync(identity, assignment.Options).ConfigureAwait(false);
+        await worker.StartAsync(identity, assignment.Options, assignment.AdvertisedHost).ConfigureAwait(false);
         GlooXClient client = new GlooXClient(worker.Url, new RpcClientOptions { Identity = own });
         await using ConfiguredAsyncDisposable clientEnd = client.ConfigureAwait(false);
         for (int i = 0; i < Calls; i++)

@@ -28,8 +28,11 @@ public abstract class Worker : IAsyncDisposable
     private Identity? _identity;
     private int _disposed;
 
-    /// <summary>The address at which this process answers, as <c>host:port</c>; empty before it is started.</summary>
-    public string Url => _server?.Url ?? "";
+    /// <summary>
+    /// The address at which other processes reach this one, as <c>host:port</c>; empty before it is started. A process that listens on all addresses is
+    /// reached by the host of its node.
+    /// </summary>
+    public string Url { get; private set; } = "";
 
     /// <summary>The options that the spawn asked for.</summary>
     public ProcessOptions Options { get; private set; } = new();
@@ -69,7 +72,7 @@ public abstract class Worker : IAsyncDisposable
     /// <returns>Completes when the process is ready.</returns>
     protected virtual Task OnStartedAsync(CancellationToken ct) => Task.CompletedTask;
 
-    internal async Task StartAsync(Identity identity, ProcessOptions options)
+    internal async Task StartAsync(Identity identity, ProcessOptions options, string advertisedHost)
     {
         Options = options;
         _identity = identity;
@@ -90,6 +93,8 @@ public abstract class Worker : IAsyncDisposable
             throw new ListenException(e);
         }
 
+        RpcEndpoint listening = RpcEndpoint.Parse(_server.Url);
+        Url = (listening.IsAny && advertisedHost.Length > 0 ? listening.WithHost(advertisedHost) : listening).ToString();
         await OnStartedAsync(_stop.Token).ConfigureAwait(false);
     }
 

@@ -208,7 +208,7 @@ public sealed class RaktrVariablesTests
         variables[RaktrVariables.ChildrenCertificate] = files["children.crt"];
         Complains(variables, RaktrVariables.ChildrenPrivateKey, "not set");
         variables[RaktrVariables.ChildrenPrivateKey] = files["children.key"];
-        IdentityParts child = RaktrVariables.Load(variables.GetValueOrDefault)!.Current.ForChild(RpcRole.Child, DateTimeOffset.UtcNow);
+        IdentityParts child = RaktrVariables.Load(variables.GetValueOrDefault)!.Current.ForChild(RpcRole.Child, "p", DateTimeOffset.UtcNow);
         Assert.Equal(RpcRole.Child, CertificateNames.Roles(child.Server));
         Assert.Null(CertificateAuthority.Refusal(child.Server, child.Authority, server: true, child.Intermediates));
         foreach (string wrong in new[] { "foreign", "server" })

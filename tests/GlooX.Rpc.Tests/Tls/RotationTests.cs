@@ -148,7 +148,7 @@ public sealed class RotationTests : IDisposable
     public void Who_makes_certificates_for_children_takes_them_along_when_it_is_denied()
     {
         Identity node = Identity.Ephemeral("node");
-        IdentityParts child = node.Current.ForChild(RpcRole.Child, DateTimeOffset.UtcNow);
+        IdentityParts child = node.Current.ForChild(RpcRole.Child, "p", DateTimeOffset.UtcNow);
         node.Revoke(node.Current.Children!.SerialNumber);
         using var chain = new X509Chain { ChainPolicy = CertificateAuthority.Policy(node.Authority, server: true) };
         chain.ChainPolicy.ExtraStore.AddRange(child.Intermediates.ToArray());

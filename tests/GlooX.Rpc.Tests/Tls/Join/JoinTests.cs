@@ -46,7 +46,7 @@ public sealed class JoinTests : IAsyncDisposable
         Assert.Equal(RpcRole.Client, CertificateNames.Roles(there.Client));
         Assert.NotEqual(CertificateNames.Node(here.Server), CertificateNames.Node(there.Server));
         Assert.False(File.Exists(Path.Combine(_home, "other", "ca.key")));
-        foreach ((Identity server, Identity client) in new[] { (here, there), (there, here), (new Identity(there.Current.ForChild(RpcRole.Child, DateTimeOffset.UtcNow)), here) })
+        foreach ((Identity server, Identity client) in new[] { (here, there), (there, here), (new Identity(there.Current.ForChild(RpcRole.Child, "p", DateTimeOffset.UtcNow)), here) })
         {
             await using Harness it = await Harness.StartAsync(new RpcServerOptions { Identity = server }, new RpcClientOptions { Identity = client });
             Assert.Equal(3, await it.Remote.AddAsync(1, 2));
@@ -120,7 +120,7 @@ public sealed class JoinTests : IAsyncDisposable
         _issuer.Load([ "issuer.example" ], new RevocationList());
         Assert.Equal(JoinFailure.WrongAuthority, await FailureAsync(() => JoinAsync(Store("careful"), other, Token(), new JoinOptions { ServerName = "issuer.example" })));
 
-        var child = new Identity(_issuer.Load().Current.ForChild(RpcRole.Child, DateTimeOffset.UtcNow));
+        var child = new Identity(_issuer.Load().Current.ForChild(RpcRole.Child, "p", DateTimeOffset.UtcNow));
         string impostor = await ServeAsync(child, c => new JoinServer(child, NullLogger.Instance).ServeAsync(c, Ct));
         Assert.Equal(JoinFailure.WrongAuthority, await FailureAsync(() => JoinAsync(Store("careful"), impostor, Token())));
     }
@@ -231,7 +231,7 @@ public sealed class JoinTests : IAsyncDisposable
 
         // Neither what calls for its user nor what its children hold speaks for the node.
         var asClient = new Identity(new IdentityParts(after.Authority, after.Client, after.Client, [], null, new RevocationList()));
-        var asChild = new Identity(after.Current.ForChild(RpcRole.Child, DateTimeOffset.UtcNow));
+        var asChild = new Identity(after.Current.ForChild(RpcRole.Child, "p", DateTimeOffset.UtcNow));
         foreach (Identity lesser in new[] { asClient, asChild, Identity.Ephemeral("stranger") })
         {
             Identity shown = new(new IdentityParts(after.Authority, lesser.Server, lesser.Server, lesser.Current.Intermediates, null, new RevocationList()));
@@ -386,7 +386,7 @@ public sealed class JoinTests : IAsyncDisposable
         Assert.Contains($"the node {node} was revoked", (await Assert.ThrowsAsync<RpcException>(() => client.OpenAsync(Ct))).Message, StringComparison.Ordinal);
 
         // Its processes' certificates state the node too.
-        await using RpcClient child = new RpcClient(url, new RpcClientOptions { Identity = new Identity(thief.Load().Current.ForChild(RpcRole.Child, DateTimeOffset.UtcNow)) });
+        await using RpcClient child = new RpcClient(url, new RpcClientOptions { Identity = new Identity(thief.Load().Current.ForChild(RpcRole.Child, "p", DateTimeOffset.UtcNow)) });
         Assert.Contains("was revoked", (await Assert.ThrowsAsync<RpcException>(() => child.OpenAsync(Ct))).Message, StringComparison.Ordinal);
         new Identity(_issuer, []).Allow(node);
         _time.Pass(TimeSpan.FromSeconds(2));
