@@ -28,13 +28,13 @@ internal static class AuthorityCommand
         command.Add(Lock(
             "lock",
             "Puts the authority's key under a passphrase, which gloox token asks for.",
-            static p => Identity.LockAuthorityKey(p),
+            Identity.LockAuthorityKey,
             twice: true,
             "the authority's key is under a passphrase; agents issue certificates for tokens only"));
         command.Add(Lock(
             "unlock",
             "Takes the passphrase of the authority's key away.",
-            static p => Identity.UnlockAuthorityKey(p),
+            Identity.UnlockAuthorityKey,
             twice: false,
             "the authority's key is readable for this user's processes"));
         command.SetAction((parsed, ct) => parsed.GetValue(install) ? InstallAsync(ct) : RunAsync(parsed.GetValue(url) is { Length: > 0 } urls ? urls : [DefaultUrl], ct));

@@ -31,7 +31,7 @@ public sealed class AuthorityTests
         await using var here = new Shell();
         string url = Shell.FreeUrl(), second = Shell.FreeUrl();
         await here.AgentAsync("--url", url, "--no-spawn");
-        foreach (string[] command in new[] { ["spawn", "Good", Payload, "--agent", url, "--strategy", "direct"], new[] { "run", "--agent", url, "--", "id" } })
+        foreach (string[] command in (string[][])[["spawn", "Good", Payload, "--agent", url, "--strategy", "direct"], ["run", "--agent", url, "--", "id"]])
         {
             Assert.Equal(1, (await here.GlooXAsync(command)).Code);
         }
@@ -39,7 +39,7 @@ public sealed class AuthorityTests
         X509Certificate2 Pair(string name) => X509Certificate2.CreateFromPemFile(Path.Combine(here["home"], $"{name}.crt"), Path.Combine(here["home"], $"{name}.key"));
         using X509Certificate2 ca = X509CertificateLoader.LoadCertificateFromFile(Path.Combine(here["home"], "ca.crt"));
         await using GlooXClient client = new GlooXClient(url, new RpcClientOptions { Identity = new Identity(ca, Pair("server"), Pair("client")) });
-        RpcException refused = await Assert.ThrowsAsync<RpcException>(() => client.AttachAddonAsync("late", new AddonSource(Payload, "Counter")));
+        RpcException refused = await Assert.ThrowsAsync<RpcException>(() => client.AttachAddonAsync("late", new AddonSource(Payload, "Counter"), null, TestContext.Current.CancellationToken));
         Assert.Equal(RpcError.Forbidden, refused.Code);
 
         // The others of the grid spawn all the same.

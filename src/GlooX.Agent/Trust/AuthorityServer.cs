@@ -1,4 +1,3 @@
-using GlooX.Contracts;
 using GlooX.Trust;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
@@ -28,8 +27,7 @@ public sealed class AuthorityServer : IAsyncDisposable
     /// <param name="ct">Cancels the operation; nothing is left behind.</param>
     /// <returns>The authority.</returns>
     /// <exception cref="ArgumentException">A URL is malformed, or there is none.</exception>
-    /// <exception cref="JoinException">This user's store joined another authority.</exception>
-    /// <exception cref="IdentityException">The store cannot be used.</exception>
+    /// <exception cref="IdentityException">The store cannot be used, or it joined another authority.</exception>
     /// <exception cref="RpcException">An address is in use, or not this machine's.</exception>
     public static async Task<AuthorityServer> StartAsync(IReadOnlyList<string> urls, ILoggerFactory? loggerFactory = null, CancellationToken ct = default)
     {
@@ -42,7 +40,7 @@ public sealed class AuthorityServer : IAsyncDisposable
         Identity identity = Identity.LoadStore();
         if (!identity.IsIssuer)
         {
-            throw new JoinException(JoinFailure.NoAuthority, $"this user's machine joined at {identity.JoinedAt}: an authority has a store of its own (GLOOX_HOME)");
+            throw new IdentityException(GlooXHome.Path, $"this user's machine joined at {identity.JoinedAt}: an authority has a store of its own (GLOOX_HOME)");
         }
 
         loggerFactory ??= NullLoggerFactory.Instance;
