@@ -62,7 +62,10 @@ public sealed class Agent : IAsyncDisposable
 
     internal NodeStatusCache Status => _parts.Status;
 
-    internal CertificateMaintenance CertificateMaintenance => _parts.Certificates;
+    /// <summary>Whether the agent runs what others send: processes, and add-ons.</summary>
+    internal bool Spawns => _parts.Spawns;
+
+    internal GridRevocations Revocations => _parts.Revocations;
 
     internal AgentAddress Address => _parts.Address;
 

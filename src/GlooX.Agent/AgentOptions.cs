@@ -96,6 +96,19 @@ public sealed record AgentOptions
     /// </summary>
     public bool RequireUser { get; init; }
 
+    /// <summary>
+    /// Whether the agent runs what others send. False: it spawns nothing, and attaches no add-ons but <see cref="Addons"/>; it is a member of the grid,
+    /// keeps channels and lets machines join, so that an authority's key can be on its machine. Default true.
+    /// </summary>
+    public bool Spawns { get; init; } = true;
+
+    /// <summary>
+    /// Whether spawned classes may be given the agent's own certificates and keys, where there is nothing to issue others with: certificates from
+    /// variables without <c>GLOOX_TLS_CHILDREN_CERTIFICATE</c>. Each of them can then act as the agent. Default false: such an agent spawns no classes.
+    /// Processes of another user never get them.
+    /// </summary>
+    public bool ShareIdentity { get; init; }
+
     /// <summary>What the agent offers besides from its start; <see cref="Agent.StartAsync"/> fails when one cannot be attached. Default: nothing.</summary>
     public IReadOnlyList<AddonSpec> Addons { get; init; } = [];
 

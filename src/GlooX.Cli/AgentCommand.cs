@@ -23,11 +23,13 @@ internal static class AgentCommand
         var users = new Option<string[]>("--allow-user") { Description = "A user of this machine as whom a spawn may ask for its process to run. Default: none but this agent's", HelpName = "NAME", AllowMultipleArgumentsPerToken = false };
         var spawnUser = new Option<string?>("--spawn-user") { Description = "The user of this machine as whom a process runs for which no user was named. Default: this agent's", HelpName = "NAME" };
         var onlyUsers = new Option<bool>("--only-users") { Description = "An agent of root starts nothing as root: a spawn names a user of --allow-user, or there is a --spawn-user" };
+        var noSpawn = new Option<bool>("--no-spawn") { Description = "Runs nothing that others send: no processes, and no add-ons but those of --addon" };
+        var share = new Option<bool>("--share-identity") { Description = "Gives spawned classes this agent's own certificates where none can be issued for them (RAKTR_TLS_* alone): each can then act as the agent" };
         var data = new Option<string?>("--data") { Description = "The folder in which durable channels are kept. Default: none, and this agent creates none", HelpName = "FOLDER" };
         var addon = new Option<string[]>("--addon") { Description = "An add-on to attach at the start: its name and its code, a .cs file or a .dll; and its class where there are several", HelpName = "NAME=FILE[,CLASS]", AllowMultipleArgumentsPerToken = false };
         var echo = new Option<bool>("--echo") { Description = "Prints what its processes write, as NAME | LINE; lines are dropped while the console is not read" };
         Command command = Shared.Command("agent", "Runs an agent until Ctrl-C.", "gloox agent --url 0.0.0.0:9999 --peer other-machine:9999");
-        foreach (Option option in (Option[])[url, peer, advertise, name, memory, disk, resource, slots, group, weight, warm, maxWarm, pass, users, spawnUser, onlyUsers, data, addon, echo])
+        foreach (Option option in (Option[])[url, peer, advertise, name, memory, disk, resource, slots, group, weight, warm, maxWarm, pass, users, spawnUser, onlyUsers, noSpawn, share, data, addon, echo])
         {
             command.Add(option);
         }
@@ -52,6 +54,8 @@ internal static class AgentCommand
                 AllowedUsers = parsed.GetValue(users) ?? [],
                 SpawnUser = parsed.GetValue(spawnUser),
                 RequireUser = parsed.GetValue(onlyUsers),
+                Spawns = !parsed.GetValue(noSpawn),
+                ShareIdentity = parsed.GetValue(share),
                 DataFolder = parsed.GetValue(data),
                 Addons = [.. (parsed.GetValue(addon) ?? []).Select(Addon)],
             },
@@ -66,6 +70,11 @@ internal static class AgentCommand
         options = options with { LoggerFactory = log, Output = echo ? console.Line : null };
         await using Agent agent = await Agent.StartAsync(url, peer, options, ct);
         console.Line($"agent {agent.Url} is running{(peer is null ? "" : $", joining the grid of {peer}")}; Ctrl-C stops it");
+        if (Identity.Load() is { AuthorityKey: not AuthorityKeyState.Elsewhere } identity && (!options.Spawns || identity.AuthorityKey == AuthorityKeyState.Locked))
+        {
+            console.Line($"the authority's key is on this machine; clients cannot read it: {(options.Spawns ? "it is under a passphrase" : "this agent spawns nothing")}");
+        }
+
         agent.Changed += (_, change) => console.Line(change.Kind switch
         {
             GridChangeKind.Joined => $"{change.Member.Address} joined",

@@ -9,6 +9,7 @@ internal static class CertsCommand
     public static Command Create()
     {
         Command command = Shared.Command("certs", "Shows the certificates of this user, and those that were made for machines that joined.", "gloox certs");
+        command.Add(RevokeCommand.CreateAllow());
         command.SetAction(_ => Run());
         return command;
     }

@@ -16,6 +16,6 @@ internal static class Commands
     {
         AgentCommand.Create(), StatusCommand.Create(), SpawnCommand.Create(), PrepareCommand.Create(), RunCommand.Create(), PsCommand.Create(),
         LogsCommand.Create(), EventsCommand.Create(), CallCommand.Create(), KillCommand.Create(),
-        ChannelCommand.Create(), TokenCommand.Create(), JoinCommand.Create(), CertsCommand.Create(), RevokeCommand.Create(),
+        ChannelCommand.Create(), TokenCommand.Create(), JoinCommand.Create(), AuthorityCommand.Create(), CertsCommand.Create(), RevokeCommand.Create(),
     };
 }

@@ -2,27 +2,54 @@ using System.CommandLine;
 
 namespace GlooX.Cli;
 
-/// <summary><c>gloox revoke</c>: refuses certificates, in the whole grid.</summary>
+/// <summary><c>gloox revoke</c> and <c>gloox certs allow</c>: certificates are refused, or accepted again, in the whole grid.</summary>
 internal static class RevokeCommand
 {
-    public static Command Create()
+    public static Command Create() => Create(
+        "revoke",
+        "Refuses certificates from now on in the whole grid, although they are valid. Needs the role admin.",
+        "gloox revoke 4b618e02f265",
+        static (client, targets, ct) => client.RevokeAsync(targets, ct),
+        "revoked");
+
+    public static Command CreateAllow() => Create(
+        "allow",
+        "Accepts again what was revoked. Needs the role admin; ask an agent of the machine that holds the authority's key.",
+        "gloox certs allow 4b618e02f265",
+        static (client, targets, ct) => client.AllowAsync(targets, ct),
+        "allowed again");
+
+    private static Command Create(string name, string what, string example, Func<GlooXClient, string[], CancellationToken, Task<IReadOnlyList<RevokedTarget>>> ask, string done)
     {
-        var what = new Argument<string[]>("SERIAL") { Description = "Serial numbers, or the id of a node that joined here: all that was made for it", Arity = ArgumentArity.OneOrMore };
+        var targets = new Argument<string[]>("NODE")
+        {
+            Description = "Ids of nodes: all of their certificates, those of their processes too. Or serial numbers of single certificates (see: gloox certs)",
+            Arity = ArgumentArity.OneOrMore,
+        };
         Option<string> agent = Shared.Agent();
-        Command command = Shared.Command("revoke", "Refuses certificates from now on in the whole grid, although they are valid; for good.", "gloox revoke 5F1C22D09A7B4C3E");
-        command.Add(what);
+        Command command = Shared.Command(name, what, example);
+        command.Add(targets);
         command.Add(agent);
-        command.SetAction((parsed, ct) => RunAsync(parsed.GetValue(agent)!, parsed.GetValue(what)!, ct));
+        command.SetAction(async (parsed, ct) =>
+        {
+            await using GlooXClient client = new GlooXClient(parsed.GetValue(agent)!);
+            foreach (RevokedTarget one in await ask(client, parsed.GetValue(targets)!, ct))
+            {
+                Console.WriteLine($"{done} in the grid of {client.Url}: {Describe(one)}");
+            }
+
+            return ExitCode.Done;
+        });
         return command;
     }
 
-    private static async Task<int> RunAsync(string agent, string[] what, CancellationToken ct)
+    private static string Describe(RevokedTarget one)
     {
-        IReadOnlyList<CertificateInfo> known = Identity.Load().Certificates();
-        string[] serials = [.. what.SelectMany(w => known.Where(c => !c.Own && c.Node == w).Select(c => c.Serial) is var ofNode && ofNode.Any() ? ofNode : [w]).Distinct(StringComparer.Ordinal)];
-        await using GlooXClient client = new GlooXClient(agent);
-        await client.RevokeAsync(serials, ct);
-        Console.WriteLine($"revoked in the grid of {client.Url}: {string.Join(", ", serials)}");
-        return ExitCode.Done;
+        string what = one.Target.StartsWith("node/", StringComparison.Ordinal)
+            ? $"node {one.Node}"
+            : $"certificate {one.Target}{(one.Node.Length > 0 ? $" of node {one.Node}" : "")}";
+        return one.Certificates is { } count
+            ? $"{what}, {count} {(count == 1 ? "certificate" : "certificates")}"
+            : $"{what}; how many certificates it has, and whether there is such a node, is known only where the authority's key is, and no agent there could be asked";
     }
 }

@@ -1,7 +1,7 @@
 namespace GlooX;
 
 /// <summary>
-/// The rights of a process, as its certificate states them: a URI <c>gloox://role/agent</c> (or client, child, observer) for each role among
+/// The rights of a process, as its certificate states them: a URI <c>gloox://role/agent</c> (or client, child, observer, admin) for each role among
 /// its subject alternative names. A certificate of your own authority without such a URI has all roles.
 /// </summary>
 [Flags]
@@ -22,6 +22,9 @@ public enum RpcRole
     /// <summary>A member of the grid.</summary>
     Agent = 8,
 
+    /// <summary>May revoke certificates, and allow them again. The machine that holds the authority's key has this role.</summary>
+    Admin = 16,
+
     /// <summary>All roles.</summary>
-    Any = Observer | Child | Client | Agent,
+    Any = Observer | Child | Client | Agent | Admin,
 }

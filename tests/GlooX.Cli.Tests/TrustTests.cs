@@ -61,12 +61,134 @@ public sealed class TrustTests
         string node = (await lost.GlooXAsync("certs")).Output.Split("this machine (")[1].Split(')')[0];
         Outcome revoked = await here.GlooXAsync("revoke", node, "--agent", first);
         Assert.Equal((0, ""), (revoked.Code, revoked.Errors));
-        Assert.Equal(3, revoked.Output.Split(':')[^1].Split(',').Length);
+        Assert.Contains($"node {node}, 3 certificates", revoked.Output, StringComparison.Ordinal);
         Outcome refused = await CommandTests.UntilAsync(() => lost.GlooXAsync("status", "--agent", second), o => o.Code != 0);
         Assert.Contains("was revoked", refused.Errors, StringComparison.Ordinal);
         Assert.Equal(1, (await lost.GlooXAsync("status", "--agent", first)).Code);
         Assert.Equal(0, (await there.GlooXAsync("status", "--agent", first)).Code);
         Assert.Contains("revoked", (await here.GlooXAsync("certs")).Output, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_node_is_revoked_and_allowed_again_on_any_machine_by_an_admin_alone()
+    {
+        await using var here = new Shell();
+        await using var there = new Shell();
+        await using var lost = new Shell();
+        await using var admin = new Shell();
+        string first = Shell.FreeUrl(), second = Shell.FreeUrl();
+        await here.AgentAsync("--url", first);
+        foreach ((Shell other, string role) in new[] { (there, "agent"), (lost, "agent"), (admin, "admin") })
+        {
+            string token = (await here.GlooXAsync("token", "--role", role)).Output.Split('\n')[0];
+            Outcome joined = await other.GlooXAsync("join", first, token);
+            Assert.Equal((0, ""), (joined.Code, joined.Errors));
+        }
+
+        await there.AgentAsync("--url", second, "--peer", first);
+        await CommandTests.UntilAsync(() => here.GlooXAsync("status", "--agent", first), o => o.Output.Contains("2 nodes", StringComparison.Ordinal));
+        string node = await NodeAsync(lost);
+
+        // What nobody issued, such as a slip of a digit, is not revoked; nor is the machine that has the authority's key.
+        string slip = node[..^1] + (node[^1] == '0' ? '1' : '0');
+        foreach ((string target, string reason) in new[] { (slip, "no valid certificate was issued"), (new string('A', 32), "no valid certificate was issued"), (await NodeAsync(here), "holds the authority's key"), ("12345678901", "no valid certificate was issued") })
+        {
+            Outcome refusal = await admin.GlooXAsync("revoke", target, "--agent", second);
+            Assert.Equal((1, true), (refusal.Code, refusal.Errors.Contains(reason, StringComparison.Ordinal)));
+        }
+
+        foreach (Shell user in new[] { there, lost })
+        {
+            Assert.Contains("may be called by the roles admin", (await user.GlooXAsync("revoke", node, "--agent", first)).Errors, StringComparison.Ordinal);
+        }
+
+        Outcome revoked = await admin.GlooXAsync("revoke", node, "--agent", second);
+        Assert.Equal((0, ""), (revoked.Code, revoked.Errors));
+        Assert.Contains($"node {node}, 3 certificates", revoked.Output, StringComparison.Ordinal);
+        foreach (string agent in new[] { first, second })
+        {
+            Outcome refused = await CommandTests.UntilAsync(() => lost.GlooXAsync("status", "--agent", agent), o => o.Code != 0);
+            Assert.Contains($"the node {node} was revoked", refused.Errors, StringComparison.Ordinal);
+        }
+
+        Assert.Contains("only an agent of the node", (await admin.GlooXAsync("certs", "allow", node, "--agent", second)).Errors, StringComparison.Ordinal);
+        Outcome allowed = await admin.GlooXAsync("certs", "allow", node, "--agent", first);
+        Assert.Equal((0, ""), (allowed.Code, allowed.Errors));
+        Assert.Contains($"node {node}, 3 certificates", allowed.Output, StringComparison.Ordinal);
+        await CommandTests.UntilAsync(() => lost.GlooXAsync("status", "--agent", second), o => o.Code == 0);
+        Assert.Equal(0, (await lost.GlooXAsync("status", "--agent", first)).Code);
+    }
+
+    [Fact]
+    public async Task Where_the_book_cannot_be_asked_a_node_is_revoked_by_its_id()
+    {
+        await using var here = new Shell();
+        await using var there = new Shell();
+        await using var lost = new Shell();
+        await using var admin = new Shell();
+        string first = Shell.FreeUrl(), second = Shell.FreeUrl();
+        Process issuer = await here.AgentAsync("--url", first);
+        foreach ((Shell other, string role) in new[] { (there, "agent"), (lost, "client"), (admin, "admin") })
+        {
+            string token = (await here.GlooXAsync("token", "--role", role)).Output.Split('\n')[0];
+            Assert.Equal(0, (await other.GlooXAsync("join", first, token)).Code);
+        }
+
+        await here.StopAsync(issuer);
+        await there.AgentAsync("--url", second);
+        string node = await NodeAsync(lost);
+        Assert.Equal(0, (await lost.GlooXAsync("status", "--agent", second)).Code);
+        Assert.Contains("no agent of it can be reached", (await admin.GlooXAsync("revoke", new string('A', 32), "--agent", second)).Errors, StringComparison.Ordinal);
+        Outcome revoked = await admin.GlooXAsync("revoke", node, "--agent", second);
+        Assert.Equal((0, ""), (revoked.Code, revoked.Errors));
+        Assert.Contains("no agent there could be asked", revoked.Output, StringComparison.Ordinal);
+        Assert.Contains("was revoked", (await lost.GlooXAsync("status", "--agent", second)).Errors, StringComparison.Ordinal);
+
+        // The node with the book takes it up as soon as it is there again.
+        await here.AgentAsync("--url", first, "--peer", second);
+        Outcome refused = await CommandTests.UntilAsync(() => lost.GlooXAsync("status", "--agent", first), o => o.Code != 0);
+        Assert.Contains("was revoked", refused.Errors, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_revoked_client_is_refused_by_all_processes_those_that_outlived_their_agent_too()
+    {
+        await using var here = new Shell();
+        await using var thief = new Shell();
+        string first = Shell.FreeUrl();
+        Process agent = await here.AgentAsync("--url", first);
+        string token = (await here.GlooXAsync("token", "--role", "client")).Output.Split('\n')[0];
+        Assert.Equal(0, (await thief.GlooXAsync("join", first, token)).Code);
+        string outliving = await SpawnAsync(here, first, "--daemonize");
+        await here.StopAsync(agent);
+        await here.AgentAsync("--url", first);
+        string running = await SpawnAsync(here, first);
+        foreach (string process in new[] { outliving, running })
+        {
+            Assert.Equal("\"yes!\"", (await thief.GlooXAsync("call", process, "all_well?")).Output.Trim());
+        }
+
+        Assert.Equal(0, (await here.GlooXAsync("revoke", await NodeAsync(thief), "--agent", first)).Code);
+        string later = await SpawnAsync(here, first);
+        Assert.Contains("was revoked", (await thief.GlooXAsync("call", later, "all_well?")).Errors, StringComparison.Ordinal);
+        foreach (string process in new[] { outliving, running })
+        {
+            Outcome refused = await CommandTests.UntilAsync(() => thief.GlooXAsync("call", process, "all_well?"), o => o.Code != 0);
+            Assert.Contains("was revoked", refused.Errors, StringComparison.Ordinal);
+            Assert.Equal("\"yes!\"", (await here.GlooXAsync("call", process, "all_well?")).Output.Trim());
+        }
+
+        Assert.Equal(0, (await here.GlooXAsync("certs", "allow", await NodeAsync(thief), "--agent", first)).Code);
+        await CommandTests.UntilAsync(() => thief.GlooXAsync("call", running, "all_well?"), o => o.Code == 0);
+    }
+
+    private static async Task<string> NodeAsync(Shell shell) => (await shell.GlooXAsync("certs")).Output.Split("this machine (")[1].Split(')')[0];
+
+    private static async Task<string> SpawnAsync(Shell shell, string agent, params string[] options)
+    {
+        Outcome spawned = await shell.GlooXAsync(["spawn", "Good", Payload, "--agent", agent, "--strategy", "direct", .. options]);
+        Assert.Equal((0, ""), (spawned.Code, spawned.Errors));
+        return spawned.Output.Split("url ")[1].Split([' ', '\n', ','])[0];
     }
 
     [Fact]
@@ -122,8 +244,15 @@ public sealed class TrustTests
         }
 
         string first = Shell.FreeUrl(), second = Shell.FreeUrl();
-        Process agent = await shell.AgentAsync("--url", first);
+        Process agent = await shell.AgentAsync(["--url", first, .. withMakerOfChildren ? Array.Empty<string>() : ["--share-identity"]]);
         await shell.AgentAsync("--url", second, "--peer", first);
+        if (!withMakerOfChildren)
+        {
+            // The other one was not told to share its own certificates.
+            Outcome refused = await shell.GlooXAsync("spawn", "Good", Payload, "--agent", second, "--strategy", "direct");
+            Assert.Equal((1, true), (refused.Code, refused.Errors.Contains("--share-identity", StringComparison.Ordinal)));
+        }
+
         Outcome spawned = await shell.GlooXAsync("spawn", "Good", Payload, "--agent", first, "--strategy", "direct");
         Assert.Equal((0, ""), (spawned.Code, spawned.Errors));
         string child = spawned.Output.Split("url ")[1].Split([' ', '\n', ','])[0];

@@ -43,6 +43,24 @@ public sealed class ChildTrustTests
     }
 
     [Fact]
+    public async Task A_child_has_nothing_of_an_agent_but_that_it_lives()
+    {
+        await using TestGrid grid = await TestGrid.StartAsync();
+        await using SpawnedProcess child = await grid.SpawnAsync("Good");
+        await using RpcClient asAgent = new RpcClient(child.Url, new RpcClientOptions { Identity = Identity.Load().AsAgent() });
+        Assert.True(await asAgent.CallAsync<bool>("agent/alive?"));
+        foreach (string method in AgentAccess.Table.Methods.Keys.Except(["alive?", "info"], StringComparer.Ordinal))
+        {
+            Assert.Equal(RpcError.MethodNotFound, (await Assert.ThrowsAsync<RpcException>(async () => await asAgent.CallAsync<object>($"agent/{method}"))).Code);
+        }
+
+        // Agents of its node tell it what is revoked; nobody else does.
+        await using RpcClient asUser = new RpcClient(child.Url);
+        Assert.Equal(RpcError.Forbidden, (await Assert.ThrowsAsync<RpcException>(async () => await asUser.CallAsync<object>("gloox.trust/revoked", [Array.Empty<string>()]))).Code);
+        await asAgent.CallAsync<object>("gloox.trust/revoked", [Array.Empty<string>()]);
+    }
+
+    [Fact]
     public async Task A_child_that_was_allowed_to_spawn_spawns()
     {
         await using TestGrid grid = await TestGrid.StartAsync();

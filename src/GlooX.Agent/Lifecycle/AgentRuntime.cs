@@ -47,7 +47,7 @@ internal sealed class AgentRuntime
     /// <exception cref="ArgumentException">A URL is malformed, or an option is out of its range.</exception>
     public AgentRuntime(Agent agent, string url, string? peer, AgentOptions options, Action<GridChange> changed, Action<AddonFault> faulted)
     {
-        _options = options;
+        _options = options = options.Spawns ? options : options with { MaxSlots = 0, WarmHosts = 0 };
         _endpoint = AgentSetup.EndpointOf(url);
         _peers = peer is null ? [] : [RpcEndpoint.Parse(peer).Dialable.ToString()];
         IEnumerable<string> names = AgentSetup.NamesOf(options, _endpoint);
@@ -69,7 +69,10 @@ internal sealed class AgentRuntime
         Grid = new GridMembership(new GridOptions { NodeId = _nodeId }, _link, loggers.CreateLogger("GlooX.Grid"));
         Address = new AgentAddress(Listening, () => Grid.Address);
         Status = new NodeStatusCache(Describe, () => Peers, () => Grid.Members, Service, PeerAt);
-        Certificates = new CertificateMaintenance(Identity, () => Peers, Service, loggers.CreateLogger("GlooX.Trust"));
+        ILogger trust = loggers.CreateLogger("GlooX.Trust");
+        Certificates = new CertificateMaintenance(Identity, AgentSetup.KeyProtectionOf(options), trust);
+        Revocations = new GridRevocations(
+            Identity, () => Peers, at => _link.Client(at), new ProcessRevocations(Identity, () => Processes?.All ?? []).TellAsync, trust);
 
         // Processes.
         var bundles = new BundleProvider(store, at => _link.Client(at).As<IBundleService>(IBundleService.ServiceName), () => Peers);
@@ -79,7 +82,7 @@ internal sealed class AgentRuntime
         var detached = new DetachedProcesses(state, _machine, _spawning);
         Processes = new ProcessTable(_ledger, _machine, detached, events);
         var starter = new ProcessStarter(Hosts, workspace, groups, detached, _spawning);
-        var assigner = new ProcessAssigner(new ChildIdentity(Identity, _spawning), Address);
+        var assigner = new ProcessAssigner(new ChildIdentity(Identity, options.ShareIdentity, _spawning), Address);
         OutputEcho? echo = OutputEcho.Create(options.Output, _spawning);
         var supervisor = new ProcessSupervisor(
             starter, assigner, Processes, detached, _ledger, workspace, events, Status.Changed, echo, _spawning);
@@ -98,6 +101,7 @@ internal sealed class AgentRuntime
 
         Server.Add(new AgentService(agent), IAgentService.ServiceName, AgentAccess.Table);
         Server.Add(new PeerService(agent, logger), IPeerService.ServiceName, PeerService.Access);
+        Server.Add(new TrustService(Revocations), ITrustService.ServiceName, TrustService.Access);
         Server.Add(new BundleService(bundles), IBundleService.ServiceName, BundleService.Access);
         Server.Add(new ChannelService(Hub, _replication), IChannelService.ServiceName, ChannelService.Access);
         Server.AddProtocol(GridLink.Protocol, AcceptGridAsync, RpcRole.Agent);
@@ -107,7 +111,7 @@ internal sealed class AgentRuntime
         {
             knownPeers.Wake();
             Status.OnGridChange(change);
-            Certificates.OnGridChange(change);
+            Revocations.OnGridChange(change);
             _replication.Look();
             changed(change);
         };
@@ -129,6 +133,7 @@ internal sealed class AgentRuntime
         _parts.Add("channels", _replication.Start, _replication.DisposeAsync);
         _parts.Add(new BackgroundLoop("status of nodes", Status.RunAsync, logger));
         _parts.Add(new BackgroundLoop("certificates", Certificates.RunAsync, logger));
+        _parts.Add(new BackgroundLoop("revocations", Revocations.RunAsync, logger));
         _parts.Add(new BackgroundLoop("sweep of the workspace", workspace.SweepAsync, logger));
         if (options.DataFolder is not null || _endpoint.Port != 0)
         {
@@ -143,7 +148,7 @@ internal sealed class AgentRuntime
 
         _parts.Add("join", JoinAsync);
         _parts.Add("add-ons", AttachAddonsAsync, () => new ValueTask(Addons.DetachAllAsync()));
-        if (!options.RequireUser)
+        if (options.Spawns && !options.RequireUser)
         {
             _parts.Add(new BackgroundLoop("add-ons of the grid", GridAddons.RunAsync, logger));
         }
@@ -157,6 +162,8 @@ internal sealed class AgentRuntime
 
     public bool RequiresUser => _options.RequireUser;
 
+    public bool Spawns => _options.Spawns;
+
     public RpcServer Server { get; }
 
     public IMembership Grid { get; }
@@ -166,6 +173,8 @@ internal sealed class AgentRuntime
     public NodeStatusCache Status { get; }
 
     public CertificateMaintenance Certificates { get; }
+
+    public GridRevocations Revocations { get; }
 
     public HostPool Hosts { get; }
 

@@ -72,6 +72,9 @@ internal static class AgentSetup
         .. options.Names,
     ];
 
+    /// <summary>What keeps the code that clients send from the authority's key, in a sentence; null: nothing.</summary>
+    public static string? KeyProtectionOf(AgentOptions options) => options.Spawns ? null : "this agent spawns nothing and attaches no add-ons of clients";
+
     public static ControlGroups? GroupsOf(AgentOptions options)
     {
         try

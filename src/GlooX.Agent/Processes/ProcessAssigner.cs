@@ -1,4 +1,5 @@
 using System.Net.Sockets;
+using GlooX.Contracts;
 using GlooX.Hosts;
 using GlooX.Placement;
 using GlooX.Workers;
@@ -13,6 +14,9 @@ namespace GlooX.Processes;
 internal sealed class ProcessAssigner(ChildIdentity identity, AgentAddress address)
 {
     private static readonly TimeSpan s_endGrace = TimeSpan.FromSeconds(2);
+
+    /// <summary>Why this node can make no identity for a process; null: it can.</summary>
+    public string? Fault(SpawnRequest request) => identity.Fault(request);
 
     /// <summary>Assigns the work of a process and waits until it is ready, for as long as its start may take.</summary>
     /// <param name="child">The process, in the run that is to become ready.</param>
@@ -64,6 +68,7 @@ internal sealed class ProcessAssigner(ChildIdentity identity, AgentAddress addre
     {
         ProcessRun run = child.Run;
         (string folder, string lockFile) = run.Files is null ? (child.Lease!.Folder, child.Lease.LockFile) : (run.Files, "");
+        IReadOnlyList<Revocation> revoked = identity.Revocations;
         Identity own = identity.Make(child.Request, child.Id);
         child.ProcessName = own.ProcessName ?? "";
         string assembly = Path.Combine(folder, child.Request.Assembly);
@@ -73,12 +78,14 @@ internal sealed class ProcessAssigner(ChildIdentity identity, AgentAddress addre
             HeapLimitBytes = HeapLimit.Of(child.Request.MemoryBytes),
             ExitFile = child.Record?.ExitFile ?? "",
             Environment = child.Request.Environment,
+            Revoked = [.. revoked.Select(static r => r.ToString())],
         };
         HostReport? report = await SendAsync(run.Process.Control!, assignment, ct).ConfigureAwait(false);
         if (report is { Ready: true })
         {
             run.Enforcer.Enforced |= report.HeapLimited ? Enforcement.HeapLimit : Enforcement.None;
             child.Url = report.Url;
+            run.Told = revoked;
             return null;
         }
 

@@ -17,6 +17,12 @@ internal sealed class ProcessRun(ChildProcess process, ResourceEnforcer enforcer
     /// <summary>A copy of its files that is its own; null: it has those of the store.</summary>
     public string? Files { get; init; }
 
+    /// <summary>What the process knows to be revoked; null: nothing was said to it.</summary>
+    public IReadOnlyList<Revocation>? Told { get; set; }
+
+    /// <summary>That it is being told.</summary>
+    public Task Telling { get; set; } = Task.CompletedTask;
+
     /// <summary>After the process has ended: nothing of it is left, but its folder.</summary>
     public Task CloseAsync() => _closed ??= EndAsync();
 

@@ -48,7 +48,7 @@ internal sealed class Spawner(
             }
 
             request = starter.WithUser(request);
-            if (starter.Fault(request) is { } unable)
+            if ((assigner.Fault(request) ?? starter.Fault(request)) is { } unable)
             {
                 return SpawnReply.Elsewhere(node, unable);
             }

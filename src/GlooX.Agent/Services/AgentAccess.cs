@@ -33,7 +33,8 @@ internal static class AgentAccess
             ["abandon"] = Runs,
             ["stop"] = Runs,
             ["logs"] = Runs,
-            ["revoke"] = Runs,
+            ["revoke"] = RpcRole.Admin,
+            ["allow"] = RpcRole.Admin,
         },
     };
 }

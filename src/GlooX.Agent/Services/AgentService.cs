@@ -1,7 +1,6 @@
 using GlooX.Contracts;
 using GlooX.Processes;
 using GlooX.Slots;
-using GlooX.Trust;
 
 namespace GlooX.Services;
 
@@ -47,11 +46,9 @@ internal sealed class AgentService(Agent agent) : IAgentService
 
     public IAsyncEnumerable<ProcessEvent[]> WatchHereAsync(string? id, CancellationToken ct) => agent.Watch.HereAsync(id, ct);
 
-    public ValueTask RevokeAsync(string[] serials, CancellationToken ct)
-    {
-        agent.CertificateMaintenance.Revoke(serials);
-        return default;
-    }
+    public async ValueTask<RevokedTarget[]> RevokeAsync(string[] targets, CancellationToken ct) => await agent.Revocations.RevokeAsync(targets, ct).ConfigureAwait(false);
+
+    public ValueTask<RevokedTarget[]> AllowAsync(string[] targets, CancellationToken ct) => new(agent.Revocations.Allow(targets));
 
     public ValueTask<string[]> AddonsAsync(CancellationToken ct) => new([.. agent.Addons]);
 
@@ -73,8 +70,9 @@ internal sealed class AgentService(Agent agent) : IAgentService
             : throw Missing(agent, id);
 
     // What is attached runs in the agent itself, as its user.
-    private Agent Admitted() => !agent.RequiresUser
-        ? agent
+    private Agent Admitted() => !agent.Spawns
+        ? throw new AddonException(AddonError.StartFailed, $"the agent {agent.Url} runs nothing that others send (--no-spawn)")
+        : !agent.RequiresUser ? agent
         : throw new AddonException(AddonError.StartFailed, $"the agent {agent.Url} runs no code of others as root (--only-users): have it attached at its start, with --addon");
 
     // What is answered names this node, by an address that the caller can use.

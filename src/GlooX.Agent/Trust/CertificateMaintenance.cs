@@ -1,71 +1,55 @@
-using System.Collections.Concurrent;
-using GlooX.Contracts;
 using Microsoft.Extensions.Logging;
 
 namespace GlooX.Trust;
 
 /// <summary>
-/// Keeps an agent's trust up to date while it runs: follows the certificates' files even when nobody connects, renews those that came from
-/// joining, and tells every peer which serial numbers are revoked until it has confirmed them.
+/// Keeps an agent's certificates up to date while it runs: follows their files even when nobody connects, and renews those that came from joining. Says
+/// once what keeps clients from the authority's key, as soon as there are others that trust that authority.
 /// </summary>
-internal sealed partial class CertificateMaintenance(Identity identity, Func<IReadOnlyList<string>> peers, Func<string, IAgentService> service, ILogger logger)
+/// <param name="identity">The agent's.</param>
+/// <param name="keyProtection">What keeps the code that clients send from a key that this user can read; null: nothing.</param>
+/// <param name="logger">Where it logs.</param>
+internal sealed partial class CertificateMaintenance(Identity identity, string? keyProtection, ILogger logger)
 {
-    // More than anybody revokes by hand; a peer that sends more is at fault.
-    public const int MaxRevoked = 10_000;
     private static readonly TimeSpan s_interval = TimeSpan.FromSeconds(2);
-    private static readonly TimeSpan s_tellTimeout = TimeSpan.FromSeconds(2);
     private static readonly TimeSpan s_renewAgain = TimeSpan.FromHours(1);
-    private readonly ConcurrentDictionary<string, int> _told = new(StringComparer.Ordinal);
-    private readonly SemaphoreSlim _changed = new(0, 1);
     private long _renewNotBefore;
-
-    /// <summary>Revokes, here and in the whole grid.</summary>
-    /// <exception cref="ArgumentException">One is no serial number, or they are too many.</exception>
-    public void Revoke(string[] serials)
-    {
-        if (serials.Length + identity.RevokedSerials.Count > MaxRevoked && serials.Except(identity.RevokedSerials, StringComparer.Ordinal).Count() + identity.RevokedSerials.Count > MaxRevoked)
-        {
-            throw new ArgumentException($"more than {MaxRevoked} revoked serial numbers are not kept", nameof(serials));
-        }
-
-        int before = identity.RevokedSerials.Count;
-        identity.Revoke(serials);
-        if (identity.RevokedSerials.Count > before)
-        {
-            LogRevoked(logger, string.Join(", ", serials.Take(10)));
-            Wake();
-        }
-    }
-
-    public void OnGridChange(GridChange change)
-    {
-        if (change.Kind is GridChangeKind.Removed or GridChangeKind.Joined)
-        {
-            _told.TryRemove(change.Member.Address, out _); // another process may have its address now
-        }
-
-        Wake();
-    }
+    private bool _saidOfKey;
 
     /// <summary>Until cancelled.</summary>
     public async Task RunAsync(CancellationToken ct)
     {
-        try
+        while (!ct.IsCancellationRequested)
         {
-            while (true)
+            SayOfKey();
+            if (Environment.TickCount64 >= _renewNotBefore)
             {
-                await _changed.WaitAsync(TimerCoalescing.Round(s_interval, TimeProvider.System), ct).ConfigureAwait(false);
-                string[] revoked = [.. identity.RevokedSerials];
-                await Task.WhenAll(peers().Where(p => revoked.Length > _told.GetValueOrDefault(p)).Select(p => TellAsync(p, revoked, ct))).ConfigureAwait(false);
-                if (Environment.TickCount64 >= _renewNotBefore)
-                {
-                    await RenewAsync(ct).ConfigureAwait(false);
-                }
+                await RenewAsync(ct).ConfigureAwait(false);
             }
+
+            await Task.Delay(TimerCoalescing.Round(s_interval, TimeProvider.System), ct).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         }
-        catch (OperationCanceledException) when (ct.IsCancellationRequested)
+    }
+
+    private void SayOfKey()
+    {
+        if (_saidOfKey || identity.AuthorityKey == AuthorityKeyState.Elsewhere || !identity.HasJoiners)
         {
-            // the agent stops
+            return;
+        }
+
+        _saidOfKey = true;
+        if (identity.AuthorityKey == AuthorityKeyState.Locked)
+        {
+            LogKeySafe(logger, "it is under a passphrase");
+        }
+        else if (keyProtection is not null)
+        {
+            LogKeySafe(logger, keyProtection);
+        }
+        else
+        {
+            LogKeyOpen(logger, Path.Combine(GlooXHome.Path, "ca.key"));
         }
     }
 
@@ -84,37 +68,20 @@ internal sealed partial class CertificateMaintenance(Identity identity, Func<IRe
             _renewNotBefore = Environment.TickCount64 + (long)s_renewAgain.TotalMilliseconds;
             LogNotRenewed(logger, identity.Server.NotAfter.ToUniversalTime(), e.Message);
         }
-    }
-
-    private async Task TellAsync(string url, string[] revoked, CancellationToken ct)
-    {
-        using var limit = CancellationTokenSource.CreateLinkedTokenSource(ct);
-        limit.CancelAfter(s_tellTimeout);
-        try
+        catch (OperationCanceledException) when (ct.IsCancellationRequested)
         {
-            await service(url).RevokeAsync(revoked, limit.Token).ConfigureAwait(false);
-            _told[url] = revoked.Length;
-        }
-        catch (Exception e) when (e is RpcException or ObjectDisposedException || (e is OperationCanceledException && !ct.IsCancellationRequested))
-        {
-            // it is told again at the next turn, or it is gone
+            // the agent stops
         }
     }
 
-    private void Wake()
-    {
-        try
-        {
-            _changed.Release();
-        }
-        catch (SemaphoreFullException)
-        {
-            // a turn is due already
-        }
-    }
+    [LoggerMessage(4105, LogLevel.Warning,
+        "Whoever may spawn at this agent can read the key of the authority that other machines trust, {Key}: what is spawned runs as the same user. "
+        + "Put the key under a passphrase (gloox authority lock), give it a user of its own (gloox authority --install), "
+        + "or spawn nothing here (--no-spawn); see docs/theft.md")]
+    private static partial void LogKeyOpen(ILogger logger, string key);
 
-    [LoggerMessage(4101, LogLevel.Warning, "Certificates are revoked from now on: {Serials}")]
-    private static partial void LogRevoked(ILogger logger, string serials);
+    [LoggerMessage(4106, LogLevel.Information, "The authority's key is on this machine; clients cannot read it: {Why}")]
+    private static partial void LogKeySafe(ILogger logger, string why);
 
     [LoggerMessage(4102, LogLevel.Information, "The certificates were renewed at {Url}")]
     private static partial void LogRenewed(ILogger logger, string url);

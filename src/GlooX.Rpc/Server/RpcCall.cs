@@ -52,14 +52,14 @@ public sealed class RpcCall
     /// <summary>The subject of the caller's certificate.</summary>
     public string CallerSubject => _connection.Peer.Subject;
 
-    /// <summary>The roles in the caller's certificate.</summary>
-    public RpcRole CallerRoles => _connection.Peer.Roles;
-
     /// <summary>The node in the caller's certificate, and in that of the node that made it for a spawned process; null: it states none.</summary>
     public string? CallerNode => _connection.Peer.Node;
 
     /// <summary>The serial number of the caller's certificate, in hexadecimal.</summary>
     public string CallerSerial => _connection.Peer.Serials.Count > 0 ? _connection.Peer.Serials[0] : "";
+
+    /// <summary>The roles in the caller's certificate.</summary>
+    public RpcRole CallerRoles => _connection.Peer.Roles;
 
     /// <summary>What the caller's interceptors sent with the call. A caller can write anything there; it proves nothing.</summary>
     public IReadOnlyDictionary<string, string> Metadata { get; }

@@ -34,9 +34,9 @@ public sealed class CertificateInfo
     /// <summary>Whether the certificate is this machine's own; false: it was issued here for another machine.</summary>
     public bool Own { get; }
 
-    internal static CertificateInfo Of(string kind, X509Certificate2 certificate, RevokedSerials revoked)
+    internal static CertificateInfo Of(string kind, X509Certificate2 certificate, RevocationList revoked)
     {
-        string serial = RevokedSerials.Normal(certificate.SerialNumber);
+        string serial = Revocation.SerialOf(certificate.SerialNumber);
         return new CertificateInfo(
             kind,
             serial,
@@ -44,17 +44,17 @@ public sealed class CertificateInfo
             CertificateNames.Roles(certificate) ?? RpcRole.Any,
             certificate.NotAfter.ToUniversalTime(),
             CertificateNames.Hosts(certificate),
-            revoked.Contains(serial),
+            revoked.Contains(serial, CertificateNames.Node(certificate) ?? ""),
             own: true);
     }
 
-    internal static CertificateInfo Of(IssuedCertificate issued, RevokedSerials revoked) => new(
+    internal static CertificateInfo Of(IssuedCertificate issued, RevocationList revoked) => new(
         issued.Kind,
         issued.Serial,
         issued.Node,
         issued.Role,
         issued.Until.ToDateTime(TimeOnly.MaxValue, DateTimeKind.Utc),
         issued.Hosts,
-        revoked.Contains(issued.Serial),
+        revoked.Contains(issued.Serial, issued.Node),
         own: false);
 }

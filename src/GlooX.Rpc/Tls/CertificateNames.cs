@@ -20,7 +20,7 @@ internal static class CertificateNames
     private const string RolePrefix = "gloox://role/";
     private const string SubjectAlternativeNames = "2.5.29.17";
     private static readonly (RpcRole Role, string Name)[] s_roles =
-        [(RpcRole.Agent, "agent"), (RpcRole.Client, "client"), (RpcRole.Child, "child"), (RpcRole.Observer, "observer")];
+        [(RpcRole.Agent, "agent"), (RpcRole.Client, "client"), (RpcRole.Child, "child"), (RpcRole.Observer, "observer"), (RpcRole.Admin, "admin")];
 
     // RFC 1035, 2.3.4, as text.
     private const int MaxHost = 253;
@@ -81,8 +81,11 @@ internal static class CertificateNames
     }
 
     /// <summary>The node's identity; null: the certificate states none.</summary>
-    public static string? Node(X509Certificate2 certificate) =>
-        Read(certificate.Extensions).FirstOrDefault(n => n.IsUri && n.Name.StartsWith(NodePrefix, StringComparison.Ordinal)).Name?[NodePrefix.Length..];
+    public static string? Node(X509Certificate2 certificate) => Nodes(certificate).FirstOrDefault();
+
+    /// <summary>All identities of nodes that the certificate states: one, of an authority of GlooX.</summary>
+    public static IEnumerable<string> Nodes(X509Certificate2 certificate) =>
+        Read(certificate.Extensions).Where(n => n.IsUri && n.Name.StartsWith(NodePrefix, StringComparison.Ordinal)).Select(n => n.Name[NodePrefix.Length..]);
 
     /// <summary>The name of a spawned process: its certificate carries it. Null: the certificate names no process.</summary>
     public static string? Process(X509Certificate2 certificate) =>

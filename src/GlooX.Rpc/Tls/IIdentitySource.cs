@@ -18,9 +18,9 @@ internal interface IIdentitySource
     bool IsDue(IdentityParts parts);
 
     /// <exception cref="IdentityException">The source cannot be used.</exception>
-    IdentityParts Load(IReadOnlyCollection<string> hosts, RevokedSerials revoked);
+    IdentityParts Load(IReadOnlyCollection<string> hosts, RevocationList revoked);
 
-    /// <summary>Saves revoked serial numbers for the next process.</summary>
+    /// <summary>Saves revocations for the next process.</summary>
     /// <exception cref="IdentityException">They cannot be written.</exception>
-    void Remember(IReadOnlyList<string> serials);
+    void Remember(IReadOnlyList<Revocation> said);
 }

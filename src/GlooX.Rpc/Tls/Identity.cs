@@ -25,6 +25,9 @@ public sealed class Identity
     private static readonly ConcurrentDictionary<string, Identity> s_loaded = new(StringComparer.Ordinal);
     private static Identity? s_process;
 
+    // Revokes for this process only: it is never told to others.
+    private const string ThisProcess = "process";
+
     private readonly ConditionalWeakTable<SslStream, Peer> _connections = [];
     private readonly IIdentitySource? _source;
     private readonly Identity? _agentOf;
@@ -39,7 +42,7 @@ public sealed class Identity
     /// <param name="client">Shown to processes that this one connects to.</param>
     /// <exception cref="IdentityException">A private key is missing, or a certificate is not signed by the authority or not valid now.</exception>
     public Identity(X509Certificate2 authority, X509Certificate2 server, X509Certificate2 client)
-        : this(new IdentityParts(authority, server, client, [], null, new RevokedSerials()).Checked("server certificate", "client certificate"))
+        : this(new IdentityParts(authority, server, client, [], null, new RevocationList()).Checked("server certificate", "client certificate"))
     {
     }
 
@@ -54,7 +57,7 @@ public sealed class Identity
     {
         _source = source;
         _stamp = source.Stamp();
-        _parts = source.Load(hosts, new RevokedSerials());
+        _parts = source.Load(hosts, new RevocationList());
         _checkedAt = source.Time.GetTimestamp();
     }
 
@@ -70,14 +73,35 @@ public sealed class Identity
     /// <summary>The node that this identity is of; null: its certificate states none.</summary>
     public string? Node => CertificateNames.Node(Current.Server);
 
+    /// <summary>Whether this identity can issue certificates for spawned processes; see <see cref="TryCreateChild"/>.</summary>
+    public bool IssuesChildren => Current.Children is not null;
+
+    /// <summary>Whether the identity is of a store that holds its authority's key, and the book of all that the authority issued.</summary>
+    public bool IsIssuer => Store?.KeepsBook == true;
+
+    /// <summary>Where the authority's key is.</summary>
+    public AuthorityKeyState AuthorityKey => Store?.Authority.State ?? AuthorityKeyState.Elsewhere;
+
+    /// <summary>Whether the authority of the store issued certificates for other machines, or a token waits for one.</summary>
+    public bool HasJoiners => Store is { } store && (store.Tokens.Any || store.Issued.Read().Count > 0);
+
+    /// <summary>Where this machine joined, as <c>host:port</c> or <c>unix:/path</c>; null: nowhere.</summary>
+    public string? JoinedAt => Store?.JoinedAt;
+
+    /// <summary>The node that holds the key of the authority; null: not known, as for certificates from variables.</summary>
+    public string? IssuerNode => Store is not { } store ? null : store.KeepsBook ? Node : store.IssuerNode;
+
+    /// <summary>The revoked nodes (<c>node/ID</c>) and serial numbers, from <see cref="Revoke"/> here or elsewhere in the grid.</summary>
+    public IReadOnlyCollection<string> Revoked => Current.Revocations.InForce;
+
+    /// <summary>What each revoker said last; the same instance until something changes.</summary>
+    public IReadOnlyList<Revocation> Revocations => Current.Revocations.All;
+
     /// <summary>
     /// The name of the spawned process that this identity was made for, <c>gloox://process/NODE/ID</c>: a caller that sets it as
     /// <see cref="RpcClientOptions.ServerName"/> talks to this process or to none. Null: the identity was made for no spawned process.
     /// </summary>
     public string? ProcessName => CertificateNames.Process(Current.Server);
-
-    /// <summary>The revoked serial numbers, from <see cref="Revoke"/> here or elsewhere in the grid.</summary>
-    public IReadOnlyCollection<string> RevokedSerials => Current.RevokedSerials.Serials;
 
     /// <summary>The certificates of this moment.</summary>
     internal IdentityParts Current => For(null);
@@ -112,7 +136,24 @@ public sealed class Identity
     /// <exception cref="ArgumentException">An option is out of range.</exception>
     /// <exception cref="JoinException">The store does not hold its authority's key.</exception>
     /// <exception cref="IdentityException">The store cannot be used.</exception>
-    public static string CreateJoinToken(JoinTokenOptions? options = null) => IdentityStore.Open().CreateToken(options ?? new JoinTokenOptions());
+    public static string CreateJoinToken(JoinTokenOptions? options = null) =>
+        new StoreAuthority(new IdentityStore(GlooXHome.Path) { Passphrase = options?.Passphrase }).CreateToken(options ?? new JoinTokenOptions());
+
+    /// <summary>
+    /// Puts the key of this user's authority under a passphrase. Agents then issue certificates for tokens only, which carry the key under their secret;
+    /// certificates of machines that joined are not renewed, and those of this machine when a token is created.
+    /// </summary>
+    /// <param name="passphrase">At least 8 characters.</param>
+    /// <exception cref="ArgumentException">The passphrase is too short.</exception>
+    /// <exception cref="JoinException">The store holds no authority's key, or it is locked already.</exception>
+    /// <exception cref="IdentityException">The store cannot be used.</exception>
+    public static void LockAuthorityKey(string passphrase) => new StoreAuthority(IdentityStore.Open()).SetLock(passphrase, isLocked: true);
+
+    /// <summary>Undoes <see cref="LockAuthorityKey"/>.</summary>
+    /// <param name="passphrase">The passphrase.</param>
+    /// <exception cref="JoinException">The store holds no locked key.</exception>
+    /// <exception cref="IdentityException">The passphrase is wrong, or the store cannot be used.</exception>
+    public static void UnlockAuthorityKey(string passphrase) => new StoreAuthority(IdentityStore.Open()).SetLock(passphrase, isLocked: false);
 
     /// <summary>
     /// Joins the authority of an agent's store: this machine creates the keys, the agent issues the certificates, and from then on the processes of
@@ -159,25 +200,46 @@ public sealed class Identity
     /// Revokes certificates: they are refused from now on although they are valid, and connections made with them are closed. An agent spreads this
     /// to its grid; a loaded identity also saves it to disk.
     /// </summary>
-    /// <param name="serials">Serial numbers in hexadecimal, as <c>gloox certs</c> and <c>openssl x509 -serial</c> show them.</param>
-    /// <exception cref="ArgumentException">A text is no serial number.</exception>
-    /// <exception cref="IdentityException">The serial numbers cannot be saved; they are refused until this process ends.</exception>
-    public void Revoke(params IEnumerable<string> serials)
+    /// <param name="targets">Serial numbers and nodes; see <see cref="Revocation.TargetOf"/>.</param>
+    /// <exception cref="ArgumentException">A text is no serial number and no node.</exception>
+    /// <exception cref="IdentityException">The revocations cannot be saved; they hold until this process ends.</exception>
+    public void Revoke(params IEnumerable<string> targets) => Say(targets, isRevoked: true);
+
+    /// <summary>Allows again what <see cref="Revoke"/> revoked here, and, if this identity has the role admin, what others revoked before.</summary>
+    /// <param name="targets">Serial numbers and nodes; see <see cref="Revocation.TargetOf"/>.</param>
+    /// <exception cref="ArgumentException">A text is no serial number and no node.</exception>
+    /// <exception cref="IdentityException">This cannot be saved; it holds until this process ends.</exception>
+    public void Allow(params IEnumerable<string> targets) => Say(targets, isRevoked: false);
+
+    /// <summary>Adds what revokers said. The caller answers for it that they did.</summary>
+    /// <param name="said">Revocations; what is known already changes nothing.</param>
+    /// <returns>What was news.</returns>
+    /// <exception cref="IdentityException">The revocations cannot be saved; they hold until this process ends.</exception>
+    public IReadOnlyList<Revocation> Record(IEnumerable<Revocation> said)
     {
         if (_agentOf is not null)
         {
-            _agentOf.Revoke(serials);
-            return;
+            return _agentOf.Record(said);
         }
 
-        IdentityParts parts = Current;
-        IReadOnlyList<string> added = parts.RevokedSerials.Add(serials);
-        if (added.Count > 0)
+        IReadOnlyList<Revocation> news = RecordInMemory(said);
+        if (news.Count > 0)
         {
-            CloseRevoked(parts.RevokedSerials);
-            _source?.Remember(added);
+            _source?.Remember(news);
         }
+
+        return news;
     }
+
+    /// <summary>
+    /// Moves this user's authority, with its key, its book and its tokens, to a folder that is the store of another user from then on. This user's machine is
+    /// joined to it afterwards.
+    /// </summary>
+    /// <param name="folder">The folder; it must not exist. The caller makes it the other user's.</param>
+    /// <param name="url">Where the authority will be reached.</param>
+    /// <exception cref="JoinException">The store holds no authority's key.</exception>
+    /// <exception cref="IdentityException">The files cannot be moved.</exception>
+    public static void MoveAuthority(string folder, string url) => new StoreAuthority(IdentityStore.Open()).MoveAuthority(folder, url);
 
     /// <summary>The certificates of this identity, and those that its store's authority issued for other machines.</summary>
     /// <returns>One entry for each certificate.</returns>
@@ -185,8 +247,8 @@ public sealed class Identity
     public IReadOnlyList<CertificateInfo> Certificates()
     {
         IdentityParts parts = Current;
-        CertificateInfo Own(string kind, X509Certificate2 c) => CertificateInfo.Of(kind, c, parts.RevokedSerials);
-        IEnumerable<CertificateInfo> others = (Store?.Issued.Read() ?? []).Select(i => CertificateInfo.Of(i, parts.RevokedSerials));
+        CertificateInfo Own(string kind, X509Certificate2 c) => CertificateInfo.Of(kind, c, parts.Revocations);
+        IEnumerable<CertificateInfo> others = (Store?.Issued.Read() ?? []).Select(i => CertificateInfo.Of(i, parts.Revocations));
         return [Own("server", parts.Server), Own("client", parts.Client), .. parts.Children is { } children ? [Own("children", children)] : Array.Empty<CertificateInfo>(), .. others];
     }
 
@@ -205,17 +267,38 @@ public sealed class Identity
             Issue("client", RpcRole.Client, CertificateUse.Client),
             [],
             Issue("children", RpcRole.Child | RpcRole.Client, CertificateUse.Children),
-            new RevokedSerials()));
+            new RevocationList()));
     }
 
-    /// <summary>As <see cref="Revoke"/>, without saving.</summary>
-    internal void RevokeInMemory(IEnumerable<string> serials)
+    /// <summary>As <see cref="Revoke"/>, for this process alone.</summary>
+    internal void RevokeInMemory(IEnumerable<string> targets) =>
+        RecordInMemory(targets.Select(t => new Revocation(Revocation.TargetOf(t), true, DateTimeOffset.UnixEpoch, ThisProcess, ByAdmin: false)));
+
+    private IReadOnlyList<Revocation> RecordInMemory(IEnumerable<Revocation> said)
     {
-        RevokedSerials revoked = Current.RevokedSerials;
-        if (revoked.Add(serials).Count > 0)
+        RevocationList revoked = Current.Revocations;
+        IReadOnlyList<Revocation> news = revoked.Add(said);
+        if (news.Count > 0)
         {
             CloseRevoked(revoked);
         }
+
+        return news;
+    }
+
+    // Later than all that was said of the target before, also by one whose clock is ahead.
+    private void Say(IEnumerable<string> targets, bool isRevoked)
+    {
+        string[] all = [.. targets.Select(Revocation.TargetOf).Distinct(StringComparer.Ordinal)];
+        X509Certificate2 own = Server;
+        bool admin = (CertificateNames.Roles(own) ?? RpcRole.Any).HasFlag(RpcRole.Admin);
+        IReadOnlyList<Revocation> known = Revocations;
+        DateTimeOffset now = DateTimeOffset.FromUnixTimeMilliseconds(DateTimeOffset.UtcNow.ToUnixTimeMilliseconds());
+        Record(all.Select(t =>
+        {
+            DateTimeOffset last = known.Where(r => r.Target == t).Select(r => r.At).DefaultIfEmpty().Max();
+            return new Revocation(t, isRevoked, now > last ? now : last.AddMilliseconds(1), CertificateNames.Node(own) ?? "", admin);
+        }));
     }
 
     /// <summary>Makes this identity what <see cref="Load"/> returns in this process from now on.</summary>
@@ -319,7 +402,7 @@ public sealed class Identity
         }
 
         _connections.Add(stream, peer);
-        if (Volatile.Read(ref _parts).RevokedSerials.Refusal(peer) is not null)
+        if (Volatile.Read(ref _parts).Revocations.Refusal(peer) is not null)
         {
             stream.Dispose(); // revoked just now
         }
@@ -359,10 +442,10 @@ public sealed class Identity
         {
             try
             {
-                IdentityParts parts = _source.Load(hosts, _parts.RevokedSerials);
+                IdentityParts parts = _source.Load(hosts, _parts.Revocations);
                 Volatile.Write(ref _parts, parts);
                 Problem = null;
-                CloseRevoked(parts.RevokedSerials);
+                CloseRevoked(parts.Revocations);
             }
             catch (IdentityException e)
             {
@@ -375,7 +458,7 @@ public sealed class Identity
         return _parts;
     }
 
-    private void CloseRevoked(RevokedSerials revoked)
+    private void CloseRevoked(RevocationList revoked)
     {
         foreach ((SslStream stream, Peer peer) in _connections)
         {

@@ -19,12 +19,12 @@ internal sealed class IdentityParts
     /// <param name="intermediates">The certificates between these and the authority.</param>
     /// <param name="children">Signs the certificates of spawned processes, with its key; null: none.</param>
     /// <param name="revoked">Refused although valid.</param>
-    public IdentityParts(X509Certificate2 authority, X509Certificate2 server, X509Certificate2 client, IReadOnlyList<X509Certificate2> intermediates, X509Certificate2? children, RevokedSerials revoked)
+    public IdentityParts(X509Certificate2 authority, X509Certificate2 server, X509Certificate2 client, IReadOnlyList<X509Certificate2> intermediates, X509Certificate2? children, RevocationList revoked)
     {
-        (Authority, Server, Client, Intermediates, Children, RevokedSerials) = (authority, server, client, intermediates, children, revoked);
+        (Authority, Server, Client, Intermediates, Children, Revocations) = (authority, server, client, intermediates, children, revoked);
         _serverContext = new(() => Context(Server));
         _clientContext = new(() => Context(Client));
-        _asAgent = new(() => CertificateAuthority.IsForCalling(Server) ? new(Authority, Server, Server, Intermediates, Children, RevokedSerials) : this);
+        _asAgent = new(() => CertificateAuthority.IsForCalling(Server) ? new(Authority, Server, Server, Intermediates, Children, Revocations) : this);
         Hosts = CertificateNames.Hosts(server).ToFrozenSet(StringComparer.Ordinal);
     }
 
@@ -38,7 +38,7 @@ internal sealed class IdentityParts
 
     public X509Certificate2? Children { get; }
 
-    public RevokedSerials RevokedSerials { get; }
+    public RevocationList Revocations { get; }
 
     /// <summary>The hosts and addresses of the server certificate.</summary>
     public FrozenSet<string> Hosts { get; }
@@ -69,7 +69,7 @@ internal sealed class IdentityParts
             Children!,
             new CertificateOrder("gloox child", CertificateNames.Node(Server) ?? "unknown", Hosts, roles, CertificateUse.Server | CertificateUse.Client) { Process = process },
             now);
-        return new IdentityParts(Authority, own, own, [X509CertificateLoader.LoadCertificate(Children!.RawData)], null, RevokedSerials);
+        return new IdentityParts(Authority, own, own, [X509CertificateLoader.LoadCertificate(Children!.RawData)], null, Revocations);
     }
 
     /// <summary>DER of authority, certificates and intermediates; PKCS#8 of the keys.</summary>
@@ -86,7 +86,7 @@ internal sealed class IdentityParts
             parts[1].AsSpan().SequenceEqual(parts[3]) ? server : WithKey(parts[3], parts[4]),
             [.. parts[5..].Select(p => X509CertificateLoader.LoadCertificate(p))],
             null,
-            new RevokedSerials());
+            new RevocationList());
     }
 
     private static byte[] Key(X509Certificate2 certificate)

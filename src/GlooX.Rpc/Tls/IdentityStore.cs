@@ -11,7 +11,7 @@ namespace GlooX.Tls;
 /// </summary>
 internal sealed class IdentityStore : IIdentitySource
 {
-    private const string JoinedFile = "joined";
+    public const string JoinedFile = "joined";
     private const string WithheldFile = "withheld";
     private const UnixFileMode OwnerFile = UnixFileMode.UserRead | UnixFileMode.UserWrite;
     private const UnixFileMode OthersMask = (UnixFileMode)0b000_111_111;
@@ -21,22 +21,21 @@ internal sealed class IdentityStore : IIdentitySource
 
     // Renewed this long before the end, so that a long-running process never holds a certificate that is about to end.
     public static readonly TimeSpan RenewBefore = TimeSpan.FromDays(30);
-    private static readonly TimeSpan s_lockTimeout = TimeSpan.FromSeconds(20);
-    private static readonly (string Name, RpcRole Roles, CertificateUse Use)[] s_pairs =
+    public static readonly (string Name, RpcRole Roles, CertificateUse Use)[] Pairs =
     [
-        ("server", RpcRole.Agent, CertificateUse.Server | CertificateUse.Client),
-        ("client", RpcRole.Client, CertificateUse.Client),
+        ("server", RpcRole.Agent | RpcRole.Admin, CertificateUse.Server | CertificateUse.Client),
+        ("client", RpcRole.Client | RpcRole.Admin, CertificateUse.Client),
         ("children", RpcRole.Child | RpcRole.Client, CertificateUse.Children),
     ];
 
     private readonly string _folder;
-    private readonly RevokedFile _revoked;
 
     internal IdentityStore(string folder, TimeProvider? time = null)
     {
         _folder = folder;
-        _revoked = new RevokedFile(Path(RevokedFile.Name));
+        RevokedFile = new RevokedFile(folder);
         Time = time ?? TimeProvider.System;
+        Authority = new AuthorityKey(folder);
         Tokens = new JoinTokenStore(Path("tokens"), Time);
         Issued = new IssuedCertificates(Path("issued"), Time);
     }
@@ -45,7 +44,21 @@ internal sealed class IdentityStore : IIdentitySource
 
     public TimeProvider Time { get; }
 
-    public bool Issues => File.Exists(Path("ca.key"));
+    public bool Issues => Authority.State == AuthorityKeyState.Readable || (Passphrase is not null && KeepsBook);
+
+    /// <summary>Whether the store is of an authority: it has the key, which may be locked, and the book of what was issued.</summary>
+    public bool KeepsBook => Authority.State != AuthorityKeyState.Elsewhere;
+
+    /// <summary>Opens the authority's key if that is locked; null: it stays locked.</summary>
+    public string? Passphrase { get; init; }
+
+    /// <summary>What is revoked.</summary>
+    public RevokedFile RevokedFile { get; }
+
+    public string Folder => _folder;
+
+    /// <summary>The authority's key.</summary>
+    public AuthorityKey Authority { get; }
 
     /// <summary>The join tokens that were created and not yet used.</summary>
     public JoinTokenStore Tokens { get; }
@@ -54,34 +67,42 @@ internal sealed class IdentityStore : IIdentitySource
     public IssuedCertificates Issued { get; }
 
     /// <summary>The agent whose authority this machine joined, as <c>host:port</c>; null: the store has its own authority.</summary>
-    public string? JoinedAt => File.Exists(Path(JoinedFile)) ? File.ReadAllText(Path(JoinedFile)).Trim() : null;
+    public string? JoinedAt => Joined().FirstOrDefault();
+
+    /// <summary>The node that issued this machine's certificates by joining; null: its own authority did, or an earlier version did not record it.</summary>
+    public string? IssuerNode => Joined() is [_, { Length: > 0 } node, ..] ? node : null;
 
     /// <summary>The store in <see cref="GlooXHome.Path"/>.</summary>
     public static IdentityStore Open() => new(GlooXHome.Path);
 
     /// <summary>The current identity of the store; created if missing, renewed if about to end.</summary>
     /// <exception cref="IdentityException">A file is unreadable, readable by others, or invalid.</exception>
-    public Identity Load() => new(Load([], new RevokedSerials()));
+    public Identity Load() => new(Load([], new RevocationList()));
 
-    public IdentityParts Load(IReadOnlyCollection<string> hosts, RevokedSerials revoked)
+    public IdentityParts Load(IReadOnlyCollection<string> hosts, RevocationList revoked)
     {
         try
         {
             GlooXHome.Create(_folder);
             using FileStream held = Lock();
-            revoked.Add(_revoked.Read());
+            revoked.Add(RevokedFile.Read());
             if (JoinedAt is { } url)
             {
-                return LoadJoined(url, revoked);
+                return LoadIssued($"Join again: gloox join {url} TOKEN (the token comes from there: gloox token)", revoked);
             }
 
-            X509Certificate2 authority = ReadPair("ca") is { } pair && CanDelegate(pair)
+            if (KeepsBook && !Issues)
+            {
+                return LoadIssued("The authority's key is locked: run gloox token, which asks for the passphrase and issues what is missing", revoked);
+            }
+
+            X509Certificate2 authority = ReadAuthority() is { } pair && CanDelegate(pair)
                 ? pair
                 : Make("ca", () => CertificateAuthority.Create($"GlooX of {Environment.UserName} on {Environment.MachineName}", Time.GetUtcNow()));
-            X509Certificate2?[] old = [.. s_pairs.Select(p => ReadPair(p.Name))];
+            X509Certificate2?[] old = [.. Pairs.Select(p => ReadPair(p.Name))];
             string node = old.OfType<X509Certificate2>().Select(CertificateNames.Node).FirstOrDefault(n => n is not null) ?? NewNode();
             string[] needed = [.. CertificateNames.OfThisMachine().Union(hosts, StringComparer.Ordinal)];
-            X509Certificate2[] all = [.. s_pairs.Zip(old, (p, o) => ReadOrIssue(authority, p.Name, p.Roles, p.Use, node, needed, o))];
+            X509Certificate2[] all = [.. Pairs.Zip(old, (p, o) => ReadOrIssue(authority, p.Name, p.Roles, p.Use, node, needed, o))];
             return new IdentityParts(X509CertificateLoader.LoadCertificate(authority.RawData), all[0], all[1], [], all[2], revoked)
                 .Checked(Path("server.crt"), Path("client.crt"));
         }
@@ -93,56 +114,10 @@ internal sealed class IdentityStore : IIdentitySource
 
     public static string NewNode() => Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(6));
 
-    /// <exception cref="ArgumentException">An option is out of range.</exception>
-    /// <exception cref="JoinException"><see cref="JoinFailure.NoAuthority"/>.</exception>
-    public string CreateToken(JoinTokenOptions options)
-    {
-        if (options.Role is not (RpcRole.Agent or RpcRole.Client or RpcRole.Observer))
-        {
-            throw new ArgumentException($"a machine joins as agent, client or observer, not as {CertificateNames.Describe(options.Role)}", nameof(options));
-        }
-
-        if (options.ValidFor <= TimeSpan.Zero || options.ValidFor > TimeSpan.FromDays(1))
-        {
-            throw new ArgumentException($"ValidFor must be more than zero and at most one day, not {options.ValidFor}", nameof(options));
-        }
-
-        if (options.Names.FirstOrDefault(n => !CertificateNames.IsHost(n)) is { } bad)
-        {
-            throw new ArgumentException($"'{bad}' is no host name or address", nameof(options));
-        }
-
-        Identity identity = Load();
-        if (!Issues)
-        {
-            throw new JoinException(JoinFailure.NoAuthority, $"this machine joined at {JoinedAt} and does not hold the authority's key; create the token there");
-        }
-
-        var token = JoinToken.Create(identity.Authority.RawData);
-        Tokens.Add(token, new JoinGrant(options.Role, options.Names), options.ValidFor);
-        return token.ToString();
-    }
-
-    /// <summary>Issues certificates for another machine.</summary>
-    /// <param name="node">The machine's identity.</param>
-    /// <param name="grant">The role, and names beside those that are requested.</param>
-    /// <param name="requests">The keys and names, from the machine.</param>
-    /// <param name="renewal">What is shown to get new certificates; null: the machine joins.</param>
-    /// <exception cref="JoinException">They are not granted.</exception>
-    public JoinReply IssueFor(string node, JoinGrant grant, byte[][] requests, Renewal? renewal = null)
-    {
-        using FileStream held = Lock();
-        var revoked = new RevokedSerials();
-        revoked.Add(_revoked.Read());
-        using X509Certificate2 authority = ReadPair("ca") ?? throw new JoinException(JoinFailure.NoAuthority, "the authority's key is missing");
-        using X509Certificate2? own = ReadPair("server");
-        return JoinIssuer.Issue(authority, own is null ? [] : CertificateNames.Hosts(own), Issued, revoked, node, grant, requests, Time.GetUtcNow(), renewal);
-    }
-
     /// <exception cref="JoinException"><see cref="JoinFailure.OwnAuthority"/>.</exception>
     public void CheckMayJoin(bool replace)
     {
-        if (!replace && Issues && Issued.Read().Count > 0)
+        if (!replace && KeepsBook && Issued.Read().Count > 0)
         {
             throw new JoinException(JoinFailure.OwnAuthority, $"the authority in {_folder} has issued certificates for other machines, which this machine could no longer reach. To join nevertheless: gloox join --replace");
         }
@@ -151,7 +126,7 @@ internal sealed class IdentityStore : IIdentitySource
     /// <summary>Replaces the contents, which are kept in a folder.</summary>
     /// <exception cref="JoinException"><see cref="JoinFailure.OwnAuthority"/>.</exception>
     /// <exception cref="IdentityException">The files cannot be written.</exception>
-    public void Adopt(X509Certificate2 authority, X509Certificate2?[] pairs, string url, IReadOnlyList<string> withheld, bool replace)
+    public void Adopt(X509Certificate2 authority, X509Certificate2?[] pairs, string url, string? issuer, IReadOnlyList<string> withheld, bool replace)
     {
         try
         {
@@ -161,16 +136,16 @@ internal sealed class IdentityStore : IIdentitySource
             if (JoinedAt is null)
             {
                 string kept = System.IO.Path.Combine(_folder, $"before-join-{Time.GetUtcNow():yyyyMMdd-HHmmss}-{NewNode()}");
-                foreach (string file in Directory.GetFiles(_folder).Where(f => System.IO.Path.GetExtension(f) is ".crt" or ".key" || System.IO.Path.GetFileName(f) == "issued"))
+                foreach (string file in Directory.GetFiles(_folder).Where(f => System.IO.Path.GetExtension(f) is ".crt" or ".key" or ".locked" || System.IO.Path.GetFileName(f) == "issued"))
                 {
                     File.Move(file, System.IO.Path.Combine(GlooXHome.CreateFolder(kept), System.IO.Path.GetFileName(file)));
                 }
             }
 
-            Write(Path(JoinedFile), url);
+            Write(Path(JoinedFile), $"{url}\n{issuer}");
             Withhold(withheld);
             Write(Path("ca.crt"), authority.ExportCertificatePem());
-            foreach (((string name, _, _), X509Certificate2? pair) in s_pairs.Zip(pairs))
+            foreach (((string name, _, _), X509Certificate2? pair) in Pairs.Zip(pairs))
             {
                 if (pair is null)
                 {
@@ -193,7 +168,7 @@ internal sealed class IdentityStore : IIdentitySource
 
     public bool IsDue(IdentityParts parts) => Issues && new[] { parts.Server, parts.Client, parts.Children! }.Any(c => IsOld(c, parts.Authority));
 
-    public void Remember(IReadOnlyList<string> serials) => _revoked.Add(serials);
+    public void Remember(IReadOnlyList<Revocation> said) => RevokedFile.Add(said);
 
     private static bool CanDelegate(X509Certificate2 authority) =>
         authority.Extensions.OfType<X509BasicConstraintsExtension>().FirstOrDefault() is { CertificateAuthority: true, PathLengthConstraint: > 0 };
@@ -214,14 +189,17 @@ internal sealed class IdentityStore : IIdentitySource
     /// <summary>Saves which names the authority withholds from this machine, so that they are not requested again.</summary>
     public void Withhold(IReadOnlyList<string> names) => Write(Path(WithheldFile), string.Join('\n', names));
 
-    private IdentityParts LoadJoined(string url, RevokedSerials revoked)
+    // Null: it is not here, or locked.
+    public X509Certificate2? ReadAuthority() => Authority.State == AuthorityKeyState.Locked && Passphrase is { } passphrase ? Authority.Open(passphrase) : ReadPair("ca");
+
+    private IdentityParts LoadIssued(string remedy, RevocationList revoked)
     {
-        IdentityException Unusable(string file, string why) => new(Path(file), $"{why}. Join again: gloox join {url} TOKEN (the token comes from there: gloox token)");
+        IdentityException Unusable(string file, string why) => new(Path(file), $"{why}. {remedy}");
         try
         {
             X509Certificate2 authority = X509CertificateLoader.LoadCertificateFromFile(Path("ca.crt"));
             X509Certificate2 client = ReadPair("client") ?? throw Unusable("client.crt", "missing");
-            if (CertificateNames.Roles(client) == RpcRole.Observer)
+            if (!KeepsBook && CertificateNames.Roles(client) is { } role && (role & (RpcRole.Observer | RpcRole.Admin)) != RpcRole.None)
             {
                 // It answers nobody, so it has no other certificate.
                 return CertificateAuthority.Refusal(client, authority, server: false) is { } fault
@@ -246,7 +224,9 @@ internal sealed class IdentityStore : IIdentitySource
         }
     }
 
-    private string Path(string file) => System.IO.Path.Combine(_folder, file);
+    private string[] Joined() => File.Exists(Path(JoinedFile)) ? [.. File.ReadAllLines(Path(JoinedFile)).Select(l => l.Trim())] : [];
+
+    public string Path(string file) => System.IO.Path.Combine(_folder, file);
 
     // A certificate that ends with its authority would not last longer after renewal.
     private bool IsOld(X509Certificate2 certificate, X509Certificate2 authority) =>
@@ -268,7 +248,7 @@ internal sealed class IdentityStore : IIdentitySource
         return Make(name, () => CertificateAuthority.Issue(authority, order, Time.GetUtcNow()));
     }
 
-    private X509Certificate2? ReadPair(string name)
+    public X509Certificate2? ReadPair(string name)
     {
         string certificate = Path(name + ".crt");
         string key = Path(name + ".key");
@@ -292,7 +272,7 @@ internal sealed class IdentityStore : IIdentitySource
         }
     }
 
-    private X509Certificate2 Make(string name, Func<X509Certificate2> make)
+    public X509Certificate2 Make(string name, Func<X509Certificate2> make)
     {
         X509Certificate2 made = make();
         Keep(name, made);
@@ -325,54 +305,5 @@ internal sealed class IdentityStore : IIdentitySource
         File.Move(temporary, path, overwrite: true);
     }
 
-    private FileStream Lock()
-    {
-        long until = Environment.TickCount64 + (long)s_lockTimeout.TotalMilliseconds;
-        while (true)
-        {
-            try
-            {
-                return new FileStream(Path(".lock"), FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
-            }
-            catch (IOException) when (Environment.TickCount64 < until)
-            {
-                Thread.Sleep(20); // another process is creating the certificates: a few hundred milliseconds, once
-            }
-        }
-    }
-}
-
-/// <summary>Revoked serial numbers, one a line; only appended to. The file <c>denied</c> of earlier versions is read too.</summary>
-internal sealed class RevokedFile(string path)
-{
-    public const string Name = "revoked";
-
-    private readonly string[] _files = [path, Path.Combine(Path.GetDirectoryName(path)!, "denied")];
-
-    /// <exception cref="IdentityException">A line is no serial number. Skipping it could accept a revoked certificate.</exception>
-    public IEnumerable<string> Read()
-    {
-        try
-        {
-            return [.. _files.Where(File.Exists).SelectMany(File.ReadLines).Where(l => l.Trim().Length > 0).Select(RevokedSerials.Normal)];
-        }
-        catch (ArgumentException e)
-        {
-            throw new IdentityException(path, e.Message, e);
-        }
-    }
-
-    /// <exception cref="IdentityException">The files cannot be written.</exception>
-    public void Add(IEnumerable<string> serials)
-    {
-        try
-        {
-            GlooXHome.CreateFolder(Path.GetDirectoryName(path)!);
-            File.AppendAllLines(path, serials);
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-        {
-            throw new IdentityException(path, $"revoked serial numbers cannot be saved: {e.Message}", e);
-        }
-    }
+    public FileStream Lock() => StoreLock.Take(_folder);
 }

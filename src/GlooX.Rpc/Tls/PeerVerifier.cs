@@ -8,14 +8,15 @@ namespace GlooX.Tls;
 /// <param name="Subject">The certificate's subject, for messages.</param>
 /// <param name="Roles">The roles of the other side.</param>
 /// <param name="Serials">The serial numbers of its certificate and of the intermediate ones.</param>
-/// <param name="Node">The node that its certificate names, and those of the intermediate ones that name one; null: none, or not the same.</param>
-internal sealed record Peer(string Subject, RpcRole Roles, IReadOnlyList<string> Serials, string? Node = null)
+/// <param name="Node">The node that it speaks for; null: its certificates state none, or not the same.</param>
+/// <param name="Targets">What a revocation must name to refuse it.</param>
+internal sealed record Peer(string Subject, RpcRole Roles, IReadOnlyList<string> Serials, string? Node, IReadOnlyList<string> Targets)
 {
     /// <summary>The host names and addresses in its certificate.</summary>
     public IReadOnlyList<string> Hosts { get; init; } = [];
 
     /// <summary>A caller without a trusted certificate.</summary>
-    public static readonly Peer Anonymous = new("anonymous", RpcRole.None, []);
+    public static readonly Peer Anonymous = new("anonymous", RpcRole.None, [], null, []);
 }
 
 /// <summary>
@@ -36,7 +37,7 @@ internal static class PeerVerifier
     /// <param name="revoked">Refused although valid.</param>
     /// <param name="name">The dialled host, address or node; null: the other side is the caller.</param>
     /// <param name="peer">The other side.</param>
-    public static string? Verify(X509Certificate? certificate, X509Chain? chain, SslPolicyErrors errors, X509Certificate2 authority, RevokedSerials revoked, string? name, out Peer? peer)
+    public static string? Verify(X509Certificate? certificate, X509Chain? chain, SslPolicyErrors errors, X509Certificate2 authority, RevocationList revoked, string? name, out Peer? peer)
     {
         peer = null;
         if (certificate is not X509Certificate2 shown || chain is null)
@@ -70,9 +71,10 @@ internal static class PeerVerifier
                 }
             }
 
-            string? node = CertificateNames.Node(shown);
-            bool isOneNode = line.All(c => CertificateNames.Node(c) is not { } named || named == node);
-            peer = new Peer(shown.Subject, roles, [.. line.Select(c => RevokedSerials.Normal(c.SerialNumber))], isOneNode ? node : null) { Hosts = CertificateNames.Hosts(shown) };
+            string? node = CertificateNames.Node(line[0]);
+            bool isNode = line.All(c => (c != line[0] && CertificateNames.Roles(c) is null) || CertificateNames.Node(c) == node);
+            string[] targets = [.. line.SelectMany(CertificateNames.Nodes).Select(Revocation.OfNode), .. Issued(line).Select(Serial)];
+            peer = new Peer(shown.Subject, roles, [.. line.Select(Serial)], isNode ? node : null, targets) { Hosts = CertificateNames.Hosts(shown) };
         }
         catch (CryptographicException e)
         {
@@ -81,4 +83,10 @@ internal static class PeerVerifier
 
         return revoked.Refusal(peer);
     }
+
+    private static string Serial(X509Certificate2 certificate) => Revocation.SerialOf(certificate.SerialNumber);
+
+    // A node chooses the serial numbers of what it issues to its processes, so that they name nobody: it may choose those of others.
+    private static IEnumerable<X509Certificate2> Issued(X509Certificate2[] line) =>
+        line.Where((_, i) => i + 1 == line.Length || CertificateNames.Roles(line[i + 1]) is null);
 }

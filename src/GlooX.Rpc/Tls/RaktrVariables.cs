@@ -31,7 +31,7 @@ internal sealed class RaktrVariables : IIdentitySource
     ];
 
     private readonly Func<string, string?> _variable;
-    private readonly Lazy<RevokedFile> _revoked = new(() => new RevokedFile(Path.Combine(GlooXHome.Path, RevokedFile.Name)));
+    private readonly Lazy<RevokedFile> _revoked = new(() => new RevokedFile(GlooXHome.Path));
 
     private RaktrVariables(Func<string, string?> variable, TimeProvider time) => (_variable, Time) = (variable, time);
 
@@ -52,13 +52,13 @@ internal sealed class RaktrVariables : IIdentitySource
     /// <exception cref="IdentityException">A variable is missing beside the others, or what it names is unusable.</exception>
     public static Identity? Load(Func<string, string?> variable, TimeProvider? time = null) => Source(variable, time) is { } source ? new Identity(source, []) : null;
 
-    public string Stamp() => FileStamp.Of(s_all.Where(v => !v.EndsWith(PasswordSuffix, StringComparison.Ordinal)).Select(v => _variable(v) ?? "").Where(p => p.Length > 0));
+    public string Stamp() => FileStamp.Of(s_all.Where(v => !v.EndsWith(PasswordSuffix, StringComparison.Ordinal)).Select(v => _variable(v) ?? "").Where(p => p.Length > 0).Append(Path.Combine(GlooXHome.Path, RevokedFile.Name)));
 
     public bool IsDue(IdentityParts parts) => false;
 
-    public void Remember(IReadOnlyList<string> serials) => _revoked.Value.Add(serials);
+    public void Remember(IReadOnlyList<Revocation> said) => _revoked.Value.Add(said);
 
-    public IdentityParts Load(IReadOnlyCollection<string> hosts, RevokedSerials revoked)
+    public IdentityParts Load(IReadOnlyCollection<string> hosts, RevocationList revoked)
     {
         string[] missing = [.. new[] { Ca, ServerCertificate, ClientCertificate, ServerPrivateKey, ClientPrivateKey }.Where(IsMissing)];
         if (missing.Length > 0)

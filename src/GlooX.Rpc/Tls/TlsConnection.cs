@@ -43,7 +43,7 @@ internal sealed record TlsConnection(SslStream Stream, Stream Transport, string 
             CertificateChainPolicy = CertificateAuthority.Policy(mine.Authority, server: true),
             RemoteCertificateValidationCallback = (_, certificate, chain, errors) =>
             {
-                refusal = PeerVerifier.Verify(certificate, chain, errors, mine.Authority, mine.RevokedSerials, serverName ?? endpoint.Host, out peer);
+                refusal = PeerVerifier.Verify(certificate, chain, errors, mine.Authority, mine.Revocations, serverName ?? endpoint.Host, out peer);
                 if (peer is not null && (peer.Roles & serverRole) != serverRole)
                 {
                     refusal ??= $"the certificate '{peer.Subject}' has the role {CertificateNames.Describe(peer.Roles)}, not {CertificateNames.Describe(serverRole)}";

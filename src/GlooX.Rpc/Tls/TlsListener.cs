@@ -222,7 +222,7 @@ internal sealed partial class TlsListener : IAsyncDisposable
                 string? refusal = null;
                 Peer? peer = null;
                 await stream.AuthenticateAsServerAsync(
-                    Options(mine, (certificate, chain, errors) => refusal = PeerVerifier.Verify(certificate, chain, errors, mine.Authority, mine.RevokedSerials, null, out peer)), limit.Token).ConfigureAwait(false);
+                    Options(mine, (certificate, chain, errors) => refusal = PeerVerifier.Verify(certificate, chain, errors, mine.Authority, mine.Revocations, null, out peer)), limit.Token).ConfigureAwait(false);
                 if (_routes.LastOrDefault(r => r.Protocol == stream.NegotiatedApplicationProtocol) is not { } route)
                 {
                     LogRefused(_logger, remote, $"the protocol '{stream.NegotiatedApplicationProtocol}' is not served here");

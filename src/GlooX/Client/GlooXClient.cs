@@ -416,17 +416,28 @@ public sealed partial class GlooXClient : IAsyncDisposable
     }
 
     /// <summary>
-    /// Has certificates refused by the whole grid from now on, although they are valid, and the connections ended that were made with them.
+    /// Has certificates refused by the whole grid from now on, although they are valid, and the connections ended that were made with them. Needs the role
+    /// admin: the machine that holds the authority's key has it, and who joined with it.
     /// </summary>
-    /// <param name="serials">Serial numbers in hexadecimal, as <c>gloox certs</c> shows them.</param>
+    /// <param name="targets">Nodes or serial numbers, as <c>gloox certs</c> shows them; see <see cref="Revocation.TargetOf"/>.</param>
     /// <param name="ct">Cancels the operation.</param>
-    /// <returns>Completes when the agent has revoked them; the others hear of it within seconds, or as soon as they are
-    /// reachable.</returns>
-    /// <exception cref="RpcException">The agent does not answer, or one is no serial number.</exception>
-    public async Task RevokeAsync(IEnumerable<string> serials, CancellationToken ct = default)
+    /// <returns>What was revoked. The other nodes hear of it within seconds, or as soon as they are reachable.</returns>
+    /// <exception cref="RpcException">The agent does not answer, the role admin is missing, or a target is unknown: then nothing was revoked.</exception>
+    public async Task<IReadOnlyList<RevokedTarget>> RevokeAsync(IEnumerable<string> targets, CancellationToken ct = default)
     {
         await RequireAgentAsync(ct).ConfigureAwait(false);
-        await _agent.RevokeAsync([.. serials], ct).ConfigureAwait(false);
+        return await _agent.RevokeAsync([.. targets], ct).ConfigureAwait(false);
+    }
+
+    /// <summary>Has certificates accepted again that were revoked. Needs the role admin.</summary>
+    /// <param name="targets">Nodes or serial numbers, as for <see cref="RevokeAsync"/>.</param>
+    /// <param name="ct">Cancels the operation.</param>
+    /// <returns>What was allowed again.</returns>
+    /// <exception cref="RpcException">The agent does not answer, the role admin is missing, a target is not revoked, or this agent cannot allow it again.</exception>
+    public async Task<IReadOnlyList<RevokedTarget>> AllowAsync(IEnumerable<string> targets, CancellationToken ct = default)
+    {
+        await RequireAgentAsync(ct).ConfigureAwait(false);
+        return await _agent.AllowAsync([.. targets], ct).ConfigureAwait(false);
     }
 
     /// <summary>The add-ons of the node.</summary>

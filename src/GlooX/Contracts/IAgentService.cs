@@ -75,9 +75,13 @@ internal interface IAgentService
     [Rpc("watch_here")]
     IAsyncEnumerable<ProcessEvent[]> WatchHereAsync(string? id, CancellationToken ct = default);
 
-    /// <summary>Certificates that are refused from now on, in the whole grid.</summary>
+    /// <summary>Nodes and certificates that are refused from now on, in the whole grid.</summary>
     [Rpc("revoke")]
-    ValueTask RevokeAsync(string[] serials, CancellationToken ct = default);
+    ValueTask<RevokedTarget[]> RevokeAsync(string[] targets, CancellationToken ct = default);
+
+    /// <summary>Nodes and certificates that were revoked and are accepted again, in the whole grid.</summary>
+    [Rpc("allow")]
+    ValueTask<RevokedTarget[]> AllowAsync(string[] targets, CancellationToken ct = default);
 
     /// <summary>The names of this node's add-ons.</summary>
     [Rpc("addons")]

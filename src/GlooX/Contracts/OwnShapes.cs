@@ -17,6 +17,7 @@ namespace GlooX.Contracts;
 [GenerateShapeFor(typeof(NodeInfo[]))]
 [GenerateShapeFor(typeof(ProcessInfo))]
 [GenerateShapeFor(typeof(LogLine[]))]
+[GenerateShapeFor(typeof(RevokedTarget[]))]
 internal sealed partial class OwnShapes
 {
 #pragma warning disable CA2255 // it must be there before the first message

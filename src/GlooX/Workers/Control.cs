@@ -12,6 +12,9 @@ internal sealed record Assignment(string Assembly, string LockFile, string Class
     /// <summary>Where it writes down how it ends; empty: nowhere.</summary>
     public string ExitFile { get; init; } = "";
 
+    /// <summary>What is revoked: lines of <see cref="Revocation.ToString"/>.</summary>
+    public string[] Revoked { get; init; } = [];
+
     /// <summary>The host by which others reach a process that listens on all addresses; empty: not known.</summary>
     public string AdvertisedHost { get; init; } = "";
 
@@ -48,6 +51,9 @@ internal sealed class Control(Socket socket) : IDisposable
     public Task SendAsync(Assignment assignment, CancellationToken ct) => SendAsync(ControlFormat.Write(w => w.Write(assignment)), ct);
 
     public Task SendAsync(HostReport report, CancellationToken ct) => SendAsync(ControlFormat.Write(w => w.Write(report)), ct);
+
+    /// <summary>Tells a host that has its assignment what is revoked.</summary>
+    public Task SendAsync(string[] revoked, CancellationToken ct) => SendAsync(ControlFormat.Write(w => w.Write(revoked)), ct);
 
     /// <summary>Sends a few bytes to a program that is not a host.</summary>
     public void Send(string text) => socket.Send(Encoding.ASCII.GetBytes(text));

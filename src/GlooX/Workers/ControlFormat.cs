@@ -42,6 +42,7 @@ internal static class ControlFormat
         to.Write(assignment.ExitFile);
         to.Write(assignment.AdvertisedHost);
         to.Write(assignment.Environment);
+        to.Write(assignment.Revoked);
     }
 
     public static Assignment ReadAssignment(BinaryReader from)
@@ -69,7 +70,28 @@ internal static class ControlFormat
             ExitFile = from.ReadString(),
             AdvertisedHost = from.ReadString(),
             Environment = ReadValues(from),
+            Revoked = ReadRevoked(from),
         };
+    }
+
+    public static void Write(this BinaryWriter to, string[] revoked)
+    {
+        to.Write(revoked.Length);
+        foreach (string line in revoked)
+        {
+            to.Write(line);
+        }
+    }
+
+    public static string[] ReadRevoked(BinaryReader from)
+    {
+        string[] revoked = new string[from.ReadInt32()];
+        for (int i = 0; i < revoked.Length; i++)
+        {
+            revoked[i] = from.ReadString();
+        }
+
+        return revoked;
     }
 
     public static void Write(this BinaryWriter to, HostReport report)

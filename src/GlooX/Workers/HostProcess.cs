@@ -58,9 +58,11 @@ public static class HostProcess
         using FileStream? held = assignment.LockFile.Length > 0 ? FileLock.TryShare(assignment.LockFile) : null;
         prepared?.Dispose();
         Worker worker;
+        Identity identity;
         try
         {
-            Identity identity = Identity.Import(assignment.Identity);
+            identity = Identity.Import(assignment.Identity);
+            identity.Record(assignment.Revoked.Select(Revocation.Parse));
             identity.UseForProcess();
             worker = Load(assignment.Assembly, assignment.Class, prepared);
             await worker.StartAsync(identity, assignment.Options, assignment.AdvertisedHost).ConfigureAwait(false);
@@ -86,7 +88,11 @@ public static class HostProcess
             context.Cancel = true;
             _ = Task.Run(() => EndAsync(worker)); // ends this process, whatever comes of it
         });
-        await control.ReceiveAsync(ControlFormat.ReadReport, CancellationToken.None).ConfigureAwait(false);
+        while (await control.ReceiveAsync(ControlFormat.ReadRevoked, CancellationToken.None).ConfigureAwait(false) is { } revoked)
+        {
+            identity.Record(revoked.Select(Revocation.Parse));
+        }
+
         if (assignment.Options.Daemonize)
         {
             worker.LoseParent();

@@ -80,6 +80,7 @@ public abstract class Worker : IAsyncDisposable
         _identity = identity;
         _server = new RpcServer(new RpcServerOptions { Identity = identity });
         _server.Add(new WorkerService(this), IWorkerService.ServiceName, WorkerService.Access);
+        _server.Add(new WorkerTrust(identity), IWorkerTrust.ServiceName, WorkerTrust.Access);
         if (RpcRegistry.FindDispatcher(GetType()) is not null)
         {
             _server.Add(this);

@@ -171,7 +171,7 @@ public sealed class ConnectionTests
 
     // Trusts the server, but shows a certificate of an authority that the server does not know.
     private static Identity WithForeignClient() =>
-        new(new IdentityParts(Harness.Shared.Authority, Harness.Shared.Server, Identity.Ephemeral("stranger").Client, [], null, new RevokedSerials()));
+        new(new IdentityParts(Harness.Shared.Authority, Harness.Shared.Server, Identity.Ephemeral("stranger").Client, [], null, new RevocationList()));
 }
 
 [RpcService]

@@ -199,7 +199,7 @@ public sealed class StarvationTests : IAsyncDisposable
         await JoinClient.JoinAsync(
             new IdentityStore(Path.Combine(_home, name), TimeProvider.System),
             _server.Url,
-            _identity.Store!.CreateToken(new JoinTokenOptions()),
+            new GlooX.Tls.StoreAuthority(_identity.Store!).CreateToken(new JoinTokenOptions()),
             new JoinOptions { Timeout = s_deadline },
             Ct);
     }

@@ -87,8 +87,8 @@ public sealed class RotationTests : IDisposable
         X509Certificate2 Of() => which switch { "server" => identity.Server, "client" => identity.Client, _ => identity.Current.Children! };
         (RpcRole Roles, CertificateUse Use) what = which switch
         {
-            "server" => (RpcRole.Agent, CertificateUse.Server | CertificateUse.Client),
-            "client" => (RpcRole.Client, CertificateUse.Client),
+            "server" => (RpcRole.Agent | RpcRole.Admin, CertificateUse.Server | CertificateUse.Client),
+            "client" => (RpcRole.Client | RpcRole.Admin, CertificateUse.Client),
             _ => (RpcRole.Child | RpcRole.Client, CertificateUse.Children),
         };
         using X509Certificate2 authority = X509Certificate2.CreateFromPemFile(Path.Combine(_folder, "ca.crt"), Path.Combine(_folder, "ca.key"));
@@ -121,7 +121,7 @@ public sealed class RotationTests : IDisposable
         var error = await Assert.ThrowsAsync<RpcException>(async () => await it.Remote.AddAsync(1, 2));
         Assert.Equal(RpcError.Unauthorized, error.Code);
         Assert.Contains("was revoked", error.Message, StringComparison.Ordinal);
-        Assert.Equal([RevokedSerials.Normal(caller.Client.SerialNumber)], server.RevokedSerials);
+        Assert.Equal([Revocation.SerialOf(caller.Client.SerialNumber)], server.Revoked);
     }
 
     [Fact]
@@ -153,7 +153,7 @@ public sealed class RotationTests : IDisposable
         using var chain = new X509Chain { ChainPolicy = CertificateAuthority.Policy(node.Authority, server: true) };
         chain.ChainPolicy.ExtraStore.AddRange(child.Intermediates.ToArray());
         Assert.True(chain.Build(child.Server));
-        Assert.Contains("was revoked", PeerVerifier.Verify(child.Server, chain, default, node.Authority, node.Current.RevokedSerials, "127.0.0.1", out _), StringComparison.Ordinal);
+        Assert.Contains("was revoked", PeerVerifier.Verify(child.Server, chain, default, node.Authority, node.Current.Revocations, "127.0.0.1", out _), StringComparison.Ordinal);
     }
 
     [Fact]
@@ -162,10 +162,46 @@ public sealed class RotationTests : IDisposable
         var one = new Identity(new IdentityStore(_folder, _time), []);
         var other = new Identity(new IdentityStore(_folder, _time), []);
         one.Revoke("0a:0b:0c");
-        Assert.Empty(other.RevokedSerials);
+        Assert.Empty(other.Revoked);
         _time.Pass(s_aLook);
-        Assert.Equal(["A0B0C"], other.RevokedSerials);
-        Assert.Equal(["A0B0C"], new IdentityStore(_folder).Load().RevokedSerials);
+        Assert.Equal(["A0B0C"], other.Revoked);
+        Assert.Equal(["A0B0C"], new IdentityStore(_folder).Load().Revoked);
+    }
+
+    [Fact]
+    public void A_process_that_takes_the_serial_number_of_a_node_is_not_revoked_with_it_nor_it_with_the_process()
+    {
+        Identity node = Identity.Ephemeral("node");
+        X509Certificate2 maker = node.Current.Children!;
+        using ECDsa key = ECDsa.Create(ECCurve.NamedCurves.nistP256);
+        var request = new CertificateRequest("CN=child", key, HashAlgorithmName.SHA256);
+        request.CertificateExtensions.Add(CertificateNames.Extension(["127.0.0.1"], "node", RpcRole.Child));
+        using X509Certificate2 child = request.Create(maker, new DateTimeOffset(maker.NotBefore), new DateTimeOffset(maker.NotAfter), Convert.FromHexString(node.Server.SerialNumber));
+        using var chain = new X509Chain { ChainPolicy = CertificateAuthority.Policy(node.Authority, server: null) };
+        chain.ChainPolicy.ExtraStore.Add(maker);
+        Assert.True(chain.Build(child));
+        node.Revoke(node.Server.SerialNumber);
+        Assert.Null(PeerVerifier.Verify(child, chain, default, node.Authority, node.Current.Revocations, null, out _));
+        node.Revoke("node/node");
+        Assert.Contains("was revoked", PeerVerifier.Verify(child, chain, default, node.Authority, node.Current.Revocations, null, out _), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void What_an_admin_allows_again_is_allowed_whoever_revoked_it()
+    {
+        var revoked = new RevocationList();
+        DateTimeOffset now = DateTimeOffset.UnixEpoch.AddDays(1);
+        Revocation Said(bool isRevoked, int minute, string by, bool admin) => new("node/x", isRevoked, now.AddMinutes(minute), by, admin);
+        revoked.Add([Said(true, 1, "a", false), Said(true, 2, "b", false)]);
+        Assert.True(revoked.Contains("node/x"));
+        revoked.Add([Said(false, 3, "a", false)]);
+        Assert.True(revoked.Contains("node/x")); // one agent takes nothing back for another
+        revoked.Add([Said(false, 4, "issuer", true)]);
+        Assert.False(revoked.Contains("node/x"));
+        Assert.Empty(revoked.Add([Said(true, 2, "b", false)])); // told again
+        revoked.Add([Said(true, 5, "b", false)]);
+        Assert.True(revoked.Contains("node/x"));
+        Assert.All(revoked.All, r => Assert.Equal(r, Revocation.Parse(r.ToString())));
     }
 
     [Theory]
@@ -198,6 +234,6 @@ public sealed class RotationTests : IDisposable
     private static string Serial(string file)
     {
         using X509Certificate2 certificate = X509CertificateLoader.LoadCertificateFromFile(file);
-        return RevokedSerials.Normal(certificate.SerialNumber);
+        return Revocation.SerialOf(certificate.SerialNumber);
     }
 }

@@ -130,7 +130,7 @@ public sealed class ServerIdentityTests : IDisposable
         X509Certificate2 maker = CertificateAuthority.Issue(_authority, new CertificateOrder("maker", "n", ["10.9.9.9"], RpcRole.Child, CertificateUse.Children), now);
         X509Certificate2 forged = CertificateAuthority.Issue(maker, new CertificateOrder("forged", "n", ["127.0.0.1", "10.9.9.9"], RpcRole.Agent, CertificateUse.Server | CertificateUse.Client), now);
         X509Certificate2 bareMaker = X509CertificateLoader.LoadCertificate(maker.RawData);
-        var identity = new Identity(new IdentityParts(_authority, forged, forged, [bareMaker], null, new RevokedSerials()));
+        var identity = new Identity(new IdentityParts(_authority, forged, forged, [bareMaker], null, new RevocationList()));
 
         await using Harness it = await Harness.StartAsync(new RpcServerOptions { Identity = identity }, Caller());
         Assert.Contains("'CN=maker' is made for 10.9.9.9, not for 127.0.0.1", (await Assert.ThrowsAsync<RpcException>(() => it.Client.OpenAsync(Ct))).Message, StringComparison.Ordinal);

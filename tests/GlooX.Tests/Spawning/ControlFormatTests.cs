@@ -19,6 +19,8 @@ public sealed class ControlFormatTests
     {
         HeapLimitBytes = 48_000_000_000,
         ExitFile = "/home/agents/1.exit",
+        AdvertisedHost = "10.1.1.1",
+        Revoked = ["node/4b618e02f265\trevoked\t1\t\tadmin", "0A"],
     };
 
     [Fact]

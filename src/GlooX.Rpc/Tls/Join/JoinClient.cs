@@ -62,7 +62,7 @@ internal static class JoinClient
                     throw new JoinException(reply.Failure, $"{endpoint}: {reply.Message}");
                 }
 
-                store.Adopt(authority, Pairs(reply, keys, authority), endpoint.ToString(), reply.Withheld, options.Replace || identity is not null);
+                store.Adopt(authority, Pairs(reply, keys, authority), endpoint.ToString(), CertificateNames.Node(shown!), reply.Withheld, options.Replace || identity is not null);
                 return reply.Withheld;
             }
         }
@@ -118,7 +118,7 @@ internal static class JoinClient
         using var chain = new X509Chain { ChainPolicy = CertificateAuthority.Policy(authority, server: true) };
         chain.ChainPolicy.ExtraStore.AddRange(between.ToArray());
         SslPolicyErrors errors = chain.Build(shown) ? SslPolicyErrors.None : SslPolicyErrors.RemoteCertificateChainErrors;
-        string? refusal = PeerVerifier.Verify(shown, chain, errors, authority, new RevokedSerials(), name, out Peer? peer);
+        string? refusal = PeerVerifier.Verify(shown, chain, errors, authority, new RevocationList(), name, out Peer? peer);
         if (refusal is null && !peer!.Roles.HasFlag(RpcRole.Agent))
         {
             refusal = $"the certificate '{peer.Subject}' does not have the role agent";

@@ -23,7 +23,16 @@ internal static class JoinIssuer
     private const int MaxHosts = 64;
 
     /// <exception cref="JoinException"><see cref="JoinFailure.Refused"/> or <see cref="JoinFailure.Protocol"/>.</exception>
-    public static JoinReply Issue(X509Certificate2 authority, IReadOnlyList<string> ownHosts, IssuedCertificates issued, RevokedSerials revoked, string node, JoinGrant grant, byte[][] requests, DateTimeOffset now, Renewal? renewal)
+    public static JoinReply Issue(
+        X509Certificate2 authority,
+        IReadOnlyList<string> ownHosts,
+        IssuedCertificates issued,
+        RevocationList revoked,
+        string node,
+        JoinGrant grant,
+        byte[][] requests,
+        DateTimeOffset now,
+        Renewal? renewal)
     {
         CertificateRequest[] asked = [.. requests.Select(Read)];
         string[] wanted = [.. Hosts(asked[0]).Union(grant.Names.Select(CertificateNames.Normal), StringComparer.Ordinal)];
@@ -32,12 +41,20 @@ internal static class JoinIssuer
             throw new JoinException(JoinFailure.Refused, $"certificates for {wanted.Length} names were requested; the limit is {MaxHosts}");
         }
 
+        if (revoked.Contains(Revocation.OfNode(node)) || (renewal is not null && revoked.Contains(renewal.Shown.Serial)))
+        {
+            throw new JoinException(JoinFailure.Refused, $"the node {node} was revoked");
+        }
+
         bool answers = grant.Role is RpcRole.Agent or RpcRole.Client;
         HashSet<string> taken = [.. issued.TakenFrom(node, revoked).Union(ownHosts, StringComparer.Ordinal).Where(h => !IsEveryones(h))];
         string[] hosts = [.. wanted.Where(h => answers && !taken.Contains(h) && renewal?.Allows(h) is not false)];
-        if (renewal is { Shown: var shown } && shown.Until.ToDateTime(TimeOnly.MinValue, DateTimeKind.Utc) - now.UtcDateTime > IdentityStore.RenewBefore && hosts.All(h => shown.Hosts.Contains(h, StringComparer.Ordinal)))
+        if (renewal is { Shown: var shown }
+            && shown.Until.ToDateTime(TimeOnly.MinValue, DateTimeKind.Utc) - now.UtcDateTime > IdentityStore.RenewBefore
+            && hosts.All(h => shown.Hosts.Contains(h, StringComparer.Ordinal)))
         {
-            return new JoinReply(JoinFailure.Refused, $"the certificates are valid until {shown.Until:yyyy-MM-dd}; they are renewed in their last {IdentityStore.RenewBefore.TotalDays:0} days, or when the address of the machine changes", [], [.. wanted.Except(hosts, StringComparer.Ordinal)]);
+            string why = $"the certificates are valid until {shown.Until:yyyy-MM-dd}; they are renewed in their last {IdentityStore.RenewBefore.TotalDays:0} days, or when the address of the machine changes";
+            return new JoinReply(JoinFailure.Refused, why, [], [.. wanted.Except(hosts, StringComparer.Ordinal)]);
         }
 
         bool agent = grant.Role == RpcRole.Agent;
@@ -45,7 +62,7 @@ internal static class JoinIssuer
         (string Kind, RpcRole Roles, CertificateUse Use, string[] Hosts)?[] kinds =
         [
             answers ? ("server", grant.Role, CertificateUse.Server | CertificateUse.Client, hosts) : null,
-            ("client", agent ? RpcRole.Client : grant.Role, CertificateUse.Client, []),
+            ("client", grant.Role switch { RpcRole.Agent => RpcRole.Client, RpcRole.Admin => RpcRole.Client | RpcRole.Admin, var role => role }, CertificateUse.Client, []),
             agent ? ("children", RpcRole.Child | RpcRole.Client, CertificateUse.Children, hosts) : null,
         ];
         var made = new List<IssuedCertificate>();
@@ -56,7 +73,8 @@ internal static class JoinIssuer
                 return [];
             }
 
-            using X509Certificate2 certificate = CertificateAuthority.Issue(authority, new CertificateOrder($"gloox {k.Kind} of {name}", node, k.Hosts, k.Roles, k.Use), request.PublicKey, now);
+            var order = new CertificateOrder($"gloox {k.Kind} of {name}", node, k.Hosts, k.Roles, k.Use);
+            using X509Certificate2 certificate = CertificateAuthority.Issue(authority, order, request.PublicKey, now);
 
             // As whoever verifies it will read it, whatever spelling was compared above.
             if (k.Hosts.Length > 0 && taken.FirstOrDefault(t => CertificateNames.Carries(certificate, t)) is { } others)
@@ -64,7 +82,8 @@ internal static class JoinIssuer
                 throw new JoinException(JoinFailure.Refused, $"a requested name is accepted as {others}, which is another node's");
             }
 
-            made.Add(new IssuedCertificate(RevokedSerials.Normal(certificate.SerialNumber), node, k.Kind, grant.Role, DateOnly.FromDateTime(certificate.NotAfter.ToUniversalTime()), k.Hosts));
+            made.Add(new IssuedCertificate(
+                Revocation.SerialOf(certificate.SerialNumber), node, k.Kind, grant.Role, DateOnly.FromDateTime(certificate.NotAfter.ToUniversalTime()), k.Hosts));
             return certificate.RawData;
         })];
         issued.Add(made); // before they are sent: a certificate that is not recorded cannot be revoked by its node's name

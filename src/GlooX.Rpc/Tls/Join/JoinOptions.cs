@@ -7,7 +7,7 @@ public sealed record JoinTokenOptions
 {
     /// <summary>
     /// The role of the machine that joins: <see cref="RpcRole.Agent"/> (default; its user is a client too, and its agents issue certificates for
-    /// their children), <see cref="RpcRole.Client"/> or <see cref="RpcRole.Observer"/>.
+    /// their children), <see cref="RpcRole.Client"/>, <see cref="RpcRole.Observer"/>, or <see cref="RpcRole.Admin"/> (a client that may also revoke).
     /// </summary>
     public RpcRole Role { get; init; } = RpcRole.Agent;
 
@@ -16,6 +16,9 @@ public sealed record JoinTokenOptions
 
     /// <summary>Host names and addresses for the joining machine's certificate, in addition to those it asks for. Default empty.</summary>
     public IReadOnlyList<string> Names { get; init; } = [];
+
+    /// <summary>Opens the authority's key, if that is locked (<see cref="Identity.LockAuthorityKey"/>). Null (default): it is not locked.</summary>
+    public string? Passphrase { get; init; }
 }
 
 /// <summary>Settings of <see cref="Identity.JoinAsync"/>. Immutable.</summary>

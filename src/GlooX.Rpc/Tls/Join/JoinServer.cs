@@ -65,7 +65,7 @@ internal sealed partial class JoinServer(Identity identity, ILogger logger, Time
 
         try
         {
-            if (identity.Store is not { Issues: true } store)
+            if (identity.Store is not { KeepsBook: true } store)
             {
                 throw new JoinException(JoinFailure.NoAuthority, "this agent does not hold the authority's key, so it cannot issue certificates; join at an agent of the machine where the token was created");
             }
@@ -82,7 +82,7 @@ internal sealed partial class JoinServer(Identity identity, ILogger logger, Time
 
             JoinGrant grant = store.Tokens.Take(request.Token, request.Secret);
             string node = IdentityStore.NewNode();
-            JoinReply reply = store.IssueFor(node, grant, requests);
+            JoinReply reply = new StoreAuthority(store).IssueFor(node, grant, requests);
             LogJoined(logger, connection.Remote, node, CertificateNames.Describe(grant.Role));
             return reply;
         }
@@ -99,7 +99,7 @@ internal sealed partial class JoinServer(Identity identity, ILogger logger, Time
         IssuedCertificate shown = (connection.Peer.Serials is [var serial] ? store.Issued.Find(serial) : null)
             ?? throw new JoinException(JoinFailure.UnknownToken, "without a token, a valid certificate that was issued here must be shown");
         string? from = IPEndPoint.TryParse(connection.Remote, out IPEndPoint? remote) ? CertificateNames.Normal(remote.Address.ToString()) : null;
-        JoinReply reply = store.IssueFor(shown.Node, new JoinGrant(shown.Role, []), requests, new Renewal(shown, from));
+        JoinReply reply = new StoreAuthority(store).IssueFor(shown.Node, new JoinGrant(shown.Role, []), requests, new Renewal(shown, from));
         if (reply.Failure == JoinFailure.None)
         {
             LogRenewed(logger, connection.Remote, shown.Node);

@@ -4,7 +4,14 @@ using System.Security.Cryptography;
 namespace GlooX.Tls.Join;
 
 /// <summary>What a token grants.</summary>
-internal sealed record JoinGrant(RpcRole Role, IReadOnlyList<string> Names);
+internal sealed record JoinGrant(RpcRole Role, IReadOnlyList<string> Names)
+{
+    /// <summary>The authority's key under the token's secret, where it is locked otherwise; null: it is not.</summary>
+    public byte[]? Key { get; init; }
+
+    /// <summary>The token's secret, as it was shown; null: none was.</summary>
+    public byte[]? Secret { get; init; }
+}
 
 /// <summary>
 /// The tokens that were created and not yet used: one file each, with a hash of the secret. A token is used by moving its file away, so it works
@@ -12,6 +19,9 @@ internal sealed record JoinGrant(RpcRole Role, IReadOnlyList<string> Names);
 /// </summary>
 internal sealed class JoinTokenStore(string folder, TimeProvider time)
 {
+    /// <summary>Whether a token waits for its use.</summary>
+    public bool Any => Directory.Exists(folder) && Directory.EnumerateFiles(folder).Any();
+
     public void Add(JoinToken token, JoinGrant grant, TimeSpan validFor)
     {
         GlooXHome.CreateFolder(folder);
@@ -21,7 +31,7 @@ internal sealed class JoinTokenStore(string folder, TimeProvider time)
         }
 
         IdentityStore.Write(PathOf(token.Id), string.Join('\n',
-            Convert.ToHexString(SHA256.HashData(token.Secret)), (time.GetUtcNow() + validFor).ToUnixTimeMilliseconds().ToString(CultureInfo.InvariantCulture), CertificateNames.Describe(grant.Role), string.Join(',', grant.Names)));
+            Convert.ToHexString(SHA256.HashData(token.Secret)), (time.GetUtcNow() + validFor).ToUnixTimeMilliseconds().ToString(CultureInfo.InvariantCulture), CertificateNames.Describe(grant.Role), string.Join(',', grant.Names), grant.Key is null ? "" : Convert.ToBase64String(grant.Key)));
     }
 
     /// <summary>Consumes a token, also when the secret is wrong.</summary>
@@ -46,7 +56,7 @@ internal sealed class JoinTokenStore(string folder, TimeProvider time)
             }
 
             return grant.Until >= time.GetUtcNow()
-                ? grant.Grant
+                ? grant.Grant with { Secret = secret }
                 : throw new JoinException(JoinFailure.ExpiredToken, $"the token expired at {grant.Until:yyyy-MM-dd HH:mm:ss} UTC; create another one with: gloox token");
         }
         finally
@@ -60,8 +70,8 @@ internal sealed class JoinTokenStore(string folder, TimeProvider time)
     private static (byte[] SecretHash, DateTimeOffset Until, JoinGrant Grant)? Read(string file)
     {
         string[] lines = File.ReadAllText(file).Split('\n');
-        return lines.Length == 4 && long.TryParse(lines[1], NumberStyles.None, CultureInfo.InvariantCulture, out long until) && CertificateNames.Parse(lines[2]) is { } role
-            ? (Convert.FromHexString(lines[0]), DateTimeOffset.FromUnixTimeMilliseconds(until), new JoinGrant(role, lines[3].Split(',', StringSplitOptions.RemoveEmptyEntries)))
+        return lines.Length == 5 && long.TryParse(lines[1], NumberStyles.None, CultureInfo.InvariantCulture, out long until) && CertificateNames.Parse(lines[2]) is { } role
+            ? (Convert.FromHexString(lines[0]), DateTimeOffset.FromUnixTimeMilliseconds(until), new JoinGrant(role, lines[3].Split(',', StringSplitOptions.RemoveEmptyEntries)) { Key = lines[4].Length == 0 ? null : Convert.FromBase64String(lines[4]) })
             : null;
     }
 

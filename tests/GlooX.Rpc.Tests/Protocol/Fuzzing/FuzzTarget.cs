@@ -17,7 +17,7 @@ internal static class FuzzTarget
     private const int MaxFrame = 1 << 20;
     private const long AllowedBytes = 4 << 20;
     private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(60);
-    private static readonly Peer s_peer = new("the peer", RpcRole.Client | RpcRole.Agent, []);
+    private static readonly Peer s_peer = new("the peer", RpcRole.Client | RpcRole.Agent, [], null, []);
     private static readonly byte[] s_lastAnswer = new Piece(FrameType.Response, Corpus.LastCall.Id, [Nerdbank.MessagePack.MessagePackCode.Nil]).ToBytes();
     private static readonly RpcServerOptions s_serverOptions = new() { MaxFrameBytes = MaxFrame };
     private static readonly RpcClientOptions s_clientOptions = new() { MaxFrameBytes = MaxFrame };

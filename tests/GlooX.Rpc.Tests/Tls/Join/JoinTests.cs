@@ -117,7 +117,7 @@ public sealed class JoinTests : IAsyncDisposable
         string url = await ServeAsync(_issuer);
         await JoinAsync(Store("other"), url, Token());
         string other = await ServeAsync(Store("other"));
-        _issuer.Load([ "issuer.example" ], new RevokedSerials());
+        _issuer.Load([ "issuer.example" ], new RevocationList());
         Assert.Equal(JoinFailure.WrongAuthority, await FailureAsync(() => JoinAsync(Store("careful"), other, Token(), new JoinOptions { ServerName = "issuer.example" })));
 
         var child = new Identity(_issuer.Load().Current.ForChild(RpcRole.Child, "p", DateTimeOffset.UtcNow));
@@ -174,7 +174,7 @@ public sealed class JoinTests : IAsyncDisposable
         Assert.False(CertificateNames.Carries(Store("two").Load().Server, "db.example"));
         Assert.True(CertificateNames.Carries(Store("two").Load().Server, "two.example"));
 
-        _issuer.Remember([RevokedSerials.Normal(Store("one").Load().Server.SerialNumber), RevokedSerials.Normal(Store("one").Load().Current.Children!.SerialNumber)]);
+        new Identity(_issuer, []).Revoke(CertificateNames.Node(Store("one").Load().Server)!);
         Assert.DoesNotContain("db.example", await JoinAsync(Store("three"), url, Token(), new JoinOptions { Names = ["db.example"] }));
     }
 
@@ -196,7 +196,7 @@ public sealed class JoinTests : IAsyncDisposable
         string url = await ServeAsync(_issuer);
         IdentityStore other = Store("other");
         await JoinAsync(other, url, Token());
-        Assert.Contains(url, Assert.Throws<JoinException>(() => other.CreateToken(new JoinTokenOptions())).Message, StringComparison.Ordinal);
+        Assert.Contains(url, Assert.Throws<JoinException>(() => new StoreAuthority(other).CreateToken(new JoinTokenOptions())).Message, StringComparison.Ordinal);
         string second = await ServeAsync(other);
         Assert.Equal(JoinFailure.NoAuthority, await FailureAsync(() => JoinAsync(Store("third"), second, Token())));
     }
@@ -206,7 +206,7 @@ public sealed class JoinTests : IAsyncDisposable
     {
         string url = await ServeAsync(_issuer);
         string elsewhere = await ServeAsync(Store("elsewhere"));
-        await JoinAsync(Store("one"), elsewhere, Store("elsewhere").CreateToken(new JoinTokenOptions()));
+        await JoinAsync(Store("one"), elsewhere, new StoreAuthority(Store("elsewhere")).CreateToken(new JoinTokenOptions()));
         Assert.Equal(JoinFailure.OwnAuthority, await FailureAsync(() => JoinAsync(Store("elsewhere"), url, Token())));
         string before = Store("elsewhere").Load().Authority.Thumbprint;
         await JoinAsync(Store("elsewhere"), url, Token(), new JoinOptions { Replace = true });
@@ -230,11 +230,11 @@ public sealed class JoinTests : IAsyncDisposable
         Assert.True(CertificateNames.Carries(after.Server, "db.example"));
 
         // Neither what calls for its user nor what its children hold speaks for the node.
-        var asClient = new Identity(new IdentityParts(after.Authority, after.Client, after.Client, [], null, new RevokedSerials()));
+        var asClient = new Identity(new IdentityParts(after.Authority, after.Client, after.Client, [], null, new RevocationList()));
         var asChild = new Identity(after.Current.ForChild(RpcRole.Child, "p", DateTimeOffset.UtcNow));
         foreach (Identity lesser in new[] { asClient, asChild, Identity.Ephemeral("stranger") })
         {
-            Identity shown = new(new IdentityParts(after.Authority, lesser.Server, lesser.Server, lesser.Current.Intermediates, null, new RevokedSerials()));
+            Identity shown = new(new IdentityParts(after.Authority, lesser.Server, lesser.Server, lesser.Current.Intermediates, null, new RevocationList()));
             Assert.Equal(JoinFailure.UnknownToken, await FailureAsync(() => JoinClient.RenewAsync(other, shown, [], Ct)));
         }
     }
@@ -274,7 +274,7 @@ public sealed class JoinTests : IAsyncDisposable
         await ServeAsync(_issuer);
         using ECDsa key = ECDsa.Create(ECCurve.NamedCurves.nistP256);
         IssuedCertificate Joined(params string[] hosts) => new("A1", "aaaaaaaaaaaa", "server", RpcRole.Agent, DateOnly.FromDateTime(DateTime.UtcNow.AddDays(300)), hosts);
-        JoinReply Renew(string? from) => _issuer.IssueFor("aaaaaaaaaaaa", new JoinGrant(RpcRole.Agent, []), [Request(key, [], "10.1.1.2"), Request(key, []), Request(key, [])], new Renewal(Joined("10.1.1.1"), from));
+        JoinReply Renew(string? from) => new StoreAuthority(_issuer).IssueFor("aaaaaaaaaaaa", new JoinGrant(RpcRole.Agent, []), [Request(key, [], "10.1.1.2"), Request(key, []), Request(key, [])], new Renewal(Joined("10.1.1.1"), from));
         Assert.Equal(JoinFailure.Refused, Renew(null).Failure);
         Assert.Equal(JoinFailure.Refused, Renew("10.1.1.3").Failure);
         JoinReply renewed = Renew("10.1.1.2");
@@ -290,7 +290,7 @@ public sealed class JoinTests : IAsyncDisposable
     {
         await JoinAsync(Store("one"), await ServeAsync(_issuer), Token(new JoinTokenOptions { Names = ["db.example", "bücher.example"] }));
         using ECDsa key = ECDsa.Create(ECCurve.NamedCurves.nistP256);
-        JoinReply reply = _issuer.IssueFor("bbbbbbbbbbbb", new JoinGrant(RpcRole.Agent, [spelling]), [Request(key, [spelling, "own.example."]), Request(key, []), Request(key, [])]);
+        JoinReply reply = new StoreAuthority(_issuer).IssueFor("bbbbbbbbbbbb", new JoinGrant(RpcRole.Agent, [spelling]), [Request(key, [spelling, "own.example."]), Request(key, []), Request(key, [])]);
         Assert.Equal([CertificateNames.Normal(spelling)], reply.Withheld);
         using X509Certificate2 issued = X509CertificateLoader.LoadCertificate(reply.Certificates[0]);
         Assert.Equal(["own.example"], CertificateNames.Hosts(issued));
@@ -308,7 +308,7 @@ public sealed class JoinTests : IAsyncDisposable
     {
         await ServeAsync(_issuer);
         using ECDsa key = ECDsa.Create(ECCurve.NamedCurves.nistP256);
-        var error = Assert.Throws<JoinException>(() => _issuer.IssueFor("bbbbbbbbbbbb", new JoinGrant(RpcRole.Agent, []), [Request(key, [name]), Request(key, []), Request(key, [])]));
+        var error = Assert.Throws<JoinException>(() => new StoreAuthority(_issuer).IssueFor("bbbbbbbbbbbb", new JoinGrant(RpcRole.Agent, []), [Request(key, [name]), Request(key, []), Request(key, [])]));
         Assert.Equal(JoinFailure.Refused, error.Failure);
     }
 
@@ -350,8 +350,8 @@ public sealed class JoinTests : IAsyncDisposable
         var request = new CertificateRequest("CN=forged", key, HashAlgorithmName.SHA256);
         request.CertificateExtensions.Add(CertificateNames.Extension(["localhost"], null, RpcRole.Child));
         using X509Certificate2 forged = request.Create(maker, new DateTimeOffset(maker.NotBefore), new DateTimeOffset(maker.NotAfter), Convert.FromHexString(victim.Load().Server.SerialNumber)).CopyWithPrivateKey(key);
-        Identity shown = new(new IdentityParts(maker, forged, forged, [X509CertificateLoader.LoadCertificate(maker.RawData)], null, new RevokedSerials()));
-        shown = new(new IdentityParts(thief.Load().Authority, forged, forged, shown.Current.Intermediates, null, new RevokedSerials()));
+        Identity shown = new(new IdentityParts(maker, forged, forged, [X509CertificateLoader.LoadCertificate(maker.RawData)], null, new RevocationList()));
+        shown = new(new IdentityParts(thief.Load().Authority, forged, forged, shown.Current.Intermediates, null, new RevocationList()));
         Assert.Equal(JoinFailure.UnknownToken, await FailureAsync(() => JoinClient.RenewAsync(thief, shown, [], Ct)));
     }
 
@@ -362,9 +362,98 @@ public sealed class JoinTests : IAsyncDisposable
         IdentityStore other = Store("other");
         await JoinAsync(other, url, Token());
         Identity revoked = other.Load();
-        _issuer.Remember([RevokedSerials.Normal(revoked.Server.SerialNumber)]);
+        new Identity(_issuer, []).Revoke(revoked.Server.SerialNumber);
         _time.Pass(TimeSpan.FromSeconds(2)); // the server looks at its files
         Assert.Equal(JoinFailure.UnknownToken, await FailureAsync(() => JoinClient.RenewAsync(other, revoked, [], Ct)));
+    }
+
+    [Fact]
+    public async Task A_revoked_node_gets_no_certificates_also_with_one_that_was_issued_meanwhile()
+    {
+        string url = await ServeBeforeAsync();
+        IdentityStore thief = Store("thief");
+        await JoinAsync(thief, url, Token());
+        string node = thief.Load().Node!;
+        _time.Pass(s_untilDue);
+        await JoinClient.RenewAsync(thief, thief.Load(), [], Ct); // after the book was read, and before the revocation
+        new Identity(_issuer, []).Revoke(node);
+        using ECDsa key = ECDsa.Create(ECCurve.NamedCurves.nistP256);
+        byte[][] requests = [Request(key, []), Request(key, []), Request(key, [])];
+        IssuedCertificate shown = _issuer.Issued.Find(Revocation.SerialOf(thief.Load().Server.SerialNumber))!;
+        Assert.Equal(JoinFailure.Refused, Assert.Throws<JoinException>(() => new StoreAuthority(_issuer).IssueFor(node, new JoinGrant(RpcRole.Agent, []), requests, new Renewal(shown, null))).Failure);
+        _time.Pass(TimeSpan.FromSeconds(2)); // the server looks at its files
+        await using RpcClient client = new RpcClient(url, new RpcClientOptions { Identity = thief.Load() });
+        Assert.Contains($"the node {node} was revoked", (await Assert.ThrowsAsync<RpcException>(() => client.OpenAsync(Ct))).Message, StringComparison.Ordinal);
+
+        // Its processes' certificates state the node too.
+        await using RpcClient child = new RpcClient(url, new RpcClientOptions { Identity = new Identity(thief.Load().Current.ForChild(RpcRole.Child, "p", DateTimeOffset.UtcNow)) });
+        Assert.Contains("was revoked", (await Assert.ThrowsAsync<RpcException>(() => child.OpenAsync(Ct))).Message, StringComparison.Ordinal);
+        new Identity(_issuer, []).Allow(node);
+        _time.Pass(TimeSpan.FromSeconds(2));
+        await using RpcClient again = new RpcClient(url, new RpcClientOptions { Identity = thief.Load() });
+        await again.OpenAsync(Ct);
+    }
+
+    [Fact]
+    public async Task The_book_of_issued_certificates_leaves_out_those_that_have_ended()
+    {
+        await ServeAsync(_issuer);
+        using ECDsa key = ECDsa.Create(ECCurve.NamedCurves.nistP256);
+        for (int year = 0; year < 4; year++)
+        {
+            new StoreAuthority(_issuer).IssueFor($"node{year}", new JoinGrant(RpcRole.Client, []), [Request(key, [$"host{year}"]), Request(key, []), Request(key, [])]);
+            _time.Pass(TimeSpan.FromDays(400));
+        }
+
+        Assert.InRange(_issuer.Issued.Read().Count, 2, 4);
+        Assert.Equal("node3", _issuer.Issued.Read()[^1].Node);
+        Assert.Equal(_issuer.Issued.Read(), Store("issuer").Issued.Read(), (a, b) => a.Serial == b.Serial);
+    }
+
+    [Fact]
+    public async Task An_admin_may_revoke_and_answers_nobody()
+    {
+        await JoinAsync(Store("one"), await ServeAsync(_issuer), Token(new JoinTokenOptions { Role = RpcRole.Admin }));
+        Identity admin = Store("one").Load();
+        Assert.Equal(RpcRole.Admin | RpcRole.Client, CertificateNames.Roles(admin.Client));
+        Assert.False(CertificateAuthority.IsForAnswering(admin.Server));
+        Assert.Equal(RpcRole.Admin | RpcRole.Agent, CertificateNames.Roles(_issuer.Load().Server));
+        Assert.Equal(_issuer.Load().Node, Store("one").IssuerNode);
+    }
+
+    [Fact]
+    public async Task A_machine_whose_authority_moved_away_is_joined_to_it_without_the_role_admin()
+    {
+        string folder = Path.Combine(_home, "authority");
+        string before = _issuer.Load().Node!;
+        new StoreAuthority(_issuer).MoveAuthority(folder, "unix:/run/authority");
+        Identity here = Store("issuer").Load(), there = new IdentityStore(folder, _time).Load();
+        Assert.False(File.Exists(Path.Combine(_home, "issuer", "ca.key")));
+        Assert.Equal((before, RpcRole.Agent, RpcRole.Client), (here.Node, CertificateNames.Roles(here.Server), CertificateNames.Roles(here.Client)));
+        Assert.Equal(here.Authority.Thumbprint, there.Authority.Thumbprint);
+        Assert.NotEqual(before, there.Node);
+        Assert.Equal("unix:/run/authority", Store("issuer").JoinedAt);
+        Assert.Equal(there.Node, Store("issuer").IssuerNode);
+        Assert.NotNull(new IdentityStore(folder, _time).Issued.Find(Revocation.SerialOf(here.Server.SerialNumber)));
+        await ServeAsync(new IdentityStore(folder, _time));
+    }
+
+    [Fact]
+    public async Task A_locked_key_is_opened_by_a_token_alone()
+    {
+        string url = await ServeBeforeAsync();
+        new StoreAuthority(_issuer).SetLock("correct horse", isLocked: true);
+        Assert.Throws<JoinException>(() => Token());
+        Assert.Throws<IdentityException>(() => new StoreAuthority(new IdentityStore(Path.Combine(_home, "issuer"), _time) { Passphrase = "wrong horse" }).CreateToken(new JoinTokenOptions { Passphrase = "wrong horse" }));
+        string token = new StoreAuthority(new IdentityStore(Path.Combine(_home, "issuer"), _time) { Passphrase = "correct horse" }).CreateToken(new JoinTokenOptions { Passphrase = "correct horse" });
+        IdentityStore one = Store("one");
+        await JoinAsync(one, url, token);
+        Assert.Equal(_issuer.Load().Authority.Thumbprint, one.Load().Authority.Thumbprint);
+        Assert.Equal(JoinFailure.UnknownToken, await FailureAsync(() => JoinAsync(Store("two"), url, token)));
+        _time.Pass(s_untilDue);
+        Assert.Equal(JoinFailure.NoAuthority, await FailureAsync(() => JoinClient.RenewAsync(one, one.Load(), [], Ct)));
+        new StoreAuthority(_issuer).SetLock("correct horse", isLocked: false);
+        Assert.Equal(JoinFailure.None, await FailureAsync(() => JoinClient.RenewAsync(one, one.Load(), [], Ct)));
     }
 
     [Fact]
@@ -393,7 +482,7 @@ public sealed class JoinTests : IAsyncDisposable
         string url = await ServeAsync(_issuer);
         await using RpcClient stranger = new RpcClient(url, new RpcClientOptions
         {
-            Identity = new Identity(new IdentityParts(_issuer.Load().Authority, Identity.Ephemeral("x").Server, Identity.Ephemeral("x").Client, [], null, new RevokedSerials())),
+            Identity = new Identity(new IdentityParts(_issuer.Load().Authority, Identity.Ephemeral("x").Server, Identity.Ephemeral("x").Client, [], null, new RevocationList())),
         });
         Assert.Equal(RpcError.Unauthorized, (await Assert.ThrowsAsync<RpcException>(() => stranger.OpenAsync(Ct))).Code);
     }
@@ -410,7 +499,7 @@ public sealed class JoinTests : IAsyncDisposable
 
     private IdentityStore Store(string name) => new(Path.Combine(_home, name), _time);
 
-    private string Token(JoinTokenOptions? options = null) => _issuer.CreateToken(options ?? new JoinTokenOptions());
+    private string Token(JoinTokenOptions? options = null) => new StoreAuthority(_issuer).CreateToken(options ?? new JoinTokenOptions());
 
     private static Task<IReadOnlyList<string>> JoinAsync(IdentityStore store, string url, string token, JoinOptions? options = null) =>
         JoinClient.JoinAsync(store, url, token, options ?? new JoinOptions(), Ct);
