@@ -480,8 +480,8 @@ public sealed class Agent : IAsyncDisposable
     {
         if (_grid is { } grid)
         {
-            System.Net.IPEndPoint.TryParse(peer.Address, out System.Net.IPEndPoint? remote);
-            await grid.AcceptAsync(stream, new GridCaller(remote, peer.IsMadeFor), _stop.Token).ConfigureAwait(false);
+            var caller = new GridCaller(System.Net.IPEndPoint.TryParse(peer.Address, out System.Net.IPEndPoint? remote) ? remote : null, peer.IsMadeFor);
+            await grid.AcceptAsync(stream, caller, _stop.Token).ConfigureAwait(false);
         }
     }
 }
