@@ -17,16 +17,15 @@ namespace GlooX.Tls;
 /// </summary>
 /// <remarks>
 /// TLS itself accepts any certificate. Trust is decided right after the handshake, before any byte is read, so that a refused caller receives
-/// the reason in a GoAway frame instead of a broken connection; the same holds for a caller beyond a limit. Handshakes are limited in number
-/// and time, so that refused callers cost little.
+/// the reason in a GoAway frame instead of a broken connection; the same holds for a caller beyond a limit. It accepts on whatever callers do,
+/// and shares out handshakes by source (<see cref="AdmissionQueue"/>), so that refused callers cost little and keep nobody out.
 /// </remarks>
 internal sealed partial class TlsListener : IAsyncDisposable
 {
-    private const int MaxHandshakes = 256;
-    private const int Backlog = 1024;
+    private const int Backlog = 4096;
 
-    // Each handshake may take this long even when others wait; on a busy machine a good one takes a while.
-    private static readonly TimeSpan s_fairTime = TimeSpan.FromSeconds(2);
+    // On a busy machine a good handshake takes a while.
+    private static readonly AdmissionLimits s_limits = new(Waiting: 1024, Active: 256, ActivePerSource: 192, FairTime: TimeSpan.FromSeconds(2));
     private static readonly TimeSpan s_linger = TimeSpan.FromSeconds(1);
 
     private readonly Socket? _socket;
@@ -36,7 +35,7 @@ internal sealed partial class TlsListener : IAsyncDisposable
     private readonly ConnectionLimiter _limiter;
     private readonly ILogger _logger;
     private readonly List<SslApplicationProtocol> _protocols;
-    private readonly HandshakeSlots _handshakes = new(MaxHandshakes, s_fairTime, TimeProvider.System);
+    private readonly AdmissionQueue _handshakes = new(s_limits, TimeProvider.System);
     private readonly CancellationTokenSource _stop = new();
     private readonly ConcurrentQueue<TlsRoute> _routes = new();
     private readonly ConcurrentDictionary<Task, bool> _connections = new();
@@ -132,18 +131,7 @@ internal sealed partial class TlsListener : IAsyncDisposable
             try
             {
                 Socket socket = await _socket!.AcceptAsync(_stop.Token).ConfigureAwait(false);
-                HandshakeSlots.Slot slot;
-                try
-                {
-                    slot = await _handshakes.TakeAsync(_stop.Token).ConfigureAwait(false);
-                }
-                catch (OperationCanceledException)
-                {
-                    socket.Dispose();
-                    return;
-                }
-
-                _ = Begin(() => Open(socket), socket, slot);
+                _ = Begin(() => Open(socket), socket, _handshakes.Enter(SourceOf(socket)));
             }
             catch (OperationCanceledException)
             {
@@ -169,18 +157,19 @@ internal sealed partial class TlsListener : IAsyncDisposable
     public async Task ServeAsync(Stream transport, string remote, CancellationToken ct)
     {
         using CancellationTokenRegistration ending = ct.UnsafeRegister(static s => ((Stream)s!).Dispose(), transport);
-        HandshakeSlots.Slot slot;
+        await Begin(() => (transport, remote, null), transport, _handshakes.Enter(SourceAddress.Of(remote))).ConfigureAwait(false);
+    }
+
+    private static string SourceOf(Socket socket)
+    {
         try
         {
-            slot = await _handshakes.TakeAsync(_stop.Token).ConfigureAwait(false);
+            return SourceAddress.Of(socket.RemoteEndPoint);
         }
-        catch (Exception e) when (e is OperationCanceledException or ObjectDisposedException)
+        catch (SocketException)
         {
-            await transport.DisposeAsync().ConfigureAwait(false);
-            return;
+            return ""; // it is gone already
         }
-
-        await Begin(() => (transport, remote, null), transport, slot).ConfigureAwait(false);
     }
 
     private (Stream Transport, string Remote, IPAddress? Local) Open(Socket socket)
@@ -190,12 +179,12 @@ internal sealed partial class TlsListener : IAsyncDisposable
         return (SocketStream.Open(socket), remote, (socket.LocalEndPoint as IPEndPoint)?.Address);
     }
 
-    private Task Begin(Func<(Stream Transport, string Remote, IPAddress? Local)> open, IDisposable owner, HandshakeSlots.Slot slot)
+    private Task Begin(Func<(Stream Transport, string Remote, IPAddress? Local)> open, IDisposable owner, AdmissionQueue.Entry entry)
     {
         Task serving;
         using (ExecutionContext.SuppressFlow())
         {
-            serving = Task.Run(() => ServeAsync(open, owner, slot)); // handlers must not see the context of this method
+            serving = Task.Run(() => ServeAsync(open, owner, entry)); // handlers must not see the context of this method
         }
 
         _connections[serving] = true;
@@ -203,11 +192,11 @@ internal sealed partial class TlsListener : IAsyncDisposable
         return serving;
     }
 
-    private async Task ServeAsync(Func<(Stream Transport, string Remote, IPAddress? Local)> open, IDisposable owner, HandshakeSlots.Slot slot)
+    private async Task ServeAsync(Func<(Stream Transport, string Remote, IPAddress? Local)> open, IDisposable owner, AdmissionQueue.Entry entry)
     {
         string remote = "unknown";
         string? inside = null;
-        SslStream? stream = null;
+        Stream? opened = null;
         try
         {
             Func<TlsConnection, Task> handler;
@@ -215,9 +204,13 @@ internal sealed partial class TlsListener : IAsyncDisposable
             try
             {
                 (Stream transport, remote, IPAddress? local) = open();
-                stream = new SslStream(transport, leaveInnerStreamOpen: false);
-                using var limit = CancellationTokenSource.CreateLinkedTokenSource(_stop.Token, slot.Late);
+                opened = transport;
+                using var limit = CancellationTokenSource.CreateLinkedTokenSource(_stop.Token, entry.Late);
                 limit.CancelAfter(_limits.Handshake);
+                await SocketStream.ReadableAsync(transport, limit.Token).ConfigureAwait(false);
+                await entry.StartAsync(limit.Token).ConfigureAwait(false);
+                var stream = new SslStream(transport, leaveInnerStreamOpen: false);
+                opened = stream;
                 IdentityParts mine = Identity(local);
                 string? refusal = null;
                 Peer? peer = null;
@@ -262,7 +255,7 @@ internal sealed partial class TlsListener : IAsyncDisposable
             }
             finally
             {
-                slot.Dispose();
+                entry.Dispose();
             }
 
             await handler(connection).ConfigureAwait(false);
@@ -277,9 +270,9 @@ internal sealed partial class TlsListener : IAsyncDisposable
         }
         finally
         {
-            if (stream is not null)
+            if (opened is not null)
             {
-                await stream.DisposeAsync().ConfigureAwait(false);
+                await opened.DisposeAsync().ConfigureAwait(false);
             }
 
             owner.Dispose();
