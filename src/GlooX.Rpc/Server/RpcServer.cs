@@ -192,7 +192,7 @@ namespace GlooX
             }
 
             RpcEndpoint endpoint = RpcEndpoint.Parse(url);
-            Identity identity = (_options.Identity ?? Identity.Load()).ReachedBy(endpoint.IsAny ? _options.Names : [endpoint.Host, .. _options.Names]);
+            Identity identity = (_options.Identity ?? Identity.Load()).ReachedBy(endpoint.IsAny ? _options.Names : [endpoint.Host, .. _options.Names]).Answering();
             identity.RevokeInMemory(_options.RevokedSerials);
             if (_options.AcceptJoins)
             {
@@ -313,7 +313,7 @@ namespace GlooX
 
         private TlsListener MakeUnboundListener()
         {
-            Identity identity = (_options.Identity ?? Identity.Load()).ReachedBy(_options.Names);
+            Identity identity = (_options.Identity ?? Identity.Load()).ReachedBy(_options.Names).Answering();
             identity.RevokeInMemory(_options.RevokedSerials);
             TlsListener listener = TlsListener.Unbound(identity, Limits, [TlsConnection.Rpc], Logger);
             listener.Route(TlsConnection.Rpc, ServeAsync, RpcRole.None);

@@ -144,9 +144,14 @@ internal static class CertificateAuthority
     }
 
     /// <summary>Whether a certificate may be used for calling.</summary>
-    public static bool IsForCalling(X509Certificate2 certificate) =>
+    public static bool IsForCalling(X509Certificate2 certificate) => IsFor(certificate, ClientAuth);
+
+    /// <summary>Whether a certificate may be used for answering.</summary>
+    public static bool IsForAnswering(X509Certificate2 certificate) => IsFor(certificate, ServerAuth);
+
+    private static bool IsFor(X509Certificate2 certificate, string use) =>
         certificate.Extensions.OfType<X509EnhancedKeyUsageExtension>().FirstOrDefault() is not { } uses
-        || uses.EnhancedKeyUsages.Cast<Oid>().Any(o => o.Value == ClientAuth);
+        || uses.EnhancedKeyUsages.Cast<Oid>().Any(o => o.Value == use);
 
     public static string Describe(X509Certificate2 certificate) =>
         $"'{certificate.Subject}', fingerprint {certificate.GetCertHashString(HashAlgorithmName.SHA256)[..16]}";

@@ -1,9 +1,11 @@
 using System.Formats.Asn1;
+using System.Globalization;
 using System.Net;
 using System.Net.NetworkInformation;
 using System.Net.Sockets;
 using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
+using System.Text;
 
 namespace GlooX.Tls;
 
@@ -19,6 +21,10 @@ internal static class CertificateNames
     private static readonly (RpcRole Role, string Name)[] s_roles =
         [(RpcRole.Agent, "agent"), (RpcRole.Client, "client"), (RpcRole.Child, "child"), (RpcRole.Observer, "observer")];
 
+    // RFC 1035, 2.3.4, as text.
+    private const int MaxHost = 253;
+    private const int MaxLabel = 63;
+    private static readonly IdnMapping s_idn = new();
     private static readonly Asn1Tag s_dns = new(TagClass.ContextSpecific, 2);
     private static readonly Asn1Tag s_uri = new(TagClass.ContextSpecific, 6);
     private static readonly Asn1Tag s_ip = new(TagClass.ContextSpecific, 7);
@@ -26,7 +32,7 @@ internal static class CertificateNames
     public static X509Extension Extension(IEnumerable<string> hosts, string? node, RpcRole roles)
     {
         var names = new SubjectAlternativeNameBuilder();
-        foreach (string host in hosts)
+        foreach (string host in hosts.Select(Normal))
         {
             if (IPAddress.TryParse(host, out IPAddress? address))
             {
@@ -83,7 +89,9 @@ internal static class CertificateNames
         try
         {
             // The common name counts only without alternative names, as in old certificates of private authorities.
-            return certificate.MatchesHostname(name, allowWildcards: true, allowCommonName: true);
+            string host = Normal(name);
+            return (IPAddress.TryParse(host, out _) && Hosts(certificate).Contains(host, StringComparer.Ordinal))
+                || certificate.MatchesHostname(host, allowWildcards: true, allowCommonName: true);
         }
         catch (ArgumentException)
         {
@@ -115,12 +123,46 @@ internal static class CertificateNames
     public static bool IsStable(IPAddress address) =>
         address.AddressFamily is AddressFamily.InterNetwork or AddressFamily.InterNetworkV6 && !address.IsIPv6LinkLocal;
 
-    public static bool IsHost(string name) => Uri.CheckHostName(name) is UriHostNameType.Dns or UriHostNameType.IPv4 or UriHostNameType.IPv6;
+    /// <summary>Whether a name is an address, or a host name that can be in a certificate: see <see cref="Normal"/>.</summary>
+    public static bool IsHost(string name)
+    {
+        string host = Normal(name);
+        return IPAddress.TryParse(host, out _)
+            || (host.Length <= MaxHost && host.Split('.').All(static l => l.Length is > 0 and <= MaxLabel && l.All(static c => char.IsAsciiLetterOrDigit(c) || c is '-' or '_')));
+    }
 
-    /// <summary>The spelling that <see cref="Hosts(X509Certificate2)"/> returns.</summary>
-    public static string Normal(string host) => IPAddress.TryParse(host, out IPAddress? address)
-        ? (address.IsIPv4MappedToIPv6 ? address.MapToIPv4() : address).ToString()
-        : host.ToLowerInvariant();
+    /// <summary>
+    /// The one spelling of a host name or address, in which names are compared and issued: lower case, ASCII (punycode), without a final dot; an
+    /// IPv4 address within IPv6 is an IPv4 address, and an IPv6 address has no scope. A text that is no name stays as it is.
+    /// </summary>
+    public static string Normal(string host)
+    {
+        string name = host;
+        if (!Ascii.IsValid(host))
+        {
+            try
+            {
+                name = s_idn.GetAscii(host.ToLowerInvariant());
+            }
+            catch (ArgumentException)
+            {
+                return host; // no name: IsHost says so
+            }
+        }
+
+        if (name.StartsWith('.') || name.Contains("..", StringComparison.Ordinal))
+        {
+            return host; // an empty label
+        }
+
+        name = name.EndsWith('.') ? name[..^1] : name;
+        if (!IPAddress.TryParse(name, out IPAddress? address))
+        {
+            return name.ToLowerInvariant();
+        }
+
+        return (address.IsIPv4MappedToIPv6 ? address.MapToIPv4() : new IPAddress(address.GetAddressBytes())).ToString();
+    }
 
     private static List<(string Name, bool IsUri)> Read(IEnumerable<X509Extension> extensions)
     {
@@ -147,7 +189,7 @@ internal static class CertificateNames
                 }
                 else if (tag.HasSameClassAndValue(s_ip))
                 {
-                    names.Add((new IPAddress(all.ReadOctetString(s_ip)).ToString(), false));
+                    names.Add((Normal(new IPAddress(all.ReadOctetString(s_ip)).ToString()), false));
                 }
                 else
                 {

@@ -291,6 +291,14 @@ public sealed class Identity
         }
     }
 
+    /// <summary>This identity, for a process that answers.</summary>
+    /// <exception cref="IdentityException">Its certificate is for calling only.</exception>
+    internal Identity Answering() => CertificateAuthority.IsForAnswering(Server)
+        ? this
+        : throw new IdentityException(
+            Store is null ? "server certificate" : GlooXHome.Path,
+            $"this machine joined as {CertificateNames.Describe(CertificateNames.Roles(Server) ?? RpcRole.None)}: its certificate is for calling, not for answering");
+
     /// <summary>Registers a connection, which is closed when the other side's certificate is revoked.</summary>
     internal void Watch(SslStream stream, Peer peer)
     {

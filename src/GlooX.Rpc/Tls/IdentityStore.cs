@@ -20,7 +20,7 @@ internal sealed class IdentityStore : IIdentitySource
     private const int MaxHosts = 64;
 
     // Renewed this long before the end, so that a long-running process never holds a certificate that is about to end.
-    private static readonly TimeSpan s_renewBefore = TimeSpan.FromDays(30);
+    public static readonly TimeSpan RenewBefore = TimeSpan.FromDays(30);
     private static readonly TimeSpan s_lockTimeout = TimeSpan.FromSeconds(20);
     private static readonly (string Name, RpcRole Roles, CertificateUse Use)[] s_pairs =
     [
@@ -124,15 +124,19 @@ internal sealed class IdentityStore : IIdentitySource
     }
 
     /// <summary>Issues certificates for another machine.</summary>
+    /// <param name="node">The machine's identity.</param>
+    /// <param name="grant">The role, and names beside those that are requested.</param>
+    /// <param name="requests">The keys and names, from the machine.</param>
+    /// <param name="renewal">What is shown to get new certificates; null: the machine joins.</param>
     /// <exception cref="JoinException">They are not granted.</exception>
-    public JoinReply IssueFor(string node, JoinGrant grant, byte[][] requests)
+    public JoinReply IssueFor(string node, JoinGrant grant, byte[][] requests, Renewal? renewal = null)
     {
         using FileStream held = Lock();
         var revoked = new RevokedSerials();
         revoked.Add(_revoked.Read());
         using X509Certificate2 authority = ReadPair("ca") ?? throw new JoinException(JoinFailure.NoAuthority, "the authority's key is missing");
         using X509Certificate2? own = ReadPair("server");
-        return JoinIssuer.Issue(authority, own is null ? [] : CertificateNames.Hosts(own), Issued, revoked, node, grant, requests, Time.GetUtcNow());
+        return JoinIssuer.Issue(authority, own is null ? [] : CertificateNames.Hosts(own), Issued, revoked, node, grant, requests, Time.GetUtcNow(), renewal);
     }
 
     /// <exception cref="JoinException"><see cref="JoinFailure.OwnAuthority"/>.</exception>
@@ -164,7 +168,7 @@ internal sealed class IdentityStore : IIdentitySource
             }
 
             Write(Path(JoinedFile), url);
-            Write(Path(WithheldFile), string.Join('\n', withheld));
+            Withhold(withheld);
             Write(Path("ca.crt"), authority.ExportCertificatePem());
             foreach (((string name, _, _), X509Certificate2? pair) in s_pairs.Zip(pairs))
             {
@@ -204,8 +208,11 @@ internal sealed class IdentityStore : IIdentitySource
 
         string[] withheld = File.Exists(Path(WithheldFile)) ? File.ReadAllLines(Path(WithheldFile)) : [];
         return new[] { parts.Server, parts.Client }.Any(c => IsOld(c, parts.Authority))
-            || CertificateNames.OfThisMachine().Except(withheld, StringComparer.Ordinal).Any(h => !parts.Hosts.Contains(h));
+            || (CertificateAuthority.IsForAnswering(parts.Server) && CertificateNames.OfThisMachine().Except(withheld, StringComparer.Ordinal).Any(h => !parts.Hosts.Contains(h)));
     }
+
+    /// <summary>Saves which names the authority withholds from this machine, so that they are not requested again.</summary>
+    public void Withhold(IReadOnlyList<string> names) => Write(Path(WithheldFile), string.Join('\n', names));
 
     private IdentityParts LoadJoined(string url, RevokedSerials revoked)
     {
@@ -213,8 +220,16 @@ internal sealed class IdentityStore : IIdentitySource
         try
         {
             X509Certificate2 authority = X509CertificateLoader.LoadCertificateFromFile(Path("ca.crt"));
-            X509Certificate2 server = ReadPair("server") ?? throw Unusable("server.crt", "missing");
             X509Certificate2 client = ReadPair("client") ?? throw Unusable("client.crt", "missing");
+            if (CertificateNames.Roles(client) == RpcRole.Observer)
+            {
+                // It answers nobody, so it has no other certificate.
+                return CertificateAuthority.Refusal(client, authority, server: false) is { } fault
+                    ? throw Unusable("client.crt", fault)
+                    : new IdentityParts(authority, client, client, [], null, revoked);
+            }
+
+            X509Certificate2 server = ReadPair("server") ?? throw Unusable("server.crt", "missing");
             foreach ((X509Certificate2 certificate, bool answers, string file) in new[] { (server, true, "server.crt"), (client, false, "client.crt") })
             {
                 if (CertificateAuthority.Refusal(certificate, authority, answers) is { } why)
@@ -235,7 +250,7 @@ internal sealed class IdentityStore : IIdentitySource
 
     // A certificate that ends with its authority would not last longer after renewal.
     private bool IsOld(X509Certificate2 certificate, X509Certificate2 authority) =>
-        new DateTimeOffset(certificate.NotAfter) - Time.GetUtcNow() < s_renewBefore && certificate.NotAfter < authority.NotAfter;
+        new DateTimeOffset(certificate.NotAfter) - Time.GetUtcNow() < RenewBefore && certificate.NotAfter < authority.NotAfter;
 
     private X509Certificate2 ReadOrIssue(
         X509Certificate2 authority, string name, RpcRole roles, CertificateUse use, string node, string[] needed, X509Certificate2? old)

@@ -36,10 +36,10 @@ internal sealed class IssuedCertificates(string path, TimeProvider time)
     public void Add(IEnumerable<IssuedCertificate> made) => File.AppendAllLines(path, made.Select(m => string.Join(
         '\t', m.Serial, m.Node, m.Kind, CertificateNames.Describe(m.Role), m.Until.ToString("yyyy-MM-dd", CultureInfo.InvariantCulture), string.Join(',', m.Hosts))));
 
-    /// <summary>The machine that answers with a certificate; null: it was not issued here.</summary>
-    /// <remarks>The last certificate issued for a machine decides its role. Client and children certificates do not identify a machine.</remarks>
-    public (string Node, RpcRole Role)? NodeOf(string serial) =>
-        Read().LastOrDefault(i => i.Serial == serial && i.Kind == "server") is { } found ? (found.Node, found.Role) : null;
+    /// <summary>The record of the certificate by which a machine identifies itself here: the one for answering, else the one for calling. Null: none was issued.</summary>
+    /// <remarks>The last certificate issued for a machine decides its role. An agent's certificates for its user and its children do not identify the machine.</remarks>
+    public IssuedCertificate? Find(string serial) =>
+        Read().LastOrDefault(i => i.Serial == serial && i.Kind == (i.Role is RpcRole.Agent or RpcRole.Client ? "server" : "client"));
 
     /// <summary>The names in valid certificates of other machines.</summary>
     public HashSet<string> TakenFrom(string node, RevokedSerials revoked)

@@ -54,6 +54,11 @@ internal static class JoinClient
                 JoinReply reply = await JoinMessages.ReadAsync<JoinReply>(connection.Stream, limit.Token).ConfigureAwait(false);
                 if (reply.Failure != JoinFailure.None)
                 {
+                    if (identity is not null && reply.Withheld.Length > 0)
+                    {
+                        store.Withhold(reply.Withheld);
+                    }
+
                     throw new JoinException(reply.Failure, $"{endpoint}: {reply.Message}");
                 }
 
@@ -146,7 +151,7 @@ internal static class JoinClient
                     return bare.CopyWithPrivateKey(key);
                 }
             })];
-            return pairs is [{ } server, { } client, _] && new[] { server, client, pairs[2] }.OfType<X509Certificate2>().All(c => CertificateAuthority.IsSignedBy(c, authority))
+            return pairs is [_, not null, _] && pairs.OfType<X509Certificate2>().All(c => CertificateAuthority.IsSignedBy(c, authority))
                 ? pairs
                 : throw new JoinException(JoinFailure.Protocol, "the received certificates are not signed by the authority, or some are missing");
         }

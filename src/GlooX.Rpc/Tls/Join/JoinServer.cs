@@ -1,3 +1,4 @@
+using System.Net;
 using GlooX.Protocol;
 using Microsoft.Extensions.Logging;
 
@@ -74,21 +75,13 @@ internal sealed partial class JoinServer(Identity identity, ILogger logger, Time
                 throw new JoinException(JoinFailure.Protocol, "the request is malformed, or of another version");
             }
 
-            string node;
-            JoinGrant grant;
-            if (request.Token.Length > 0)
+            if (request.Token.Length == 0)
             {
-                grant = store.Tokens.Take(request.Token, request.Secret);
-                node = IdentityStore.NewNode();
-            }
-            else
-            {
-                // The shown certificate was issued here for a node that joined: it is renewed with the same node and role.
-                (node, RpcRole role) = (connection.Peer.Serials is [var leaf, ..] ? store.Issued.NodeOf(leaf) : null)
-                    ?? throw new JoinException(JoinFailure.UnknownToken, "without a token, a valid certificate that was issued here must be shown");
-                grant = new JoinGrant(role, []);
+                return Renew(store, requests, connection);
             }
 
+            JoinGrant grant = store.Tokens.Take(request.Token, request.Secret);
+            string node = IdentityStore.NewNode();
             JoinReply reply = store.IssueFor(node, grant, requests);
             LogJoined(logger, connection.Remote, node, CertificateNames.Describe(grant.Role));
             return reply;
@@ -100,9 +93,27 @@ internal sealed partial class JoinServer(Identity identity, ILogger logger, Time
         }
     }
 
+    // The shown certificate was issued here, by the authority itself: a node chooses the serial numbers of its children's certificates.
+    private JoinReply Renew(IdentityStore store, byte[][] requests, TlsConnection connection)
+    {
+        IssuedCertificate shown = (connection.Peer.Serials is [var serial] ? store.Issued.Find(serial) : null)
+            ?? throw new JoinException(JoinFailure.UnknownToken, "without a token, a valid certificate that was issued here must be shown");
+        string? from = IPEndPoint.TryParse(connection.Remote, out IPEndPoint? remote) ? CertificateNames.Normal(remote.Address.ToString()) : null;
+        JoinReply reply = store.IssueFor(shown.Node, new JoinGrant(shown.Role, []), requests, new Renewal(shown, from));
+        if (reply.Failure == JoinFailure.None)
+        {
+            LogRenewed(logger, connection.Remote, shown.Node);
+        }
+
+        return reply;
+    }
+
     [LoggerMessage(1101, LogLevel.Warning, "{Remote} did not join: {Reason}")]
     private static partial void LogRefused(ILogger logger, string remote, string reason);
 
     [LoggerMessage(1102, LogLevel.Warning, "{Remote} joined as node {Node} with the role {Role}")]
     private static partial void LogJoined(ILogger logger, string remote, string node, string role);
+
+    [LoggerMessage(1103, LogLevel.Information, "{Remote} renewed the certificates of node {Node}")]
+    private static partial void LogRenewed(ILogger logger, string remote, string node);
 }

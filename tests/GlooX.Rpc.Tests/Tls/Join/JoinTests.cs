@@ -1,3 +1,5 @@
+using System.Formats.Asn1;
+using System.Net;
 using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
 using GlooX.Protocol;
@@ -10,6 +12,7 @@ namespace GlooX.Rpc.Tests.Tls.Join;
 /// <summary>Another machine gets certificates for a token, once; and nobody else does.</summary>
 public sealed class JoinTests : IAsyncDisposable
 {
+    private static readonly TimeSpan s_untilDue = TimeSpan.FromDays(340);
     private readonly string _home = Directory.CreateTempSubdirectory("gloox-join-").FullName;
     private readonly FakeTime _time = new();
     private readonly List<RpcServer> _servers = [];
@@ -184,6 +187,7 @@ public sealed class JoinTests : IAsyncDisposable
         await JoinAsync(Store("one"), url, Token(new JoinTokenOptions { Role = role }));
         IdentityParts parts = Store("one").Load().Current;
         Assert.Equal((role, role, null), (CertificateNames.Roles(parts.Server), CertificateNames.Roles(parts.Client), parts.Children));
+        Assert.Equal(role == RpcRole.Client, CertificateAuthority.IsForAnswering(parts.Server));
     }
 
     [Fact]
@@ -214,10 +218,11 @@ public sealed class JoinTests : IAsyncDisposable
     [Fact]
     public async Task A_certificate_buys_new_ones_of_the_same_kind_for_its_own_node_only()
     {
-        string url = await ServeAsync(_issuer);
+        string url = await ServeBeforeAsync();
         IdentityStore other = Store("other");
         await JoinAsync(other, url, Token(), new JoinOptions { Names = ["db.example"] });
         Identity before = other.Load();
+        _time.Pass(s_untilDue);
         await JoinClient.RenewAsync(other, before, ["db.example"], Ct);
         Identity after = other.Load();
         Assert.NotEqual(before.Server.SerialNumber, after.Server.SerialNumber);
@@ -232,6 +237,122 @@ public sealed class JoinTests : IAsyncDisposable
             Identity shown = new(new IdentityParts(after.Authority, lesser.Server, lesser.Server, lesser.Current.Intermediates, null, new RevokedSerials()));
             Assert.Equal(JoinFailure.UnknownToken, await FailureAsync(() => JoinClient.RenewAsync(other, shown, [], Ct)));
         }
+    }
+
+    [Fact]
+    public async Task Certificates_are_renewed_near_their_end_only()
+    {
+        string url = await ServeBeforeAsync();
+        IdentityStore other = Store("other");
+        await JoinAsync(other, url, Token());
+        Assert.Equal(JoinFailure.Refused, await FailureAsync(() => JoinClient.RenewAsync(other, other.Load(), [], Ct)));
+        _time.Pass(s_untilDue);
+        Assert.Equal(JoinFailure.None, await FailureAsync(() => JoinClient.RenewAsync(other, other.Load(), [], Ct)));
+        for (int i = 0; i < 3; i++)
+        {
+            Assert.Equal(JoinFailure.Refused, await FailureAsync(() => JoinClient.RenewAsync(other, other.Load(), [], Ct)));
+        }
+    }
+
+    [Fact]
+    public async Task A_renewal_adds_no_name_but_the_address_that_it_comes_from()
+    {
+        string url = await ServeBeforeAsync();
+        IdentityStore other = Store("other");
+        await JoinAsync(other, url, Token(new JoinTokenOptions { Names = ["one.example"] }));
+        _time.Pass(s_untilDue);
+        IReadOnlyList<string> withheld = await JoinClient.RenewAsync(other, other.Load(), ["one.example", "two.example", "10.9.8.7"], Ct);
+        Assert.Equal(["10.9.8.7", "two.example"], withheld.Intersect(["one.example", "two.example", "10.9.8.7"]).Order(StringComparer.Ordinal));
+        Assert.True(CertificateNames.Carries(other.Load().Server, "one.example"));
+        Assert.False(CertificateNames.Carries(other.Load().Server, "two.example"));
+        Assert.False(other.ShouldRenew(other.Load().Current));
+    }
+
+    [Fact]
+    public async Task A_machine_whose_address_has_changed_gets_a_certificate_with_it_at_once()
+    {
+        await ServeAsync(_issuer);
+        using ECDsa key = ECDsa.Create(ECCurve.NamedCurves.nistP256);
+        IssuedCertificate Joined(params string[] hosts) => new("A1", "aaaaaaaaaaaa", "server", RpcRole.Agent, DateOnly.FromDateTime(DateTime.UtcNow.AddDays(300)), hosts);
+        JoinReply Renew(string? from) => _issuer.IssueFor("aaaaaaaaaaaa", new JoinGrant(RpcRole.Agent, []), [Request(key, [], "10.1.1.2"), Request(key, []), Request(key, [])], new Renewal(Joined("10.1.1.1"), from));
+        Assert.Equal(JoinFailure.Refused, Renew(null).Failure);
+        Assert.Equal(JoinFailure.Refused, Renew("10.1.1.3").Failure);
+        JoinReply renewed = Renew("10.1.1.2");
+        Assert.Equal((JoinFailure.None, 0), (renewed.Failure, renewed.Withheld.Length));
+    }
+
+    [Theory]
+    [InlineData("db.example.")]
+    [InlineData("DB.Example")]
+    [InlineData("Db.EXAMPLE.")]
+    [InlineData("xn--bcher-kva.example.")]
+    public async Task A_name_of_another_node_is_withheld_in_whatever_spelling(string spelling)
+    {
+        await JoinAsync(Store("one"), await ServeAsync(_issuer), Token(new JoinTokenOptions { Names = ["db.example", "bücher.example"] }));
+        using ECDsa key = ECDsa.Create(ECCurve.NamedCurves.nistP256);
+        JoinReply reply = _issuer.IssueFor("bbbbbbbbbbbb", new JoinGrant(RpcRole.Agent, [spelling]), [Request(key, [spelling, "own.example."]), Request(key, []), Request(key, [])]);
+        Assert.Equal([CertificateNames.Normal(spelling)], reply.Withheld);
+        using X509Certificate2 issued = X509CertificateLoader.LoadCertificate(reply.Certificates[0]);
+        Assert.Equal(["own.example"], CertificateNames.Hosts(issued));
+        Assert.False(issued.MatchesHostname("db.example") || issued.MatchesHostname("xn--bcher-kva.example"));
+    }
+
+    [Theory]
+    [InlineData("db..example")]
+    [InlineData(".example")]
+    [InlineData("db.example..")]
+    [InlineData("*.example")]
+    [InlineData("")]
+    [InlineData("a b")]
+    public async Task What_is_no_name_gets_no_certificate(string name)
+    {
+        await ServeAsync(_issuer);
+        using ECDsa key = ECDsa.Create(ECCurve.NamedCurves.nistP256);
+        var error = Assert.Throws<JoinException>(() => _issuer.IssueFor("bbbbbbbbbbbb", new JoinGrant(RpcRole.Agent, []), [Request(key, [name]), Request(key, []), Request(key, [])]));
+        Assert.Equal(JoinFailure.Refused, error.Failure);
+    }
+
+    [Theory]
+    [InlineData("Db.Example.", "db.example")]
+    [InlineData("BÜCHER.example", "xn--bcher-kva.example")]
+    [InlineData("db。example。", "db.example")]
+    [InlineData("10.1.1.1.", "10.1.1.1")]
+    [InlineData("::ffff:10.1.1.1", "10.1.1.1")]
+    [InlineData("2001:DB8:0::1", "2001:db8::1")]
+    [InlineData("fe80::1%7", "fe80::1")]
+    public void A_name_has_one_spelling(string written, string normal) => Assert.Equal(normal, CertificateNames.Normal(written));
+
+    [Fact]
+    public async Task An_observer_has_no_certificate_for_answering()
+    {
+        string url = await ServeAsync(_issuer);
+        IdentityStore store = Store("one");
+        Assert.Empty(await JoinAsync(store, url, Token(new JoinTokenOptions { Role = RpcRole.Observer, Names = ["db.example"] })));
+        Identity observer = store.Load();
+        Assert.Same(observer.Client, observer.Server);
+        Assert.False(CertificateAuthority.IsForAnswering(observer.Server));
+        Assert.Empty(CertificateNames.Hosts(observer.Server));
+        await using var server = new RpcServer(new RpcServerOptions { Identity = observer });
+        var error = await Assert.ThrowsAsync<IdentityException>(() => server.StartAsync("127.0.0.1:0", Ct));
+        Assert.Contains("joined as observer", error.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_child_with_the_serial_number_of_a_node_gets_no_certificates_of_that_node()
+    {
+        string url = await ServeBeforeAsync();
+        IdentityStore victim = Store("victim"), thief = Store("thief");
+        await JoinAsync(victim, url, Token());
+        await JoinAsync(thief, url, Token());
+        _time.Pass(s_untilDue);
+        X509Certificate2 maker = thief.Load().Current.Children!;
+        using ECDsa key = ECDsa.Create(ECCurve.NamedCurves.nistP256);
+        var request = new CertificateRequest("CN=forged", key, HashAlgorithmName.SHA256);
+        request.CertificateExtensions.Add(CertificateNames.Extension(["localhost"], null, RpcRole.Child));
+        using X509Certificate2 forged = request.Create(maker, new DateTimeOffset(maker.NotBefore), new DateTimeOffset(maker.NotAfter), Convert.FromHexString(victim.Load().Server.SerialNumber)).CopyWithPrivateKey(key);
+        Identity shown = new(new IdentityParts(maker, forged, forged, [X509CertificateLoader.LoadCertificate(maker.RawData)], null, new RevokedSerials()));
+        shown = new(new IdentityParts(thief.Load().Authority, forged, forged, shown.Current.Intermediates, null, new RevokedSerials()));
+        Assert.Equal(JoinFailure.UnknownToken, await FailureAsync(() => JoinClient.RenewAsync(thief, shown, [], Ct)));
     }
 
     [Fact]
@@ -308,6 +429,35 @@ public sealed class JoinTests : IAsyncDisposable
         server.Route(TlsConnection.Join, serve, null);
         await server.StartAsync("127.0.0.1:0", Ct);
         return server.Url;
+    }
+
+    // The certificates are near their end after another 340 days.
+    private Task<string> ServeBeforeAsync()
+    {
+        _time.Pass(-s_untilDue);
+        return ServeAsync(_issuer);
+    }
+
+    // Host names as they are, in whatever spelling, as another implementation may write them.
+    private static byte[] Request(ECDsa key, string[] hosts, params string[] addresses)
+    {
+        var names = new AsnWriter(AsnEncodingRules.DER);
+        using (names.PushSequence())
+        {
+            foreach (string host in hosts)
+            {
+                names.WriteCharacterString(UniversalTagNumber.IA5String, host, new Asn1Tag(TagClass.ContextSpecific, 2));
+            }
+
+            foreach (string address in addresses)
+            {
+                names.WriteOctetString(IPAddress.Parse(address).GetAddressBytes(), new Asn1Tag(TagClass.ContextSpecific, 7));
+            }
+        }
+
+        var request = new CertificateRequest("CN=gloox", key, HashAlgorithmName.SHA256);
+        request.CertificateExtensions.Add(new X509Extension("2.5.29.17", names.Encode(), critical: false));
+        return request.CreateSigningRequest();
     }
 
     private static async Task<JoinReply> ExchangeAsync(string url, Func<Stream, Task> ask)
