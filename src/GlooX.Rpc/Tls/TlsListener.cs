@@ -240,15 +240,15 @@ internal sealed partial class TlsListener : IAsyncDisposable
                     return;
                 }
 
-                string certificate = stream.RemoteCertificate?.GetCertHashString(HashAlgorithmName.SHA256) ?? "";
-                if (_limiter.Enter(certificate) is { } full)
+                string caller = peer == Peer.Anonymous ? SourceAddress.Of(remote) : stream.RemoteCertificate?.GetCertHashString(HashAlgorithmName.SHA256) ?? "";
+                if (_limiter.Enter(caller) is { } full)
                 {
                     LogFull(_logger, remote, full);
                     await RefuseAsync(stream, RpcError.Overloaded, full, limit.Token).ConfigureAwait(false);
                     return;
                 }
 
-                inside = certificate;
+                inside = caller;
                 _identity.Watch(stream, peer);
                 connection = new TlsConnection(stream, transport, remote, local, peer);
                 handler = route.Handler;

@@ -20,6 +20,51 @@ public sealed class HandshakeTests
         await bystander.IsServedAsync();
     }
 
+    [Theory]
+    [InlineData(1500, "")]
+    [InlineData(150, "\u0016\u0003\u0001")]
+    public async Task A_host_that_opens_connections_again_as_they_are_ended_does_not_keep_out_even_its_own_address(int count, string said)
+    {
+        await using Harness it = await Harness.StartAsync(new RpcServerOptions { DrainTimeout = TimeSpan.Zero });
+        await using Bystander bystander = await Bystander.OfAsync(it);
+        using var stop = new CancellationTokenSource();
+        var begun = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        int opened = 0;
+        Task[] squatters = [.. Enumerable.Range(0, count).Select(_ => SquatAsync())];
+        await begun.Task.WaitAsync(s_patience);
+        for (int i = 0; i < 5; i++)
+        {
+            await bystander.IsServedAsync();
+        }
+
+        await stop.CancelAsync();
+        await Task.WhenAll(squatters).WaitAsync(s_patience);
+
+        async Task SquatAsync()
+        {
+            while (!stop.IsCancellationRequested)
+            {
+                using var socket = new Socket(SocketType.Stream, ProtocolType.Tcp);
+                try
+                {
+                    await socket.ConnectAsync(IPEndPoint.Parse(it.Server.Url), stop.Token);
+                    await socket.SendAsync(System.Text.Encoding.Latin1.GetBytes(said), stop.Token);
+                    if (Interlocked.Increment(ref opened) == count)
+                    {
+                        begun.SetResult();
+                    }
+
+                    await socket.ReceiveAsync(new byte[1], stop.Token);
+                    await Task.Delay(50, stop.Token); // all of it runs on this machine's processors
+                }
+                catch (Exception e) when (e is SocketException or OperationCanceledException)
+                {
+                    // hung up on, or the test is over
+                }
+            }
+        }
+    }
+
     [Fact]
     public async Task Handshakes_that_come_byte_by_byte_keep_nobody_out()
     {
