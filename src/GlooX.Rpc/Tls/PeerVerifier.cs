@@ -1,6 +1,7 @@
 using System.Net.Security;
 using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
+using GlooX.Protocol;
 
 namespace GlooX.Tls;
 
@@ -58,16 +59,16 @@ internal static class PeerVerifier
                 roles &= own ?? RpcRole.Any;
                 if (name is not null && (one == line[0] || own is not null) && !CertificateNames.Carries(one, name))
                 {
-                    return $"the certificate '{one.Subject}' is made for {string.Join(", ", CertificateNames.Hosts(one))}, not for {name}. If the process is the right one, "
+                    return $"the certificate '{ForeignText.Of(one.Subject)}' is made for {ForeignText.Of(string.Join(", ", CertificateNames.Hosts(one)))}, not for {name}. If the process is the right one, "
                         + "give its certificate that name (gloox agent --name), or say which name to expect (RpcClientOptions.ServerName)";
                 }
             }
 
-            peer = new Peer(shown.Subject, roles, [.. line.Select(c => RevokedSerials.Normal(c.SerialNumber))]);
+            peer = new Peer(ForeignText.Of(shown.Subject), roles, [.. line.Select(c => RevokedSerials.Normal(c.SerialNumber))]);
         }
         catch (CryptographicException e)
         {
-            return $"the certificate '{shown.Subject}' is not accepted: {e.Message}";
+            return $"the certificate '{ForeignText.Of(shown.Subject)}' is not accepted: {e.Message}";
         }
 
         return revoked.Refusal(peer);

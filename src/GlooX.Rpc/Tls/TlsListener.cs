@@ -34,6 +34,8 @@ internal sealed partial class TlsListener : IAsyncDisposable
     private readonly ListenerLimits _limits;
     private readonly ConnectionLimiter _limiter;
     private readonly ILogger _logger;
+    private readonly LogThrottle _refusals;
+    private readonly LogThrottle _failures;
     private readonly List<SslApplicationProtocol> _protocols;
     private readonly AdmissionQueue _handshakes = new(s_limits, TimeProvider.System);
     private readonly CancellationTokenSource _stop = new();
@@ -50,6 +52,8 @@ internal sealed partial class TlsListener : IAsyncDisposable
         _limits = limits;
         _limiter = new ConnectionLimiter(limits.Connections, limits.ConnectionsPerPeer);
         _logger = logger;
+        _refusals = new LogThrottle(logger, LogLevel.Warning, "callers that were refused");
+        _failures = new LogThrottle(logger, LogLevel.Information, "TLS handshakes that failed");
         Endpoint = socket?.LocalEndPoint is IPEndPoint bound ? new RpcEndpoint(bound.Address.ToString(), bound.Port) : endpoint;
         _protocols = [.. protocols];
     }
@@ -218,7 +222,7 @@ internal sealed partial class TlsListener : IAsyncDisposable
                     Options(mine, (certificate, chain, errors) => refusal = PeerVerifier.Verify(certificate, chain, errors, mine.Authority, mine.RevokedSerials, null, out peer)), limit.Token).ConfigureAwait(false);
                 if (_routes.LastOrDefault(r => r.Protocol == stream.NegotiatedApplicationProtocol) is not { } route)
                 {
-                    LogRefused(_logger, remote, $"the protocol '{stream.NegotiatedApplicationProtocol}' is not served here");
+                    Refused(remote, $"the protocol '{stream.NegotiatedApplicationProtocol}' is not served here");
                     return;
                 }
 
@@ -235,7 +239,7 @@ internal sealed partial class TlsListener : IAsyncDisposable
                 if (refusal is not null || peer is null)
                 {
                     refusal ??= "its certificate was not checked";
-                    LogRefused(_logger, remote, refusal); // first, because the caller may be gone before it can be told
+                    Refused(remote, refusal); // first, because the caller may be gone before it can be told
                     await RefuseAsync(stream, RpcError.Unauthorized, refusal, limit.Token).ConfigureAwait(false);
                     return;
                 }
@@ -243,7 +247,7 @@ internal sealed partial class TlsListener : IAsyncDisposable
                 string caller = peer == Peer.Anonymous ? SourceAddress.Of(remote) : stream.RemoteCertificate?.GetCertHashString(HashAlgorithmName.SHA256) ?? "";
                 if (_limiter.Enter(caller) is { } full)
                 {
-                    LogFull(_logger, remote, full);
+                    Refused(remote, full);
                     await RefuseAsync(stream, RpcError.Overloaded, full, limit.Token).ConfigureAwait(false);
                     return;
                 }
@@ -262,11 +266,11 @@ internal sealed partial class TlsListener : IAsyncDisposable
         }
         catch (AuthenticationException e)
         {
-            LogHandshake(_logger, remote, e.InnerException?.Message ?? e.Message);
+            Failed(remote, e.InnerException?.Message ?? e.Message);
         }
         catch (Exception e) when (e is IOException or SocketException or System.ComponentModel.Win32Exception or ObjectDisposedException or OperationCanceledException or InvalidOperationException)
         {
-            LogHandshake(_logger, remote, e is OperationCanceledException ? "it took too long" : e.Message);
+            Failed(remote, e is not OperationCanceledException ? e.Message : entry.Late.IsCancellationRequested ? "it gave way to others" : "it took too long");
         }
         finally
         {
@@ -280,6 +284,22 @@ internal sealed partial class TlsListener : IAsyncDisposable
             {
                 _limiter.Leave(inside);
             }
+        }
+    }
+
+    private void Refused(string remote, string reason)
+    {
+        if (_refusals.MayWrite())
+        {
+            LogRefused(_logger, remote, reason);
+        }
+    }
+
+    private void Failed(string remote, string reason)
+    {
+        if (_failures.MayWrite())
+        {
+            LogHandshake(_logger, remote, reason);
         }
     }
 
@@ -343,9 +363,6 @@ internal sealed partial class TlsListener : IAsyncDisposable
 
     [LoggerMessage(1002, LogLevel.Information, "The TLS handshake with {Remote} failed: {Reason}")]
     private static partial void LogHandshake(ILogger logger, string remote, string reason);
-
-    [LoggerMessage(1003, LogLevel.Warning, "{Remote} was not admitted: {Reason}")]
-    private static partial void LogFull(ILogger logger, string remote, string reason);
 
     [LoggerMessage(1004, LogLevel.Warning, "Accepting a connection failed: {Reason}")]
     private static partial void LogAccept(ILogger logger, string reason);

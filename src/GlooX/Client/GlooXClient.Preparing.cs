@@ -44,7 +44,7 @@ public sealed partial class GlooXClient
         {
             for (int round = 0; ; round++)
             {
-                PrepareReply reply = await _agent.PrepareAsync(request, ct).ConfigureAwait(false);
+                PrepareReply reply = await _commands.PrepareAsync(request, ct).ConfigureAwait(false);
                 if (!reply.NeedsBundle || round == MaxSendings)
                 {
                     return reply.NeedsBundle ? throw new BundleException("they are dropped as they come: there is not enough room among the bundles of the agent") : reply.Nodes;

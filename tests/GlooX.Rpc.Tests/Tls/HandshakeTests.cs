@@ -1,5 +1,10 @@
 using System.Net;
+using System.Net.Security;
 using System.Net.Sockets;
+using System.Security.Cryptography;
+using System.Security.Cryptography.X509Certificates;
+using GlooX.Protocol;
+using GlooX.Tls;
 
 namespace GlooX.Rpc.Tests.Tls;
 
@@ -104,6 +109,29 @@ public sealed class HandshakeTests
     }
 
     [Fact]
+    public async Task A_strangers_certificate_forges_no_line_of_the_log_and_many_strangers_do_not_fill_it()
+    {
+        var log = new LogKeeper();
+        await using Harness it = await Harness.StartAsync(new RpcServerOptions { LoggerFactory = log, DrainTimeout = TimeSpan.Zero });
+        using X509Certificate2 stranger = Stranger("x\nWarning: 10.0.0.7 is dead\u001b]0;owned\u0007\u009b2J\u202e" + new string('y', 1000));
+        for (int i = 0; i < 3 * LogThrottle.Burst; i++)
+        {
+            using var socket = new Socket(SocketType.Stream, ProtocolType.Tcp);
+            await socket.ConnectAsync(IPEndPoint.Parse(it.Server.Url));
+#pragma warning disable CA5359 // this one is not careful
+            await using var stream = new SslStream(new NetworkStream(socket), false, (_, _, _, _) => true);
+#pragma warning restore CA5359
+            await stream.AuthenticateAsClientAsync(new SslClientAuthenticationOptions { TargetHost = "x", ClientCertificates = [stranger], ApplicationProtocols = [TlsConnection.Rpc] });
+            Assert.NotEqual(0, await stream.ReadAsync(new byte[4096])); // the refusal, which is logged before
+        }
+
+        string[] lines = [.. log.Lines.Select(static l => l.Text).Where(static l => l.StartsWith("Refused ", StringComparison.Ordinal))];
+        Assert.Contains("x\\u000aWarning", lines[0], StringComparison.Ordinal);
+        Assert.InRange(lines.Length, 1, 2 * LogThrottle.Burst); // the machine may be so slow that a second period begins
+        Assert.DoesNotContain(log.Lines, static l => l.Text.Length > 900 || l.Text.Any(static c => char.IsControl(c) || c == '\u202e'));
+    }
+
+    [Fact]
     public async Task Connections_that_are_closed_by_half_are_hung_up_on()
     {
         await using Harness it = await Harness.StartAsync();
@@ -153,6 +181,14 @@ public sealed class HandshakeTests
             Assert.IsType<RpcException>(error);
             Assert.False(limit.IsCancellationRequested, error.Message);
         }
+    }
+
+    private static X509Certificate2 Stranger(string name)
+    {
+        var subject = new X500DistinguishedNameBuilder();
+        subject.AddCommonName(name);
+        using ECDsa key = ECDsa.Create(ECCurve.NamedCurves.nistP256);
+        return new CertificateRequest(subject.Build(), key, HashAlgorithmName.SHA256).CreateSelfSigned(DateTimeOffset.UtcNow.AddDays(-1), DateTimeOffset.UtcNow.AddDays(1));
     }
 
     /// <summary>Plain TCP connections.</summary>

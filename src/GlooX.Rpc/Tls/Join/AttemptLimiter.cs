@@ -2,7 +2,7 @@ namespace GlooX.Tls.Join;
 
 /// <summary>
 /// Limits failed attempts: <see cref="PerAddress"/> in a row from one source, then one for each <see cref="Refill"/>; all sources that are not
-/// known together may fail ten times as often. A secret of 128 bits needs no such limit; it keeps the log and the processor quiet. Thread-safe.
+/// known together may fail ten times as often. Used for joins, and for the tokens of services. A secret of 128 bits needs no such limit; it keeps the log and the processor quiet. Thread-safe.
 /// </summary>
 internal sealed class AttemptLimiter(TimeProvider time)
 {

@@ -20,6 +20,7 @@ internal sealed partial class JoinServer(Identity identity, ILogger logger, Time
     private readonly AdmissionQueue _known = new(s_limits, time ?? TimeProvider.System);
     private readonly AttemptLimiter _attempts = new(time ?? TimeProvider.System);
     private readonly SemaphoreSlim _farewells = new(MaxFarewells);
+    private readonly LogThrottle _refusals = new(logger, LogLevel.Warning, "joins that were refused", time);
 
     /// <summary>Serves one joiner, within a deadline. One that has not sent its request gives way when others need its place, and is told so.</summary>
     public async Task ServeAsync(TlsConnection connection, CancellationToken ct)
@@ -41,13 +42,13 @@ internal sealed partial class JoinServer(Identity identity, ILogger logger, Time
             }
             catch (JoinException e)
             {
-                LogRefused(logger, connection.Remote, e.Message);
+                Refused(connection, e.Message);
                 reply = JoinReply.Failed(e);
             }
             catch (OperationCanceledException) when (entry.Late.IsCancellationRequested && !ct.IsCancellationRequested)
             {
                 var e = new JoinException(JoinFailure.TooManyAttempts, "too many are joining here at once; try again in a moment");
-                LogRefused(logger, connection.Remote, e.Message);
+                Refused(connection, e.Message);
                 reply = JoinReply.Failed(e);
             }
 
@@ -56,7 +57,7 @@ internal sealed partial class JoinServer(Identity identity, ILogger logger, Time
         }
         catch (Exception e) when (e is IOException or OperationCanceledException or ObjectDisposedException)
         {
-            LogRefused(logger, connection.Remote, e is OperationCanceledException ? "it took too long" : e.Message);
+            Refused(connection, e is OperationCanceledException ? "it took too long" : e.Message);
         }
     }
 
@@ -83,6 +84,14 @@ internal sealed partial class JoinServer(Identity identity, ILogger logger, Time
             {
                 _farewells.Release();
             }
+        }
+    }
+
+    private void Refused(TlsConnection connection, string reason)
+    {
+        if (_refusals.MayWrite())
+        {
+            LogRefused(logger, connection.Remote, ForeignText.Of(reason));
         }
     }
 
