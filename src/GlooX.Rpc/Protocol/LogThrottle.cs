@@ -57,6 +57,6 @@ internal sealed partial class LogThrottle(ILogger logger, LogLevel level, string
         LogMore(logger, level, counted, kind, (int)Period.TotalSeconds);
     }
 
-    [LoggerMessage(1007, "… and {Count} more {Kind} within {Seconds} s")]
+    [LoggerMessage(EventId = 1007, Message = "… and {Count} more {Kind} within {Seconds} s")]
     private static partial void LogMore(ILogger logger, LogLevel level, int count, string kind, int seconds);
 }
