@@ -48,7 +48,7 @@ namespace GlooX.Server
                 return $"{Name(service)} needs a token, and none was given (RpcClientOptions.Tokens)";
             }
 
-            string who = $"{service} {Peer.Serials.FirstOrDefault()}";
+            string who = $"{service} {(Peer.Serials is [var leaf, ..] ? leaf : "")}";
             if (!attempts.MayTry(who, isKnown: true))
             {
                 return $"{Name(service)} needs a token, and too many wrong ones came with this certificate; wait {AttemptLimiter.Refill.TotalSeconds:0} seconds";
