@@ -74,7 +74,7 @@ public sealed class Agent : IAsyncDisposable
     internal IMembership Grid => _parts.Grid;
 
     /// <summary>Starts an agent, and joins it to the grid of <paramref name="peer"/>.</summary>
-    /// <param name="url">Where to listen: <c>host:port</c>; 0.0.0.0 means all addresses, port 0 any that is free.</param>
+    /// <param name="url">Where to listen: <c>host:port</c>; 0.0.0.0 means all addresses, a port alone 127.0.0.1, port 0 any that is free.</param>
     /// <param name="peer">Any member of the grid to join; null: the agent starts a grid of its own, which others may join.</param>
     /// <param name="options">Null: the defaults.</param>
     /// <param name="ct">Cancels the operation; nothing is left behind.</param>

@@ -7,7 +7,7 @@ internal static class AgentCommand
 {
     public static Command Create()
     {
-        var url = new Option<string>("--url", "-u") { Description = "Where to listen; 0.0.0.0 means all addresses of this machine", HelpName = "HOST:PORT", DefaultValueFactory = _ => Shared.DefaultUrl };
+        var url = new Option<string>("--url", "-u") { Description = "Where to listen; 0.0.0.0 means all addresses of this machine, a port alone 127.0.0.1", HelpName = "HOST:PORT", DefaultValueFactory = _ => Shared.DefaultUrl };
         var peer = new Option<string?>("--peer", "-p") { Description = "Any agent of the grid to join; it may start later", HelpName = "HOST:PORT" };
         var advertise = new Option<string?>("--advertise") { Description = "The address by which others reach this agent. Default: the one by which the first peer does", HelpName = "HOST:PORT" };
         var name = new Option<string[]>("--name") { Description = "A name or address, beside this machine's own, by which others reach this agent: its certificate will carry it", HelpName = "HOST", AllowMultipleArgumentsPerToken = false };

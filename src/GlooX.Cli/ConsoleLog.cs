@@ -1,3 +1,4 @@
+using System.Globalization;
 using Microsoft.Extensions.Logging;
 
 namespace GlooX.Cli;
@@ -20,9 +21,14 @@ internal sealed class ConsoleLog(Action<string> write, LogLevel least = LogLevel
     {
         if (IsEnabled(logLevel))
         {
-            write($"{(logLevel == LogLevel.Information ? "" : $"{logLevel}: ")}{formatter(state, exception)}{(exception is null ? "" : $" ({exception.Message})")}");
+            write(OneLine($"{(logLevel == LogLevel.Information ? "" : $"{logLevel}: ")}{formatter(state, exception)}{(exception is null ? "" : $" ({exception.Message})")}"));
         }
     }
+
+    // What others have chosen, such as a name or the message of an error, can be within it: it forges no line and commands no terminal.
+    private static string OneLine(string text) => text.Any(char.IsControl)
+        ? string.Concat(text.Select(static c => char.IsControl(c) ? string.Create(CultureInfo.InvariantCulture, $"\\u{(int)c:x4}") : c.ToString()))
+        : text;
 
     public void Dispose()
     {

@@ -2,13 +2,14 @@
 //   serve URL KEEPALIVE   serves until its input ends
 //   call URL KEEPALIVE    does what the lines of its input say
 //   idle URL COUNT        connects so many times; with each line of its input every connection makes a call
-// KEEPALIVE: milliseconds of silence after which it asks whether the other is there; 0: never.
+//   squat URL COUNT       keeps so many connections open that never finish TLS
+// KEEPALIVE: milliseconds of silence after which it asks whether the other is there; 0: never. -1: never, and it tries to connect a single time.
 using Faraway;
 using GlooX;
 
 if (args is not [string role, string url, string amount])
 {
-    Console.Error.WriteLine("serve URL KEEPALIVE | call URL KEEPALIVE | idle URL COUNT");
+    Console.Error.WriteLine("serve URL KEEPALIVE | call URL KEEPALIVE | idle URL COUNT | squat URL COUNT");
     return 1;
 }
 
@@ -18,7 +19,14 @@ if (role == "idle")
     return 0;
 }
 
-TimeSpan keepAlive = TimeSpan.FromMilliseconds(int.Parse(amount));
+if (role == "squat")
+{
+    await Squat.RunAsync(url, int.Parse(amount));
+    return 0;
+}
+
+bool isOnce = amount == "-1";
+TimeSpan keepAlive = TimeSpan.FromMilliseconds(Math.Max(0, int.Parse(amount)));
 if (role == "serve")
 {
     await using var server = new RpcServer(new RpcServerOptions { KeepAliveInterval = keepAlive, DrainTimeout = TimeSpan.Zero });
@@ -37,7 +45,7 @@ var options = new RpcClientOptions
     KeepAliveInterval = keepAlive,
     CallTimeout = TimeSpan.FromMinutes(5),
     ConnectTimeout = TimeSpan.FromSeconds(20),
-    RetryConnectFor = TimeSpan.FromMinutes(2),
+    RetryConnectFor = isOnce ? TimeSpan.Zero : TimeSpan.FromMinutes(2),
 };
 await using RpcClient client = new RpcClient(url, options);
 IFaraway remote = client.As<IFaraway>();

@@ -2,6 +2,7 @@ using GlooX.Interceptors;
 using GlooX.Protocol;
 using GlooX.RpcRuntime;
 using GlooX.Streams;
+using GlooX.Tls;
 using Nerdbank.MessagePack;
 
 namespace GlooX.Client;
@@ -18,6 +19,7 @@ internal sealed class CallSender<TResult>
 
     private readonly IConnectionSource _source;
     private readonly RpcMethod<TResult> _method;
+    private readonly RpcRole _serverRole;
     private readonly string _name;
     private readonly int _timeout;
     private readonly int _streamTimeout; // a stream may last as long as it must, unless its contract says otherwise
@@ -28,6 +30,7 @@ internal sealed class CallSender<TResult>
     {
         _source = invoker.Source;
         _reference = invoker.RemoteReference;
+        _serverRole = invoker.ServerRole;
         _method = method;
         _bindings = new Binding?[_source.SlotCount];
         _name = invoker.Service.Length == 0 ? method.Name : $"{invoker.Service}/{method.Name}";
@@ -255,6 +258,12 @@ internal sealed class CallSender<TResult>
         Binding? binding = place;
         if (binding is null || binding.Connection != connection)
         {
+            if ((connection.Peer.Roles & _serverRole) != _serverRole)
+            {
+                throw new RpcException(
+                    RpcError.Tls, $"{_name}: {_source.Url} has the role {CertificateNames.Describe(connection.Peer.Roles)}, not {CertificateNames.Describe(_serverRole)}: its certificate is '{connection.Peer.Subject}'") { Url = _source.Url };
+            }
+
             binding = new Binding(connection, connection.Define(_name));
             place = binding;
         }

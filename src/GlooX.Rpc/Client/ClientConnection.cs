@@ -23,6 +23,7 @@ internal sealed class ClientConnection : RpcConnection
         : base(connection, options.MaxFrameBytes, options.MaxBufferedBytes, MaxCallbacksInFlight, RpcServerOptions.StandardInFlightBytes, new Pipeline(options.Interceptors))
     {
         Logger = (options.LoggerFactory ?? NullLoggerFactory.Instance).CreateLogger("GlooX.Rpc");
+        OneWayFailures = new LogThrottle(Logger, LogLevel.Warning, "one-way calls that failed");
         SlotIndex = slotIndex;
         _keepAlive = options.KeepAliveInterval;
         StartDeadlineTimer();
@@ -45,7 +46,7 @@ internal sealed class ClientConnection : RpcConnection
             TlsConnection tls = await TlsConnection.DialAsync(endpoint, TlsConnection.Rpc, identity, options.ServerName, options.ServerRole, limit.Token, options.DialOptions(limit)).ConfigureAwait(false);
             connection = new ClientConnection(tls, options, slotIndex);
             FrameBuffer hello = FrameBuffer.Begin(FrameType.Hello, 0);
-            FrameBodies.WriteHello(hello, new Hello(Hello.Version, Hello.Version, options.MaxFrameBytes, MaxCallbacksInFlight, RpcServer.Software, Streams.IncomingStream.Window) { Tokens = options.Tokens });
+            FrameBodies.WriteHello(hello, new Hello(Hello.Version, Hello.Version, options.MaxFrameBytes, MaxCallbacksInFlight, RpcServer.Software, Streams.IncomingStream.Window) { Tokens = (tls.Peer.Roles & options.TokenRole) == options.TokenRole ? options.Tokens : Hello.NoTokens });
             connection.Send(hello);
             ThreadPool.UnsafeQueueUserWorkItem(static c => _ = c.ReadLoopAsync(), connection, preferLocal: false); // without the caller's context; ends with the connection, and reports through Closed
             await connection._greeted.Task.WaitAsync(limit.Token).ConfigureAwait(false);
@@ -67,6 +68,8 @@ internal sealed class ClientConnection : RpcConnection
     protected override bool AlwaysReads => true;
 
     protected override ILogger Logger { get; }
+
+    protected override LogThrottle OneWayFailures { get; }
 
     protected override HandlerThreads Threads => s_threads;
 

@@ -120,10 +120,14 @@ public sealed class RpcClient : IAsyncDisposable, IConnectionSource
     /// <summary>A proxy for the server through a contract.</summary>
     /// <typeparam name="T">An interface with <see cref="RpcServiceAttribute"/>.</typeparam>
     /// <param name="service">The name of the service; empty (default): the service without a name.</param>
+    /// <param name="serverRole">
+    /// The roles that the server's certificate must have on each connection that carries a call; otherwise nothing is sent and the call fails with
+    /// <see cref="RpcError.Tls"/>. Default <see cref="RpcRole.None"/>.
+    /// </param>
     /// <returns>A proxy that lives as long as this client; keep it rather than create one for each call.</returns>
     /// <exception cref="ArgumentException"><typeparamref name="T"/> is no contract.</exception>
-    public T As<T>(string service = "")
-        where T : class => RpcRegistry.CreateProxy<T>(new RpcInvoker(this, service));
+    public T As<T>(string service = "", RpcRole serverRole = RpcRole.None)
+        where T : class => RpcRegistry.CreateProxy<T>(new RpcInvoker(this, service, serverRole: serverRole));
 
     /// <summary>Calls a method by name.</summary>
     /// <typeparam name="T">What it returns; with <see cref="object"/> whatever comes.</typeparam>

@@ -28,6 +28,13 @@ public sealed record RpcClientOptions
     public IReadOnlyDictionary<string, string> Tokens { get; init; } = new Dictionary<string, string>(StringComparer.Ordinal);
 
     /// <summary>
+    /// The roles that the server's certificate must have to be sent <see cref="Tokens"/>. Default <see cref="RpcRole.None"/>: any server that
+    /// <see cref="ServerName"/> and <see cref="ServerRole"/> admit. With <see cref="RpcRole.Agent"/>, a process that took over its agent's port does
+    /// not get them.
+    /// </summary>
+    public RpcRole TokenRole { get; init; }
+
+    /// <summary>
     /// How long a call may take, including the time to connect, before it fails with <see cref="RpcError.Timeout"/>. Default 30 s; 0 or less: no
     /// limit. A contract overrides it with <see cref="RpcAttribute.TimeoutMilliseconds"/>.
     /// </summary>

@@ -28,6 +28,10 @@ internal readonly record struct Hello(uint MinVersion, uint MaxVersion, int MaxF
 internal static class FrameBodies
 {
     private const int MaxTokens = 256;
+
+    /// <summary>The longest message and the longest stack of an error, in characters.</summary>
+    public const int MaxMessage = 8 * 1024;
+    public const int MaxStack = 32 * 1024;
     /// <summary>The longest <c>service/method</c> in bytes: ample, and short enough to be stored and repeated in messages.</summary>
     public const int MaxName = 1024;
 
@@ -119,7 +123,7 @@ internal static class FrameBodies
             throw new RpcException(RpcError.Protocol, "Error is too short");
         }
 
-        return ((RpcError)reader.ReadUInt32(), Text(ref reader) ?? "", Text(ref reader), Text(ref reader));
+        return ((RpcError)reader.ReadUInt32(), ForeignText.Lines(Text(ref reader), MaxMessage), Text(ref reader) is { } type ? ForeignText.Of(type) : null, Text(ref reader) is { } stack ? ForeignText.Lines(stack, MaxStack) : null);
     }
 
     /// <summary>Reads the whole body of an Error frame.</summary>

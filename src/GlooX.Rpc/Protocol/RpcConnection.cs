@@ -80,6 +80,9 @@ internal abstract partial class RpcConnection : WireConnection, IConnectionSourc
 
     protected abstract ILogger Logger { get; }
 
+    /// <summary>Bounds the lines about one-way calls that have failed.</summary>
+    protected abstract LogThrottle OneWayFailures { get; }
+
     /// <summary>Whether stacks of handlers' exceptions are sent.</summary>
     protected virtual bool SendsStacks => false;
 
@@ -255,7 +258,7 @@ internal abstract partial class RpcConnection : WireConnection, IConnectionSourc
         var rpc = e as RpcException;
         if (rpc is { IsRefusal: true })
         {
-            FrameBodies.WriteError(frame, rpc.Code, Bounded(rpc.Message, 8 * 1024), null, null);
+            FrameBodies.WriteError(frame, rpc.Code, Bounded(rpc.Message, FrameBodies.MaxMessage), null, null);
         }
         else
         {
@@ -272,8 +275,8 @@ internal abstract partial class RpcConnection : WireConnection, IConnectionSourc
             }
 
             RpcError? inner = rpc is { Code: not RpcError.Remote } ? rpc.Code : rpc?.InnerCode;
-            stack = stack is null ? null : Bounded(stack, 32 * 1024);
-            FrameBodies.WriteError(frame, RpcError.Remote, Bounded(message, 8 * 1024), rpc?.RemoteType ?? e.GetType().FullName, stack, detail, inner);
+            stack = stack is null ? null : Bounded(stack, FrameBodies.MaxStack);
+            FrameBodies.WriteError(frame, RpcError.Remote, Bounded(message, FrameBodies.MaxMessage), rpc?.RemoteType ?? e.GetType().FullName, stack, detail, inner);
         }
     }
 
@@ -612,7 +615,13 @@ internal abstract partial class RpcConnection : WireConnection, IConnectionSourc
     }
 
     /// <summary>A one-way call has failed: no caller hears of it.</summary>
-    public void LogOneWayFailed(string method, Exception e) => LogOneWayFailed(Logger, method, Remote, ExceptionText.Message(e), e);
+    public void LogOneWayFailed(string method, Exception e)
+    {
+        if (OneWayFailures.MayWrite())
+        {
+            LogOneWayFailed(Logger, ForeignText.Of(method), Remote, ForeignText.Of(ExceptionText.Message(e)), e);
+        }
+    }
 
     [LoggerMessage(1006, LogLevel.Warning, "The one-way call of {Method} by {Remote} failed: {Reason}")]
     private static partial void LogOneWayFailed(ILogger logger, string method, string remote, string reason, Exception exception);

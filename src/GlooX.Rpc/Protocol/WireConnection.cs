@@ -43,6 +43,9 @@ internal abstract class WireConnection : IThreadPoolWorkItem, IInlineWork, IHand
     // In milliseconds; then the room for batches is given back.
     private const int Quiet = 1000;
 
+    // Quick runs that are timed together: to look at the clock costs a percent of a small call.
+    private const int Measured = 16;
+
     // What one thread does before it gives way.
     private static readonly long s_longRun = Stopwatch.Frequency / 4_000;
 
@@ -504,37 +507,51 @@ internal abstract class WireConnection : IThreadPoolWorkItem, IInlineWork, IHand
     private void RunReady(bool isInline)
     {
         ExecutionContext? context = ExecutionContext.Capture();
-        long begun = Stopwatch.GetTimestamp();
-        long start = begun;
-        while (start - begun <= s_longRun && TryNext(isInline, out IWork? work))
+        MethodTrust? measured = null;
+        int runs = 0;
+        long worked = 0;
+        long start = Stopwatch.GetTimestamp();
+        while (worked <= s_longRun && TryNext(isInline, out IWork? work, out MethodTrust? trust))
         {
-            MethodTrust trust = work.Trust; // before: an answer is used again at once
-            if (isInline)
+            if (trust != measured)
             {
-                Volatile.Write(ref _running, trust);
+                Measure();
+                measured = trust;
+                if (isInline)
+                {
+                    Volatile.Write(ref _running, trust);
+                }
             }
-            else
+
+            if (!isInline)
             {
                 QueueWork(); // if this one blocks, others go on with the rest
             }
 
             work.Execute();
-            long now = Stopwatch.GetTimestamp();
-            trust.Ran(now - start);
             RestoreContext(context);
-            if (isInline && !EventLoop.Progress())
+            runs++;
+            bool isTaken = isInline && !EventLoop.Progress(); // another thread has the loop
+            bool isFull = Volatile.Read(ref _filling).Length >= FullBatch;
+            if (isInline && !isTaken && !isFull && runs < Measured)
             {
-                break; // another thread has the loop
+                continue;
             }
 
-            start = now;
-            if (Volatile.Read(ref _filling).Length >= FullBatch)
+            Measure();
+            if (isTaken)
+            {
+                break;
+            }
+
+            if (isFull)
             {
                 Flush();
                 start = Stopwatch.GetTimestamp();
             }
         }
 
+        Measure();
         if (isInline)
         {
             Interlocked.CompareExchange(ref _inline, 0, Environment.CurrentManagedThreadId);
@@ -542,13 +559,24 @@ internal abstract class WireConnection : IThreadPoolWorkItem, IInlineWork, IHand
 
         Flush();
         Continue();
+
+        void Measure()
+        {
+            if (runs > 0)
+            {
+                long now = Stopwatch.GetTimestamp();
+                measured!.Ran(now - start, runs);
+                worked += now - start;
+                (start, runs) = (now, 0);
+            }
+        }
     }
 
     /// <summary>Runs what is known to be quick where no thread is free for it.</summary>
     private void RunQuick()
     {
         ExecutionContext? context = ExecutionContext.Capture();
-        while (TryNext(isInline: true, out IWork? work))
+        while (TryNext(isInline: true, out IWork? work, out _))
         {
             work.Execute();
             RestoreContext(context);
@@ -558,17 +586,14 @@ internal abstract class WireConnection : IThreadPoolWorkItem, IInlineWork, IHand
         Continue();
     }
 
-    private bool TryNext(bool isInline, [NotNullWhen(true)] out IWork? work)
+    /// <summary>The next work to run here, and its trust: an answer that was handed over is used again at once.</summary>
+    private bool TryNext(bool isInline, [NotNullWhen(true)] out IWork? work, [NotNullWhen(true)] out MethodTrust? trust)
     {
-        work = null;
-        while (!HoldsWork)
+        (work, trust) = (null, null);
+        while (!HoldsWork && ((!isInline && _slow.TryDequeue(out work)) || _ready.TryDequeue(out work)))
         {
-            if ((!isInline && _slow.TryDequeue(out work)) || !_ready.TryDequeue(out work))
-            {
-                return work is not null;
-            }
-
-            if (!isInline || work.Trust.IsQuick)
+            trust = work.Trust;
+            if (!isInline || trust.IsQuick)
             {
                 return true;
             }

@@ -10,8 +10,9 @@ namespace GlooX.RpcRuntime;
 [EditorBrowsable(EditorBrowsableState.Never)]
 public sealed class RpcInvoker
 {
-    internal RpcInvoker(IConnectionSource source, string service, RemoteReference? reference = null)
+    internal RpcInvoker(IConnectionSource source, string service, RemoteReference? reference = null, RpcRole serverRole = RpcRole.None)
     {
+        ServerRole = serverRole;
         Source = source;
         Service = service;
         RemoteReference = reference;
@@ -21,6 +22,9 @@ public sealed class RpcInvoker
     internal RemoteReference? RemoteReference { get; }
 
     internal IConnectionSource Source { get; }
+
+    /// <summary>The roles that the other side of a connection must have to be called.</summary>
+    internal RpcRole ServerRole { get; }
 
     internal string Service { get; }
 

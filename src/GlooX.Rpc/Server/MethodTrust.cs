@@ -4,8 +4,8 @@ namespace GlooX.Server;
 
 /// <summary>
 /// Whether the calls of one method may run on the thread that read them. A method earns this by a number of quick runs in a row, on a thread
-/// of <see cref="HandlerThreads"/>, and loses it by one slow run. All connections of the process share it. Thread-safe; a race costs a
-/// measurement and no more.
+/// of <see cref="HandlerThreads"/>, and loses it when slow runs come close together. One alone proves nothing: the system takes the processor
+/// from quick runs too. All connections of the process share it. Thread-safe; a race costs a measurement and no more.
 /// </summary>
 /// <param name="isQuick">Whether it is trusted from the start.</param>
 internal sealed class MethodTrust(bool isQuick)
@@ -13,8 +13,10 @@ internal sealed class MethodTrust(bool isQuick)
     private const int Proof = 32;
     private const int MaxProof = 16 * 1024;
 
-    // A run that takes longer than this is slow. One that takes longer than a hop to another thread costs is suspicious; so many in a row are slow.
-    private const int Suspicions = 3;
+    // A run that takes longer than a hop to another thread costs is suspicious; one that takes far longer counts twice. A quick one takes 1 off.
+    private const int Suspicious = 4;
+    private const int Slow = 8;
+    private const int MaxSuspicion = 11; // three suspicious runs in a row, or two slow ones, are more
     private static readonly long s_slow = Stopwatch.Frequency / 1_000;
     private static readonly long s_suspicious = Stopwatch.Frequency / 20_000;
 
@@ -23,31 +25,32 @@ internal sealed class MethodTrust(bool isQuick)
 
     private int _needed = isQuick ? 0 : Proof;
     private int _proof = Proof;
-    private int _suspicious;
+    private int _suspicion;
     private long _blocked = -Memory;
 
     /// <summary>Whether the method may run on the thread that read its call.</summary>
     public bool IsQuick => Volatile.Read(ref _needed) == 0;
 
-    /// <summary>A run has ended.</summary>
-    /// <param name="ticks">How long it held its thread, in ticks of <see cref="Stopwatch"/>.</param>
-    public void Ran(long ticks)
+    /// <summary>Runs have ended.</summary>
+    /// <param name="ticks">How long they held their thread together, in ticks of <see cref="Stopwatch"/>.</param>
+    /// <param name="runs">How many they were.</param>
+    public void Ran(long ticks, int runs)
     {
         int needed = Volatile.Read(ref _needed);
-        if (ticks <= s_suspicious)
+        if (ticks <= s_suspicious * runs)
         {
             if (needed > 0)
             {
-                Interlocked.CompareExchange(ref _needed, needed - 1, needed);
+                Interlocked.CompareExchange(ref _needed, Math.Max(0, needed - runs), needed);
             }
-            else if (_suspicious != 0)
+            else if (_suspicion != 0)
             {
-                _suspicious = 0;
+                _suspicion = Math.Max(0, _suspicion - runs);
             }
         }
-        else if (needed > 0 || ticks > s_slow || ++_suspicious >= Suspicions)
+        else if (needed > 0 || (_suspicion += ticks > s_slow ? Slow : Suspicious) > MaxSuspicion)
         {
-            _suspicious = 0;
+            _suspicion = 0;
             Volatile.Write(ref _needed, Math.Max(needed, Volatile.Read(ref _proof)));
         }
     }

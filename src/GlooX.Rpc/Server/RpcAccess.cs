@@ -1,6 +1,7 @@
 using System.Security.Cryptography;
 using System.Text;
 using GlooX.Tls;
+using GlooX.Tls.Join;
 
 namespace GlooX
 {
@@ -41,18 +42,39 @@ namespace GlooX.Server
     /// <summary>The caller of a connection: the identity in its certificate, and the tokens it sent for services.</summary>
     internal sealed record Caller(Peer Peer, IReadOnlyDictionary<string, string> Tokens)
     {
+        /// <summary>Whether it is told which services and methods there are: an observer only looks at what it knows.</summary>
+        public bool MaySeeNames => (Peer.Roles & ~RpcRole.Observer) != RpcRole.None;
+
         /// <summary>Why the caller may not call the service for want of its token; null: it may.</summary>
-        public string? TokenRefusal(string service, RpcAccess access)
+        /// <param name="service">The service.</param>
+        /// <param name="access">Who may call it.</param>
+        /// <param name="attempts">Bounds the wrong tokens that come with one certificate.</param>
+        public string? TokenRefusal(string service, RpcAccess access, AttemptLimiter attempts)
         {
             if (access.NeededHash is not { } needed)
             {
                 return null;
             }
 
+            if (!Tokens.TryGetValue(service, out string? token))
+            {
+                return $"{Name(service)} needs a token, and none was given (RpcClientOptions.Tokens)";
+            }
+
+            string who = $"{service} {(Peer.Serials is [var leaf, ..] ? leaf : "")}";
+            if (!attempts.MayTry(who, isKnown: true))
+            {
+                return $"{Name(service)} needs a token, and too many wrong ones came with this certificate; wait {AttemptLimiter.Refill.TotalSeconds:0} seconds";
+            }
+
             // Hashed first, so that not even the length can be learned from the time it takes.
-            bool given = Tokens.TryGetValue(service, out string? token);
-            bool right = CryptographicOperations.FixedTimeEquals(Encoding.ASCII.GetBytes(RpcAccess.HashOf(token ?? "")), Encoding.ASCII.GetBytes(needed));
-            return given && right ? null : $"{Name(service)} needs a token, and {(given ? "the one given is wrong" : "none was given (RpcClientOptions.Tokens)")}";
+            if (CryptographicOperations.FixedTimeEquals(Encoding.ASCII.GetBytes(RpcAccess.HashOf(token)), Encoding.ASCII.GetBytes(needed)))
+            {
+                return null;
+            }
+
+            attempts.Failed(who, isKnown: true);
+            return $"{Name(service)} needs a token, and the one given is wrong";
         }
 
         /// <summary>Why the caller's roles do not allow the method; null: they do.</summary>

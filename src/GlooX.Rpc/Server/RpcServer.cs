@@ -64,6 +64,7 @@ namespace GlooX
         private readonly ConcurrentDictionary<string, Service> _services = new(StringComparer.Ordinal);
         private readonly ConcurrentDictionary<ServerConnection, bool> _connections = new();
         private readonly List<TlsRoute> _routes = [];
+        private readonly AttemptLimiter _tokenAttempts = new(TimeProvider.System);
         private TlsListener? _listener;
         private TlsListener? _unbound; // for connections that were accepted elsewhere
         private readonly CancellationTokenSource _stopping = new();
@@ -80,6 +81,7 @@ namespace GlooX
             HandlerThreads = new HandlerThreads(_options.MaxHandlerThreads);
             Pace = PaceOf(_options);
             Logger = (_options.LoggerFactory ?? NullLoggerFactory.Instance).CreateLogger("GlooX.Rpc");
+            OneWayFailures = new LogThrottle(Logger, LogLevel.Warning, "one-way calls that failed");
         }
 
         /// <summary>Where the server listens, as <c>host:port</c> with the actual port, or <c>unix:/path</c>.</summary>
@@ -96,6 +98,8 @@ namespace GlooX
         internal HandlerThreads HandlerThreads { get; }
 
         internal ILogger Logger { get; }
+
+        internal LogThrottle OneWayFailures { get; }
 
         /// <summary>How often, in ms, its connections check their timeouts: a quarter of the shortest timeout.</summary>
         internal long Pace { get; }
@@ -175,7 +179,8 @@ namespace GlooX
 
         /// <summary>Binds the port and starts to answer.</summary>
         /// <param name="url">
-        /// <c>host:port</c>; with port 0 any free port, see <see cref="Url"/>. Or <c>unix:/path</c>: a UNIX-domain socket that only this user can
+        /// <c>host:port</c>; with port 0 any free port, see <see cref="Url"/>. 0.0.0.0 means all addresses of this machine, a port alone
+        /// means 127.0.0.1. Or <c>unix:/path</c>: a UNIX-domain socket that only this user can
         /// reach; certificates are required there too.
         /// </param>
         /// <param name="ct">Cancels the operation.</param>
@@ -273,24 +278,23 @@ namespace GlooX
             string method = name[(slash + 1)..];
             if (!_services.TryGetValue(serviceName, out Service? service) || service.Current is not { } target)
             {
-                string there = string.Join(", ", _services.Keys.Where(k => k.Length > 0).Order(StringComparer.Ordinal));
+                string there = caller.MaySeeNames ? $"; it offers: {string.Join(", ", _services.Keys.Where(k => k.Length > 0).Order(StringComparer.Ordinal))}" : "";
                 throw new RpcException(RpcError.ServiceNotFound, serviceName.Length == 0
-                    ? $"this process offers no service without a name, so '{method}' cannot be called; it offers: {there}"
-                    : $"this process offers no service '{serviceName}'; it offers: {there}");
+                    ? $"this process offers no service without a name, so '{ForeignText.Of(method)}' cannot be called{there}"
+                    : $"this process offers no service '{ForeignText.Of(serviceName)}'{there}");
             }
 
-            if (caller.TokenRefusal(serviceName, service.Access) is { } noToken)
+            if (caller.TokenRefusal(serviceName, service.Access, _tokenAttempts) is { } noToken)
             {
                 throw new RpcException(RpcError.Forbidden, noToken);
             }
 
             if (!service.TryFind(method, out int index))
             {
-                string methods = string.Join(", ", service.Methods.Order(StringComparer.Ordinal));
+                string methods = caller.MaySeeNames ? string.Join(", ", service.Methods.Order(StringComparer.Ordinal)) : "";
                 string where = serviceName.Length == 0 ? target.Target.GetType().Name : serviceName;
-                throw new RpcException(RpcError.MethodNotFound, methods.Length == 0
-                    ? $"{where} exposes no method '{method}'; in fact it exposes none (mark methods with [Rpc])"
-                    : $"{where} exposes no method '{method}'; it exposes: {methods}");
+                throw new RpcException(RpcError.MethodNotFound, $"{where} exposes no method '{ForeignText.Of(method)}'" + (methods.Length > 0 ? $"; it exposes: {methods}"
+                    : service.Methods.Any() ? "" : "; in fact it exposes none (mark methods with [Rpc])"));
             }
 
             return caller.RoleRefusal(serviceName, method, service.Access) is { } noRole

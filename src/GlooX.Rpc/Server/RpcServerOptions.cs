@@ -87,8 +87,8 @@ public sealed record RpcServerOptions
     public int MaxConnectionsPerPeer { get; init; } = 2_000;
 
     /// <summary>
-    /// How long a caller may take for TLS, and again for the protocol's greeting, before the server closes the connection. Default 10 s; 2 s for
-    /// TLS while other handshakes wait for their turn. A shorter time makes room sooner when strangers hang; a longer one admits callers on bad
+    /// How long a caller may take for TLS, and again for the protocol's greeting, before the server closes the connection. Default 10 s. While many
+    /// callers wait, TLS may take 2 s, and less for callers of an address that holds more places than others. A shorter time makes room sooner when strangers hang; a longer one admits callers on bad
     /// links.
     /// </summary>
     public TimeSpan HandshakeTimeout { get; init; } = TimeSpan.FromSeconds(10);

@@ -27,6 +27,8 @@ internal sealed class ServerConnection(RpcServer server, TlsConnection connectio
 
     protected override ILogger Logger => server.Logger;
 
+    protected override LogThrottle OneWayFailures => server.OneWayFailures;
+
     protected override HandlerThreads Threads => server.HandlerThreads;
 
     public override string? ServedAt => server.ListensAt;
@@ -121,7 +123,7 @@ internal sealed class ServerConnection(RpcServer server, TlsConnection connectio
         Hello hello = FrameBodies.ReadHello(body);
         if (hello.MinVersion > Hello.Version || hello.MaxVersion < Hello.Version)
         {
-            throw new RpcException(RpcError.Protocol, $"{Bounded(hello.Software, 100)} speaks the protocol versions {hello.MinVersion} to {hello.MaxVersion}, this side speaks {Hello.Version}: update the older one");
+            throw new RpcException(RpcError.Protocol, $"{ForeignText.Of(hello.Software)} speaks the protocol versions {hello.MinVersion} to {hello.MaxVersion}, this side speaks {Hello.Version}: update the older one");
         }
 
         PeerMaxFrame = hello.MaxFrame;

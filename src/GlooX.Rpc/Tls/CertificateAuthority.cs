@@ -1,5 +1,6 @@
 using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
+using GlooX.Protocol;
 
 namespace GlooX.Tls;
 
@@ -122,9 +123,9 @@ internal static class CertificateAuthority
     {
         bool foreign = chain.ChainStatus.Any(s => s.Status is X509ChainStatusFlags.PartialChain or X509ChainStatusFlags.UntrustedRoot);
         string why = foreign
-            ? $"it was issued by '{certificate.IssuerName.Name}', not by the authority trusted here"
+            ? $"it was issued by '{ForeignText.Of(certificate.IssuerName.Name)}', not by the authority trusted here"
             : string.Join("; ", chain.ChainStatus.Select(s => Meaning(s, certificate)).Distinct(StringComparer.Ordinal));
-        return $"the certificate '{certificate.Subject}' is not accepted: {why} (this side trusts {Describe(authority)})";
+        return $"the certificate '{ForeignText.Of(certificate.Subject)}' is not accepted: {why} (this side trusts {Describe(authority)})";
     }
 
     /// <summary>Trusts exactly one authority: no system roots, no downloads, no revocation servers.</summary>
@@ -158,7 +159,7 @@ internal static class CertificateAuthority
         || uses.EnhancedKeyUsages.Cast<Oid>().Any(o => o.Value == use);
 
     public static string Describe(X509Certificate2 certificate) =>
-        $"'{certificate.Subject}', fingerprint {certificate.GetCertHashString(HashAlgorithmName.SHA256)[..16]}";
+        $"'{ForeignText.Of(certificate.Subject)}', fingerprint {certificate.GetCertHashString(HashAlgorithmName.SHA256)[..16]}";
 
     private static string Meaning(X509ChainStatus status, X509Certificate2 certificate) => status.Status switch
     {

@@ -6,6 +6,13 @@ namespace GlooX.Tls;
 /// <param name="Handshake">How long a handshake may take.</param>
 internal sealed record ListenerLimits(int Connections, int ConnectionsPerPeer, TimeSpan Handshake);
 
+/// <summary>The limits of an <see cref="AdmissionQueue"/>.</summary>
+/// <param name="Waiting">The largest number of connections that wait, for their first bytes or to be served.</param>
+/// <param name="Active">The largest number of connections that are served at once.</param>
+/// <param name="ActivePerSource">The largest number of those of one source.</param>
+/// <param name="FairTime">How long each may be served when others wait, unless its source holds more than theirs.</param>
+internal sealed record AdmissionLimits(int Waiting, int Active, int ActivePerSource, TimeSpan FairTime);
+
 /// <summary>Counts open connections, in total and by certificate. Thread-safe.</summary>
 internal sealed class ConnectionLimiter(int total, int perPeer)
 {

@@ -1,6 +1,7 @@
 using System.Net.Security;
 using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
+using GlooX.Protocol;
 
 namespace GlooX.Tls;
 
@@ -64,9 +65,9 @@ internal static class PeerVerifier
                 if (name is not null && (one == line[0] || own is not null) && !CertificateNames.Carries(one, one == line[0] ? name : CertificateNames.OfIssuer(name)))
                 {
                     return name.StartsWith(CertificateNames.ProcessPrefix, StringComparison.Ordinal)
-                        ? $"another process answers there: '{one.Subject}' of node {CertificateNames.Node(one)}, not the spawned process {name}. An address such as 127.0.0.1 means another machine for each caller: "
+                        ? $"another process answers there: '{ForeignText.Of(one.Subject)}' of node {ForeignText.Of(CertificateNames.Node(one) ?? "")}, not the spawned process {name}. An address such as 127.0.0.1 means another machine for each caller: "
                             + "leave the spawn's URL out, and the process listens where its node is reached"
-                        : $"the certificate '{one.Subject}' is made for {string.Join(", ", CertificateNames.Hosts(one))}, not for {name}. If the process is the right one, "
+                        : $"the certificate '{ForeignText.Of(one.Subject)}' is made for {ForeignText.Of(string.Join(", ", CertificateNames.Hosts(one)))}, not for {name}. If the process is the right one, "
                         + "give its certificate that name (gloox agent --name), or say which name to expect (RpcClientOptions.ServerName)";
                 }
             }
@@ -74,11 +75,11 @@ internal static class PeerVerifier
             string? node = CertificateNames.Node(line[0]);
             bool isNode = line.All(c => (c != line[0] && CertificateNames.Roles(c) is null) || CertificateNames.Node(c) == node);
             string[] targets = [.. line.SelectMany(CertificateNames.Nodes).Select(Revocation.OfNode), .. Issued(line).Select(Serial)];
-            peer = new Peer(shown.Subject, roles, [.. line.Select(Serial)], isNode ? node : null, targets) { Hosts = CertificateNames.Hosts(shown) };
+            peer = new Peer(ForeignText.Of(shown.Subject), roles, [.. line.Select(Serial)], isNode ? node : null, targets) { Hosts = CertificateNames.Hosts(shown) };
         }
         catch (CryptographicException e)
         {
-            return $"the certificate '{shown.Subject}' is not accepted: {e.Message}";
+            return $"the certificate '{ForeignText.Of(shown.Subject)}' is not accepted: {e.Message}";
         }
 
         return revoked.Refusal(peer);

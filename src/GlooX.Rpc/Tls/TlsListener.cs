@@ -17,16 +17,15 @@ namespace GlooX.Tls;
 /// </summary>
 /// <remarks>
 /// TLS itself accepts any certificate. Trust is decided right after the handshake, before any byte is read, so that a refused caller receives
-/// the reason in a GoAway frame instead of a broken connection; the same holds for a caller beyond a limit. Handshakes are limited in number
-/// and time, so that refused callers cost little.
+/// the reason in a GoAway frame instead of a broken connection; the same holds for a caller beyond a limit. It accepts on whatever callers do,
+/// and shares out handshakes by source (<see cref="AdmissionQueue"/>), so that refused callers cost little and keep nobody out.
 /// </remarks>
 internal sealed partial class TlsListener : IAsyncDisposable
 {
-    private const int MaxHandshakes = 256;
-    private const int Backlog = 1024;
+    private const int Backlog = 4096;
 
-    // Each handshake may take this long even when others wait; on a busy machine a good one takes a while.
-    private static readonly TimeSpan s_fairTime = TimeSpan.FromSeconds(2);
+    // On a busy machine a good handshake takes a while.
+    private static readonly AdmissionLimits s_limits = new(Waiting: 1024, Active: 256, ActivePerSource: 192, FairTime: TimeSpan.FromSeconds(2));
     private static readonly TimeSpan s_linger = TimeSpan.FromSeconds(1);
 
     private readonly Socket? _socket;
@@ -35,8 +34,10 @@ internal sealed partial class TlsListener : IAsyncDisposable
     private readonly ListenerLimits _limits;
     private readonly ConnectionLimiter _limiter;
     private readonly ILogger _logger;
+    private readonly LogThrottle _refusals;
+    private readonly LogThrottle _failures;
     private readonly List<SslApplicationProtocol> _protocols;
-    private readonly HandshakeSlots _handshakes = new(MaxHandshakes, s_fairTime, TimeProvider.System);
+    private readonly AdmissionQueue _handshakes = new(s_limits, TimeProvider.System);
     private readonly CancellationTokenSource _stop = new();
     private readonly ConcurrentQueue<TlsRoute> _routes = new();
     private readonly ConcurrentDictionary<Task, bool> _connections = new();
@@ -51,6 +52,8 @@ internal sealed partial class TlsListener : IAsyncDisposable
         _limits = limits;
         _limiter = new ConnectionLimiter(limits.Connections, limits.ConnectionsPerPeer);
         _logger = logger;
+        _refusals = new LogThrottle(logger, LogLevel.Warning, "callers that were refused");
+        _failures = new LogThrottle(logger, LogLevel.Information, "TLS handshakes that failed");
         Endpoint = socket?.LocalEndPoint is IPEndPoint bound ? new RpcEndpoint(bound.Address.ToString(), bound.Port) : endpoint;
         _protocols = [.. protocols];
     }
@@ -132,18 +135,7 @@ internal sealed partial class TlsListener : IAsyncDisposable
             try
             {
                 Socket socket = await _socket!.AcceptAsync(_stop.Token).ConfigureAwait(false);
-                HandshakeSlots.Slot slot;
-                try
-                {
-                    slot = await _handshakes.TakeAsync(_stop.Token).ConfigureAwait(false);
-                }
-                catch (OperationCanceledException)
-                {
-                    socket.Dispose();
-                    return;
-                }
-
-                _ = Begin(() => Open(socket), socket, slot);
+                _ = Begin(() => Open(socket), socket, _handshakes.Enter(SourceOf(socket)));
             }
             catch (OperationCanceledException)
             {
@@ -169,18 +161,19 @@ internal sealed partial class TlsListener : IAsyncDisposable
     public async Task ServeAsync(Stream transport, string remote, CancellationToken ct)
     {
         using CancellationTokenRegistration ending = ct.UnsafeRegister(static s => ((Stream)s!).Dispose(), transport);
-        HandshakeSlots.Slot slot;
+        await Begin(() => (transport, remote, null), transport, _handshakes.Enter(SourceAddress.Of(remote))).ConfigureAwait(false);
+    }
+
+    private static string SourceOf(Socket socket)
+    {
         try
         {
-            slot = await _handshakes.TakeAsync(_stop.Token).ConfigureAwait(false);
+            return SourceAddress.Of(socket.RemoteEndPoint);
         }
-        catch (Exception e) when (e is OperationCanceledException or ObjectDisposedException)
+        catch (SocketException)
         {
-            await transport.DisposeAsync().ConfigureAwait(false);
-            return;
+            return ""; // it is gone already
         }
-
-        await Begin(() => (transport, remote, null), transport, slot).ConfigureAwait(false);
     }
 
     private (Stream Transport, string Remote, IPAddress? Local) Open(Socket socket)
@@ -190,12 +183,12 @@ internal sealed partial class TlsListener : IAsyncDisposable
         return (SocketStream.Open(socket), remote, (socket.LocalEndPoint as IPEndPoint)?.Address);
     }
 
-    private Task Begin(Func<(Stream Transport, string Remote, IPAddress? Local)> open, IDisposable owner, HandshakeSlots.Slot slot)
+    private Task Begin(Func<(Stream Transport, string Remote, IPAddress? Local)> open, IDisposable owner, AdmissionQueue.Entry entry)
     {
         Task serving;
         using (ExecutionContext.SuppressFlow())
         {
-            serving = Task.Run(() => ServeAsync(open, owner, slot)); // handlers must not see the context of this method
+            serving = Task.Run(() => ServeAsync(open, owner, entry)); // handlers must not see the context of this method
         }
 
         _connections[serving] = true;
@@ -203,11 +196,11 @@ internal sealed partial class TlsListener : IAsyncDisposable
         return serving;
     }
 
-    private async Task ServeAsync(Func<(Stream Transport, string Remote, IPAddress? Local)> open, IDisposable owner, HandshakeSlots.Slot slot)
+    private async Task ServeAsync(Func<(Stream Transport, string Remote, IPAddress? Local)> open, IDisposable owner, AdmissionQueue.Entry entry)
     {
         string remote = "unknown";
         string? inside = null;
-        SslStream? stream = null;
+        Stream? opened = null;
         try
         {
             Func<TlsConnection, Task> handler;
@@ -215,9 +208,13 @@ internal sealed partial class TlsListener : IAsyncDisposable
             try
             {
                 (Stream transport, remote, IPAddress? local) = open();
-                stream = new SslStream(transport, leaveInnerStreamOpen: false);
-                using var limit = CancellationTokenSource.CreateLinkedTokenSource(_stop.Token, slot.Late);
+                opened = transport;
+                using var limit = CancellationTokenSource.CreateLinkedTokenSource(_stop.Token, entry.Late);
                 limit.CancelAfter(_limits.Handshake);
+                await SocketStream.ReadableAsync(transport, limit.Token).ConfigureAwait(false);
+                await entry.StartAsync(limit.Token).ConfigureAwait(false);
+                var stream = new SslStream(transport, leaveInnerStreamOpen: false);
+                opened = stream;
                 IdentityParts mine = Identity(local);
                 string? refusal = null;
                 Peer? peer = null;
@@ -225,7 +222,7 @@ internal sealed partial class TlsListener : IAsyncDisposable
                     Options(mine, (certificate, chain, errors) => refusal = PeerVerifier.Verify(certificate, chain, errors, mine.Authority, mine.Revocations, null, out peer)), limit.Token).ConfigureAwait(false);
                 if (_routes.LastOrDefault(r => r.Protocol == stream.NegotiatedApplicationProtocol) is not { } route)
                 {
-                    LogRefused(_logger, remote, $"the protocol '{stream.NegotiatedApplicationProtocol}' is not served here");
+                    Refused(remote, $"the protocol '{stream.NegotiatedApplicationProtocol}' is not served here");
                     return;
                 }
 
@@ -242,44 +239,44 @@ internal sealed partial class TlsListener : IAsyncDisposable
                 if (refusal is not null || peer is null)
                 {
                     refusal ??= "its certificate was not checked";
-                    LogRefused(_logger, remote, refusal); // first, because the caller may be gone before it can be told
+                    Refused(remote, refusal); // first, because the caller may be gone before it can be told
                     await RefuseAsync(stream, RpcError.Unauthorized, refusal, limit.Token).ConfigureAwait(false);
                     return;
                 }
 
-                string certificate = stream.RemoteCertificate?.GetCertHashString(HashAlgorithmName.SHA256) ?? "";
-                if (_limiter.Enter(certificate) is { } full)
+                string caller = peer == Peer.Anonymous ? SourceAddress.Of(remote) : stream.RemoteCertificate?.GetCertHashString(HashAlgorithmName.SHA256) ?? "";
+                if (_limiter.Enter(caller) is { } full)
                 {
-                    LogFull(_logger, remote, full);
+                    Refused(remote, full);
                     await RefuseAsync(stream, RpcError.Overloaded, full, limit.Token).ConfigureAwait(false);
                     return;
                 }
 
-                inside = certificate;
+                inside = caller;
                 _identity.Watch(stream, peer);
                 connection = new TlsConnection(stream, transport, remote, local, peer);
                 handler = route.Handler;
             }
             finally
             {
-                slot.Dispose();
+                entry.Dispose();
             }
 
             await handler(connection).ConfigureAwait(false);
         }
         catch (AuthenticationException e)
         {
-            LogHandshake(_logger, remote, e.InnerException?.Message ?? e.Message);
+            Failed(remote, e.InnerException?.Message ?? e.Message);
         }
         catch (Exception e) when (e is IOException or SocketException or System.ComponentModel.Win32Exception or ObjectDisposedException or OperationCanceledException or InvalidOperationException)
         {
-            LogHandshake(_logger, remote, e is OperationCanceledException ? "it took too long" : e.Message);
+            Failed(remote, e is not OperationCanceledException ? e.Message : entry.Late.IsCancellationRequested ? "it gave way to others" : "it took too long");
         }
         finally
         {
-            if (stream is not null)
+            if (opened is not null)
             {
-                await stream.DisposeAsync().ConfigureAwait(false);
+                await opened.DisposeAsync().ConfigureAwait(false);
             }
 
             owner.Dispose();
@@ -287,6 +284,22 @@ internal sealed partial class TlsListener : IAsyncDisposable
             {
                 _limiter.Leave(inside);
             }
+        }
+    }
+
+    private void Refused(string remote, string reason)
+    {
+        if (_refusals.MayWrite())
+        {
+            LogRefused(_logger, remote, reason);
+        }
+    }
+
+    private void Failed(string remote, string reason)
+    {
+        if (_failures.MayWrite())
+        {
+            LogHandshake(_logger, remote, reason);
         }
     }
 
@@ -350,9 +363,6 @@ internal sealed partial class TlsListener : IAsyncDisposable
 
     [LoggerMessage(1002, LogLevel.Information, "The TLS handshake with {Remote} failed: {Reason}")]
     private static partial void LogHandshake(ILogger logger, string remote, string reason);
-
-    [LoggerMessage(1003, LogLevel.Warning, "{Remote} was not admitted: {Reason}")]
-    private static partial void LogFull(ILogger logger, string remote, string reason);
 
     [LoggerMessage(1004, LogLevel.Warning, "Accepting a connection failed: {Reason}")]
     private static partial void LogAccept(ILogger logger, string reason);

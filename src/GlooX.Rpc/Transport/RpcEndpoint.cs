@@ -6,8 +6,8 @@ using System.Text;
 namespace GlooX;
 
 /// <summary>
-/// Where a process listens or is dialled: <c>host:port</c>, <c>[ipv6]:port</c>, <c>:port</c> (any address), a bare port, or
-/// <c>unix:/path</c>.
+/// Where a process listens or is dialled: <c>host:port</c>, <c>[ipv6]:port</c>, a bare port (127.0.0.1), <c>:port</c> (all addresses of this
+/// machine, as 0.0.0.0), or <c>unix:/path</c>.
 /// </summary>
 public sealed class RpcEndpoint
 {
@@ -88,9 +88,9 @@ public sealed class RpcEndpoint
             throw Bad("the port must be a number from 0 to 65535");
         }
 
-        if (colon < 0 || host.Length == 0)
+        if (host.Length == 0)
         {
-            host = "0.0.0.0";
+            host = colon < 0 ? "127.0.0.1" : "0.0.0.0";
         }
 
         if (Uri.CheckHostName(host == "*" ? "0.0.0.0" : host) == UriHostNameType.Unknown)

@@ -10,8 +10,8 @@ public sealed record AddonOptions
     public RpcRole Roles { get; init; } = RpcRole.Agent | RpcRole.Client | RpcRole.Child;
 
     /// <summary>
-    /// A secret that callers must give beside their certificate, in <see cref="RpcClientOptions.Tokens"/> under <c>addon.NAME</c>. Null
-    /// (default): none.
+    /// A secret that callers must give beside their certificate, in <see cref="RpcClientOptions.Tokens"/> under <c>addon.NAME</c>. A
+    /// <see cref="GlooXClient"/> sends it to agents only. Null (default): none.
     /// </summary>
     public string? Token { get; init; }
 

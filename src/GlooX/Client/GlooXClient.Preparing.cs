@@ -48,7 +48,7 @@ public sealed partial class GlooXClient
         {
             for (int round = 0; ; round++)
             {
-                PrepareReply reply = await _agent.PrepareAsync(request, ct).ConfigureAwait(false);
+                PrepareReply reply = await _commands.PrepareAsync(request, ct).ConfigureAwait(false);
                 if (!reply.NeedsBundle || round == MaxSendings)
                 {
                     return reply.NeedsBundle

@@ -26,6 +26,7 @@ public sealed partial class GlooXClient : IAsyncDisposable
     private readonly RpcClient _rpc;
     private readonly NodeConnections _nodes;
     private readonly IAgentService _agent;
+    private readonly IAgentService _commands; // what only an agent may be told: a child that took its agent's port must not get it
     private readonly IChannelService _channels;
     private readonly ILogger _channelLog;
     private readonly BundleUpload _bundles;
@@ -40,9 +41,10 @@ public sealed partial class GlooXClient : IAsyncDisposable
         _nodes = new NodeConnections(options);
         _rpc = _nodes.Acquire(url);
         _agent = _rpc.As<IAgentService>(IAgentService.ServiceName);
+        _commands = _rpc.As<IAgentService>(IAgentService.ServiceName, RpcRole.Agent);
         _channels = _rpc.As<IChannelService>(IChannelService.ServiceName);
         _channelLog = (options?.LoggerFactory ?? NullLoggerFactory.Instance).CreateLogger("GlooX.Channels");
-        _bundles = new BundleUpload(_rpc.As<IBundleService>(IBundleService.ServiceName));
+        _bundles = new BundleUpload(_rpc.As<IBundleService>(IBundleService.ServiceName, RpcRole.Agent));
     }
 
     /// <summary>Whom it talks to, as <c>host:port</c>.</summary>
@@ -296,8 +298,8 @@ public sealed partial class GlooXClient : IAsyncDisposable
         {
             try
             {
-                SpawnReply reply = await _agent.SpawnAsync(request, ct).ConfigureAwait(false);
-                return reply.Outcome != SpawnOutcome.Started || await _agent.ClaimAsync(request.Ticket, ct).ConfigureAwait(false)
+                SpawnReply reply = await _commands.SpawnAsync(request, ct).ConfigureAwait(false);
+                return reply.Outcome != SpawnOutcome.Started || await _commands.ClaimAsync(request.Ticket, ct).ConfigureAwait(false)
                     ? reply
                     : SpawnReply.Failed(reply.Node, $"the connection to {Url} was lost for so long that the agent ended the process");
             }
@@ -314,7 +316,7 @@ public sealed partial class GlooXClient : IAsyncDisposable
         using var limit = new CancellationTokenSource(s_endGrace);
         try
         {
-            await _agent.AbandonAsync(ticket, limit.Token).ConfigureAwait(false);
+            await _commands.AbandonAsync(ticket, limit.Token).ConfigureAwait(false);
         }
         catch (Exception e) when (e is RpcException or OperationCanceledException)
         {
@@ -426,7 +428,7 @@ public sealed partial class GlooXClient : IAsyncDisposable
     public async Task<IReadOnlyList<RevokedTarget>> RevokeAsync(IEnumerable<string> targets, CancellationToken ct = default)
     {
         await RequireAgentAsync(ct).ConfigureAwait(false);
-        return await _agent.RevokeAsync([.. targets], ct).ConfigureAwait(false);
+        return await _commands.RevokeAsync([.. targets], ct).ConfigureAwait(false);
     }
 
     /// <summary>Has certificates accepted again that were revoked. Needs the role admin.</summary>
@@ -437,7 +439,7 @@ public sealed partial class GlooXClient : IAsyncDisposable
     public async Task<IReadOnlyList<RevokedTarget>> AllowAsync(IEnumerable<string> targets, CancellationToken ct = default)
     {
         await RequireAgentAsync(ct).ConfigureAwait(false);
-        return await _agent.AllowAsync([.. targets], ct).ConfigureAwait(false);
+        return await _commands.AllowAsync([.. targets], ct).ConfigureAwait(false);
     }
 
     /// <summary>The add-ons of the node.</summary>
@@ -458,7 +460,7 @@ public sealed partial class GlooXClient : IAsyncDisposable
     public async Task AttachAddonAsync(string name, AddonSource source, AddonOptions? options = null, CancellationToken ct = default)
     {
         await RequireAgentAsync(ct).ConfigureAwait(false);
-        (await _agent.AttachAddonAsync(AddonRequest.Of(name, source, options), ct).ConfigureAwait(false)).Check();
+        (await _commands.AttachAddonAsync(AddonRequest.Of(name, source, options), ct).ConfigureAwait(false)).Check();
     }
 
     /// <summary>Has the node detach an add-on; its calls in flight go on.</summary>
@@ -468,7 +470,7 @@ public sealed partial class GlooXClient : IAsyncDisposable
     /// <exception cref="AddonException">There is no add-on of that name.</exception>
     /// <exception cref="RpcException">The node does not answer.</exception>
     public async Task DetachAddonAsync(string name, CancellationToken ct = default) =>
-        (await _agent.DetachAddonAsync(name, ct).ConfigureAwait(false)).Check();
+        (await _commands.DetachAddonAsync(name, ct).ConfigureAwait(false)).Check();
 
     /// <summary>Has all nodes of the grid load an add-on, those that join later too: its code travels from the agent's machine.</summary>
     /// <param name="name">The name by which it is called.</param>
@@ -482,7 +484,7 @@ public sealed partial class GlooXClient : IAsyncDisposable
         string name, AddonSource source, AddonOptions? options = null, CancellationToken ct = default)
     {
         await RequireAgentAsync(ct).ConfigureAwait(false);
-        (await _agent.SpreadAddonAsync(AddonRequest.Of(name, source, options), ct).ConfigureAwait(false)).Check();
+        (await _commands.SpreadAddonAsync(AddonRequest.Of(name, source, options), ct).ConfigureAwait(false)).Check();
     }
 
     /// <summary>Has all nodes detach an add-on that was attached to all.</summary>
@@ -492,7 +494,7 @@ public sealed partial class GlooXClient : IAsyncDisposable
     /// <exception cref="AddonException">There is no add-on of that name on all nodes, or a node still has it after a minute.</exception>
     /// <exception cref="RpcException">The agent does not answer.</exception>
     public async Task DetachAddonEverywhereAsync(string name, CancellationToken ct = default) =>
-        (await _agent.WithdrawAddonAsync(name, ct).ConfigureAwait(false)).Check();
+        (await _commands.WithdrawAddonAsync(name, ct).ConfigureAwait(false)).Check();
 
     /// <summary>Calls an add-on that is a delegate, or a method of another.</summary>
     /// <typeparam name="T">What it returns; with <see cref="object"/> whatever comes.</typeparam>

@@ -6,8 +6,12 @@ namespace GlooX.Client;
 /// The connections of one client: one to each node, which all that the client and its processes ask of that node share. A connection is
 /// closed when the last of those that use it lets it go. Thread-safe.
 /// </summary>
+/// <param name="options">Of each connection. Null: the defaults. The tokens of add-ons are sent to agents only.</param>
 internal sealed class NodeConnections(RpcClientOptions? options)
 {
+    private readonly RpcClientOptions? _options = options?.Tokens.Keys.Any(static s => s.StartsWith(AddonRequest.ServicePrefix, StringComparison.Ordinal)) == true
+        ? options with { TokenRole = options.TokenRole | RpcRole.Agent }
+        : options;
     private readonly Dictionary<(string Url, string Process), (RpcClient Client, int Uses)> _nodes = [];
     private readonly Lock _gate = new();
 
@@ -21,7 +25,7 @@ internal sealed class NodeConnections(RpcClientOptions? options)
         {
             (RpcClient client, int uses) = _nodes.TryGetValue((url, process), out (RpcClient, int) known)
                 ? known
-                : (new RpcClient(url, process.Length > 0 ? (options ?? new RpcClientOptions()) with { ServerName = process } : options), 0);
+                : (new RpcClient(url, process.Length > 0 ? (_options ?? new RpcClientOptions()) with { ServerName = process } : _options), 0);
             _nodes[(url, process)] = (client, uses + 1);
             return client;
         }

@@ -6,8 +6,11 @@ internal sealed record AddonRequest(string Name, AddonSource Source, Dictionary<
     /// <summary>The method by which an add-on that is a delegate is called.</summary>
     public const string DelegateMethod = "call";
 
+    /// <summary>How the names of add-ons' services begin.</summary>
+    public const string ServicePrefix = "addon.";
+
     /// <summary>The name of an add-on's service, and of its channel.</summary>
-    public static string ServiceOf(string name) => $"addon.{name}";
+    public static string ServiceOf(string name) => ServicePrefix + name;
 
     public static AddonRequest Of(string name, AddonSource source, AddonOptions? options)
     {

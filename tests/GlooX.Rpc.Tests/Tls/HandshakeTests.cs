@@ -1,5 +1,10 @@
 using System.Net;
+using System.Net.Security;
 using System.Net.Sockets;
+using System.Security.Cryptography;
+using System.Security.Cryptography.X509Certificates;
+using GlooX.Protocol;
+using GlooX.Tls;
 
 namespace GlooX.Rpc.Tests.Tls;
 
@@ -18,6 +23,51 @@ public sealed class HandshakeTests
         await using Bystander bystander = await Bystander.OfAsync(it);
         using var crowd = new Crowd(it, 400);
         await bystander.IsServedAsync();
+    }
+
+    [Theory]
+    [InlineData(1500, "")]
+    [InlineData(150, "\u0016\u0003\u0001")]
+    public async Task A_host_that_opens_connections_again_as_they_are_ended_does_not_keep_out_even_its_own_address(int count, string said)
+    {
+        await using Harness it = await Harness.StartAsync(new RpcServerOptions { DrainTimeout = TimeSpan.Zero });
+        await using Bystander bystander = await Bystander.OfAsync(it);
+        using var stop = new CancellationTokenSource();
+        var begun = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        int opened = 0;
+        Task[] squatters = [.. Enumerable.Range(0, count).Select(_ => SquatAsync())];
+        await begun.Task.WaitAsync(s_patience);
+        for (int i = 0; i < 5; i++)
+        {
+            await bystander.IsServedAsync();
+        }
+
+        await stop.CancelAsync();
+        await Task.WhenAll(squatters).WaitAsync(s_patience);
+
+        async Task SquatAsync()
+        {
+            while (!stop.IsCancellationRequested)
+            {
+                using var socket = new Socket(SocketType.Stream, ProtocolType.Tcp);
+                try
+                {
+                    await socket.ConnectAsync(IPEndPoint.Parse(it.Server.Url), stop.Token);
+                    await socket.SendAsync(System.Text.Encoding.Latin1.GetBytes(said), stop.Token);
+                    if (Interlocked.Increment(ref opened) == count)
+                    {
+                        begun.SetResult();
+                    }
+
+                    await socket.ReceiveAsync(new byte[1], stop.Token);
+                    await Task.Delay(50, stop.Token); // all of it runs on this machine's processors
+                }
+                catch (Exception e) when (e is SocketException or OperationCanceledException)
+                {
+                    // hung up on, or the test is over
+                }
+            }
+        }
     }
 
     [Fact]
@@ -56,6 +106,29 @@ public sealed class HandshakeTests
         crowd.Say(System.Text.Encoding.Latin1.GetBytes(nonsense));
         await crowd.IsHungUpOnAsync();
         await bystander.IsServedAsync();
+    }
+
+    [Fact]
+    public async Task A_strangers_certificate_forges_no_line_of_the_log_and_many_strangers_do_not_fill_it()
+    {
+        var log = new LogKeeper();
+        await using Harness it = await Harness.StartAsync(new RpcServerOptions { LoggerFactory = log, DrainTimeout = TimeSpan.Zero });
+        using X509Certificate2 stranger = Stranger("x\nWarning: 10.0.0.7 is dead\u001b]0;owned\u0007\u009b2J\u202e" + new string('y', 1000));
+        for (int i = 0; i < 3 * LogThrottle.Burst; i++)
+        {
+            using var socket = new Socket(SocketType.Stream, ProtocolType.Tcp);
+            await socket.ConnectAsync(IPEndPoint.Parse(it.Server.Url));
+#pragma warning disable CA5359 // this one is not careful
+            await using var stream = new SslStream(new NetworkStream(socket), false, (_, _, _, _) => true);
+#pragma warning restore CA5359
+            await stream.AuthenticateAsClientAsync(new SslClientAuthenticationOptions { TargetHost = "x", ClientCertificates = [stranger], ApplicationProtocols = [TlsConnection.Rpc] });
+            Assert.NotEqual(0, await stream.ReadAsync(new byte[4096])); // the refusal, which is logged before
+        }
+
+        string[] lines = [.. log.Lines.Select(static l => l.Text).Where(static l => l.StartsWith("Refused ", StringComparison.Ordinal))];
+        Assert.Contains("x\\u000aWarning", lines[0], StringComparison.Ordinal);
+        Assert.InRange(lines.Length, 1, 2 * LogThrottle.Burst); // the machine may be so slow that a second period begins
+        Assert.DoesNotContain(log.Lines, static l => l.Text.Length > 900 || l.Text.Any(static c => char.IsControl(c) || c == '\u202e'));
     }
 
     [Fact]
@@ -108,6 +181,14 @@ public sealed class HandshakeTests
             Assert.IsType<RpcException>(error);
             Assert.False(limit.IsCancellationRequested, error.Message);
         }
+    }
+
+    private static X509Certificate2 Stranger(string name)
+    {
+        var subject = new X500DistinguishedNameBuilder();
+        subject.AddCommonName(name);
+        using ECDsa key = ECDsa.Create(ECCurve.NamedCurves.nistP256);
+        return new CertificateRequest(subject.Build(), key, HashAlgorithmName.SHA256).CreateSelfSigned(DateTimeOffset.UtcNow.AddDays(-1), DateTimeOffset.UtcNow.AddDays(1));
     }
 
     /// <summary>Plain TCP connections.</summary>

@@ -1,5 +1,6 @@
 using System.Security.Cryptography.X509Certificates;
 using GlooX.Tls;
+using GlooX.Tls.Join;
 
 namespace GlooX.Rpc.Tests.Tls;
 
@@ -90,6 +91,60 @@ public sealed class RolesTests
     }
 
     [Fact]
+    public async Task Wrong_tokens_are_bounded_for_each_certificate()
+    {
+        await using Harness it = await Harness.StartAsync(new RpcServerOptions { Identity = s_server }, With(As(RpcRole.Client), "wrong"));
+        it.Server.Add(new Calculator(), "safe", new RpcAccess { Token = "s3cret" });
+        Identity guesser = As(RpcRole.Client);
+        for (int i = 0; i < AttemptLimiter.PerAddress; i++)
+        {
+            Assert.Contains("wrong", await ComplaintAsync(guesser, $"guess {i}"), StringComparison.Ordinal);
+        }
+
+        Assert.Contains("too many wrong ones", await ComplaintAsync(guesser, "s3cret"), StringComparison.Ordinal);
+        Assert.Equal("", await ComplaintAsync(As(RpcRole.Client), "s3cret"));
+
+        async Task<string> ComplaintAsync(Identity identity, string token)
+        {
+            await using var client = new RpcClient(it.Server.Url, With(identity, token));
+            return (await Record.ExceptionAsync(async () => await client.As<ICalculator>("safe").AddAsync(1, 2)))?.Message ?? "";
+        }
+    }
+
+    [Fact]
+    public async Task Tokens_and_calls_that_are_for_a_role_are_not_sent_to_a_server_without_it()
+    {
+        Identity child = As(RpcRole.Child);
+        RpcClientOptions options = With(As(RpcRole.Client), "s3cret") with { TokenRole = RpcRole.Agent };
+        await using Harness it = await Harness.StartAsync(new RpcServerOptions { Identity = child }, options);
+        it.Server.Add(new Calculator(), "safe", new RpcAccess { Token = "s3cret" });
+        var error = await Assert.ThrowsAsync<RpcException>(async () => await it.Client.As<ICalculator>("safe").AddAsync(1, 2));
+        Assert.Contains("none was given", error.Message, StringComparison.Ordinal);
+        Assert.Equal(3, await it.Remote.AddAsync(1, 2));
+        error = await Assert.ThrowsAsync<RpcException>(async () => await it.Client.As<ICalculator>("", RpcRole.Agent).AddAsync(1, 2));
+        Assert.Equal(RpcError.Tls, error.Code);
+        Assert.Contains("has the role child, not agent", error.Message, StringComparison.Ordinal);
+
+        await using Harness agent = await Harness.StartAsync(new RpcServerOptions { Identity = s_server }, options);
+        agent.Server.Add(new Calculator(), "safe", new RpcAccess { Token = "s3cret" });
+        Assert.Equal(3, await agent.Client.As<ICalculator>("safe", RpcRole.Agent).AddAsync(1, 2));
+    }
+
+    [Fact]
+    public async Task An_observer_is_not_told_which_services_and_methods_there_are()
+    {
+        foreach ((RpcRole role, bool isTold) in new[] { (RpcRole.Observer, false), (RpcRole.Client, true) })
+        {
+            await using Harness it = await StartAsync(role);
+            it.Server.Add(new Calculator(), "vault");
+            var noService = await Assert.ThrowsAsync<RpcException>(async () => await it.Client.CallAsync<object>("nothing/x"));
+            Assert.Equal((RpcError.ServiceNotFound, isTold), (noService.Code, noService.Message.Contains("vault", StringComparison.Ordinal)));
+            var noMethod = await Assert.ThrowsAsync<RpcException>(async () => await it.Client.CallAsync<object>("vault/nothing"));
+            Assert.Equal((RpcError.MethodNotFound, isTold), (noMethod.Code, noMethod.Message.Contains("Add", StringComparison.Ordinal)));
+        }
+    }
+
+    [Fact]
     public async Task A_protocol_that_is_for_a_role_is_closed_to_others_and_they_are_told()
     {
         await using var server = new RpcServer(new RpcServerOptions { Identity = s_server });
@@ -100,6 +155,8 @@ public sealed class RolesTests
         int length = await child.Stream.ReadAtLeastAsync(answer, answer.Length, throwOnEndOfStream: false, Ct);
         Assert.Contains("is for the role agent", System.Text.Encoding.UTF8.GetString(answer, 0, length), StringComparison.Ordinal);
     }
+
+    private static RpcClientOptions With(Identity identity, string token) => new() { Identity = identity, Tokens = new Dictionary<string, string> { ["safe"] = token } };
 
     private static Task<Harness> StartAsync(RpcRole caller) =>
         Harness.StartAsync(new RpcServerOptions { Identity = s_server }, new RpcClientOptions { Identity = As(caller) });

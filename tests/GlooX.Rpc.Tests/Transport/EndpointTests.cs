@@ -32,6 +32,23 @@ public sealed class EndpointTests : IDisposable
         Assert.Equal(it.Client.Url, error.Url);
     }
 
+    [Theory]
+    [InlineData("9", "127.0.0.1:9", false)]
+    [InlineData(":9", "0.0.0.0:9", true)]
+    [InlineData("*:9", "0.0.0.0:9", true)]
+    public void A_port_alone_means_this_machine_alone(string url, string meant, bool isAny)
+    {
+        var endpoint = RpcEndpoint.Parse(url);
+        Assert.Equal((meant, isAny), (endpoint.ToString(), endpoint.IsAny));
+    }
+
+    [Fact]
+    public async Task A_server_on_a_port_alone_listens_on_loopback()
+    {
+        await using Harness it = await Harness.StartAsync(url: "0");
+        Assert.StartsWith("127.0.0.1:", it.Server.Url, StringComparison.Ordinal);
+    }
+
     [Fact]
     public async Task A_name_is_tried_at_all_its_addresses()
     {

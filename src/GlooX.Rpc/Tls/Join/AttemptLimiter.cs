@@ -1,11 +1,8 @@
-using System.Net;
-using System.Net.Sockets;
-
 namespace GlooX.Tls.Join;
 
 /// <summary>
-/// Limits failed joins: <see cref="PerAddress"/> in a row from one address, then one for each <see cref="Refill"/>; all addresses together may
-/// fail ten times as often. A secret of 128 bits needs no such limit; it keeps the log and the processor quiet. Thread-safe.
+/// Limits failed attempts: <see cref="PerAddress"/> in a row from one source, then one for each <see cref="Refill"/>; all sources that are not
+/// known together may fail ten times as often. Used for joins, and for the tokens of services. A secret of 128 bits needs no such limit; it keeps the log and the processor quiet. Thread-safe.
 /// </summary>
 internal sealed class AttemptLimiter(TimeProvider time)
 {
@@ -16,15 +13,19 @@ internal sealed class AttemptLimiter(TimeProvider time)
     private readonly Dictionary<string, Bucket> _failures = new(StringComparer.Ordinal);
     private readonly Lock _gate = new();
 
-    public bool MayTry(string address)
+    /// <param name="address">The source, or a certificate.</param>
+    /// <param name="isKnown">Whether the caller has shown something that a stranger does not have: the failures of strangers do not count for it.</param>
+    public bool MayTry(string address, bool isKnown)
     {
         lock (_gate)
         {
-            return Level(address) <= PerAddress - 1 && Level(Everybody) <= (PerAddress * 10) - 1;
+            return Level(address) <= PerAddress - 1 && (isKnown || Level(Everybody) <= (PerAddress * 10) - 1);
         }
     }
 
-    public void Failed(string address)
+    /// <param name="address">The source, or a certificate.</param>
+    /// <param name="isKnown">Whether the failure counts for <paramref name="address"/> alone.</param>
+    public void Failed(string address, bool isKnown)
     {
         lock (_gate)
         {
@@ -41,23 +42,11 @@ internal sealed class AttemptLimiter(TimeProvider time)
                 }
             }
 
-            foreach (string one in (string[])[.. new[] { address, Everybody }.Distinct(StringComparer.Ordinal)])
+            foreach (string one in isKnown ? [address] : new[] { address, Everybody }.Distinct(StringComparer.Ordinal))
             {
                 _failures[one] = new Bucket(Level(one) + 1, time.GetTimestamp());
             }
         }
-    }
-
-    /// <summary>The unit of counting: an IPv4 address, or the IPv6 network of one owner.</summary>
-    public static string Key(string remote)
-    {
-        if (!IPEndPoint.TryParse(remote, out IPEndPoint? end))
-        {
-            return remote;
-        }
-
-        IPAddress address = end.Address.IsIPv4MappedToIPv6 ? end.Address.MapToIPv4() : end.Address;
-        return address.AddressFamily == AddressFamily.InterNetworkV6 ? Convert.ToHexString(address.GetAddressBytes()[..8]) : address.ToString();
     }
 
     private double Level(string address)

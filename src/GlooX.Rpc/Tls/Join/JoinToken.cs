@@ -10,7 +10,7 @@ namespace GlooX.Tls.Join;
 internal sealed record JoinToken(byte[] Id, byte[] Secret, byte[] AuthorityHash)
 {
     private const string Prefix = "gloox1_";
-    private const int IdLength = 8;
+    public const int IdLength = 8;
     private const int SecretLength = 16;
     private const int CheckLength = 4;
 

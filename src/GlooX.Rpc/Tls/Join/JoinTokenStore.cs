@@ -34,10 +34,18 @@ internal sealed class JoinTokenStore(string folder, TimeProvider time)
             Convert.ToHexString(SHA256.HashData(token.Secret)), (time.GetUtcNow() + validFor).ToUnixTimeMilliseconds().ToString(CultureInfo.InvariantCulture), CertificateNames.Describe(grant.Role), string.Join(',', grant.Names), grant.Key is null ? "" : Convert.ToBase64String(grant.Key)));
     }
 
+    /// <summary>Whether there is a token with this id.</summary>
+    public bool Has(byte[]? id) => id is { Length: JoinToken.IdLength } && File.Exists(PathOf(id));
+
     /// <summary>Consumes a token, also when the secret is wrong.</summary>
     /// <exception cref="JoinException"><see cref="JoinFailure.UnknownToken"/> or <see cref="JoinFailure.ExpiredToken"/>.</exception>
     public JoinGrant Take(byte[] id, byte[] secret)
     {
+        if (!Has(id))
+        {
+            throw Unknown();
+        }
+
         string taken = Path.Combine(folder, $"taken-{Guid.NewGuid():N}");
         try
         {

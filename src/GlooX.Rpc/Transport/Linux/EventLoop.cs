@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
 using System.ComponentModel;
+using System.Globalization;
 
 namespace GlooX.Transport.Linux;
 
@@ -26,7 +27,8 @@ internal sealed class EventLoop
     private const int StackBytes = 4 << 20; // it runs users' code; only what is used takes memory
     private const int QuietTicks = 5;
 
-    // In ticks without progress: a thread that sleeps is blocked; one that is ready to run may be computing, or only have no core.
+    // In ticks without progress: a thread that sleeps is blocked; one that is ready to run may be computing, or only have no core. It computes
+    // if it was given processor time meanwhile, in the kernel's units of 10 ms.
     private const int Asleep = 2;
     private const int Computing = 10;
     private static readonly TimeSpan s_tick = TimeSpan.FromMilliseconds(2);
@@ -46,6 +48,7 @@ internal sealed class EventLoop
     private long _progress;
     private long _progressSeen;
     private int _stalled;
+    private long _used; // processor time of the thread when it was first seen not to go on
     private int _busy;
 
     private EventLoop()
@@ -187,7 +190,14 @@ internal sealed class EventLoop
 
         // A thread that computes is replaced only if it runs user code; the library's own code is merely slow.
         LoopThread blocked = _thread;
-        if (++_stalled >= Asleep && ((_stalled >= Computing && Volatile.Read(ref blocked.Work) is not null) || blocked.IsAsleep))
+        if (++_stalled < Asleep)
+        {
+            return true;
+        }
+
+        (bool isAsleep, long used) = blocked.Observe();
+        _used = _stalled == Asleep ? used : _used;
+        if (isAsleep || (_stalled >= Computing && used > _used && Volatile.Read(ref blocked.Work) is not null))
         {
             _stalled = 0;
             LoopThread next = new(this) { Events = blocked.Events };
@@ -241,20 +251,21 @@ internal sealed class EventLoop
         /// <summary>The events at hand; at first, what the thread before it has left.</summary>
         public EventBatch? Events { get; set; }
 
-        /// <summary>Whether the thread waits for something rather than for a core (proc(5): the state follows the name in brackets).</summary>
-        public bool IsAsleep
+        /// <summary>
+        /// Whether the thread waits for something rather than for a core, and how much processor time it has had (proc(5): the state follows the
+        /// name in brackets, utime and stime are 11 and 12 fields further on).
+        /// </summary>
+        public (bool IsAsleep, long Used) Observe()
         {
-            get
+            try
             {
-                try
-                {
-                    string stat = File.ReadAllText($"/proc/self/task/{Volatile.Read(ref _threadId)}/stat");
-                    return stat[stat.LastIndexOf(')') + 2] != 'R';
-                }
-                catch (Exception e) when (e is IOException or UnauthorizedAccessException or IndexOutOfRangeException)
-                {
-                    return true;
-                }
+                string stat = File.ReadAllText($"/proc/self/task/{Volatile.Read(ref _threadId)}/stat");
+                string[] fields = stat[(stat.LastIndexOf(')') + 2)..].Split(' ');
+                return (fields[0] != "R", long.Parse(fields[11], CultureInfo.InvariantCulture) + long.Parse(fields[12], CultureInfo.InvariantCulture));
+            }
+            catch (Exception e) when (e is IOException or UnauthorizedAccessException or IndexOutOfRangeException or FormatException)
+            {
+                return (true, 0);
             }
         }
 

@@ -27,6 +27,7 @@ internal sealed class SocketStream : Stream, IValueTaskSource<int>
     private CancellationToken _token;
     private CancellationTokenRegistration _registration;
     private int _reader = Signalled;
+    private SocketFlags _flags;
     private bool _drained;
     private volatile bool _ended;
     private TaskCompletionSource? _writable;
@@ -98,6 +99,22 @@ internal sealed class SocketStream : Stream, IValueTaskSource<int>
                 await stream.DisposeAsync().ConfigureAwait(false);
                 throw;
             }
+        }
+    }
+
+    /// <summary>Waits until there is something to read, or the other side has closed. A stream that is no socket's is always readable.</summary>
+    public static async ValueTask ReadableAsync(Stream stream, CancellationToken ct)
+    {
+        byte[] first = new byte[1];
+        if (stream is NetworkStream network)
+        {
+            await network.Socket.ReceiveAsync(first.AsMemory(), SocketFlags.Peek, ct).ConfigureAwait(false);
+        }
+        else if (stream is SocketStream socket)
+        {
+            socket._flags = SocketFlags.Peek;
+            await socket.ReadAsync(first, ct).ConfigureAwait(false);
+            socket._flags = SocketFlags.None;
         }
     }
 
@@ -241,7 +258,7 @@ internal sealed class SocketStream : Stream, IValueTaskSource<int>
     private bool TryRead(Memory<byte> buffer, out int read)
     {
         Interlocked.Exchange(ref _reader, Idle); // before the read, so that an event after it is not lost
-        read = _socket.Receive(buffer.Span, SocketFlags.None, out SocketError error);
+        read = _socket.Receive(buffer.Span, _flags, out SocketError error);
         switch (error)
         {
             case SocketError.Success:

@@ -142,6 +142,70 @@ public sealed class JoinTests : IAsyncDisposable
     }
 
     [Fact]
+    public async Task Strangers_who_connect_and_say_nothing_stop_neither_joining_nor_renewing()
+    {
+        string url = await ServeBeforeAsync();
+        IdentityStore member = Store("member");
+        await JoinAsync(member, url, Token());
+        List<TlsConnection> silent = [];
+        for (int i = 0; i < 100; i++)
+        {
+            silent.Add(await DialAsync(url));
+        }
+
+        Assert.Equal(JoinFailure.None, await FailureAsync(() => JoinAsync(Store("one"), url, Token())));
+        _time.Pass(s_untilDue);
+        Assert.Equal(JoinFailure.None, await FailureAsync(() => JoinClient.RenewAsync(member, member.Load(), [], Ct)));
+
+        // One that has to make room is told why.
+        await JoinMessages.ReadAsync<JoinOffer>(silent[0].Stream, Ct);
+        Assert.Equal(JoinFailure.TooManyAttempts, (await JoinMessages.ReadAsync<JoinReply>(silent[0].Stream, Ct)).Failure);
+        foreach (TlsConnection connection in silent)
+        {
+            await connection.DisposeAsync();
+        }
+    }
+
+    [Fact]
+    public async Task Failures_of_strangers_do_not_stop_renewing()
+    {
+        string url = await ServeBeforeAsync();
+        IdentityStore member = Store("member");
+        await JoinAsync(member, url, Token());
+        byte[] authority = _issuer.Load().Authority.RawData;
+        for (int i = 0; i < AttemptLimiter.PerAddress; i++)
+        {
+            Assert.Equal(JoinFailure.UnknownToken, await FailureAsync(() => JoinAsync(Store("guesser"), url, JoinToken.Create(authority).ToString())));
+        }
+
+        Assert.Equal(JoinFailure.TooManyAttempts, await FailureAsync(() => JoinAsync(Store("guesser"), url, JoinToken.Create(authority).ToString())));
+        Assert.Equal(JoinFailure.Refused, await FailureAsync(() => JoinClient.RenewAsync(member, member.Load(), [], Ct))); // not yet due, but answered
+        _time.Pass(s_untilDue);
+        Assert.Equal(JoinFailure.None, await FailureAsync(() => JoinClient.RenewAsync(member, member.Load(), [], Ct)));
+    }
+
+    [Fact]
+    public void Failures_of_many_strangers_count_for_strangers_alone()
+    {
+        var limiter = new AttemptLimiter(_time);
+        for (int i = 0; i < 10 * AttemptLimiter.PerAddress; i++)
+        {
+            Assert.True(limiter.MayTry($"stranger {i}", isKnown: false));
+            limiter.Failed($"stranger {i}", isKnown: false);
+        }
+
+        Assert.False(limiter.MayTry("another", isKnown: false));
+        Assert.True(limiter.MayTry("known", isKnown: true));
+        for (int i = 0; i < AttemptLimiter.PerAddress; i++)
+        {
+            limiter.Failed("known", isKnown: true);
+        }
+
+        Assert.False(limiter.MayTry("known", isKnown: true));
+        Assert.True(limiter.MayTry("known too", isKnown: true));
+    }
+
+    [Fact]
     public async Task A_token_with_a_wrong_secret_is_used_up()
     {
         string url = await ServeAsync(_issuer);
@@ -551,13 +615,19 @@ public sealed class JoinTests : IAsyncDisposable
 
     private static async Task<JoinReply> ExchangeAsync(string url, Func<Stream, Task> ask)
     {
-#pragma warning disable CA5359 // this one is not careful
-        var options = new System.Net.Security.SslClientAuthenticationOptions { RemoteCertificateValidationCallback = (_, _, _, _) => true };
-#pragma warning restore CA5359
-        await using TlsConnection connection = await TlsConnection.DialAsync(RpcEndpoint.Parse(url), TlsConnection.Join, options, () => (null, Peer.Anonymous), Ct);
+        await using TlsConnection connection = await DialAsync(url);
         await JoinMessages.ReadAsync<JoinOffer>(connection.Stream, Ct);
         await ask(connection.Stream);
         return await JoinMessages.ReadAsync<JoinReply>(connection.Stream, Ct);
+    }
+
+    /// <summary>A stranger's connection.</summary>
+    private static async Task<TlsConnection> DialAsync(string url)
+    {
+#pragma warning disable CA5359 // this one is not careful
+        var options = new System.Net.Security.SslClientAuthenticationOptions { RemoteCertificateValidationCallback = (_, _, _, _) => true };
+#pragma warning restore CA5359
+        return await TlsConnection.DialAsync(RpcEndpoint.Parse(url), TlsConnection.Join, options, () => (null, Peer.Anonymous), Ct);
     }
 
     private static async Task<JoinFailure> FailureAsync(Func<Task> join)

@@ -14,6 +14,9 @@ public sealed class LinkTests : IDisposable
     private const string Often = "500";
     private const string Never = "0";
 
+    // A caller that tries to connect a single time.
+    private const string Once = "-1";
+
     private readonly string _home = Directory.CreateTempSubdirectory("gloox-link-").FullName;
 
     [Fact]
@@ -48,6 +51,20 @@ public sealed class LinkTests : IDisposable
         await client.SayAsync("who");
         await networks.MendAsync();
         Assert.Equal(connection, await client.HearAsync("who"));
+    }
+
+    [Fact]
+    public async Task A_host_whose_connections_never_finish_TLS_keeps_hosts_of_other_addresses_out_not_once()
+    {
+        await using TwoNetworks networks = await TwoNetworks.MakeOrSkipAsync();
+        await ServeAsync(networks, Never);
+        var squatters = new End(networks.Start(near: false, _home, "dotnet", Program, "squat", $"{TwoNetworks.Here}:7000", "1500"));
+        await squatters.HearAsync("squatting");
+        for (int i = 0; i < 3; i++)
+        {
+            var client = new End(networks.Start(near: true, _home, "dotnet", Program, "call", $"{TwoNetworks.Here}:7000", Once));
+            Assert.StartsWith($"who {TwoNetworks.Here}:", await client.AskAsync("who", "who"), StringComparison.Ordinal);
+        }
     }
 
     [Fact]
