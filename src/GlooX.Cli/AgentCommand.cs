@@ -70,9 +70,9 @@ internal static class AgentCommand
         options = options with { LoggerFactory = log, Output = echo ? console.Line : null };
         await using Agent agent = await Agent.StartAsync(url, peer, options, ct);
         console.Line($"agent {agent.Url} is running{(peer is null ? "" : $", joining the grid of {peer}")}; Ctrl-C stops it");
-        if (Identity.Load() is { AuthorityKey: not AuthorityKeyState.Elsewhere } identity && (!options.Spawns || identity.AuthorityKey == AuthorityKeyState.Locked))
+        if (Identity.Load() is { AuthorityKey: not AuthorityKeyState.Elsewhere } identity && (!options.Spawns || options.RequireUser || identity.AuthorityKey == AuthorityKeyState.Locked))
         {
-            console.Line($"the authority's key is on this machine; clients cannot read it: {(options.Spawns ? "it is under a passphrase" : "this agent spawns nothing")}");
+            console.Line($"the authority's key is on this machine; clients cannot read it: {(!options.Spawns ? "this agent spawns nothing" : options.RequireUser ? "what they spawn runs as another user" : "it is under a passphrase")}");
         }
 
         agent.Changed += (_, change) => console.Line(change.Kind switch

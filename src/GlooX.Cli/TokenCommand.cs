@@ -36,7 +36,7 @@ internal static class TokenCommand
         Console.WriteLine(token);
         Console.WriteLine(key == AuthorityKeyState.Locked
             ? "The authority's key is under a passphrase; certificates of machines that join are not renewed without another token."
-            : $"The authority's key, {Path.Combine(GlooXHome.Path, "ca.key")}, can be read by all that runs as this user. If clients may spawn as this user, put it under a passphrase (gloox authority lock) or give it a user of its own (gloox authority --install), or run the agents of this user with --no-spawn; see docs/theft.md.");
+            : $"The authority's key, {Path.Combine(GlooXHome.Path, "ca.key")}, can be read by all that runs as this user. If clients may spawn as this user, put it under a passphrase (gloox authority lock) or give it a user of its own (gloox authority --install), or run the agents of this user with --only-users or --no-spawn; see docs/theft.md.");
         Console.WriteLine($"On the other machine, within {minutes:0.##} minutes: gloox join HOST:PORT {token[..12]}… (HOST:PORT of an agent of this user)");
         return ExitCode.Done;
     }

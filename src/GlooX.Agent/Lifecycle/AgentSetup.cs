@@ -73,7 +73,10 @@ internal static class AgentSetup
     ];
 
     /// <summary>What keeps the code that clients send from the authority's key, in a sentence; null: nothing.</summary>
-    public static string? KeyProtectionOf(AgentOptions options) => options.Spawns ? null : "this agent spawns nothing and attaches no add-ons of clients";
+    public static string? KeyProtectionOf(AgentOptions options) =>
+        !options.Spawns ? "this agent spawns nothing and attaches no add-ons of clients"
+        : options.RequireUser ? "this agent runs what others send as other users only"
+        : null;
 
     public static ControlGroups? GroupsOf(AgentOptions options)
     {

@@ -77,7 +77,7 @@ internal sealed partial class CertificateMaintenance(Identity identity, string? 
     [LoggerMessage(4105, LogLevel.Warning,
         "Whoever may spawn at this agent can read the key of the authority that other machines trust, {Key}: what is spawned runs as the same user. "
         + "Put the key under a passphrase (gloox authority lock), give it a user of its own (gloox authority --install), "
-        + "or spawn nothing here (--no-spawn); see docs/theft.md")]
+        + "have processes run as other users (--only-users), or spawn nothing here (--no-spawn); see docs/theft.md")]
     private static partial void LogKeyOpen(ILogger logger, string key);
 
     [LoggerMessage(4106, LogLevel.Information, "The authority's key is on this machine; clients cannot read it: {Why}")]
