@@ -63,7 +63,13 @@ public sealed class AuthorityTests
             Assert.Equal((0, ""), (locked.Code, locked.Errors));
         }
 
-        Assert.Contains("passphrase", (await here.GlooXAsync("token")).Errors, StringComparison.Ordinal);
+        await using (Conversation guessing = here.Talk("dotnet", Shell.Tool, "token"))
+        {
+            await guessing.SayAsync("wrong horse");
+            Outcome wrong = await guessing.EndAsync();
+            Assert.Equal((1, true), (wrong.Code, wrong.Errors.Contains("the passphrase does not open", StringComparison.Ordinal)));
+        }
+
         await here.AgentAsync("--url", url);
         string token;
         await using (Conversation asking = here.Talk("dotnet", Shell.Tool, "token"))
@@ -103,7 +109,7 @@ public sealed class AuthorityTests
         Assert.Equal(0, (await lost.GlooXAsync("status", "--agent", second)).Code);
 
         // It answers nothing of an agent's but this, and of that to admins only.
-        Assert.Contains("has no method", (await authority.GlooXAsync("call", tcp, "agent/list")).Errors, StringComparison.Ordinal);
+        Assert.Contains("exposes no method", (await authority.GlooXAsync("call", tcp, "agent/list")).Errors, StringComparison.Ordinal);
         string node = (await lost.GlooXAsync("certs")).Output.Split("this machine (")[1].Split(')')[0];
         Assert.Contains("may be called by the roles admin", (await lost.GlooXAsync("revoke", node, "--agent", tcp)).Errors, StringComparison.Ordinal);
         Outcome revoked = await authority.GlooXAsync("revoke", node, "--agent", socket);
