@@ -25,7 +25,7 @@ public sealed class SpeakerTests : IDisposable
         await one.Channel<int>("channel").SetAsync("a", 1, new ChannelWriteOptions { Acknowledge = Acknowledgement.All }, Ct);
         await two.Channel<int>("channel").SetAsync("b", 2, new ChannelWriteOptions { Acknowledge = Acknowledgement.All }, Ct);
         Assert.Equal(2, await one.Channel<int>("channel").GetAsync("b", Ct));
-        Assert.Equal([one.Describe().NodeId, two.Describe().NodeId], (await one.Board.NodesAsync(Ct)).Select(static n => n.NodeId).Order(StringComparer.Ordinal));
+        Assert.Equal([one.Describe().NodeId, two.Describe().NodeId], (await one.Status.NodesAsync(Ct)).Select(static n => n.NodeId).Order(StringComparer.Ordinal));
     }
 
     [Fact]
@@ -50,12 +50,12 @@ public sealed class SpeakerTests : IDisposable
         await ForbiddenAsync(() => peer.StatusAsync(lie, Ct).AsTask());
         await ForbiddenAsync(() => peer.StatusAsync(lie with { NodeId = "cccccccccccc.12345678" }, Ct).AsTask()); // of its own, at the other's address
         await ForbiddenAsync(() => peer.ProbeAsync(new ProbeRequest(other.Url, other.Describe().NodeId, GridState.Up), "127.0.0.1", Ct).AsTask());
-        Assert.All(await victim.Board.NodesAsync(Ct), static n => Assert.NotEqual(0.99, n.Utilization));
+        Assert.All(await victim.Status.NodesAsync(Ct), static n => Assert.NotEqual(0.99, n.Utilization));
         Assert.Contains(log.Warnings, static l => l.Contains("which spoke for the agent bbbbbbbbbbbb", StringComparison.Ordinal));
 
         // What it says of itself at an address where no member is, is not kept.
         await peer.StatusAsync(lie with { NodeId = "cccccccccccc.12345678", Url = "127.0.0.1:1" }, Ct);
-        Assert.Equal(2, (await victim.Board.NodesAsync(Ct)).Count);
+        Assert.Equal(2, (await victim.Status.NodesAsync(Ct)).Count);
     }
 
     [Fact]

@@ -299,9 +299,6 @@ internal sealed class AgentRuntime
     // After the port is bound.
     private RpcEndpoint Listening() => _listening ??= _endpoint.WithPort(RpcEndpoint.Parse(Server.Url).Port);
 
-    private Task AcceptGridAsync(Stream stream, RpcPeer peer)
-    {
-        IPEndPoint.TryParse(peer.Address, out IPEndPoint? remote);
-        return Grid.AcceptAsync(stream, new GridCaller(remote, peer.IsMadeFor), _stop.Token);
-    }
+    private Task AcceptGridAsync(Stream stream, RpcPeer peer) => Grid.AcceptAsync(
+        stream, new GridCaller(IPEndPoint.TryParse(peer.Address, out IPEndPoint? remote) ? remote : null, peer.IsMadeFor), _stop.Token);
 }
