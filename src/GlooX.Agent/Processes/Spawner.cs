@@ -59,7 +59,9 @@ internal sealed class Spawner(
             // Reserve. The lease ends by itself should this spawn never come back.
             TimeSpan lease = s_obtainLimit + TimeSpan.FromMilliseconds(request.StartTimeoutMilliseconds) + s_leaseGrace;
             Dictionary<Reservation, Usage> used = processes.Used();
-            if (!ledger.TryReserve(request.Need(), machine.Read(), used, DateTimeOffset.UnixEpoch + ProcessTable.Clock + lease, out Reservation? reservation, out Refusal? refusal))
+            if (!ledger.TryReserve(
+                request.Need(), machine.Read(), used, DateTimeOffset.UnixEpoch + ProcessTable.Clock + lease, out Reservation? reservation,
+                out Refusal? refusal))
             {
                 return SpawnReply.Elsewhere(node, refusal.Reason);
             }
