@@ -50,7 +50,7 @@ internal static partial class GridLog
     [LoggerMessage(4014, LogLevel.Debug, "Closed a grid stream from {Remote}: {Reason}")]
     public static partial void StreamRefused(this ILogger logger, string? remote, string reason);
 
-    [LoggerMessage(4016, LogLevel.Warning, "Refused a grid stream from {Remote}: {Reason}")]
+    [LoggerMessage(4018, LogLevel.Warning, "Refused a grid stream from {Remote}: {Reason}")]
     public static partial void OriginRefused(this ILogger logger, string remote, string reason);
 
     [LoggerMessage(EventId = 4020, Message = "{Source}: {Message} {Cause}")]

@@ -29,7 +29,7 @@ internal static class Squat
                     }
 
                     await socket.ReceiveAsync(new byte[1]);
-                    await Task.Delay(50); // all of it runs on this machine's processors
+                    await Task.Delay(100); // all of it runs on this machine's processors
                 }
                 catch (SocketException)
                 {

@@ -194,7 +194,7 @@ public sealed class DetachedProcessTests : IDisposable
             await EndAsync(client, ids.Where(i => i != ids[2]));
         }
 
-        Kill(lost);
+        GlooX.Workers.LinuxSignal.KillGroup(lost); // the shell around the program, and the program
         await Eventually.HoldsAsync(() => !TestGrid.IsRunning(lost), "nothing of it runs");
         Assert.True(Directory.Exists(FolderOf(url))); // the record stays, to be looked at
         Directory.Delete(FolderOf(url), recursive: true);
@@ -233,7 +233,7 @@ public sealed class DetachedProcessTests : IDisposable
             await EndAsync(client, [id]);
         }
 
-        Kill(lost);
+        GlooX.Workers.LinuxSignal.KillGroup(lost); // the shell around the program, and the program
         await Eventually.HoldsAsync(() => !TestGrid.IsRunning(lost), "nothing of it runs");
         Assert.True(Directory.Exists(FolderOf(url))); // with the damaged file
         Directory.Delete(FolderOf(url), recursive: true);

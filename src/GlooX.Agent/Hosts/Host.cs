@@ -5,19 +5,19 @@ using GlooX.Workers;
 namespace GlooX.Hosts;
 
 /// <summary>A host: a process that waits for its one assignment.</summary>
-/// <param name="Id">Names it.</param>
-/// <param name="Log">Its standard output.</param>
-/// <param name="Folder">Its own.</param>
-/// <param name="Process">It.</param>
-/// <param name="Warm">Whether it comes from the pool.</param>
-/// <param name="Workspace">Where its log and its folder are.</param>
+/// <param name="Id">Names the host.</param>
+/// <param name="Log">The file of its standard output.</param>
+/// <param name="Folder">The folder of the process.</param>
+/// <param name="Process">The process.</param>
+/// <param name="Warm">Whether the host comes from the pool.</param>
+/// <param name="Workspace">The workspace of the log and the folder.</param>
 internal sealed record Host(string Id, string Log, string Folder, ChildProcess Process, bool Warm, AgentWorkspace Workspace)
 {
-    /// <summary>The assembly that it has loaded already; empty: none.</summary>
+    /// <summary>The assembly that the host has loaded already; empty: none.</summary>
     public string Prepared { get; init; } = "";
 
-    /// <exception cref="IOException">It could not be started.</exception>
-    /// <exception cref="System.ComponentModel.Win32Exception">The system could not start it.</exception>
+    /// <exception cref="IOException">The host could not be started.</exception>
+    /// <exception cref="System.ComponentModel.Win32Exception">The system could not start the host.</exception>
     public static Host Start(
         AgentWorkspace workspace, LaunchRule launching, bool warm, string id, string log, string folder,
         Dictionary<string, string> variables, OtherUser? user)
@@ -30,7 +30,7 @@ internal sealed record Host(string Id, string Log, string Folder, ChildProcess P
             warm, workspace);
     }
 
-    /// <summary>Removes what a host that has ended leaves.</summary>
+    /// <summary>Removes the files of a host that has ended.</summary>
     public void Discard()
     {
         Process.Control!.Dispose();

@@ -10,7 +10,7 @@ namespace GlooX.Processes;
 /// </summary>
 internal sealed partial class ChildIdentity(Identity identity, bool shares, ILogger logger)
 {
-    private int _said;
+    private int _isLogged;
 
     /// <summary>What is revoked now.</summary>
     public IReadOnlyList<Revocation> Revocations => identity.Revocations;
@@ -36,7 +36,7 @@ internal sealed partial class ChildIdentity(Identity identity, bool shares, ILog
             return child;
         }
 
-        if (Interlocked.Exchange(ref _said, 1) == 0)
+        if (Interlocked.Exchange(ref _isLogged, 1) == 0)
         {
             LogShared(logger);
         }

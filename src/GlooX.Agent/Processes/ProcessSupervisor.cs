@@ -35,7 +35,7 @@ internal sealed class ProcessSupervisor(
         }
 
         child.Tail = child.Output.FollowAsync(child.Name, Until(child, child.Completed), echo, logger);
-        child.Released = LiveAsync(child);
+        child.Released = FollowToEndAsync(child);
         if (processes.Stopping.IsCancellationRequested && !child.Request.Options.Daemonize)
         {
             child.End(static p => p.KillAll()); // StopAsync may have looked before the process was in the table
@@ -66,7 +66,7 @@ internal sealed class ProcessSupervisor(
     }
 
     // Never throws: each step of an end is taken, whatever became of the one before.
-    private async Task LiveAsync(Child child)
+    private async Task FollowToEndAsync(Child child)
     {
         bool isLeft = false;
         await StepAsync(child, "following the process", async () => isLeft = await RunAsync(child).ConfigureAwait(false))

@@ -2,23 +2,23 @@ using GlooX.Contracts;
 
 namespace GlooX.Processes;
 
-/// <summary>What an executable does when it is ready, and the wait for it.</summary>
+/// <summary>How a program tells that it is ready, and the wait for it.</summary>
 internal static class Readiness
 {
     private static readonly TimeSpan s_look = TimeSpan.FromMilliseconds(20);
 
-    /// <summary>The file that it makes, in its own folder.</summary>
+    /// <summary>The file that a program makes in its folder when it is ready.</summary>
     public static string FileIn(string folder) => Path.Combine(folder, ".gloox-ready");
 
-    /// <summary>For people: what it has not done.</summary>
+    /// <summary>For messages: what the program has not done.</summary>
     public static string Describe(SpawnRequest request) =>
         request.ReadyFile ? "it did not make the file that GLOOX_READY_FILE names" : $"it did not write a line with '{request.ReadyLine}'";
 
-    /// <summary>Until it is ready or has ended.</summary>
-    /// <param name="child">It.</param>
-    /// <param name="from">Where its outputs ended when it was started.</param>
+    /// <summary>Waits until a process is ready or has ended.</summary>
+    /// <param name="child">The process.</param>
+    /// <param name="from">Where the outputs of the process ended when it was started.</param>
     /// <param name="ct">Cancels the operation.</param>
-    /// <returns>Whether it is ready.</returns>
+    /// <returns>Whether the process is ready.</returns>
     public static Task<bool> WaitAsync(Child child, long[] from, CancellationToken ct) => child.Request.ReadyFile
         ? FileAsync(FileIn(child.Request.Options.TmpDir), child.Process.Exited, ct)
         : child.Output.FindAsync(child.Request.ReadyLine, from, child.Process.Exited, ct);

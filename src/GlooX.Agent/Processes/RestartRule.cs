@@ -2,7 +2,7 @@ using System.Runtime.InteropServices;
 
 namespace GlooX.Processes;
 
-/// <summary>What becomes of a process that has ended.</summary>
+/// <summary>What happens to a process that has ended.</summary>
 internal enum RestartVerdict
 {
     /// <summary>Nothing: its policy does not want it started again.</summary>
@@ -15,7 +15,7 @@ internal enum RestartVerdict
     GiveUp,
 }
 
-/// <summary>What becomes of a process that has ended, and after which pause it is started again.</summary>
+/// <summary>What happens to a process that has ended, and after which pause it is restarted.</summary>
 [StructLayout(LayoutKind.Auto)]
 internal readonly record struct RestartDecision(RestartVerdict Verdict, TimeSpan Pause);
 
@@ -46,8 +46,8 @@ internal sealed class RestartRule(RestartPolicy policy, IEnumerable<TimeSpan>? r
     }
 
     /// <summary>It has ended, or could not be started.</summary>
-    /// <param name="at">When.</param>
-    /// <param name="status">How.</param>
+    /// <param name="at">The time.</param>
+    /// <param name="status">How the process ended.</param>
     /// <param name="chance">0 to 1: by how much of the jitter the pause is shorter.</param>
     public RestartDecision Exited(TimeSpan at, ExitStatus status, double chance)
     {

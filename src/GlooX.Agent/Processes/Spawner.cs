@@ -57,11 +57,11 @@ internal sealed class Spawner(
             await adoption.Completed.WaitAsync(limit.Token).ConfigureAwait(false);
 
             // Reserve. The lease ends by itself should this spawn never come back.
-            DateTimeOffset leaseEnd =
-                DateTimeOffset.UnixEpoch + ProcessTable.Clock + s_obtainLimit + TimeSpan.FromMilliseconds(
-                request.StartTimeoutMilliseconds) + s_leaseGrace;
+            TimeSpan lease = s_obtainLimit + TimeSpan.FromMilliseconds(request.StartTimeoutMilliseconds) + s_leaseGrace;
             Dictionary<Reservation, Usage> used = processes.Used();
-            if (!ledger.TryReserve(request.Need(), machine.Read(), used, leaseEnd, out Reservation? reservation, out Refusal? refusal))
+            if (!ledger.TryReserve(
+                request.Need(), machine.Read(), used, DateTimeOffset.UnixEpoch + ProcessTable.Clock + lease, out Reservation? reservation,
+                out Refusal? refusal))
             {
                 return SpawnReply.Elsewhere(node, refusal.Reason);
             }

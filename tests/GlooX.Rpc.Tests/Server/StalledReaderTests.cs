@@ -23,7 +23,7 @@ public sealed class StalledReaderTests
         const int calls = 3000;
         byte[] script = [.. new[] { Corpus.Greeting[0], RawPeer.Define(0, "none") }.Concat(Enumerable.Range(0, calls).Select(i => RawPeer.Call((uint)i, 0, 0x90))).SelectMany(p => p.ToBytes())];
         var stream = new ScriptedStream([script], new Piece(FrameType.Error, calls - 1, []).ToBytes()[1..]) { IsStalled = true };
-        var connection = new ServerConnection(server, new TlsConnection(stream, Stream.Null, "the caller", null, Peer.Anonymous), options);
+        var connection = new ServerConnection(server, new TlsConnection(stream, Stream.Null, "the caller", null, Peer.Anonymous with { Roles = RpcRole.Client }), options);
 
         // It comes back here when it waits: for the caller, or, having read all, for the end.
         Task reading = connection.ReadLoopAsync();

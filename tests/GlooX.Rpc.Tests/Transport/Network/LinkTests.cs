@@ -58,7 +58,7 @@ public sealed class LinkTests : IDisposable
     {
         await using TwoNetworks networks = await TwoNetworks.MakeOrSkipAsync();
         await ServeAsync(networks, Never);
-        var squatters = new End(networks.Start(near: false, _home, "dotnet", Program, "squat", $"{TwoNetworks.Here}:7000", "1500"));
+        var squatters = new End(networks.Start(near: false, _home, "dotnet", Program, "squat", $"{TwoNetworks.Here}:7000", "1200"));
         await squatters.HearAsync("squatting");
         for (int i = 0; i < 3; i++)
         {
