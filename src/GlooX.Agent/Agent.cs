@@ -54,6 +54,9 @@ public sealed class Agent : IAsyncDisposable
     /// <summary>Whether this agent of root runs no code of others as root; see <see cref="AgentOptions.RequireUser"/>.</summary>
     internal bool RequiresUser => _parts.RequiresUser;
 
+    /// <summary>Records who did what.</summary>
+    internal AuditLog Audit => _parts.Audit;
+
     internal ProcessTable Processes => _parts.Processes;
 
     internal ProcessWatch Watch => _parts.Watch;

@@ -137,6 +137,13 @@ public sealed record AgentOptions
     /// </summary>
     public Action<string>? Output { get; init; }
 
+    /// <summary>
+    /// A file to which the agent appends who did what, one JSON object a line: spawns, ends, add-ons, channels, joins, renewals, revocations, and
+    /// calls that were refused. Made for this user alone. While the disk is slow or full up to 10,000 records wait, and then it is counted how
+    /// many are lost; the agent goes on. Null (default): they go to the category <c>GlooX.Audit</c> of <see cref="LoggerFactory"/> only.
+    /// </summary>
+    public string? AuditFile { get; init; }
+
     /// <summary>Where the agent logs. Null (default): nowhere.</summary>
     public ILoggerFactory? LoggerFactory { get; init; }
 }

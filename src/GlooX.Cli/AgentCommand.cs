@@ -25,11 +25,12 @@ internal static class AgentCommand
         var onlyUsers = new Option<bool>("--only-users") { Description = "An agent of root starts nothing as root: a spawn names a user of --allow-user, or there is a --spawn-user" };
         var noSpawn = new Option<bool>("--no-spawn") { Description = "Runs nothing that others send: no processes, and no add-ons but those of --addon" };
         var share = new Option<bool>("--share-identity") { Description = "Gives spawned classes this agent's own certificates where none can be issued for them (RAKTR_TLS_* alone): each can then act as the agent" };
+        var audit = new Option<string?>("--audit") { Description = "A file to which is appended who did what, one JSON object a line", HelpName = "FILE" };
         var data = new Option<string?>("--data") { Description = "The folder in which durable channels are kept. Default: none, and this agent creates none", HelpName = "FOLDER" };
         var addon = new Option<string[]>("--addon") { Description = "An add-on to attach at the start: its name and its code, a .cs file or a .dll; and its class where there are several", HelpName = "NAME=FILE[,CLASS]", AllowMultipleArgumentsPerToken = false };
         var echo = new Option<bool>("--echo") { Description = "Prints what its processes write, as NAME | LINE; lines are dropped while the console is not read" };
         Command command = Shared.Command("agent", "Runs an agent until Ctrl-C.", "gloox agent --url 0.0.0.0:9999 --peer other-machine:9999");
-        foreach (Option option in (Option[])[url, peer, advertise, name, memory, disk, resource, slots, group, weight, warm, maxWarm, pass, users, spawnUser, onlyUsers, noSpawn, share, data, addon, echo])
+        foreach (Option option in (Option[])[url, peer, advertise, name, memory, disk, resource, slots, group, weight, warm, maxWarm, pass, users, spawnUser, onlyUsers, noSpawn, share, audit, data, addon, echo])
         {
             command.Add(option);
         }
@@ -56,6 +57,7 @@ internal static class AgentCommand
                 RequireUser = parsed.GetValue(onlyUsers),
                 Spawns = !parsed.GetValue(noSpawn),
                 ShareIdentity = parsed.GetValue(share),
+                AuditFile = parsed.GetValue(audit),
                 DataFolder = parsed.GetValue(data),
                 Addons = [.. (parsed.GetValue(addon) ?? []).Select(Addon)],
             },

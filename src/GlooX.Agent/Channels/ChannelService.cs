@@ -2,10 +2,11 @@ using System.Runtime.CompilerServices;
 using GlooX.Channels.Replication;
 using GlooX.Contracts;
 using GlooX.Processes;
+using GlooX.Trust;
 
 namespace GlooX.Channels;
 
-internal sealed class ChannelService(ChannelHub hub, ReplicationLoop loop) : IChannelService
+internal sealed class ChannelService(ChannelHub hub, ReplicationLoop loop, AuditLog audit) : IChannelService
 {
     private static readonly TimeSpan s_syncTimeout = TimeSpan.FromSeconds(5);
     private const int MostItems = 512;
@@ -42,7 +43,7 @@ internal sealed class ChannelService(ChannelHub hub, ReplicationLoop loop) : ICh
         return new([.. hub.Specs().Where(c => ChannelAccess.MayRead(c.Name, c.Spec, caller) || ChannelAccess.MayWrite(c.Name, c.Spec, caller)).Select(static c => c.Name)]);
     }
 
-    public ValueTask<ChannelReply> CreateAsync(string channel, ChannelOptions? options, CancellationToken ct) => ReplyAsync(async () =>
+    public ValueTask<ChannelReply> CreateAsync(string channel, ChannelOptions? options, CancellationToken ct) => AuditedAsync(channel, async () =>
     {
         ChannelAccess.CheckCreation(channel, RpcCall.Current.CallerRoles);
         await hub.CreateAsync(channel, options, ct).ConfigureAwait(false);
@@ -62,7 +63,7 @@ internal sealed class ChannelService(ChannelHub hub, ReplicationLoop loop) : ICh
     }
 
     public ValueTask<ChannelReply> RemoveAsync(string channel, CancellationToken ct) =>
-        ReplyAsync(async () => new ChannelReply(Number: await hub.RemoveAsync(Writable(channel), ct).ConfigureAwait(false) ? 1 : 0));
+        AuditedAsync(channel, async () => new ChannelReply(Number: await hub.RemoveAsync(Writable(channel), ct).ConfigureAwait(false) ? 1 : 0));
 
     public ValueTask<ChannelReply> WriteAsync(ChannelWrite write, CancellationToken ct) => ReplyAsync(async () => new ChannelReply(
         Number: await hub.WriteAsync(Writable(write.Channel), write.Key, write.Value, write.Options, write.Expected ? new Stamp(write.Time, write.Node) : null, ct).ConfigureAwait(false) ? 1 : 0));
@@ -148,6 +149,9 @@ internal sealed class ChannelService(ChannelHub hub, ReplicationLoop loop) : ICh
     private string Writable(string channel) => ChannelAccess.Writable(channel, hub.TrySpec(channel), RpcCall.Current.CallerRoles);
 
     private static ChannelItem Item(Change change) => new(change.Key, change.Kind == ChangeKind.Delete, change.Value, change.Version.Time, change.Version.Node);
+
+    private ValueTask<ChannelReply> AuditedAsync(string channel, Func<Task<ChannelReply>> act) =>
+        audit.RunAsync(channel, () => ReplyAsync(act), static r => r.Error < 0 ? AuditLog.Done : $"failed: {r.Message}");
 
     private static async ValueTask<ChannelReply> ReplyAsync(Func<Task<ChannelReply>> act)
     {

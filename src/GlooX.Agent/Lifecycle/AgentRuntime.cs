@@ -54,7 +54,9 @@ internal sealed class AgentRuntime
         Identity = options.Identity ?? Identity.Load();
         _nodeId = AgentId.New(Identity.AsAgent().Node);
         AgentSetup.Check(options);
-        ILoggerFactory loggers = options.LoggerFactory ?? NullLoggerFactory.Instance;
+        AuditFile? audit = AgentSetup.AuditOf(options);
+        var loggers = new AuditLoggerFactory(options.LoggerFactory ?? NullLoggerFactory.Instance, audit);
+        Audit = new AuditLog(loggers.CreateLogger(AuditLog.Category));
         ILogger logger = loggers.CreateLogger("GlooX.Agent"), channels = loggers.CreateLogger("GlooX.Channels");
         _spawning = loggers.CreateLogger("GlooX.Spawning");
         _ledger = new Ledger(AgentSetup.CapacityOf(options, _machine.Read()));
@@ -65,7 +67,7 @@ internal sealed class AgentRuntime
         // The network: the port, connections to peers, membership.
         _link = new GridLink(Identity.AsAgent(), () => Grid?.Members.Select(static m => m.Address) ?? [], TimeProvider.System);
         Server = new RpcServer(
-            new RpcServerOptions { Identity = Identity, Names = [.. names], AcceptJoins = true, LoggerFactory = options.LoggerFactory });
+            new RpcServerOptions { Identity = Identity, Names = [.. names], AcceptJoins = true, LoggerFactory = loggers });
         Grid = new GridMembership(new GridOptions { NodeId = _nodeId }, _link, loggers.CreateLogger("GlooX.Grid"));
         Address = new AgentAddress(Listening, () => Grid.Address);
         Status = new NodeStatusCache(Describe, () => Peers, () => Grid.Members, Service, PeerAt);
@@ -103,7 +105,7 @@ internal sealed class AgentRuntime
         Server.Add(new PeerService(agent, logger), IPeerService.ServiceName, PeerService.Access);
         Server.Add(new TrustService(Revocations), ITrustService.ServiceName, TrustService.Access);
         Server.Add(new BundleService(bundles), IBundleService.ServiceName, BundleService.Access);
-        Server.Add(new ChannelService(Hub, _replication), IChannelService.ServiceName, ChannelService.Access);
+        Server.Add(new ChannelService(Hub, _replication, Audit), IChannelService.ServiceName, ChannelService.Access);
         Server.AddProtocol(GridLink.Protocol, AcceptGridAsync, RpcRole.Agent);
         var knownPeers = BackgroundLoop.Periodic(
             "known peers", PeerMemory.Interval, new PeerMemory(Grid, state, TimeProvider.System).SaveAsync, logger);
@@ -119,6 +121,11 @@ internal sealed class AgentRuntime
         // The order: membership stops before the port, since its streams are connections of the port; processes stop first, so that callers
         // that wait for their end hear of it.
         _parts = new PartSequence(logger);
+        if (audit is not null)
+        {
+            _parts.Add("audit log", () => audit.Start(), audit.DisposeAsync);
+        }
+
         _parts.Add("connections to peers", stop: _link.DisposeAsync);
         _parts.Add("bundles", bundles);
         _parts.Add("workspace", workspace);
@@ -159,6 +166,8 @@ internal sealed class AgentRuntime
     }
 
     public Identity Identity { get; }
+
+    public AuditLog Audit { get; }
 
     public bool RequiresUser => _options.RequireUser;
 

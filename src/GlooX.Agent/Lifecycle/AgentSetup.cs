@@ -2,7 +2,9 @@ using GlooX.Bundles;
 using GlooX.Hosts;
 using GlooX.Processes;
 using GlooX.Slots;
+using GlooX.Trust;
 using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Logging.Abstractions;
 
 namespace GlooX.Lifecycle;
 
@@ -49,6 +51,20 @@ internal static class AgentSetup
         if (users.Select(u => OtherUser.Fault(u) ?? launching.RootFault(u)).FirstOrDefault(static f => f is not null) is { } user)
         {
             throw new ArgumentException($"the agent {user}", nameof(options));
+        }
+    }
+
+    /// <summary>Null: there is none.</summary>
+    /// <exception cref="ArgumentException">The file cannot be written.</exception>
+    public static AuditFile? AuditOf(AgentOptions options)
+    {
+        try
+        {
+            return options.AuditFile is { } file ? new AuditFile(file, (options.LoggerFactory ?? NullLoggerFactory.Instance).CreateLogger("GlooX.Agent")) : null;
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new ArgumentException($"the audit log cannot be written to {options.AuditFile}: {e.Message} Set AgentOptions.AuditFile (--audit)", nameof(options), e);
         }
     }
 

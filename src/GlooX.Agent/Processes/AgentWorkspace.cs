@@ -84,7 +84,11 @@ internal sealed class AgentWorkspace : IDisposable
     /// <summary>Removes a folder of a process; never throws: what stays is logged, and swept by the next agent of this home.</summary>
     public void Remove(string folder)
     {
-        if (WorkFolder.TryRemove(folder) is { } fault)
+        string above = Path.GetDirectoryName(folder)!;
+        string? fault = Path.GetFileName(above).StartsWith(Prefix, StringComparison.Ordinal) && OperatingSystem.IsLinux()
+            ? PrivateFolder.Remove(above, Path.GetFileName(folder))
+            : WorkFolder.TryRemove(folder);
+        if (fault is not null)
         {
             _logger.NotRemoved(folder, fault);
         }

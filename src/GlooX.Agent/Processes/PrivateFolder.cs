@@ -69,6 +69,16 @@ internal static class PrivateFolder
         File.Delete(Path.Combine(LinuxFolder.PathOf(opened), file));
     }
 
+    /// <summary>Removes what is of a name in a folder that must be this user's alone.</summary>
+    /// <returns>Null: nothing of that name is there; otherwise why not.</returns>
+    public static string? Remove(string folder, string name)
+    {
+        using SafeFileHandle? opened = LinuxFolder.Open(folder);
+        return opened is null ? (Path.Exists(folder) ? $"{folder} is no folder" : null)
+            : LinuxFolder.IsPrivate(LinuxFolder.OwnerOf(opened)) ? LinuxFolder.Remove(opened, name)
+            : $"{folder} is not this user's alone";
+    }
+
     private static SafeFileHandle OpenPrivate(string folder)
     {
         SafeFileHandle? opened = LinuxFolder.Open(folder);

@@ -1,6 +1,7 @@
 using GlooX.Contracts;
 using GlooX.Processes;
 using GlooX.Slots;
+using GlooX.Trust;
 
 namespace GlooX.Services;
 
@@ -18,7 +19,8 @@ internal sealed class AgentService(Agent agent) : IAgentService
         long memoryBytes, long diskBytes, Dictionary<string, decimal> resources, int? maxPerNode, string kind, CancellationToken ct) =>
         new(agent.Slots(Provision.FromBytes(memoryBytes, diskBytes, resources) with { MaxPerNode = maxPerNode, Kind = kind }));
 
-    public async ValueTask<SpawnReply> SpawnAsync(SpawnRequest request, CancellationToken ct) => await Reached().Placement.SpawnAsync(request, ct).ConfigureAwait(false);
+    public ValueTask<SpawnReply> SpawnAsync(SpawnRequest request, CancellationToken ct) =>
+        agent.Audit.RunAsync(AuditLog.TargetOf(request), () => new ValueTask<SpawnReply>(Reached().Placement.SpawnAsync(request, ct)), AuditLog.OutcomeOf);
 
     public async ValueTask<PrepareReply> PrepareAsync(PrepareRequest request, CancellationToken ct) => await Reached().Placement.PrepareAsync(request, ct).ConfigureAwait(false);
 
@@ -27,13 +29,13 @@ internal sealed class AgentService(Agent agent) : IAgentService
 
     public ValueTask<bool> ClaimAsync(string ticket, CancellationToken ct) => new(agent.Placement.Claim(ticket));
 
-    public ValueTask<bool> KillAsync(string id, CancellationToken ct) => new(agent.Processes.Kill(id));
+    public ValueTask<bool> KillAsync(string id, CancellationToken ct) => agent.Audit.RunAsync(id, () => new(agent.Processes.Kill(id)), AuditLog.FoundOf);
 
-    public ValueTask<bool> StopAsync(string id, long graceMilliseconds, CancellationToken ct) =>
+    public ValueTask<bool> StopAsync(string id, long graceMilliseconds, CancellationToken ct) => agent.Audit.RunAsync<bool>(id, () =>
         graceMilliseconds >= 0 && graceMilliseconds <= SpawnedProcess.MaxGrace.TotalMilliseconds
             ? new(agent.Processes.Stop(id, TimeSpan.FromMilliseconds(graceMilliseconds)))
             : throw new ArgumentOutOfRangeException(
-                nameof(graceMilliseconds), graceMilliseconds, $"the grace must be 0 to {SpawnedProcess.MaxGrace.TotalMinutes} minutes");
+                nameof(graceMilliseconds), graceMilliseconds, $"the grace must be 0 to {SpawnedProcess.MaxGrace.TotalMinutes} minutes"), AuditLog.FoundOf);
 
     public async ValueTask<ProcessInfo?> FindAsync(string id, CancellationToken ct) => await Reached().Placement.FindAsync(id, ct).ConfigureAwait(false);
 
@@ -46,28 +48,33 @@ internal sealed class AgentService(Agent agent) : IAgentService
 
     public IAsyncEnumerable<ProcessEvent[]> WatchHereAsync(string? id, CancellationToken ct) => agent.Watch.HereAsync(id, ct);
 
-    public async ValueTask<RevokedTarget[]> RevokeAsync(string[] targets, CancellationToken ct) => await agent.Revocations.RevokeAsync(targets, ct).ConfigureAwait(false);
+    public ValueTask<RevokedTarget[]> RevokeAsync(string[] targets, CancellationToken ct) =>
+        agent.Audit.RunAsync(string.Join(' ', targets), async () => await agent.Revocations.RevokeAsync(targets, ct).ConfigureAwait(false));
 
-    public ValueTask<RevokedTarget[]> AllowAsync(string[] targets, CancellationToken ct) => new(agent.Revocations.Allow(targets));
+    public ValueTask<RevokedTarget[]> AllowAsync(string[] targets, CancellationToken ct) =>
+        agent.Audit.RunAsync<RevokedTarget[]>(string.Join(' ', targets), () => new(agent.Revocations.Allow(targets)));
 
     public ValueTask<string[]> AddonsAsync(CancellationToken ct) => new([.. agent.Addons]);
 
     public ValueTask<AddonReply> AttachAddonAsync(AddonRequest request, CancellationToken ct) =>
-        AddonReply.OfAsync(() => Admitted().AttachAddonAsync(request.Name, request.Source, request.ToOptions(), ct));
+        Audited(request.Name, () => Admitted().AttachAddonAsync(request.Name, request.Source, request.ToOptions(), ct));
 
     public ValueTask<AddonReply> SpreadAddonAsync(AddonRequest request, CancellationToken ct) =>
-        AddonReply.OfAsync(() => Admitted().AttachAddonEverywhereAsync(request.Name, request.Source, request.ToOptions(), ct));
+        Audited(request.Name, () => Admitted().AttachAddonEverywhereAsync(request.Name, request.Source, request.ToOptions(), ct));
 
     public ValueTask<AddonReply> WithdrawAddonAsync(string name, CancellationToken ct) =>
-        AddonReply.OfAsync(() => agent.DetachAddonEverywhereAsync(name, ct));
+        Audited(name, () => agent.DetachAddonEverywhereAsync(name, ct));
 
     public ValueTask<AddonReply> DetachAddonAsync(string name, CancellationToken ct) =>
-        AddonReply.OfAsync(() => agent.DetachAddonAsync(name));
+        Audited(name, () => agent.DetachAddonAsync(name));
 
     public async ValueTask<int[]> WaitAsync(string id, CancellationToken ct) =>
         await agent.Processes.WaitAsync(id, ct).ConfigureAwait(false) is { } exit
             ? [exit.Code, exit.Signal]
             : throw Missing(agent, id);
+
+    private ValueTask<AddonReply> Audited(string addon, Func<Task> work) =>
+        agent.Audit.RunAsync(addon, () => AddonReply.OfAsync(work), static r => r.Error == AddonError.None ? AuditLog.Done : $"failed: {r.Message}");
 
     // What is attached runs in the agent itself, as its user.
     private Agent Admitted() => !agent.Spawns

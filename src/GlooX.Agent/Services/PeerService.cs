@@ -46,7 +46,8 @@ internal sealed partial class PeerService(Agent agent, ILogger logger) : IPeerSe
     [LoggerMessage(2010, LogLevel.Warning, "{Caller} was refused, which spoke for the agent {Agent}: its certificate names the node {Node}")]
     private static partial void LogSpokeForAnother(ILogger logger, string caller, string agent, string? node);
 
-    public async ValueTask<SpawnReply> SpawnHereAsync(SpawnRequest request, CancellationToken ct) => await agent.Placement.SpawnForPeerAsync(request, ct).ConfigureAwait(false);
+    public ValueTask<SpawnReply> SpawnHereAsync(SpawnRequest request, CancellationToken ct) =>
+        agent.Audit.RunAsync(AuditLog.TargetOf(request), () => new ValueTask<SpawnReply>(agent.Placement.SpawnForPeerAsync(request, ct)), AuditLog.OutcomeOf);
 
     public async ValueTask<bool> PrepareHereAsync(PrepareRequest request, CancellationToken ct) => await agent.Placement.PrepareHereAsync(request, ct).ConfigureAwait(false);
 

@@ -81,6 +81,7 @@ namespace GlooX
             HandlerThreads = new HandlerThreads(_options.MaxHandlerThreads);
             Pace = PaceOf(_options);
             Logger = (_options.LoggerFactory ?? NullLoggerFactory.Instance).CreateLogger("GlooX.Rpc");
+            Audit = new RpcAudit((_options.LoggerFactory ?? NullLoggerFactory.Instance).CreateLogger(RpcAudit.Category));
             OneWayFailures = new LogThrottle(Logger, LogLevel.Warning, "one-way calls that failed");
         }
 
@@ -98,6 +99,8 @@ namespace GlooX
         internal HandlerThreads HandlerThreads { get; }
 
         internal ILogger Logger { get; }
+
+        internal RpcAudit Audit { get; }
 
         internal LogThrottle OneWayFailures { get; }
 
@@ -201,7 +204,7 @@ namespace GlooX
             identity.RevokeInMemory(_options.RevokedSerials);
             if (_options.AcceptJoins)
             {
-                var joins = new JoinServer(identity, (_options.LoggerFactory ?? NullLoggerFactory.Instance).CreateLogger("GlooX.Join"));
+                var joins = new JoinServer(identity, (_options.LoggerFactory ?? NullLoggerFactory.Instance).CreateLogger("GlooX.Join"), audit: Audit);
                 Route(TlsConnection.Join, connection => joins.ServeAsync(connection, _stopping.Token), null);
             }
 

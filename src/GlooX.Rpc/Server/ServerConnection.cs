@@ -90,7 +90,18 @@ internal sealed class ServerConnection(RpcServer server, TlsConnection connectio
         Send(goAway);
     }
 
-    protected override Definition Resolve(string name) => server.Resolve(name, _caller);
+    protected override Definition Resolve(string name)
+    {
+        try
+        {
+            return server.Resolve(name, _caller);
+        }
+        catch (RpcException e) when (e.Code == RpcError.Forbidden)
+        {
+            server.Audit.Refused(_caller.Peer, Remote, name, e.Message);
+            throw;
+        }
+    }
 
     protected override void OnFrame(FrameType type, uint id, ReadOnlyMemory<byte> body)
     {

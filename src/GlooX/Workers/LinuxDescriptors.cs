@@ -14,6 +14,10 @@ internal static class LinuxDescriptors
     private const int Stream = 1;
     private const int SocketCloseOnExec = 0x80000;
     private const int OpenCloseOnExec = 0x80000;
+    private const int OpenWriteOnly = 1;
+    private const int OpenCreate = 0x40;
+    private const int OpenAppend = 0x400;
+    private const int OwnerOnly = 0x180;
     private const int MemoryCloseOnExec = 1;
     private const int LockShared = 1;
     private const int SetFlags = 2;
@@ -54,6 +58,14 @@ internal static class LinuxDescriptors
     /// </summary>
     public static void KeepFromChildren(int descriptor) => _ = fcntl(descriptor, SetFlags, CloseOnExec);
 
+    /// <summary>A file to whose end is written, whoever writes to it beside; made for this user alone when it is missing.</summary>
+    /// <exception cref="IOException">The file cannot be opened.</exception>
+    public static SafeFileHandle Append(string file)
+    {
+        int opened = open(file, OpenWriteOnly | OpenCreate | OpenAppend | OpenCloseOnExec, OwnerOnly);
+        return opened >= 0 ? new SafeFileHandle(opened, ownsHandle: true) : throw new IOException($"{file}: {Marshal.GetLastPInvokeErrorMessage()}.");
+    }
+
     private static int Check(int descriptor) => descriptor >= 0 ? descriptor : throw new Win32Exception(Marshal.GetLastPInvokeError());
 
 #pragma warning disable SYSLIB1054, CA2101, CA5392, IDE1006 // plain libc, by its own names
@@ -65,6 +77,9 @@ internal static class LinuxDescriptors
 
     [DllImport("libc", SetLastError = true)]
     private static extern int open(string path, int flags);
+
+    [DllImport("libc", SetLastError = true)]
+    private static extern int open(string path, int flags, int mode);
 
     [DllImport("libc")]
     private static extern int flock(SafeHandle descriptor, int operation);

@@ -1,5 +1,6 @@
 using System.Net;
 using GlooX.Protocol;
+using GlooX.Server;
 using Microsoft.Extensions.Logging;
 
 namespace GlooX.Tls.Join;
@@ -8,7 +9,7 @@ namespace GlooX.Tls.Join;
 /// The agent's side of joining: serves <c>gloox-join/1</c> on the one port, open to callers without a certificate. It issues certificates for a
 /// token, or for a certificate that is still valid. The joiner verifies this agent before it sends the token.
 /// </summary>
-internal sealed partial class JoinServer(Identity identity, ILogger logger, TimeProvider? time = null)
+internal sealed partial class JoinServer(Identity identity, ILogger logger, TimeProvider? time = null, RpcAudit? audit = null)
 {
     private const int MaxFarewells = 64;
     private static readonly AdmissionLimits s_limits = new(Waiting: 64, Active: 16, ActivePerSource: 12, FairTime: TimeSpan.FromSeconds(2));
@@ -89,6 +90,7 @@ internal sealed partial class JoinServer(Identity identity, ILogger logger, Time
 
     private void Refused(TlsConnection connection, string reason)
     {
+        audit?.NotJoined(connection.Peer, connection.Remote, reason);
         if (_refusals.MayWrite())
         {
             LogRefused(logger, connection.Remote, ForeignText.Of(reason));
@@ -124,6 +126,7 @@ internal sealed partial class JoinServer(Identity identity, ILogger logger, Time
             string node = IdentityStore.NewNode();
             JoinReply reply = new StoreAuthority(store).IssueFor(node, grant, requests);
             LogJoined(logger, connection.Remote, node, CertificateNames.Describe(grant.Role));
+            audit?.Joined(connection.Peer, connection.Remote, node, CertificateNames.Describe(grant.Role));
             return reply;
         }
         catch (JoinException)
@@ -143,6 +146,7 @@ internal sealed partial class JoinServer(Identity identity, ILogger logger, Time
         if (reply.Failure == JoinFailure.None)
         {
             LogRenewed(logger, connection.Remote, shown.Node);
+            audit?.Joined(connection.Peer, connection.Remote, shown.Node, CertificateNames.Describe(shown.Role));
         }
 
         return reply;
