@@ -29,7 +29,7 @@ internal sealed class AgentService(Agent agent) : IAgentService
 
     public ValueTask<bool> ClaimAsync(string ticket, CancellationToken ct) => new(agent.Placement.Claim(ticket));
 
-    public ValueTask<bool> KillAsync(string id, CancellationToken ct) => agent.Audit.RunAsync(id, () => new(agent.Processes.Kill(id)), AuditLog.FoundOf);
+    public ValueTask<bool> KillAsync(string id, CancellationToken ct) => agent.Audit.RunAsync<bool>(id, () => new(agent.Processes.Kill(id)), AuditLog.FoundOf);
 
     public ValueTask<bool> StopAsync(string id, long graceMilliseconds, CancellationToken ct) => agent.Audit.RunAsync<bool>(id, () =>
         graceMilliseconds >= 0 && graceMilliseconds <= SpawnedProcess.MaxGrace.TotalMilliseconds
@@ -49,7 +49,7 @@ internal sealed class AgentService(Agent agent) : IAgentService
     public IAsyncEnumerable<ProcessEvent[]> WatchHereAsync(string? id, CancellationToken ct) => agent.Watch.HereAsync(id, ct);
 
     public ValueTask<RevokedTarget[]> RevokeAsync(string[] targets, CancellationToken ct) =>
-        agent.Audit.RunAsync(string.Join(' ', targets), async () => await agent.Revocations.RevokeAsync(targets, ct).ConfigureAwait(false));
+        agent.Audit.RunAsync<RevokedTarget[]>(string.Join(' ', targets), async () => await agent.Revocations.RevokeAsync(targets, ct).ConfigureAwait(false));
 
     public ValueTask<RevokedTarget[]> AllowAsync(string[] targets, CancellationToken ct) =>
         agent.Audit.RunAsync<RevokedTarget[]>(string.Join(' ', targets), () => new(agent.Revocations.Allow(targets)));

@@ -29,7 +29,7 @@ public sealed class AuditTests : IDisposable
         await Assert.ThrowsAsync<AddonException>(() => grid.Client.AttachAddonAsync("late", new AddonSource("/no/such\u001bfile.dll", "Counter"), ct: Ct));
         await child.KillAsync(Ct);
 
-        string serial = Identity.Load().Client.SerialNumber;
+        string serial = Identity.Load().Client.SerialNumber.TrimStart('0');
         (string Method, string Target, string Outcome)[] expected =
         [
             ("agent/spawn", "Insider", $"process {child.Id}, pid {child.Pid}, on {grid.Agents[0].Url}"),
