@@ -49,7 +49,7 @@ public sealed class CommandTests
     [InlineData(2, "'much' is not a size", "spawn", "Child", "child.cs", "--memory", "much")]
     [InlineData(2, "the weight 0 is not more than 0", "agent", "--url", "127.0.0.1:0", "--weight", "0")]
     [InlineData(1, "nothing listens there", "call", "127.0.0.1:1", "method")]
-    [InlineData(2, "there are agent, client, observer", "token", "--role", "king")]
+    [InlineData(2, "there are agent, client, admin, observer", "token", "--role", "king")]
     [InlineData(2, "at most a day", "token", "--minutes", "9999")]
     [InlineData(1, "this is no complete token", "join", "127.0.0.1:1", "nonsense")]
     [InlineData(2, "(see: gloox channel set --help)", "channel", "set", "jobs", "key")]

@@ -9,6 +9,7 @@ internal sealed class Conversation : IAsyncDisposable
     private readonly Process _process;
     private readonly Task<string> _errors;
     private readonly List<string> _heard = [];
+    private int _isDisposed;
 
     public Conversation(Process process) => (_process, _errors) = (process, process.StandardError.ReadToEndAsync());
 
@@ -95,8 +96,14 @@ internal sealed class Conversation : IAsyncDisposable
         return new Outcome(_process.ExitCode, string.Join('\n', _heard), await _errors);
     }
 
+    /// <summary>Ends the process, once: the shell disposes its conversations too.</summary>
     public async ValueTask DisposeAsync()
     {
+        if (Interlocked.Exchange(ref _isDisposed, 1) != 0)
+        {
+            return;
+        }
+
         if (!_process.HasExited)
         {
             await KillAsync();

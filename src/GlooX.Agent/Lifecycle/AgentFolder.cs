@@ -57,7 +57,7 @@ internal sealed partial class AgentFolder : IDisposable
         return null;
     }
 
-    /// <summary>Removes the folders of killed agents that hold nothing.</summary>
+    /// <summary>Removes the folders of agents of before that hold nothing that is still used.</summary>
     public static void Sweep()
     {
         foreach (string folder in Directory.Exists(Root) ? Directory.GetDirectories(Root) : [])
@@ -115,15 +115,20 @@ internal sealed partial class AgentFolder : IDisposable
         }
     }
 
-    /// <summary>Removes the folder if it holds nothing.</summary>
+    /// <summary>Removes the folder if it holds nothing that an agent of this address could still use.</summary>
     public void Dispose()
     {
         try
         {
             string exits = Path.Combine(_folder, Exits);
-            if (!File.Exists(StateFile) && !HasOldRecords(_folder)
-                && !(Directory.Exists(exits) && Directory.EnumerateFileSystemEntries(exits).Any())
-                && Directory.GetFiles(_folder) is [var only] && Path.GetFileName(only) == LockName)
+            if (Directory.Exists(exits) && !Directory.EnumerateFileSystemEntries(exits).Any())
+            {
+                Directory.Delete(exits);
+            }
+
+            // Without detached processes the state file holds known peers, which are forgotten after a day.
+            bool isUsed = Directory.GetFiles(_folder, StateName + "*").Any(static f => DateTime.UtcNow - File.GetLastWriteTimeUtc(f) < PeerMemory.Remember);
+            if (!isUsed && !HasOldRecords(_folder) && !Directory.Exists(exits))
             {
                 WorkFolder.Remove(_folder); // while no other agent can have it
             }

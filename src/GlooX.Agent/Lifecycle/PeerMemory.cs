@@ -6,15 +6,16 @@ namespace GlooX.Lifecycle;
 
 /// <summary>
 /// Keeps the addresses of the other agents in the state file, so that an agent that starts again finds its grid without a peer being named.
-/// An address is forgotten when its agent was no member for <see cref="s_remember"/>. For one caller at a time.
+/// An address is forgotten when its agent was no member for <see cref="Remember"/>. For one caller at a time.
 /// </summary>
 internal sealed class PeerMemory(IMembership grid, AgentState state, TimeProvider time)
 {
-    private static readonly TimeSpan s_remember = TimeSpan.FromHours(24);
     private static readonly TimeSpan s_refresh = TimeSpan.FromHours(1);
     private readonly Dictionary<string, DateTimeOffset> _seen = new(StringComparer.Ordinal);
-
     private bool _isRestored;
+
+    /// <summary>For how long an agent that is no member is remembered.</summary>
+    public static TimeSpan Remember { get; } = TimeSpan.FromHours(24);
 
     /// <summary>How often <see cref="SaveAsync"/> is due, beside each change of the grid.</summary>
     public static TimeSpan Interval { get; } = TimeSpan.FromMinutes(5);
@@ -40,7 +41,7 @@ internal sealed class PeerMemory(IMembership grid, AgentState state, TimeProvide
             }
         }
 
-        foreach (string address in _seen.Where(s => now - s.Value > s_remember).Select(static s => s.Key).ToArray())
+        foreach (string address in _seen.Where(s => now - s.Value > Remember).Select(static s => s.Key).ToArray())
         {
             state.Delete(AgentState.PeerKind, address);
             _seen.Remove(address);
@@ -55,7 +56,7 @@ internal sealed class PeerMemory(IMembership grid, AgentState state, TimeProvide
         {
             if (value is null || !long.TryParse(
                 Encoding.ASCII.GetString(value), NumberStyles.None, CultureInfo.InvariantCulture, out long seconds)
-                || !HostPort.TryParse(address, out _) || time.GetUtcNow() - DateTimeOffset.FromUnixTimeSeconds(seconds) > s_remember)
+                || !HostPort.TryParse(address, out _) || time.GetUtcNow() - DateTimeOffset.FromUnixTimeSeconds(seconds) > Remember)
             {
                 state.Delete(AgentState.PeerKind, address);
                 continue;

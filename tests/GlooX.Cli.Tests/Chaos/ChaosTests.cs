@@ -243,8 +243,10 @@ public sealed class ChaosTests : IAsyncLifetime
         List<string> left = [.. Directory.GetFileSystemEntries(Temporary, "*", SearchOption.AllDirectories)];
         foreach (ChaosNode node in _nodes)
         {
-            // What stays in a home: who it is, and the files of payloads.
-            left.AddRange(Directory.GetFileSystemEntries(node.Home, "*", SearchOption.AllDirectories).Where(f => Path.GetRelativePath(node.Home, f) is var own && own.Contains('/') && (!own.StartsWith("bundles/", StringComparison.Ordinal) || own.StartsWith("bundles/incoming/", StringComparison.Ordinal))));
+            // What stays in a home: who it is, the files of payloads, and the peers that each agent knew.
+            left.AddRange(Directory.GetFileSystemEntries(node.Home, "*", SearchOption.AllDirectories).Where(f => Path.GetRelativePath(node.Home, f) is var own && own.Contains('/') 
+                && (!own.StartsWith("bundles/", StringComparison.Ordinal) || own.StartsWith("bundles/incoming/", StringComparison.Ordinal))
+                && !(own.StartsWith("agents/", StringComparison.Ordinal) && (own.Count(static c => c == '/') == 1 || Path.GetFileName(own) is "lock" or "agent.db" or "agent.db-wal"))));
         }
 
         Assert.True(left.Count == 0, $"files are left: {string.Join(" ", left)}");
