@@ -378,7 +378,7 @@ public sealed class AddonTests
         var options = new AddonOptions { Values = new Dictionary<string, string> { ["greeting"] = "hunter2" }, Token = Secret };
         await grid.Client.AttachAddonEverywhereAsync("vault", new AddonSource(TestGrid.Payload, nameof(Greeter)), options, Ct);
 
-        Identity child = Identity.Load().TryCreateChild(RpcRole.Child)!;
+        Identity child = Identity.Load().TryCreateChild(RpcRole.Child, "process")!;
         foreach (RpcClientOptions caller in new[] { new RpcClientOptions(), new RpcClientOptions { Identity = child } })
         {
             await using GlooXClient other = new GlooXClient(grid.Agents[1].Url, caller);

@@ -136,7 +136,7 @@ public sealed class ChannelBoundsTests
 
         Assert.Equal(RpcError.Overloaded, refused?.Code);
         Assert.Equal(1024, readers.Count);
-        Identity another = Identity.Load().TryCreateChild(RpcRole.Child)!;
+        Identity another = Identity.Load().TryCreateChild(RpcRole.Child, "process")!;
         await using (GlooXClient other = new GlooXClient(grid.Agents[0].Url, new RpcClientOptions { Identity = another }))
         {
             Assert.Single(await other.Channel<int>("channel").ToDictionaryAsync(Ct)); // others are not kept out

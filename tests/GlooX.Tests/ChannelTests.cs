@@ -321,7 +321,7 @@ public sealed class ChannelTests
         var options = new ChannelOptions { Readers = RpcRole.Client, Writers = RpcRole.Child };
         await grid.Client.CreateChannelAsync("ballots", options);
         Assert.Equal(options, await grid.Agents[1].Channel("ballots").OptionsAsync());
-        await using var child = new GlooXClient(grid.Agents[1].Url, new RpcClientOptions { Identity = Identity.Load().TryCreateChild(RpcRole.Child) });
+        await using var child = new GlooXClient(grid.Agents[1].Url, new RpcClientOptions { Identity = Identity.Load().TryCreateChild(RpcRole.Child, "process") });
         await using var client = new GlooXClient(grid.Agents[1].Url);
         await child.Channel<int>("ballots").SetAsync("a", 1, ToAll);
         Assert.Equal(1, await client.Channel<int>("ballots").GetAsync("a"));

@@ -73,7 +73,7 @@ public sealed class MessageFuzzTests
     [Fact]
     public void Spoiled_arguments_and_results_of_all_services_are_refused()
     {
-        var node = new NodeInfo("127.0.0.1:1", "a.12345678", "machine", 1, 2, 3, 4, 0.5, 1, ["127.0.0.1:2"]) { FreeResources = new Dictionary<string, long>(StringComparer.Ordinal) { ["gpu"] = 1 } };
+        var node = new NodeInfo("127.0.0.1:1", "a.12345678", "machine", 1, 2, 3, 4, 0.5, 1, ["127.0.0.1:2"]) { FreeResources = new Dictionary<string, decimal>(StringComparer.Ordinal) { ["gpu"] = 1 } };
         byte[][] messages =
         [
             Bytes(node),
