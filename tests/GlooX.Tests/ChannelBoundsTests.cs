@@ -1,4 +1,5 @@
 using System.Globalization;
+using GlooX.Contracts;
 
 namespace GlooX.Tests;
 
@@ -159,6 +160,36 @@ public sealed class ChannelBoundsTests
                 }
             },
             "the places are free again");
+    }
+
+    [Fact]
+    public async Task A_caller_follows_so_many_events_at_once_and_is_refused_more()
+    {
+        await using TestGrid grid = await TestGrid.StartAsync(s_plain);
+        await using var client = new RpcClient(grid.Agents[0].Url);
+        IAgentService agent = client.As<IAgentService>(IAgentService.ServiceName);
+        List<IAsyncEnumerator<ProcessEvent[]>> watchers = [];
+        RpcException? refused = null;
+        while (refused is null && watchers.Count < 1_000)
+        {
+            IAsyncEnumerator<ProcessEvent[]> watcher = agent.WatchAsync(null, Ct).GetAsyncEnumerator(Ct);
+            try
+            {
+                Assert.True(await watcher.MoveNextAsync()); // it says that it watches
+                watchers.Add(watcher);
+            }
+            catch (RpcException e)
+            {
+                refused = e;
+            }
+        }
+
+        Assert.Equal(RpcError.Overloaded, refused?.Code);
+        Assert.Equal(256, watchers.Count);
+        foreach (IAsyncEnumerator<ProcessEvent[]> watcher in watchers)
+        {
+            await watcher.DisposeAsync();
+        }
     }
 
     [Fact]

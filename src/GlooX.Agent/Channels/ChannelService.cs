@@ -11,7 +11,8 @@ internal sealed class ChannelService(ChannelHub hub, ReplicationLoop loop, Audit
     private static readonly TimeSpan s_syncTimeout = TimeSpan.FromSeconds(5);
     private const int MostItems = 512;
     private const int MostBytes = 64 * 1024;
-    private readonly ReadBudgets _budgets = new();
+    private const int MostReads = 1024; // of one caller; each holds a page of 64 KiB at most, beside what waits
+    private readonly ReadBudgets _budgets = new(MostReads, "channels");
 
     public static RpcAccess Access { get; } = new()
     {

@@ -12,9 +12,6 @@ internal sealed class ReadBudget
     /// <summary>Of all changes that wait for one caller.</summary>
     public const long MostBytes = 64L << 20;
 
-    /// <summary>Open reads of one caller. Each holds a page of 64 KiB at most, beside what waits.</summary>
-    public const int MostReads = 1024;
-
     private long _bytes;
 
     /// <summary>False: more waits now than may.</summary>
@@ -24,20 +21,11 @@ internal sealed class ReadBudget
 }
 
 /// <summary>The budgets of all callers that read now. Thread-safe.</summary>
-internal sealed class ReadBudgets
+/// <param name="mostReads">Open reads of one caller.</param>
+/// <param name="what">What is read, for messages.</param>
+internal sealed class ReadBudgets(int mostReads, string what)
 {
     private readonly Dictionary<string, ReadBudget> _callers = new(StringComparer.Ordinal);
-
-    public int Callers
-    {
-        get
-        {
-            lock (_callers)
-            {
-                return _callers.Count;
-            }
-        }
-    }
 
     /// <summary>One more read of a caller; to be ended by <see cref="End"/>.</summary>
     /// <exception cref="RpcException"><see cref="RpcError.Overloaded"/>.</exception>
@@ -46,9 +34,9 @@ internal sealed class ReadBudgets
         lock (_callers)
         {
             ReadBudget budget = _callers.GetValueOrDefault(caller) ?? new ReadBudget();
-            if (budget.Reads >= ReadBudget.MostReads)
+            if (budget.Reads >= mostReads)
             {
-                throw new RpcException(RpcError.Overloaded, $"the holder of the certificate {caller} reads channels {budget.Reads} times at once already: end some of these reads");
+                throw new RpcException(RpcError.Overloaded, $"the holder of the certificate {caller} reads {what} {budget.Reads} times at once already: end some of these reads");
             }
 
             budget.Reads++;

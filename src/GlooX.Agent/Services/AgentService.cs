@@ -1,3 +1,5 @@
+using System.Runtime.CompilerServices;
+using GlooX.Channels;
 using GlooX.Contracts;
 using GlooX.Processes;
 using GlooX.Slots;
@@ -7,6 +9,9 @@ namespace GlooX.Services;
 
 internal sealed class AgentService(Agent agent) : IAgentService
 {
+    private const int MostReads = 256; // of one caller; each may have 1,024 events waiting, and follow all nodes
+    private readonly ReadBudgets _reads = new(MostReads, "logs and events");
+
     public ValueTask<bool> AliveAsync(CancellationToken ct) => new(true);
 
     public ValueTask<NodeInfo> InfoAsync(CancellationToken ct) => new(Reached().Describe());
@@ -42,11 +47,31 @@ internal sealed class AgentService(Agent agent) : IAgentService
     public ValueTask<ProcessInfo?> FindHereAsync(string id, CancellationToken ct) => new(Reached().Processes.Find(id));
 
     public IAsyncEnumerable<LogLine[]> LogsAsync(string id, int last, bool follow, CancellationToken ct) =>
-        (agent.Processes.OutputOf(id) ?? throw Missing(agent, id)).ReadAsync(last, follow, ct);
+        CountedAsync((agent.Processes.OutputOf(id) ?? throw Missing(agent, id)).ReadAsync(last, follow, ct), ct);
 
-    public IAsyncEnumerable<ProcessEvent[]> WatchAsync(string? id, CancellationToken ct) => Reached().Watch.EverywhereAsync(id, ct);
+    public IAsyncEnumerable<ProcessEvent[]> WatchAsync(string? id, CancellationToken ct) => CountedAsync(Reached().Watch.EverywhereAsync(id, ct), ct);
 
-    public IAsyncEnumerable<ProcessEvent[]> WatchHereAsync(string? id, CancellationToken ct) => agent.Watch.HereAsync(id, ct);
+    public IAsyncEnumerable<ProcessEvent[]> WatchHereAsync(string? id, CancellationToken ct) => CountedAsync(agent.Watch.HereAsync(id, ct), ct);
+
+    // Agents read for all of their callers, whom they count.
+    private IAsyncEnumerable<T> CountedAsync<T>(IAsyncEnumerable<T> source, CancellationToken ct) =>
+        RpcCall.Current is var call && call.CallerRoles.HasFlag(RpcRole.Agent) ? source : CountedAsync(call.CallerSerial, source, ct);
+
+    private async IAsyncEnumerable<T> CountedAsync<T>(string caller, IAsyncEnumerable<T> source, [EnumeratorCancellation] CancellationToken ct)
+    {
+        _reads.Begin(caller);
+        try
+        {
+            await foreach (T item in source.WithCancellation(ct).ConfigureAwait(false))
+            {
+                yield return item;
+            }
+        }
+        finally
+        {
+            _reads.End(caller);
+        }
+    }
 
     public ValueTask<RevokedTarget[]> RevokeAsync(string[] targets, CancellationToken ct) =>
         agent.Audit.RunAsync<RevokedTarget[]>(string.Join(' ', targets), async () => await agent.Revocations.RevokeAsync(targets, ct).ConfigureAwait(false));
