@@ -152,6 +152,7 @@ public sealed class DetachedProcessTests : IDisposable
         await using (Agent agent = await Agent.StartAsync(url, options: new AgentOptions { WarmHosts = 0 }, ct: Ct))
         {
             await Eventually.HoldsAsync(() => !TestGrid.IsRunning(rest), "what it left is gone");
+            await Eventually.HoldsAsync(() => agent.Processes.Find("left") is null or { State: ProcessState.Exited }, "its end is known");
         }
 
         parent.Kill();
