@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # tests/fuzz.sh [COUNT] [SEED]: so many spoiled frames (default 10 million) for the RPC library's server and client, whole connections
-# without sockets; then a tenth as many spoiled messages of joining, manifests of bundles, messages about channels, beginnings of grid streams,
-# messages to the membership engine, and arguments and results of all services. A failure prints its input as hex; keep it as a line of tests/GlooX.Rpc.Tests/Protocol/Fuzzing/Findings.txt.
+# without sockets; then a tenth as many spoiled messages of joining, manifests of bundles, messages about channels,
+# and arguments and results of all services. A failure prints its input as hex; keep it as a line of
+# tests/GlooX.Rpc.Tests/Protocol/Fuzzing/Findings.txt.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export DOTNET_NOLOGO=1 DOTNET_CLI_TELEMETRY_OPTOUT=1
@@ -29,7 +30,7 @@ fi
 [ "$code" = 0 ] || exit $code
 
 export GLOOX_FUZZ_BYTES=$((GLOOX_FUZZ_COUNT / 10))
-for tests in GlooX.Rpc.Tests:Protocol.Fuzzing.JoinFuzzTests GlooX.Grid.Tests:Engine.StreamFuzzTests GlooX.Tests:MessageFuzzTests; do
+for tests in GlooX.Rpc.Tests:Protocol.Fuzzing.JoinFuzzTests GlooX.Tests:MessageFuzzTests; do
     project=${tests%%:*}
     dotnet build "tests/$project" -c Release -v q
     DOTNET_GCHeapHardLimit=0x40000000 dotnet run --project "tests/$project" -c Release --no-build -- -class "$project.${tests#*:}"
